@@ -1,0 +1,48 @@
+"""Fixtures that several test modules use."""
+
+from __future__ import annotations
+
+import ssl
+
+import pytest
+import trustme
+
+from trio_draftws import DRAFTS, Draft
+
+from .pairs import TRANSPORTS
+
+
+@pytest.fixture(params=DRAFTS, ids=lambda draft: draft.name)
+def draft(request: pytest.FixtureRequest) -> Draft:
+    """Each draft in turn."""
+    assert isinstance(request.param, Draft)
+    return request.param
+
+
+@pytest.fixture(params=TRANSPORTS)
+def transport(request: pytest.FixtureRequest) -> str:
+    """The name of each kind of stream in turn."""
+    assert isinstance(request.param, str)
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def authority() -> trustme.CA:
+    """A certificate authority that nobody but these tests trusts."""
+    return trustme.CA()
+
+
+@pytest.fixture
+def server_ssl(authority: trustme.CA) -> ssl.SSLContext:
+    """A server's context, with a certificate for `localhost` and 127.0.0.1."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost", "127.0.0.1").configure_cert(context)
+    return context
+
+
+@pytest.fixture
+def client_ssl(authority: trustme.CA) -> ssl.SSLContext:
+    """A client's context, which trusts the authority."""
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    return context

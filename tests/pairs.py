@@ -1,0 +1,118 @@
+"""Two ends of a stream, and two ends of a connection, over each kind of stream."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import lru_cache
+from typing import Any
+
+import trio
+import trio.testing
+import trustme
+
+from trio_draftws import Connection, Draft, accept, use_framing_mode
+from trio_draftws._handshake import ask, opening
+from trio_draftws._limits import Limits
+from trio_draftws._streams import is_secure, take_over
+from trio_draftws._upkeep import open_upkeep
+from trio_draftws.drafts import Ask, WebSocketURL
+
+TRANSPORTS = ("memory", "lockstep", "tcp", "tls")
+
+
+@lru_cache(maxsize=1)
+def tls_contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """A client's and a server's context that trust each other, for `localhost`."""
+    authority = trustme.CA()
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(server)
+    client = ssl.create_default_context()
+    authority.configure_trust(client)
+    return client, server
+
+
+async def stream_pair(transport: str) -> tuple[trio.abc.Stream, trio.abc.Stream]:
+    """A client's and a server's end of a stream of that kind."""
+    if transport == "memory":
+        return trio.testing.memory_stream_pair()
+    if transport == "lockstep":
+        return trio.testing.lockstep_stream_pair()
+    [listener] = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    async with listener:
+        port = listener.socket.getsockname()[1]
+        client: trio.abc.Stream = await trio.open_tcp_stream("127.0.0.1", port)
+        server: trio.abc.Stream = await listener.accept()
+    if transport == "tls":
+        client_context, server_context = tls_contexts()
+        client_tls = trio.SSLStream(
+            take_over(client), client_context, server_hostname="localhost", https_compatible=True
+        )
+        server_tls = trio.SSLStream(
+            take_over(server), server_context, server_side=True, https_compatible=True
+        )
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(client_tls.do_handshake)
+            nursery.start_soon(server_tls.do_handshake)
+        return client_tls, server_tls
+    assert transport == "tcp"
+    return client, server
+
+
+def make_limits(**changes: float) -> Limits:
+    """The defaults, but for `changes`."""
+    defaults: dict[str, float] = {
+        "handshake_timeout": 10,
+        "close_timeout": 5,
+        "idle_timeout": 3600,
+        "max_message_size": 2**20,
+        "max_head_size": 2**14,
+    }
+    return Limits(**(defaults | changes))
+
+
+@asynccontextmanager
+async def open_client(
+    stream: trio.abc.Stream, draft: Draft, **limits: Any
+) -> AsyncIterator[Connection]:
+    """The client's side over a stream that is there already."""
+    async with open_upkeep() as upkeep:
+        stream = take_over(stream)
+        made = make_limits(**limits)
+        async with opening(stream, made.handshake_timeout):
+            scheme = "wss" if is_secure(stream) else "ws"
+            wish = Ask(url=WebSocketURL.parse(f"{scheme}://localhost/"))
+            connection = await ask(stream, draft, wish, made, upkeep)
+        try:
+            yield connection
+        finally:
+            await connection.aclose()
+
+
+@asynccontextmanager
+async def connected(
+    transport: str, draft: Draft, **limits: Any
+) -> AsyncIterator[tuple[Connection, Connection]]:
+    """A client's and a server's side of one connection; both are closed at the end."""
+    client_stream, server_stream = await stream_pair(transport)
+    sides: list[Connection] = []
+    ready = trio.Event()
+    done = trio.Event()
+
+    async def serve() -> None:
+        with use_framing_mode(draft.name):
+            async with accept(server_stream, **limits) as connection:
+                sides.append(connection)
+                ready.set()
+                await done.wait()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(serve)
+        async with open_client(client_stream, draft, **limits) as client:
+            await ready.wait()
+            try:
+                yield client, sides[0]
+            finally:
+                # Each side waits for the other's goodbye, so both close at once.
+                done.set()

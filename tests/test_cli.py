@@ -1,0 +1,683 @@
+"""The command line, run as a user would: real processes, real sockets."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import trio
+import trio.testing
+import trustme
+
+from trio_draftws import (
+    DRAFTS,
+    Connection,
+    PeerClosed,
+    Reject,
+    Rejected,
+    Request,
+    Server,
+    framing_mode,
+    open_websocket,
+    serve_websocket,
+)
+from trio_draftws.cli import _connect, main
+from trio_draftws.cli._stdio import CommandError, LineReader, LineWriter, escape
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Sequence
+
+ROOT = Path(__file__).parent.parent
+HOST = "127.0.0.1"
+# Far above what any of them takes
+DEADLINE = 60
+
+ALL = pytest.mark.parametrize("draft", [draft.name for draft in DRAFTS])
+WITH_CLOSING_FRAME = pytest.mark.parametrize(
+    "draft", [draft.name for draft in DRAFTS if draft.closing_handshake]
+)
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-W", "error", "-m", "trio_draftws", *arguments]
+
+
+async def run(
+    *arguments: str, stdin: bytes = b"", env: dict[str, str] | None = None
+) -> tuple[int, str, str]:
+    """Runs a command to its end: exit status, standard output, standard error."""
+    with trio.fail_after(DEADLINE):
+        done = await trio.run_process(
+            command(*arguments),
+            stdin=stdin,
+            capture_stdout=True,
+            capture_stderr=True,
+            check=False,
+            cwd=ROOT,
+            env={**os.environ, **(env or {})},
+        )
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+@asynccontextmanager
+async def start(*arguments: str, **kwargs: Any) -> AsyncGenerator[trio.Process, None]:
+    """Starts a command; whatever it is doing at the block's end is cut off."""
+    process = await trio.lowlevel.open_process(
+        command(*arguments),
+        **{
+            "stdin": subprocess.PIPE,
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.PIPE,
+            "cwd": ROOT,
+            **kwargs,
+        },
+    )
+    try:
+        with trio.fail_after(DEADLINE):
+            yield process
+    finally:
+        process.kill()
+        with trio.CancelScope(shield=True):
+            await process.wait()
+            for stream in (process.stdin, process.stdout, process.stderr):
+                if stream is not None:
+                    await stream.aclose()
+
+
+async def read_line(stream: trio.abc.ReceiveStream | None) -> str:
+    assert stream is not None
+    line = bytearray()
+    while not line.endswith(b"\n"):
+        data = await stream.receive_some(1)
+        assert data, f"ended within a line: {line!r}"
+        line += data
+    return line.decode()
+
+
+async def read_all(stream: trio.abc.ReceiveStream | None) -> str:
+    assert stream is not None
+    return b"".join([bytes(chunk) async for chunk in stream]).decode()
+
+
+@asynccontextmanager
+async def echo_server(*arguments: str) -> AsyncGenerator[tuple[trio.Process, str], None]:
+    """The `echo` command on a free port, and the URL that it printed."""
+    async with start("echo", "--port", "0", *arguments) as process:
+        words = (await read_line(process.stdout)).split(" ")
+        assert words[:2] == ["listening", "on"]
+        yield process, words[2].removesuffix("\n")
+
+
+@asynccontextmanager
+async def server_of(handler: Any, draft: str = "old", **kwargs: Any) -> AsyncGenerator[str, None]:
+    """A server in this process, and its URL."""
+    with trio.fail_after(DEADLINE):
+        async with trio.open_nursery() as nursery:
+            token = framing_mode.set(draft)
+            server: Server = await nursery.start(
+                partial(serve_websocket, handler, 0, host=HOST, **kwargs)
+            )
+            framing_mode.reset(token)
+            yield f"ws://{HOST}:{server.port}/"
+            await server.aclose()
+
+
+async def hear_out(connection: Connection, state: object) -> None:
+    async for _ in connection:
+        pass
+
+
+def one_line(text: str) -> str:
+    """What follows the program's name in the one line that it printed."""
+    assert text.startswith("trio-draftws: ")
+    assert text.count("\n") == 1
+    assert text.endswith("\n")
+    return text.removeprefix("trio-draftws: ").removesuffix("\n")
+
+
+@pytest.fixture
+def certificate(authority: trustme.CA, tmp_path: Path) -> tuple[str, str]:
+    """The files of a certificate for 127.0.0.1 and of its key."""
+    issued = authority.issue_cert(HOST)
+    chain, key = tmp_path / "chain.pem", tmp_path / "key.pem"
+    for blob in issued.cert_chain_pems:
+        blob.write_to_path(str(chain), append=True)
+    issued.private_key_pem.write_to_path(str(key))
+    return str(chain), str(key)
+
+
+# echo and connect, together
+
+
+@ALL
+async def test_lines_come_back(draft: str) -> None:
+    """All of the input is sent and comes back, a last line without an end too."""
+    lines = "hello\nwörld\n\n  spaces  \nlast"
+    async with echo_server("--framing-mode", draft) as (_, url):
+        assert url.startswith(f"ws://{HOST}:")
+        ran = await run("connect", url, "--draft", draft, stdin=lines.encode())
+        assert ran == (0, lines + "\n", "")
+
+
+async def test_drafts_by_default() -> None:
+    """Both commands speak `old` unless told otherwise."""
+    async with echo_server() as (_, url):
+        assert await run("connect", url, stdin=b"hello\n") == (0, "hello\n", "")
+
+
+async def test_output_is_flushed_line_by_line() -> None:
+    """An answer can be read before the next line is written."""
+    async with echo_server() as (_, url), start("connect", url) as process:
+        assert process.stdin is not None
+        for line in ["one\n", "two\n"]:
+            await process.stdin.send_all(line.encode())
+            assert await read_line(process.stdout) == line
+        await process.stdin.aclose()
+        assert await process.wait() == 0
+        assert await read_all(process.stderr) == ""
+
+
+async def test_much_more_than_pipes_hold(tmp_path: Path) -> None:
+    """From a file to a file, with a server that sends back as fast as it can."""
+    lines = "".join(f"{number} {'x' * (number % 300)}\n" for number in range(20_000))
+    async with echo_server() as (_, url):
+        assert await run("connect", url, stdin=lines.encode()) == (0, lines, "")
+
+
+@WITH_CLOSING_FRAME
+async def test_tls(draft: str, authority: trustme.CA, certificate: tuple[str, str]) -> None:
+    """wss, where the client's system trusts the certificate."""
+    async with echo_server("--framing-mode", draft, "--tls", *certificate) as (_, url):
+        assert url.startswith(f"wss://{HOST}:")
+        with authority.cert_pem.tempfile() as trusted:
+            ran = await run(
+                "connect",
+                url,
+                "--draft",
+                draft,
+                stdin="hello\nwörld\n".encode(),
+                env={"SSL_CERT_FILE": trusted},
+            )
+        assert ran == (0, "hello\nwörld\n", "")
+
+
+async def test_tls_that_cannot_end_one_side(
+    client_ssl: ssl.SSLContext, certificate: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """hixie-75 over TLS has no way to say that it is done: what comes in a while is printed."""
+    monkeypatch.setattr(_connect, "SECONDS_OF_QUIET", 0.5)
+    input_end, input_start = os.pipe()
+    output_end, output_start = os.pipe()
+    os.write(input_start, b"one\ntwo\n")
+    os.close(input_start)
+    async with echo_server("--tls", *certificate) as (_, url):
+        async with open_websocket(url, draft="hixie-75", ssl_context=client_ssl) as connection:
+            await _connect._converse(
+                connection,
+                LineReader(input_end),
+                LineWriter(output_start, escapes=False),
+                can_end_sending=False,
+            )
+    os.close(input_end)
+    os.close(output_start)
+    assert os.read(output_end, 100) == b"one\ntwo\n"
+    os.close(output_end)
+
+
+async def test_certificate_that_is_not_trusted(certificate: tuple[str, str]) -> None:
+    async with echo_server("--tls", *certificate) as (_, url):
+        status, out, err = await run("connect", url, stdin=b"hello\n")
+    assert (status, out) == (1, "")
+    assert "certificate verify failed" in one_line(err)
+
+
+# echo
+
+
+@ALL
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+async def test_signal_closes_every_connection(draft: str, signum: signal.Signals) -> None:
+    """Clients see a proper end, and the exit status is 0."""
+    async with echo_server("--framing-mode", draft) as (process, url):
+        async with (
+            open_websocket(url, draft=draft) as first,
+            open_websocket(url, draft=draft) as second,
+        ):
+            for connection in (first, second):
+                await connection.send("hello")
+                assert await connection.receive() == "hello"
+            process.send_signal(signum)
+            for connection in (first, second):
+                with pytest.raises(PeerClosed):
+                    await connection.receive()
+        assert await process.wait() == 0
+        assert await read_all(process.stdout) == ""
+        assert await read_all(process.stderr) == ""
+
+
+async def test_clients_that_vanish_are_no_news() -> None:
+    """A connection that breaks off leaves no trace, and the server goes on."""
+    streams: list[trio.abc.Stream] = []
+
+    async def keep(stream: trio.abc.Stream) -> trio.abc.Stream:
+        streams.append(stream)
+        return stream
+
+    async with echo_server() as (process, url):
+        async with open_websocket(url, stream_factory=keep) as connection:
+            await connection.send("hello")
+            assert await connection.receive() == "hello"
+            await trio.aclose_forcefully(streams[0])
+        assert await run("connect", url, stdin=b"hello\n") == (0, "hello\n", "")
+        process.terminate()
+        assert await process.wait() == 0
+        assert await read_all(process.stderr) == ""
+
+
+async def test_first_subprotocol_is_agreed_to() -> None:
+    async with echo_server("--framing-mode", "new") as (_, url):
+        asked = ["chat", "superchat"]
+        async with open_websocket(url, draft="new", subprotocols=asked) as connection:
+            assert connection.subprotocol == "chat"
+        async with open_websocket(url, draft="new") as connection:
+            assert connection.subprotocol is None
+
+
+async def test_answer_for_browsers() -> None:
+    """Origin and location are in the answer, as browsers of the time demand."""
+    async with echo_server() as (_, url):
+        async with open_websocket(f"{url}/path", origin="http://example.com") as connection:
+            assert connection.headers["Sec-WebSocket-Origin"] == "http://example.com"
+            assert connection.headers["Sec-WebSocket-Location"] == f"{url}/path"
+
+
+async def test_only_some_drafts() -> None:
+    async with echo_server("--drafts", "hixie-75,new") as (_, url):
+        assert await run("connect", url, "--draft", "hixie-75", stdin=b"75") == (0, "75\n", "")
+        assert await run("connect", url, "--draft", "new", stdin=b"new") == (0, "new\n", "")
+    async with echo_server("--drafts", "hixie-75") as (_, url):
+        with pytest.raises(Rejected) as caught:
+            async with open_websocket(url, draft="old"):
+                pass
+        assert caught.value.status == 426
+
+
+async def test_port_is_taken() -> None:
+    async with server_of(hear_out) as url:
+        port = url.removesuffix("/").rpartition(":")[2]
+        status, out, err = await run("echo", "--port", port)
+    assert (status, out) == (1, "")
+    assert one_line(err) == f"cannot listen on {HOST} port {port}: Address already in use"
+
+
+async def test_files_that_are_no_certificate(tmp_path: Path) -> None:
+    missing, other = str(tmp_path / "missing.pem"), str(tmp_path / "other.pem")
+    await trio.Path(other).write_text("no certificate")
+    status, out, err = await run("echo", "--port", "0", "--tls", other, missing)
+    assert (status, out) == (1, "")
+    assert one_line(err) == f"cannot read {missing}: No such file or directory"
+    status, out, err = await run("echo", "--port", "0", "--tls", other, other)
+    assert (status, out) == (1, "")
+    assert one_line(err).startswith(f"{other} and {other} are no PEM files of a certificate")
+
+
+# connect
+
+
+@ALL
+async def test_server_closes_first(draft: str) -> None:
+    """The end of the connection is the end of the program, though its input is still open."""
+
+    async def greet(connection: Connection, state: object) -> None:
+        await connection.send("goodbye")
+
+    async with server_of(greet, draft) as url:
+        async with start("connect", url, "--draft", draft) as process:
+            assert await process.wait() == 0
+            assert await read_all(process.stdout) == "goodbye\n"
+            assert await read_all(process.stderr) == ""
+
+
+@ALL
+async def test_what_still_comes_is_printed(draft: str) -> None:
+    """The server answers when the client has ended already."""
+
+    async def count(connection: Connection, state: object) -> None:
+        messages = [message async for message in connection]
+        ended.append(len(messages))
+
+    async def answer_each(connection: Connection, state: object) -> None:
+        # The first answer is held back until the input has ended.
+        first = await connection.receive()
+        await input_ended.wait()
+        await connection.send(f"re: {first!r}")
+        async for message in connection:
+            await connection.send(f"re: {message!r}")
+
+    ended: list[int] = []
+    input_ended = trio.Event()
+    async with server_of(count, draft) as url:
+        assert await run("connect", url, "--draft", draft, stdin=b"a\nb\n") == (0, "", "")
+        assert ended == [2]
+    async with server_of(answer_each, draft) as url:
+        async with start("connect", url, "--draft", draft) as process:
+            assert process.stdin is not None
+            await process.stdin.send_all(b"a\nb\n")
+            await process.stdin.aclose()
+            input_ended.set()
+            assert await read_all(process.stdout) == "re: 'a'\nre: 'b'\n"
+            assert await process.wait() == 0
+
+
+async def test_handshake_is_refused() -> None:
+    async def refuse(request: Request) -> tuple[tuple[()], None]:
+        raise Reject(403, body="not \x1b[1myou\n")
+
+    async with server_of(hear_out, conn_headers=refuse) as url:
+        status, out, err = await run("connect", url, stdin=b"hello\n")
+    assert (status, out) == (1, "")
+    assert one_line(err) == r"the server refused with status 403: 'not \x1b[1myou'"
+
+
+async def test_header_fields_are_sent() -> None:
+    requests: list[Request] = []
+
+    async def keep(request: Request) -> tuple[tuple[()], None]:
+        requests.append(request)
+        return (), None
+
+    async with server_of(hear_out, conn_headers=keep) as url:
+        fields = ["--header", "X-First: ä: b", "--header", "Cookie:c=d"]
+        assert await run("connect", url, *fields) == (0, "", "")
+    assert (b"X-First", "ä: b".encode()) in requests[0].headers.raw
+    assert requests[0].headers["Cookie"] == "c=d"
+
+
+@WITH_CLOSING_FRAME
+async def test_connection_breaks(draft: str) -> None:
+    """An end without the draft's goodbye is a failure, though the input is still open."""
+    streams: list[trio.abc.Stream] = []
+
+    async def keep(stream: trio.abc.Stream) -> trio.abc.Stream:
+        streams.append(stream)
+        return stream
+
+    async def vanish(connection: Connection, state: object) -> None:
+        await connection.send("one")
+        await trio.aclose_forcefully(streams[0])
+
+    async with server_of(vanish, draft, stream_factory=keep) as url:
+        async with start("connect", url, "--draft", draft) as process:
+            assert await process.wait() == 1
+            assert await read_all(process.stdout) == "one\n"
+            assert "without closing" in one_line(await read_all(process.stderr))
+
+
+async def test_server_that_has_no_closing_frame() -> None:
+    """Servers of the time that answered a closing frame by ending TCP are taken at their word."""
+
+    class Curt(trio.abc.Stream):
+        def __init__(self, stream: trio.abc.Stream) -> None:
+            self.stream = stream
+
+        async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+            await self.stream.send_all(bytes(data).removesuffix(b"\xff\x00"))
+
+        async def wait_send_all_might_not_block(self) -> None:
+            await self.stream.wait_send_all_might_not_block()
+
+        async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+            return await self.stream.receive_some(max_bytes)
+
+        async def aclose(self) -> None:
+            await self.stream.aclose()
+
+    async def make_curt(stream: trio.abc.Stream) -> trio.abc.Stream:
+        return Curt(stream)
+
+    async with server_of(hear_out, stream_factory=make_curt) as url:
+        assert await run("connect", url, stdin=b"hello\n") == (0, "", "")
+
+
+async def test_nobody_there() -> None:
+    listener = (await trio.open_tcp_listeners(0, host=HOST))[0]
+    port = listener.socket.getsockname()[1]
+    await listener.aclose()
+    status, out, err = await run("connect", f"ws://{HOST}:{port}/")
+    assert (status, out) == (1, "")
+    assert f"no TCP connection to {HOST} port {port}" in one_line(err)
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+async def test_signal_closes_the_connection(signum: signal.Signals) -> None:
+    ends: list[type[BaseException] | None] = []
+
+    async def greet(connection: Connection, state: object) -> None:
+        await connection.send("hello")
+        try:
+            await connection.receive()
+        except (trio.EndOfChannel, trio.BrokenResourceError) as error:
+            ends.append(type(error))
+
+    async with server_of(greet) as url, start("connect", url) as process:
+        assert await read_line(process.stdout) == "hello\n"
+        process.send_signal(signum)
+        assert await process.wait() == 128 + signum
+        assert await read_all(process.stderr) == ""
+    assert ends == [PeerClosed]
+
+
+CONTROLS = "\x1b[31mred\x07 tab\tback\x08 \x7f\x9b0m two\nlines ö"
+
+
+async def test_control_characters_on_a_terminal() -> None:
+    """What a server sends cannot move the cursor or worse."""
+
+    async def send_controls(connection: Connection, state: object) -> None:
+        await connection.send(CONTROLS)
+
+    master, slave = os.openpty()
+    async with trio.lowlevel.FdStream(master) as terminal, server_of(send_controls) as url:
+        async with start("connect", url, stdout=slave) as process:
+            os.close(slave)
+            shown = await read_line(terminal)
+            assert await process.wait() == 0
+    assert shown == r"\x1b[31mred\x07 tab\tback\x08 \x7f\x9b0m two\nlines ö" + "\r\n"
+
+
+async def test_control_characters_elsewhere() -> None:
+    """A program that reads the output gets what was sent."""
+
+    async def send_controls(connection: Connection, state: object) -> None:
+        await connection.send(CONTROLS)
+
+    async with server_of(send_controls) as url:
+        assert await run("connect", url) == (0, CONTROLS + "\n", "")
+
+
+async def test_lines_typed_on_a_terminal() -> None:
+    master, slave = os.openpty()
+    async with trio.lowlevel.FdStream(master) as keyboard, echo_server() as (_, url):
+        async with start("connect", url, stdin=slave) as process:
+            os.close(slave)
+            await keyboard.send_all(b"hello\n")
+            assert await read_line(process.stdout) == "hello\n"
+            await keyboard.send_all(b"\x04")  # Ctrl-D at the beginning of a line
+            assert await process.wait() == 0
+
+
+@pytest.mark.parametrize(
+    ("redirection", "status", "why"),
+    [
+        ("<&-", 0, None),
+        (">&-", 1, "standard output is closed"),
+        (">/dev/full", 1, "cannot write to standard output: No space left on device"),
+    ],
+)
+async def test_odd_files(redirection: str, status: int, why: str | None) -> None:
+    async def greet(connection: Connection, state: object) -> None:
+        await connection.send("hello")
+        await hear_out(connection, state)
+
+    async with server_of(greet) as url:
+        done = await trio.run_process(
+            ["sh", "-c", f'exec "$@" {redirection}', "sh", *command("connect", url)],
+            capture_stdout=True,
+            capture_stderr=True,
+            check=False,
+            cwd=ROOT,
+        )
+    assert done.returncode == status
+    if why is None:
+        assert (done.stdout, done.stderr) == (b"hello\n", b"")
+    else:
+        assert one_line(done.stderr.decode()) == why
+
+
+# What cannot be done
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["echo", "--framing-mode", "nope"], "no draft is named 'nope'; there are: hixie-75; "),
+        (["echo", "--drafts", "old,nope"], "no draft is named 'nope'; there are: hixie-75; "),
+        (["echo", "--drafts", ""], "no draft is named ''; there are: hixie-75; "),
+        (["connect", "ws://h/", "--draft", "nope"], "no draft is named 'nope'; there are: "),
+        (["connect", "ws://h/", "--draft", "auto"], "no draft is named 'auto'; there are: "),
+        (["connect", "http://h/"], "not a WebSocket URL: 'http://h/': the scheme is 'http'"),
+        (["connect", "ws://h/", "--header", "Host: x"], "the header field Host is written by"),
+        (["connect", "ws://h/", "--header", "a b: x"], "a header field's name must be a token"),
+        (["connect", "ws://h/", "--header", "A: x\r\nB: y"], "the header field A has a control"),
+    ],
+)
+async def test_failures(arguments: list[str], why: str) -> None:
+    """One line says what is wrong; the exit status is 1."""
+    status, out, err = await run(*arguments)
+    assert (status, out) == (1, "")
+    assert one_line(err).startswith(why)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["nope"],
+        ["echo", "--port", "-1"],
+        ["echo", "--port", "65536"],
+        ["echo", "--port", "http"],
+        ["echo", "--tls", "one-file-only"],
+        ["echo", "--por", "0"],
+        ["connect"],
+        ["connect", "ws://h/", "--header", "no colon"],
+    ],
+)
+def test_usage(arguments: Sequence[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """A command line that makes no sense: the usage, and exit status 2."""
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("usage: trio-draftws ")
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["echo", "--help"], ["connect", "--help"]])
+async def test_help(arguments: list[str]) -> None:
+    status, out, err = await run(*arguments)
+    assert (status, err) == (0, "")
+    assert out.startswith("usage: trio-draftws ")
+
+
+# Standard input and output
+
+
+async def read_lines_of(*chunks: bytes) -> list[str]:
+    """The lines of an input that gives `chunks` one at a time."""
+    # A socket of this kind keeps what was written apart.
+    begin, end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with begin, end:
+        for chunk in chunks:
+            begin.send(chunk)
+        begin.shutdown(socket.SHUT_WR)
+        reader = LineReader(end.fileno())
+        lines: list[str] = []
+        while (line := await reader.read_line()) is not None:
+            lines.append(line)
+    return lines
+
+
+async def test_lines_that_come_in_pieces() -> None:
+    assert await read_lines_of(b"on", b"e\ntw", b"o\n\n", b"thr\xc3", b"\xb6\r\nfour") == [
+        "one",
+        "two",
+        "",
+        "thrö\r",
+        "four",
+    ]
+
+
+async def test_input_that_is_no_utf8() -> None:
+    assert await read_lines_of(b"a\xff\xc3\nb\n") == ["a\ufffd\ufffd", "b"]
+
+
+async def test_no_input() -> None:
+    assert await read_lines_of() == []
+
+
+async def test_input_that_cannot_be_read(tmp_path: Path) -> None:
+    fd = os.open(tmp_path, os.O_RDONLY)
+    try:
+        with pytest.raises(CommandError, match="cannot read standard input: Is a directory"):
+            await LineReader(fd).read_line()
+    finally:
+        os.close(fd)
+
+
+async def test_output_that_nobody_reads_blocks_only_itself() -> None:
+    """A line that the pipe does not take waits, can be cancelled, and stops nothing else."""
+    end, begin = os.pipe()
+    os.set_blocking(begin, False)
+    try:
+        while True:
+            os.write(begin, bytes(65536))
+    except BlockingIOError:
+        os.set_blocking(begin, True)
+    other_task_ran = False
+
+    async def other_task() -> None:
+        nonlocal other_task_ran
+        await trio.testing.wait_all_tasks_blocked()
+        other_task_ran = True
+        nursery.cancel_scope.cancel()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(other_task)
+        await LineWriter(begin, escapes=False).write_line("hello")
+    assert nursery.cancel_scope.cancelled_caught
+    assert other_task_ran
+    # Lets go the thread that was left behind
+    os.close(end)
+    await trio.to_thread.run_sync(os.close, begin)
+
+
+async def test_bytes_are_written_as_they_are() -> None:
+    end, begin = os.pipe()
+    await LineWriter(begin, escapes=False).write_line(b"\x00\xff")
+    await LineWriter(begin, escapes=True).write_line(b"\x00\xff")
+    os.close(begin)
+    assert os.read(end, 100) == b"\x00\xff\n" + rb"\x00\xff" + b"\n"
+    os.close(end)
+
+
+def test_escape() -> None:
+    assert escape("\r\n\t\x00\x1b\x85 \\ ü\u2028") == r"\r\n\t\x00\x1b\x85 \ ü" + "\u2028"

@@ -1,0 +1,816 @@
+"""What every connection does, in every draft, over every kind of stream."""
+
+from __future__ import annotations
+
+import math
+import socket
+import struct
+
+import attrs
+import pytest
+import trio
+import trio.testing
+
+from trio_draftws import (
+    DRAFTS,
+    Close,
+    Connection,
+    ConnectionLost,
+    Draft,
+    LocalProtocolError,
+    PeerClosed,
+    PeerViolation,
+    accept,
+    use_framing_mode,
+    wait_any,
+)
+from trio_draftws._streams import DirectStream
+from trio_draftws.drafts import Codec, Event, Role, draft_named
+
+from .pairs import connected, open_client, stream_pair
+
+TEXTS = ["", "hello", "é日本😀", "x" * 70_000, "y" * 300_000, "\0 \n"]
+WITH_CLOSING_FRAME = [draft for draft in DRAFTS if draft.closing_handshake]
+
+
+async def echo(connection: Connection) -> None:
+    async for message in connection:
+        await connection.send(message)
+
+
+class TestMessages:
+    async def test_texts_come_back_whole(self, transport: str, draft: Draft) -> None:
+        async with connected(transport, draft) as (client, server), trio.open_nursery() as nursery:
+            nursery.start_soon(echo, server)
+            for text in TEXTS:
+                await client.send(text)
+                assert await client.receive() == text
+            await client.aclose()
+
+    async def test_both_ways_at_once_and_in_order(self, transport: str, draft: Draft) -> None:
+        sent = [f"message {number}" for number in range(300)]
+        got: dict[str, list[str | bytes]] = {"client": [], "server": []}
+
+        async def send_all(connection: Connection) -> None:
+            for text in sent:
+                await connection.send(text)
+
+        async def receive_all(connection: Connection) -> None:
+            for _ in sent:
+                got[connection.role].append(await connection.receive())
+
+        async with connected(transport, draft) as (client, server):
+            async with trio.open_nursery() as nursery:
+                for connection in (client, server):
+                    nursery.start_soon(send_all, connection)
+                    nursery.start_soon(receive_all, connection)
+        assert got == {"client": sent, "server": sent}
+
+    async def test_as_a_channel_of_text(self, draft: Draft) -> None:
+        async with connected("memory", draft) as (client, server):
+            await client.text.send("hello")
+            assert await server.text.receive() == "hello"
+            with pytest.raises(TypeError, match="sends str, not bytes"):
+                await client.text.send(b"no")  # type: ignore[arg-type]
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(client.text.aclose)
+                with pytest.raises(trio.EndOfChannel):
+                    await server.text.receive()
+
+    async def test_binary_on_a_text_channel_closes(self) -> None:
+        """No draft of the three can say it, so a codec stands in that delivers bytes."""
+
+        class Shouting:
+            mid_message = False
+
+            def __init__(self, codec: Codec) -> None:
+                self.codec = codec
+
+            def encode(self, event: Event) -> list[bytes | bytearray | memoryview]:
+                return self.codec.encode(event)
+
+            def decode(self, data: bytes | bytearray | memoryview) -> list[Event]:
+                events = self.codec.decode(data)
+                return [event.encode() if isinstance(event, str) else event for event in events]
+
+        old = draft_named("old")
+
+        def shouting(role: Role, max_message_size: float) -> Codec:
+            return Shouting(old.codec(role, max_message_size))
+
+        binary = attrs.evolve(old, codec=shouting, binary=True)
+        client_stream, server_stream = await stream_pair("memory")
+        async with trio.open_nursery() as nursery:
+
+            async def serve() -> None:
+                async with accept(server_stream) as server:
+                    await server.send("hello")
+                    await echo(server)
+
+            nursery.start_soon(serve)
+            async with open_client(client_stream, binary) as client:
+                with pytest.raises(PeerViolation, match="binary message") as caught:
+                    await client.text.receive()
+                assert caught.value.close_code == 1003
+                assert client.closed
+
+    async def test_what_a_draft_cannot_say_leaves_the_connection_good(self, draft: Draft) -> None:
+        async with connected("memory", draft) as (client, server):
+            with pytest.raises(LocalProtocolError, match="no binary messages"):
+                await client.send(b"bytes")
+            with pytest.raises(LocalProtocolError, match=r"lone surrogate U\+D800"):
+                await client.send("\ud800")
+            with pytest.raises(TypeError, match="a message is a str or bytes, not int"):
+                await client.send(3)  # type: ignore[arg-type]
+            await client.send("still good")
+            assert await server.receive() == "still good"
+
+
+class TestOpening:
+    async def test_what_the_peer_said_is_kept(self, transport: str, draft: Draft) -> None:
+        async with connected(transport, draft) as (client, server):
+            assert server.line == b"GET / HTTP/1.1"
+            assert server.headers["host"] == "localhost"
+            assert server.request.draft is draft
+            assert server.request.secure is (transport == "tls")
+            assert client.line.startswith(b"HTTP/1.1 101 ")
+            assert client.headers["Upgrade"] == "WebSocket"
+            assert client.response.status == 101
+            assert server.state is None
+            with pytest.raises(AttributeError, match="has a response, no request"):
+                _ = client.request
+            with pytest.raises(AttributeError, match="has a request, no response"):
+                _ = server.response
+            assert repr(client) == f"<Connection client {draft.name} open>"
+
+    async def test_bytes_behind_the_handshake_are_the_first_messages(self) -> None:
+        """As a client sends them that does not wait for the answer."""
+        client, server_stream = trio.testing.memory_stream_pair()
+        await client.send_all(
+            b"GET /demo HTTP/1.1\r\nHost: example.com\r\nConnection: Upgrade\r\n"
+            b"Upgrade: WebSocket\r\n\r\n\x00early\xff\x00bird\xff"
+        )
+        async with accept(server_stream) as server:
+            assert [await server.receive(), await server.receive()] == ["early", "bird"]
+            await client.aclose()
+
+
+class TestClosing:
+    @pytest.mark.parametrize("first", ["client", "server"])
+    async def test_the_other_side_is_told_and_answers(
+        self, transport: str, draft: Draft, first: str
+    ) -> None:
+        async with connected(transport, draft) as sides, trio.open_nursery() as nursery:
+            closer, other = sides if first == "client" else reversed(sides)
+            await closer.send("last words")
+            nursery.start_soon(closer.aclose)
+            assert await other.receive() == "last words"
+            with pytest.raises(PeerClosed) as caught:
+                await other.receive()
+            assert caught.value.code is None
+            assert other.closed
+            with pytest.raises(trio.BrokenResourceError, match="the peer closed the connection"):
+                await other.send("too late")
+            with pytest.raises(PeerClosed):
+                await other.receive()
+            await other.wait_readable()
+            await other.aclose()
+        closing_frame = Close() if draft.closing_handshake else None
+        for side in sides:
+            assert (side.close_sent, side.close_received) == (closing_frame, closing_frame)
+            assert repr(side).endswith("closed>")
+
+    async def test_both_at_once(self, transport: str, draft: Draft) -> None:
+        async with connected(transport, draft) as sides, trio.open_nursery() as nursery:
+            for side in sides:
+                nursery.start_soon(side.aclose)
+        for side in sides:
+            assert side.closed
+            with pytest.raises(trio.ClosedResourceError):
+                await side.receive()
+            with pytest.raises(trio.ClosedResourceError):
+                await side.send("too late")
+            with pytest.raises(trio.ClosedResourceError):
+                await side.send_close()
+            await side.aclose()
+
+    async def test_a_receive_elsewhere_is_woken_at_once(
+        self, transport: str, draft: Draft, autojump_clock: trio.testing.MockClock
+    ) -> None:
+        """Also where the peer never answers the close: the receiver need not wait for that."""
+        autojump_clock.autojump_threshold = math.inf
+        async with connected(transport, draft) as (client, server):
+            async with trio.open_nursery() as nursery:
+
+                async def receive() -> None:
+                    with pytest.raises(trio.ClosedResourceError):
+                        await client.receive()
+                    await server.aclose()
+
+                nursery.start_soon(receive)
+                await trio.testing.wait_all_tasks_blocked(0.01)
+                await client.aclose()
+            assert trio.current_time() == 0
+
+    async def test_messages_before_the_close_are_received_first(
+        self, transport: str, draft: Draft
+    ) -> None:
+        async with connected(transport, draft) as (client, server), trio.open_nursery() as nursery:
+            for text in ("one", "two", "three"):
+                await client.send(text)
+            nursery.start_soon(client.aclose)
+            assert [message async for message in server] == ["one", "two", "three"]
+            await server.aclose()
+
+    async def test_half_closed_the_answers_still_come(self, transport: str, draft: Draft) -> None:
+        """`send_close` ends our sending; what the peer has to say is received until its end."""
+        if transport == "tls" and not draft.closing_handshake:
+            pytest.skip("hixie-75 ends its side of TCP, which TLS cannot")
+        async with connected(transport, draft) as (client, server), trio.open_nursery() as nursery:
+            await client.send("one")
+            await client.send("two")
+            await client.send_close()
+            assert client.closed
+            with pytest.raises(trio.ClosedResourceError, match="send_close was called"):
+                await client.send("three")
+
+            async def answer() -> None:
+                await echo(server)
+                await server.aclose()
+
+            nursery.start_soon(answer)
+            assert [message async for message in client] == ["one", "two"]
+
+    async def test_a_close_behind_unread_messages_is_answered_by_aclose(
+        self, transport: str, draft: Draft
+    ) -> None:
+        """A handler that returns after the first of several messages."""
+        async with connected(transport, draft) as (client, server), trio.open_nursery() as nursery:
+            await client.send("one")
+            await client.send("two")
+            nursery.start_soon(client.aclose)
+            await trio.testing.wait_all_tasks_blocked(0.01)
+            assert await server.receive() == "one"
+            await server.aclose()
+            with pytest.raises(trio.ClosedResourceError):
+                await server.receive()
+        if draft.closing_handshake:
+            assert server.close_received == client.close_received == Close()
+
+    async def test_a_silent_peer_is_waited_for_no_longer_than_close_timeout(
+        self, transport: str, draft: Draft, autojump_clock: trio.testing.MockClock
+    ) -> None:
+        client_stream, server_stream = await stream_pair(transport)
+        async with trio.open_nursery() as nursery:
+            hung = trio.Event()
+
+            async def serve() -> None:
+                with use_framing_mode(draft.name):
+                    async with accept(server_stream) as server:
+                        # Below the connection, so that nothing looks after it
+                        server._upkeep.forget(server)
+                        await hung.wait()
+                        server._closed = True
+
+            nursery.start_soon(serve)
+            async with open_client(client_stream, draft, close_timeout=3) as client:
+                started = trio.current_time()
+                await client.aclose()
+                waited = trio.current_time() - started
+            hung.set()
+        half_close = transport != "tls" or draft.closing_handshake
+        assert waited == pytest.approx(3 if half_close else 0)
+        assert client.close_received is None
+
+    async def test_aclose_waits_for_the_one_that_was_first(self, draft: Draft) -> None:
+        async with connected("tcp", draft) as (client, server):
+            finished: list[str] = []
+
+            async def close(name: str) -> None:
+                await client.aclose()
+                finished.append(name)
+
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(close, "a")
+                nursery.start_soon(close, "b")
+                await trio.testing.wait_all_tasks_blocked(0.01)
+                assert finished == []
+                await server.aclose()
+            assert sorted(finished) == ["a", "b"]
+
+    async def test_cancelled_aclose_still_closes_in_order(
+        self, transport: str, draft: Draft
+    ) -> None:
+        async with connected(transport, draft) as (client, server), trio.open_nursery() as nursery:
+            nursery.start_soon(echo, server)
+            with trio.CancelScope() as scope:
+                scope.cancel()
+                await client.aclose()
+            assert scope.cancelled_caught
+            assert client.closed
+            with pytest.raises(trio.ClosedResourceError):
+                await client.send("too late")
+
+
+class TestLoss:
+    async def test_end_of_stream_without_a_goodbye(self, transport: str) -> None:
+        for draft in WITH_CLOSING_FRAME:
+            async with connected(transport, draft) as (client, server):
+                await trio.aclose_forcefully(client._stream)
+                with pytest.raises(ConnectionLost, match="without closing the connection"):
+                    await server.receive()
+                with pytest.raises(ConnectionLost):
+                    await server.send("anybody there?")
+                assert server.close_received is None
+
+    async def test_end_of_stream_within_a_message(self, draft: Draft) -> None:
+        """It is a loss in every draft, hixie-75 included, where the end of TCP is a close."""
+        async with connected("tcp", draft) as (client, server):
+            [frame] = client._codec.encode("cut off")
+            await client._stream.send_all(bytes(frame)[:-3])
+            await trio.aclose_forcefully(client._stream)
+            with pytest.raises(ConnectionLost):
+                await server.receive()
+
+    async def test_a_reset_is_a_loss_with_its_cause(self, draft: Draft) -> None:
+        async with connected("tcp", draft) as (client, server):
+            assert isinstance(client._stream, DirectStream)
+            reset_when_closed(client._stream)
+            client._stream.close()
+            with pytest.raises(ConnectionLost, match="reset by peer") as caught:
+                await server.receive()
+            assert isinstance(caught.value.__cause__, trio.BrokenResourceError)
+
+    async def test_a_write_that_fails_says_so(self, draft: Draft) -> None:
+        async with connected("tcp", draft) as (client, server):
+            assert isinstance(client._stream, DirectStream)
+            reset_when_closed(client._stream)
+            client._stream.close()
+            await trio.testing.wait_all_tasks_blocked(0.01)
+            await server.send("into the void")
+            with pytest.raises(ConnectionLost) as caught:
+                await server.send("once more")
+            assert isinstance(caught.value.__cause__, trio.BrokenResourceError)
+            assert server.closed
+
+    async def test_a_foreign_stream_that_breaks(self, draft: Draft) -> None:
+        async with connected("memory", draft) as (client, server):
+
+            async def broken(max_bytes: int | None = None) -> bytes:
+                raise trio.BrokenResourceError
+
+            server._stream.receive_some = broken  # type: ignore[method-assign]
+            with pytest.raises(ConnectionLost, match="the stream broke"):
+                await server.receive()
+            await client.aclose()
+
+    async def test_a_stream_closed_under_us(self, draft: Draft) -> None:
+        async with connected("tcp", draft) as (_, server), trio.open_nursery() as nursery:
+
+            async def receive() -> None:
+                with pytest.raises(ConnectionLost, match="the stream was closed"):
+                    await server.receive()
+
+            nursery.start_soon(receive)
+            await trio.testing.wait_all_tasks_blocked()
+            await trio.aclose_forcefully(server._stream)
+
+
+def reset_when_closed(stream: DirectStream) -> None:
+    stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+class TestViolation:
+    async def test_a_message_over_the_limit(self, transport: str, draft: Draft) -> None:
+        async with connected(transport, draft, max_message_size=100) as (client, server):
+            await client.send("x" * 100)
+            await client.send("y" * 101)
+            assert await server.receive() == "x" * 100
+            with pytest.raises(PeerViolation, match="longer than 100 bytes"):
+                await server.receive()
+            with pytest.raises(PeerViolation):
+                await server.send("no")
+            with pytest.raises(PeerViolation):
+                await server.receive()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(server.aclose)
+                with pytest.raises((PeerClosed, ConnectionLost)):
+                    await client.receive()
+                await client.aclose()
+
+    async def test_answers_to_earlier_messages_leave_first(self, draft: Draft) -> None:
+        """Message and violation come in the same bytes."""
+        async with connected("tcp", draft, max_message_size=100) as (client, server):
+            frames = [*client._codec.encode("first"), *client._codec.encode("y" * 101)]
+            await client._stream.send_all(b"".join(frames))
+            with pytest.raises(PeerViolation):
+                await echo(server)
+            assert await client.receive() == "first"
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(server.aclose)
+                nursery.start_soon(client.aclose)
+
+    async def test_what_follows_a_violation_is_not_looked_at(
+        self, draft: Draft, autojump_clock: trio.testing.MockClock
+    ) -> None:
+        async with connected("memory", draft, max_message_size=100) as (client, server):
+            await client.send("first")
+            await client.send("y" * 101)
+            await trio.sleep(10)
+            await client.send("z" * 101)
+            await trio.sleep(10)
+            assert await server.receive() == "first"
+            with pytest.raises(PeerViolation):
+                await server.receive()
+
+    async def test_found_while_closing(self, transport: str, draft: Draft) -> None:
+        """A side that is closing does not care, and ends in order."""
+        async with connected(transport, draft, max_message_size=100) as (client, server):
+            await client.send("y" * 101)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(server.aclose)
+                with pytest.raises((PeerClosed, ConnectionLost)):
+                    await client.receive()
+                await client.aclose()
+
+
+class TestConcurrency:
+    async def test_two_receivers_are_one_too_many(self, transport: str, draft: Draft) -> None:
+        async with connected(transport, draft) as (client, server), trio.open_nursery() as nursery:
+            nursery.start_soon(client.receive)
+            await trio.testing.wait_all_tasks_blocked()
+            with pytest.raises(trio.BusyResourceError, match="another task is receiving"):
+                await client.receive()
+            with pytest.raises(trio.BusyResourceError):
+                await client.wait_readable()
+            await server.send("for the first")
+
+    async def test_senders_queue_in_order(self, transport: str, draft: Draft) -> None:
+        """With the outbox full, messages leave in the order in which `send` was called."""
+        async with connected(transport, draft) as (client, server):
+            texts = [f"{number:04}" + "x" * 50_000 for number in range(60)]
+            async with trio.open_nursery() as nursery:
+                for text in texts:
+                    nursery.start_soon(client.send, text)
+                    await trio.testing.wait_all_tasks_blocked()
+                blocked = len(nursery.child_tasks)
+                for text in texts:
+                    assert await server.receive() == text
+            # A memory stream takes all that it is given.
+            assert blocked > 0 or transport == "memory"
+
+    async def test_closing_wakes_the_senders(self, draft: Draft) -> None:
+        async with connected("lockstep", draft, close_timeout=0.01) as (client, _):
+            woken: list[str] = []
+
+            async def send(number: int) -> None:
+                try:
+                    await client.send("x" * 50_000)
+                except trio.ClosedResourceError:
+                    woken.append("closed")
+
+            async with trio.open_nursery() as nursery:
+                for number in range(5):
+                    nursery.start_soon(send, number)
+                await trio.testing.wait_all_tasks_blocked()
+                await client.aclose()
+            assert woken == ["closed"] * 3
+
+    async def test_breaking_wakes_the_senders(self, draft: Draft) -> None:
+        async with connected("tcp", draft) as (client, server):
+            errors: list[Exception] = []
+
+            async def send() -> None:
+                try:
+                    while True:
+                        await client.send("x" * 50_000)
+                except trio.BrokenResourceError as error:
+                    errors.append(error)
+
+            async with trio.open_nursery() as nursery:
+                for _ in range(3):
+                    nursery.start_soon(send)
+                await trio.testing.wait_all_tasks_blocked(0.01)
+                assert isinstance(server._stream, DirectStream)
+                reset_when_closed(server._stream)
+                server._stream.close()
+            assert [type(error) for error in errors] == [ConnectionLost] * 3
+
+
+class TestWaiting:
+    async def test_readable_on_a_whole_message_only(self, transport: str, draft: Draft) -> None:
+        async with connected(transport, draft) as (client, server):
+            [frame] = client._codec.encode("hello")
+            whole = bytes(frame)
+            async with trio.open_nursery() as nursery:
+                seen = trio.Event()
+
+                async def wait() -> None:
+                    await server.wait_readable()
+                    seen.set()
+
+                nursery.start_soon(wait)
+                await client._stream.send_all(whole[:-2])
+                await trio.testing.wait_all_tasks_blocked(0.01)
+                assert (seen.is_set(), server.readable) == (False, False)
+                await client._stream.send_all(whole[-2:])
+            assert server.readable
+            await server.wait_readable()
+            assert await server.receive() == "hello"
+
+    async def test_wait_any_returns_the_first_and_consumes_nothing(self, transport: str) -> None:
+        old, new = draft_named("old"), draft_named("new")
+        async with connected(transport, old) as (a, far_a), connected(transport, new) as (b, far_b):
+            async with trio.open_nursery() as nursery:
+                winners: list[Connection] = []
+
+                async def wait() -> None:
+                    winners.append(await wait_any(a, b))
+
+                nursery.start_soon(wait)
+                await trio.testing.wait_all_tasks_blocked(0.01)
+                await far_b.send("b")
+            assert winners == [b]
+            assert await wait_any(a, b) is b
+            await far_a.send("a")
+            await a.wait_readable()
+            assert await wait_any(b, a) is b
+            assert await wait_any(a, b) is a
+            assert (await a.receive(), await b.receive()) == ("a", "b")
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(far_a.aclose)
+                assert await wait_any(b, a) is a
+                await a.aclose()
+                with pytest.raises(trio.ClosedResourceError):
+                    await wait_any(a, b)
+                nursery.start_soon(far_b.send, "again")
+                await b.wait_readable()
+
+    async def test_wait_any_needs_connections_of_its_own(self) -> None:
+        with pytest.raises(ValueError, match="one connection at least"):
+            await wait_any()
+        async with connected("memory", draft_named("old")) as (client, _):
+            with pytest.raises(trio.BusyResourceError):
+                await wait_any(client, client)
+
+    async def test_wait_any_cancelled_loses_nothing(self, draft: Draft) -> None:
+        async with connected("tcp", draft) as (client, server):
+            with trio.CancelScope() as scope:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(wait_any, client)
+                    await trio.testing.wait_all_tasks_blocked()
+                    scope.cancel()
+            await server.send("kept")
+            assert await wait_any(client) is client
+            assert await client.receive() == "kept"
+
+
+class TestScheduling:
+    async def test_every_receive_and_send_is_a_cancellation_point(self, draft: Draft) -> None:
+        async with connected("tcp", draft) as (client, server):
+            for number in range(10):
+                await client.send(str(number))
+            await server.wait_readable()
+            with trio.CancelScope() as scope:
+                scope.cancel()
+                await server.receive()
+            assert scope.cancelled_caught
+            with trio.CancelScope() as scope:
+                scope.cancel()
+                await server.send("no")
+            assert scope.cancelled_caught
+            assert [await server.receive() for _ in range(10)] == [str(n) for n in range(10)]
+
+    @pytest.mark.parametrize("doing", ["receive", "send"])
+    async def test_others_run_at_least_every_64_messages(self, draft: Draft, doing: str) -> None:
+        class Passes(trio.abc.Instrument):
+            count = 0
+
+            def before_io_wait(self, timeout: float) -> None:
+                self.count += 1
+
+        async with connected("tcp", draft) as (client, server):
+            frames = [bytes(client._codec.encode("x")[0])] * 640
+            await client._stream.send_all(b"".join(frames))
+            await server.wait_readable()
+            passes = Passes()
+            trio.lowlevel.add_instrument(passes)
+            for _ in range(640):
+                if doing == "receive":
+                    await server.receive()
+                else:
+                    await server.send("x")
+            trio.lowlevel.remove_instrument(passes)
+            assert passes.count >= 10
+
+
+class TestWriting:
+    async def test_an_echo_loop_over_a_pipelined_stream_writes_once_per_read(
+        self, draft: Draft, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        writes: list[int] = []
+        send_nowait = DirectStream.send_nowait
+
+        def counting(stream: DirectStream, buffers: list[bytes]) -> int:
+            writes.append(len(buffers))
+            return send_nowait(stream, buffers)
+
+        async with connected("tcp", draft) as (client, server):
+            frames = [bytes(client._codec.encode("x")[0])] * 30
+            await client._stream.send_all(b"".join(frames))
+            await trio.testing.wait_all_tasks_blocked(0.01)
+            monkeypatch.setattr(DirectStream, "send_nowait", counting)
+            # No 1 ms passes on this clock, however slow the machine is.
+            monkeypatch.setattr("trio_draftws._connection.SECONDS_PER_PASS", math.inf)
+            for _ in range(30):
+                await server.send(await server.receive())
+            monkeypatch.undo()
+            for _ in range(30):
+                await client.receive()
+        assert writes == [30]
+
+    async def test_a_sender_that_goes_to_sleep_is_flushed_by_upkeep(self, draft: Draft) -> None:
+        async with connected("tcp", draft) as (client, server):
+            frames = [bytes(client._codec.encode("x")[0])] * 2
+            await client._stream.send_all(b"".join(frames))
+            await server.receive()
+            await server.send("answer to the first")
+            await server.send("and one more")
+            assert server._outbox.size > 0
+            # Nobody does anything on the server's side from here on.
+            assert await client.receive() == "answer to the first"
+            assert await client.receive() == "and one more"
+            assert await server.receive() == "x"
+
+    async def test_past_64_kib_it_is_written_while_messages_wait(self, draft: Draft) -> None:
+        async with connected("tcp", draft) as (client, server):
+            frames = [bytes(client._codec.encode("x")[0])] * 3
+            await client._stream.send_all(b"".join(frames))
+            await server.receive()
+            await server.send("small")
+            assert server._outbox.size > 0
+            await server.send("x" * 70_000)
+            assert server._outbox.size == 0 or server._outbox._draining
+            assert await client.receive() == "small"
+            assert await client.receive() == "x" * 70_000
+
+    async def test_at_most_64_kib_and_one_message_wait(self, transport: str, draft: Draft) -> None:
+        async with connected(transport, draft) as (client, server):
+            most = 0
+            async with trio.open_nursery() as nursery:
+
+                async def send() -> None:
+                    for _ in range(200):
+                        await client.send("x" * 30_000)
+
+                nursery.start_soon(send)
+                await trio.testing.wait_all_tasks_blocked(0.01)
+                most = client._outbox.size
+                for _ in range(200):
+                    await server.receive()
+                    most = max(most, client._outbox.size)
+            # A memory stream takes all that it is given.
+            assert most < 65_536 + 31_000
+            assert most >= 65_536 or transport == "memory"
+
+
+class TestUpkeep:
+    async def test_a_close_is_answered_while_the_handler_sleeps(
+        self, transport: str, draft: Draft, autojump_clock: trio.testing.MockClock
+    ) -> None:
+        async with connected(transport, draft, close_timeout=100) as (client, server):
+            started = trio.current_time()
+            await client.aclose()
+            # Where the stream cannot end one side, hixie-75 has no way to ask for an answer.
+            assert trio.current_time() - started <= 3
+            if draft.closing_handshake:
+                assert client.close_received == Close()
+            await trio.sleep(5)
+            assert server.closed
+            with pytest.raises(PeerClosed):
+                await server.receive()
+
+    async def test_messages_are_left_for_receive(
+        self, transport: str, draft: Draft, autojump_clock: trio.testing.MockClock
+    ) -> None:
+        async with connected(transport, draft) as (client, server):
+            await client.send("one")
+            await trio.sleep(10)
+            await client.send("two")
+            await trio.sleep(10)
+            assert server.readable
+            assert [await server.receive(), await server.receive()] == ["one", "two"]
+
+    async def test_a_close_behind_a_message_waits_for_its_turn(
+        self, transport: str, draft: Draft, autojump_clock: trio.testing.MockClock
+    ) -> None:
+        """Else the answer to that message could no longer be sent."""
+        if transport == "tls" and not draft.closing_handshake:
+            pytest.skip("hixie-75 ends its side of TCP, which TLS cannot")
+        async with connected(transport, draft, close_timeout=100) as (client, server):
+            await client.send("question")
+            await client.send_close()
+            await trio.sleep(10)
+            assert not server.closed
+            await echo(server)
+            assert await client.receive() == "question"
+            assert server.closed
+
+    async def test_a_look_gives_way_to_receive_and_to_aclose(self, draft: Draft) -> None:
+        """A foreign stream is read by a task of upkeep's, whose result is kept."""
+        async with connected("memory", draft) as (client, server):
+            for _ in range(2):
+                assert server.look() is not None
+                assert server.look() is None
+                await trio.testing.wait_all_tasks_blocked()
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(client.send, "for whoever reads")
+                    assert await server.receive() == "for whoever reads"
+            assert server.look() is not None
+            await trio.testing.wait_all_tasks_blocked()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(server.aclose)
+                nursery.start_soon(client.aclose)
+
+    async def test_no_more_is_read_ahead_than_a_limit(
+        self, transport: str, draft: Draft, autojump_clock: trio.testing.MockClock
+    ) -> None:
+        async with connected(transport, draft) as (client, server):
+            async with trio.open_nursery() as nursery:
+
+                async def send() -> None:
+                    for _ in range(300):
+                        await client.send("x" * 10_000)
+
+                nursery.start_soon(send)
+                await trio.sleep(1000)
+                held = sum(len(event) for event in server._pending if isinstance(event, str))
+                assert 65_536 - 10_000 <= held <= 2 * 65_536
+                for _ in range(300):
+                    await server.receive()
+
+    @pytest.mark.parametrize("receiving", [True, False])
+    async def test_a_peer_silent_for_too_long_is_given_up(
+        self,
+        transport: str,
+        draft: Draft,
+        receiving: bool,
+        autojump_clock: trio.testing.MockClock,
+    ) -> None:
+        async with connected(transport, draft, idle_timeout=50) as (client, server):
+            # The other side would give this one up as well.
+            client._upkeep.forget(client)
+            started = trio.current_time()
+            await trio.sleep(30)
+            await client.send("still here")
+            assert await server.receive() == "still here"
+            if not receiving:
+                await trio.sleep(100)
+            with pytest.raises(ConnectionLost, match="nothing came from the peer for 50 s"):
+                await server.receive()
+            if receiving:
+                assert trio.current_time() - started == pytest.approx(80, abs=3)
+            with pytest.raises(ConnectionLost):
+                await server.send("too late")
+            if transport != "tls" or draft.closing_handshake:
+                with pytest.raises(PeerClosed):
+                    await client.receive()
+
+    async def test_unread_messages_are_no_reason_to_give_up_twice(
+        self, draft: Draft, autojump_clock: trio.testing.MockClock
+    ) -> None:
+        """The end stands behind what came before it."""
+        async with connected("tcp", draft, idle_timeout=50) as (client, server):
+            client._upkeep.forget(client)
+            await client.send("unread")
+            await trio.sleep(200)
+            assert await server.receive() == "unread"
+            with pytest.raises(ConnectionLost, match="nothing came"):
+                await server.receive()
+
+    async def test_what_comes_in_the_same_pass_comes_too_late(self, draft: Draft) -> None:
+        async with connected("memory", draft) as (client, server):
+            client._upkeep.forget(client)
+            async with trio.open_nursery() as nursery:
+
+                async def receive() -> None:
+                    with pytest.raises(ConnectionLost, match="nothing came"):
+                        await server.receive()
+
+                nursery.start_soon(receive)
+                await trio.testing.wait_all_tasks_blocked()
+                assert isinstance(client._stream, trio.StapledStream)
+                client._stream.send_stream._outgoing.put(client._codec.encode("late")[0])
+                server.expire()
+
+    async def test_one_that_has_ended_is_left_alone(
+        self, draft: Draft, autojump_clock: trio.testing.MockClock
+    ) -> None:
+        async with connected("tcp", draft, idle_timeout=50) as (client, server):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(client.aclose)
+                with pytest.raises(PeerClosed):
+                    await server.receive()
+            await trio.sleep(200)
+            with pytest.raises(PeerClosed):
+                await server.receive()

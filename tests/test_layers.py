@@ -1,0 +1,99 @@
+"""Arrows point down only, and `drafts/` imports no trio."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import trio_draftws
+
+PACKAGE = Path(trio_draftws.__file__).parent
+
+# From the bottom up; a module may import from its own floor's left and from all floors below.
+FLOORS = [
+    ["drafts"],
+    ["_framing_mode", "_limits", "_exceptions", "_streams"],
+    ["_outbox"],
+    ["_upkeep"],
+    ["_connection"],
+    ["_wait_any", "_handshake"],
+    ["_client", "_server"],
+    ["__init__"],
+    ["cli"],
+    ["__main__"],
+]
+ROOMS = [room for floor in FLOORS for room in floor]
+
+# The same inside drafts/
+DRAFT_FLOORS = [
+    ["_codec", "_url"],
+    ["_http", "_sentinel", "_length64"],
+    ["_opening"],
+    ["_opening_hixie75", "_opening_hixie76"],
+    ["__init__"],
+]
+DRAFT_ROOMS = [room for floor in DRAFT_FLOORS for room in floor]
+
+
+def imports(path: Path) -> Iterator[str]:
+    """The modules that a file imports, as dotted names; relative ones begin in a dot."""
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            node.body = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield "." * node.level + (node.module or "")
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+ABOVE_DRAFTS = sorted(
+    path for path in PACKAGE.rglob("*.py") if room_of(path) not in ("drafts", "testing")
+)
+IN_DRAFTS = sorted((PACKAGE / "drafts").glob("*.py"))
+
+
+def test_every_module_has_its_floor() -> None:
+    assert sorted({room_of(path) for path in PACKAGE.rglob("*.py")}) == sorted(ROOMS)
+    assert sorted(path.stem for path in IN_DRAFTS) == sorted(DRAFT_ROOMS)
+
+
+@pytest.mark.parametrize("path", ABOVE_DRAFTS, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_module_imports_only_from_below(path: Path) -> None:
+    room = room_of(path)
+    below = set(ROOMS[: ROOMS.index(room)])
+    depth = len(path.relative_to(PACKAGE).parts)
+    for name in imports(path):
+        if name.startswith("." * depth):
+            target = name.lstrip(".").split(".")[0] or "__init__"
+        elif name.startswith("trio_draftws"):
+            target = [*name.split("."), "__init__"][1]
+        else:
+            continue
+        assert target in below, f"{room} imports {target}, which is not below it"
+
+
+@pytest.mark.parametrize("path", IN_DRAFTS, ids=lambda path: path.stem)
+def test_drafts_import_no_trio_and_nothing_from_above(path: Path) -> None:
+    below = set(DRAFT_ROOMS[: DRAFT_ROOMS.index(path.stem)])
+    for name in imports(path):
+        assert name.split(".")[0] not in ("trio", "trio_draftws", "socket", "ssl", "asyncio")
+        assert not name.startswith("..")
+        if name.startswith("."):
+            assert name.lstrip(".") in below
+
+
+def test_the_check_sees_what_it_looks_for(tmp_path: Path) -> None:
+    """So that an import which it cannot read does not pass unseen."""
+    source = "import trio.abc\nfrom . import x\nfrom ._y import z\nfrom .._up import w\n"
+    (tmp_path / "module.py").write_text(source)
+    found = list(imports(tmp_path / "module.py"))
+    assert found == ["trio.abc", ".", "._y", ".._up"]

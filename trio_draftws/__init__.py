@@ -1,0 +1,84 @@
+"""The WebSocket library for Trio, speaking every draft.
+
+The rooms, from the top; arrows point down only:
+
+* `cli`: the command line
+* `_client`, `_server`: `open_websocket`, `serve_websocket`, `accept`
+* `_handshake`: one opening handshake on a stream
+* `_connection`: `Connection`, a channel over a stream and a codec
+* `_upkeep`, `_outbox`, `_streams`: what runs beside a connection, what waits to be written, TCP
+* `drafts`: each draft as a row: how it opens, how it frames; bytes in, bytes out, no trio
+"""
+
+from ._client import open_websocket
+from ._connection import Connection, TextChannel
+from ._exceptions import (
+    ConnectionLost,
+    DialFailed,
+    HandshakeTimeout,
+    InternalError,
+    PeerClosed,
+    PeerViolation,
+    Rejected,
+    RequestRefused,
+    TLSFailed,
+)
+from ._framing_mode import framing_mode, use_framing_mode
+from ._handshake import ConnHeaders, SubprotocolSelector
+from ._server import Handler, Server, accept, serve_websocket
+from ._streams import StreamFactory, ssl_stream_factory
+from ._wait_any import wait_any
+from .drafts import (
+    DRAFTS,
+    Close,
+    Draft,
+    HandshakeError,
+    HeaderFields,
+    Headers,
+    InvalidAnswer,
+    LocalProtocolError,
+    Reject,
+    Request,
+    Response,
+    is_ws_url,
+    is_wss_url,
+)
+
+__all__ = [
+    "DRAFTS",
+    "Close",
+    "ConnHeaders",
+    "Connection",
+    "ConnectionLost",
+    "DialFailed",
+    "Draft",
+    "Handler",
+    "HandshakeError",
+    "HandshakeTimeout",
+    "HeaderFields",
+    "Headers",
+    "InternalError",
+    "InvalidAnswer",
+    "LocalProtocolError",
+    "PeerClosed",
+    "PeerViolation",
+    "Reject",
+    "Rejected",
+    "Request",
+    "RequestRefused",
+    "Response",
+    "Server",
+    "StreamFactory",
+    "SubprotocolSelector",
+    "TLSFailed",
+    "TextChannel",
+    "accept",
+    "framing_mode",
+    "is_ws_url",
+    "is_wss_url",
+    "open_websocket",
+    "serve_websocket",
+    "ssl_stream_factory",
+    "use_framing_mode",
+    "wait_any",
+]

@@ -1,0 +1,98 @@
+"""Trio's errors, with the facts attached; and those of the opening handshake."""
+
+from __future__ import annotations
+
+import trio
+
+from .drafts import HandshakeError, Headers
+
+
+class PeerClosed(trio.EndOfChannel):
+    """The peer ended the connection as its draft says: there is nothing more to receive.
+
+    `code` is None where the peer gave none, as it always is in drafts before hybi-06.
+    """
+
+    def __init__(self, code: int | None = None, reason: str = "") -> None:
+        super().__init__(code, reason)
+        self.code = code
+        self.reason = reason
+
+    def __str__(self) -> str:
+        told = " ".join(str(fact) for fact in (self.code, self.reason) if fact)
+        return (
+            f"the peer closed the connection: {told}" if told else "the peer closed the connection"
+        )
+
+
+class ConnectionLost(trio.BrokenResourceError):
+    """The connection ended without the draft's goodbye; `reason` says how."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class PeerViolation(trio.BrokenResourceError):
+    """The peer broke its draft and was cut off; `reason` says how.
+
+    `close_code` is what it was told where the draft has codes: 1002 for a broken frame, 1009 for
+    a message over `max_message_size`.
+    """
+
+    def __init__(self, reason: str, close_code: int | None) -> None:
+        super().__init__(reason, close_code)
+        self.reason = reason
+        self.close_code = close_code
+
+    def __str__(self) -> str:
+        return f"the peer broke its draft: {self.reason}"
+
+
+class Rejected(HandshakeError):
+    """The server's answer was not 101.
+
+    `body` is what came of its body: at most 64 KiB.
+    """
+
+    def __init__(self, status: int, headers: Headers, body: bytes) -> None:
+        super().__init__(status, headers, body)
+        self.status = status
+        self.headers = headers
+        self.body = body
+
+    def __str__(self) -> str:
+        text = self.body[:200].decode("utf-8", "replace").strip()
+        said = f": {text!r}" if text else ""
+        return f"the server refused with status {self.status}{said}"
+
+
+class RequestRefused(HandshakeError):
+    """A server of ours refused the request that a client opened with, and told it so.
+
+    `status` is what it answered.
+    """
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(status, reason)
+        self.status = status
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"the request was refused with status {self.status}: {self.reason}"
+
+
+class DialFailed(HandshakeError):
+    """No TCP connection came about; the OSError is its cause."""
+
+
+class TLSFailed(HandshakeError):
+    """TLS did not come about, as with a certificate that is not trusted; the cause says why."""
+
+
+class HandshakeTimeout(HandshakeError, trio.TooSlowError):
+    """The opening handshake was not done within `handshake_timeout`."""
+
+
+class InternalError(Exception):
+    """A fault of this library; what happened is its cause. Please report it."""

@@ -1,0 +1,342 @@
+"""The opening handshake on a stream: read one head, then n body bytes; answer, or ask.
+
+Whoever calls has set the deadline: one for TLS, head and body together.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, TypeAlias
+
+import attrs
+import trio
+
+from ._connection import Connection
+from ._exceptions import HandshakeTimeout, Rejected, RequestRefused, TLSFailed
+from ._framing_mode import framing_mode
+from ._limits import Limits
+from ._streams import DirectStream, StreamFactory, is_secure, take_over
+from ._upkeep import Upkeep
+from .drafts import (
+    Ask,
+    BadHead,
+    Draft,
+    HandshakeError,
+    HeaderFields,
+    Reject,
+    Request,
+    Response,
+    checked_fields,
+    draft_named,
+    find_head_end,
+    identify,
+    write_response,
+)
+
+MAX_REFUSAL_BODY = 65536
+
+ConnHeaders: TypeAlias = Callable[[Request], Awaitable[tuple[HeaderFields, Any]]]
+"""Sees a request before it is answered: returns fields for the answer and the connection's
+state, or raises `Reject`."""
+SubprotocolSelector: TypeAlias = Callable[[Sequence[str]], "str | None"]
+
+logger = logging.getLogger("trio_draftws")
+
+
+@attrs.define
+class HeadReader:
+    """Reads what opens a stream, and keeps what comes behind it."""
+
+    stream: trio.abc.Stream
+    buffer: bytearray = attrs.field(factory=bytearray)
+
+    async def read_head(self, max_size: float) -> bytes:
+        """The head, its blank line included.
+
+        Raises:
+            BadHead: it is longer than `max_size` bytes.
+            HandshakeError: the stream ended first.
+        """
+        searched = 0
+        while True:
+            end = find_head_end(self.buffer, searched)
+            if end > max_size or (end < 0 and len(self.buffer) >= max_size):
+                raise BadHead(f"the head is longer than {max_size} bytes", 431)
+            if end >= 0:
+                return self._take(end)
+            searched = len(self.buffer)
+            await self._read_more()
+
+    async def read_body(self, size: int) -> bytes:
+        """The next `size` bytes.
+
+        Raises:
+            HandshakeError: the stream ended first.
+        """
+        while len(self.buffer) < size:
+            await self._read_more()
+        return self._take(size)
+
+    def read_nowait(self) -> None:
+        """Adds to the buffer what has come meanwhile, where that can be asked."""
+        if isinstance(self.stream, DirectStream):
+            try:
+                self.buffer += self.stream.receive_nowait() or b""
+            except trio.BrokenResourceError:
+                pass  # the next read, which waits, will meet it again and say so
+
+    def rest(self) -> bytes:
+        """What came behind the handshake."""
+        return self._take(len(self.buffer))
+
+    def _take(self, size: int) -> bytes:
+        taken = bytes(self.buffer[:size])
+        del self.buffer[:size]
+        return taken
+
+    async def _read_more(self) -> None:
+        data = await self.stream.receive_some()
+        if not data:
+            raise HandshakeError(
+                f"the peer ended the stream within the opening handshake, after {len(self.buffer)} "
+                "bytes of it"
+                if self.buffer
+                else "the peer ended the stream within the opening handshake"
+            )
+        self.buffer += data
+
+
+@attrs.frozen
+class Terms:
+    """What a server demands and offers; made once, used for every connection."""
+
+    limits: Limits
+    drafts: tuple[Draft, ...]
+    conn_headers: ConnHeaders | None
+    subprotocols: Sequence[str] | SubprotocolSelector
+    stream_factory: StreamFactory | None
+
+    def choose_subprotocol(self, asked: Sequence[str]) -> str | None:
+        """One of those asked for, or None."""
+        if callable(self.subprotocols):
+            chosen = self.subprotocols(asked) if asked else None
+            if chosen is not None and chosen not in asked:
+                raise ValueError(f"subprotocol {chosen!r} was chosen, but asked for: {list(asked)}")
+            return chosen
+        return next((name for name in self.subprotocols if name in asked), None)
+
+
+@asynccontextmanager
+async def opening(
+    stream: trio.abc.Stream, timeout: float, started: float | None = None
+) -> AsyncIterator[trio.CancelScope]:
+    """Runs one opening handshake: within `timeout` seconds from `started`, by default from now.
+
+    The stream is closed unless it succeeds.
+
+    Raises:
+        HandshakeTimeout: it took too long.
+        HandshakeError: also where the stream broke; that is the cause.
+    """
+    try:
+        begun = trio.current_time() if started is None else started
+        with trio.move_on_at(begun + timeout) as scope:
+            yield scope
+    except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+        await trio.aclose_forcefully(stream)
+        raise HandshakeError(
+            f"the connection broke within the opening handshake: {error}"
+        ) from error
+    except BaseException:
+        await trio.aclose_forcefully(stream)
+        raise
+    if scope.cancelled_caught:
+        await trio.aclose_forcefully(stream)
+        raise HandshakeTimeout(f"the opening handshake was not done within {timeout} s")
+
+
+async def dress(stream: trio.abc.Stream, factory: StreamFactory | None) -> trio.abc.Stream:
+    """The stream to speak on: what `factory` makes of it.
+
+    Raises:
+        TLSFailed: the factory's TLS handshake failed; the cause says why.
+    """
+    if factory is None:
+        return stream
+    try:
+        return await factory(stream)
+    except (trio.BrokenResourceError, OSError) as error:
+        cause = error.__cause__ or error
+        raise TLSFailed(f"TLS did not come about: {cause}") from cause
+
+
+# The client's side
+
+
+async def ask(
+    stream: trio.abc.Stream, draft: Draft, wish: Ask, limits: Limits, upkeep: Upkeep
+) -> Connection:
+    """Opens as a client on a stream that is connected.
+
+    Raises:
+        Rejected: the answer was not 101.
+        InvalidAnswer: it was, but not what the draft demands.
+        HandshakeError: the stream broke or ended.
+    """
+    client = draft.opening.ask(wish, draft.subprotocols)
+    reader = HeadReader(stream)
+    # One write for head and body: several servers of the time want them in one read.
+    await stream.send_all(client.request())
+    try:
+        head = await reader.read_head(limits.max_head_size)
+        response = Response.parse(head)
+    except BadHead as error:
+        raise HandshakeError(f"the server's answer is no HTTP: {error}") from error
+    if response.status != 101:
+        body = await _read_refusal(reader, response)
+        raise Rejected(response.status, response.headers, body)
+    body = await reader.read_body(client.response_body)
+    subprotocol = client.verify(response, body)
+    return Connection(
+        draft=draft,
+        role="client",
+        stream=stream,
+        codec=draft.codec("client", limits.max_message_size),
+        upkeep=upkeep,
+        limits=limits,
+        head=head,
+        rest=reader.rest(),
+        subprotocol=subprotocol,
+    )
+
+
+async def _read_refusal(reader: HeadReader, response: Response) -> bytes:
+    """The body of an answer that is not 101: as long as it says, or to the stream's end."""
+    length = response.headers.get("Content-Length", "")
+    size = MAX_REFUSAL_BODY
+    if length.isascii() and length.isdigit() and len(length) < 9:
+        size = min(int(length), MAX_REFUSAL_BODY)
+    try:
+        return await reader.read_body(size)
+    except (HandshakeError, trio.BrokenResourceError):
+        return reader.rest()
+
+
+# The server's side
+
+
+async def answer(stream: trio.abc.Stream, terms: Terms, upkeep: Upkeep) -> Connection:
+    """Opens as a server: takes the stream over, reads a request, answers it.
+
+    On any failure the peer is told what HTTP can tell, and the stream is closed.
+
+    Raises:
+        RequestRefused: the request was refused, by us or by `conn_headers`.
+        HandshakeError: the stream broke or ended, or TLS failed, or time ran out.
+        Exception: whatever else `conn_headers` raised; the peer was told 500.
+    """
+    stream = take_over(stream)
+    async with opening(stream, terms.limits.handshake_timeout) as deadline:
+        stream = await dress(stream, terms.stream_factory)
+        visit = _Visit(stream, terms, upkeep)
+        try:
+            return await visit.answer()
+        except Reject as reject:
+            await visit.refuse(reject)
+            body = reject.body.decode("utf-8", "replace").strip()
+            raise RequestRefused(reject.status, body) from reject
+        except trio.Cancelled:
+            if not deadline.cancel_called:
+                await visit.say_goodbye()
+            raise
+    raise AssertionError("unreachable")  # pragma: no cover
+
+
+@attrs.define
+class _Visit:
+    """One client at the door."""
+
+    stream: trio.abc.Stream
+    terms: Terms
+    upkeep: Upkeep
+    answered: bool = False
+
+    async def answer(self) -> Connection:
+        limits = self.terms.limits
+        reader = HeadReader(self.stream)
+        try:
+            head = await reader.read_head(limits.max_head_size)
+            request = Request.parse(head)
+        except BadHead as error:
+            raise Reject(error.status, body=f"{error}\n") from error
+        request = attrs.evolve(request, secure=is_secure(self.stream))
+        draft = identify(request, draft_named(framing_mode.get()), self.terms.drafts)
+        request = attrs.evolve(request, draft=draft)
+        server = draft.opening.answer(request)
+        fields: HeaderFields = ()
+        state: Any = None
+        try:
+            if self.terms.conn_headers is not None:
+                fields, state = await self.terms.conn_headers(request)
+            checked = checked_fields(fields, forbidden=draft.opening.written_fields)
+            subprotocol = self.terms.choose_subprotocol(request.subprotocols)
+        except Reject:
+            raise
+        except Exception:
+            await self.refuse(Reject(500, body="The server made a mistake.\n"))
+            raise
+        response = server.accept(checked, subprotocol)
+        reader.read_nowait()
+        self.answered = True
+        if len(reader.buffer) < server.request_body:
+            # A proxy may hold the body back until it sees the head.
+            await self.stream.send_all(response)
+            response = b""
+        proof = server.prove(await reader.read_body(server.request_body))
+        if response or proof:
+            await self.stream.send_all(response + proof)
+        return Connection(
+            draft=draft,
+            role="server",
+            stream=self.stream,
+            codec=draft.codec("server", limits.max_message_size),
+            upkeep=self.upkeep,
+            limits=limits,
+            head=head,
+            rest=reader.rest(),
+            subprotocol=subprotocol,
+            state=state,
+        )
+
+    async def refuse(self, reject: Reject) -> None:
+        """Answers in plain HTTP and closes in order."""
+        await self.stream.send_all(write_response(reject.status, reject.headers, reject.body))
+        if isinstance(self.stream, trio.abc.HalfCloseableStream):
+            await self.stream.send_eof()
+            # To close while bytes are unread would make the kernel throw the answer away.
+            with trio.move_on_after(self.terms.limits.close_timeout):
+                while await self.stream.receive_some():
+                    await trio.lowlevel.checkpoint()
+        await self.stream.aclose()
+
+    async def say_goodbye(self) -> None:
+        """Tells a client whose opening is not done that the server is going."""
+        if self.answered:
+            return
+        gone = Reject(503, body="The server is shutting down.\n")
+        with trio.move_on_after(self.terms.limits.close_timeout, shield=True):
+            await self.stream.send_all(write_response(gone.status, gone.headers, gone.body))
+            await self.stream.aclose()
+
+
+def check_subprotocols(names: Iterable[str]) -> tuple[str, ...]:
+    """The names as a tuple.
+
+    Raises:
+        TypeError: it is one str, where several names were meant.
+    """
+    if isinstance(names, str):
+        raise TypeError(f"subprotocols is a list of names, not one str; write [{names!r}]")
+    return tuple(names)

@@ -1,0 +1,23 @@
+"""The times and sizes that bound a connection: the same for client, server and `accept`."""
+
+from __future__ import annotations
+
+import attrs
+
+
+def _positive(instance: object, attribute: attrs.Attribute[float], value: float) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{attribute.name} must be a number, not {type(value).__name__}")
+    if not value > 0:
+        raise ValueError(f"{attribute.name} must be above 0, not {value}")
+
+
+@attrs.frozen(kw_only=True)
+class Limits:
+    """Times in seconds, sizes in bytes; `math.inf` for none."""
+
+    handshake_timeout: float = attrs.field(validator=_positive)
+    close_timeout: float = attrs.field(validator=_positive)
+    idle_timeout: float = attrs.field(validator=_positive)
+    max_message_size: float = attrs.field(validator=_positive)
+    max_head_size: float = attrs.field(validator=_positive)

@@ -1,0 +1,179 @@
+"""What waits to be written to one stream.
+
+The rules, which `Connection.send` rests on:
+
+1. A sender waits for room first, in the order in which it came, with nothing encoded yet. Only
+   there can it be cancelled.
+2. Then it encodes and puts, with no await between. What was put is never withdrawn: it will be
+   written, in order, or `failure` says why it could not be.
+3. `flush` never blocks. On a `DirectStream` it writes what the kernel takes. What is left, and
+   everything for another stream, goes to a drain task, which lives only while bytes wait; nobody
+   else writes meanwhile.
+4. There is room while fewer than 64 KiB wait, so at most 64 KiB and one message ever do.
+5. After `finish` nothing is put any more, and when all is written our side of the stream ends,
+   where the stream can end one side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import attrs
+import trio
+
+from ._streams import DirectStream
+from .drafts import Buffer
+
+ROOM = 65536
+
+
+@attrs.define(eq=False)
+class Outbox:
+    """The bytes that wait to be written, and whoever waits to add to them."""
+
+    stream: trio.abc.Stream
+    _spawn: Callable[[Callable[[], Awaitable[object]]], None]
+    """Starts the drain task, in a nursery that outlives the connection."""
+    size: int = 0
+    """How many bytes wait, those that the drain task is writing included."""
+    failure: Exception | None = None
+    """Why nothing can be written any more."""
+    late: bool = False
+    """Whether upkeep will flush it in the next pass."""
+    _buffers: list[Buffer] = attrs.field(factory=list)
+    _draining: bool = False
+    _finishing: bool = False
+    _finished: bool = False
+    _hurried: bool = False
+    _turn: trio.StrictFIFOLock | None = None
+    _changed: trio.Event | None = None
+
+    @property
+    def crowded(self) -> bool:
+        """Whether a sender has to wait, for room or behind others."""
+        return self.size >= ROOM or (self._turn is not None and self._turn.locked())
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncGenerator[None, None]:
+        """Waits for room, first come first served; the block then puts, without an await.
+
+        It is also entered when there will never be room: look at `failure`.
+        """
+        if self._turn is None:
+            self._turn = trio.StrictFIFOLock()
+        await self._turn.acquire()
+        try:
+            while self.size >= ROOM and not self._hurried and self.failure is None:
+                await self._wait_for_change()
+            yield
+        finally:
+            self._turn.release()
+
+    def hurry(self) -> None:
+        """Ends every wait for room: the connection is closing."""
+        self._hurried = True
+        self._tell()
+
+    def put(self, buffers: list[Buffer]) -> None:
+        """Adds bytes to be written; `flush` writes them. After a failure they go nowhere."""
+        if self.failure is not None:
+            return
+        self._buffers += buffers
+        self.size += sum(map(len, buffers))
+
+    def finish(self) -> None:
+        """Says that nothing more comes: our side of the stream ends when all is written."""
+        self._finishing = True
+
+    @trio.lowlevel.enable_ki_protection
+    def flush(self) -> None:
+        """Writes what can be written now, and leaves the rest to the drain task."""
+        if self._draining or self.failure is not None or self._finished:
+            return
+        if not self._buffers and not self._finishing:
+            return
+        if isinstance(self.stream, DirectStream):
+            try:
+                self._write_some(self.stream)
+                if not self._buffers:
+                    if self._finishing:
+                        self.stream.end_sending()
+                        self._finished = True
+                    return
+            except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+                self._fail(error)
+                return
+        self._draining = True
+        self._spawn(self._drain)
+
+    def _write_some(self, stream: DirectStream) -> None:
+        """One round of writing; drops from the front what the kernel took."""
+        while self._buffers:
+            sent = stream.send_nowait(self._buffers)
+            self.size -= sent
+            whole = 0
+            for buffer in self._buffers:
+                if len(buffer) > sent:
+                    break
+                sent -= len(buffer)
+                whole += 1
+            else:
+                self._buffers.clear()
+                return
+            del self._buffers[:whole]
+            if sent or not whole:
+                # The kernel is full: keep what is left of the first.
+                self._buffers[0] = memoryview(self._buffers[0])[sent:]
+                return
+
+    @trio.lowlevel.enable_ki_protection
+    async def _drain(self) -> None:
+        try:
+            if isinstance(self.stream, DirectStream):
+                while self._buffers:
+                    await self.stream.wait_writable()
+                    self._write_some(self.stream)
+                    self._tell()
+            else:
+                while self._buffers:
+                    batch = self._buffers
+                    self._buffers = []
+                    size = sum(map(len, batch))
+                    await self.stream.send_all(b"".join(batch))
+                    self.size -= size
+                    self._tell()
+            if self._finishing:
+                self._finished = True
+                if isinstance(self.stream, trio.abc.HalfCloseableStream):
+                    await self.stream.send_eof()
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            self._fail(error)
+        except trio.Cancelled:
+            self._fail(trio.BrokenResourceError("writing was cancelled"))
+            raise
+        finally:
+            self._draining = False
+            self._tell()
+
+    def _fail(self, error: Exception) -> None:
+        self.failure = error
+        self._buffers.clear()
+        self.size = 0
+        self._tell()
+
+    async def wait_written(self) -> None:
+        """Waits until all that was put is written, or never will be."""
+        self.flush()
+        while self._draining and self.failure is None:
+            await self._wait_for_change()
+
+    async def _wait_for_change(self) -> None:
+        if self._changed is None:
+            self._changed = trio.Event()
+        await self._changed.wait()
+
+    def _tell(self) -> None:
+        if self._changed is not None:
+            self._changed.set()
+            self._changed = None

@@ -1,0 +1,310 @@
+"""The server: read a head, answer, run the handler; and `accept` for one stream.
+
+How a server ends, whether its scope is cancelled or `Server.aclose` is called: the listeners close;
+then each handler's own scope is cancelled, wherever the handler runs; openings that are not done
+get 503; each connection is closed with 1001 when its handler has returned; upkeep ends last.
+"""
+
+from __future__ import annotations
+
+import logging
+import ssl
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any, TypeAlias
+
+import attrs
+import trio
+
+from ._connection import Connection
+from ._framing_mode import framing_mode
+from ._handshake import ConnHeaders, SubprotocolSelector, Terms, answer, check_subprotocols
+from ._limits import Limits
+from ._streams import StreamFactory, ssl_stream_factory
+from ._upkeep import Upkeep, open_upkeep
+from .drafts import Draft, HandshakeError, allowed_drafts, draft_named
+
+Handler: TypeAlias = Callable[[Connection, Any], Awaitable[object]]
+"""What a server runs for each connection, with the state that `conn_headers` returned."""
+
+logger = logging.getLogger("trio_draftws")
+
+
+@attrs.define(eq=False, repr=False)
+class Server:
+    """A running server, as `nursery.start(partial(serve_websocket, ...))` returns it."""
+
+    connections: set[Connection] = attrs.field(factory=set, init=False)
+    """Those that are open now."""
+    listeners: Sequence[trio.abc.Listener[Any]] = attrs.field(default=(), init=False)
+    _handler: Handler
+    _terms: Terms
+    _upkeep: Upkeep
+    _accepting: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
+    _visits: set[trio.CancelScope] = attrs.field(factory=set, init=False)
+    _ending: bool = attrs.field(default=False, init=False)
+    _all_left: trio.Event = attrs.field(factory=trio.Event, init=False)
+    _ended: trio.Event = attrs.field(factory=trio.Event, init=False)
+
+    def __repr__(self) -> str:
+        return f"<Server port={self.port} connections={len(self.connections)}>"
+
+    @property
+    def port(self) -> int | None:
+        """The port that the first listener listens on; None where it has none."""
+        for listener in self.listeners:
+            if isinstance(listener, trio.SSLListener):
+                listener = listener.transport_listener
+            if isinstance(listener, trio.SocketListener):
+                address = listener.socket.getsockname()
+                if isinstance(address, tuple):
+                    return int(address[1])
+        return None
+
+    async def aclose(self) -> None:
+        """Ends the server: listeners first, then every handler, then every connection with 1001.
+
+        Returns when all is closed, and `serve_websocket` returns too. A checkpoint; if it is
+        cancelled, the server ends all the same.
+        """
+        self._accepting.cancel()
+        await self._ended.wait()
+
+    async def _serve(self, serve: Callable[..., Awaitable[object]], started: _Started) -> None:
+        """Runs `serve`, one of Trio's, until it is told to stop; then sees everyone off."""
+        try:
+            with self._accepting:
+                await serve(task_status=started)
+        finally:
+            # Here the listeners are closed.
+            with trio.CancelScope(shield=True):
+                await self._see_off()
+            self._ended.set()
+
+    async def _see_off(self) -> None:
+        self._ending = True
+        # Whoever was accepted in this pass has no visit yet.
+        await trio.lowlevel.checkpoint()
+        for visit in self._visits:
+            visit.cancel()
+        if self._visits:
+            await self._all_left.wait()
+
+    async def _welcome(self, stream: trio.abc.Stream) -> None:
+        """Serves one stream; the handler that Trio's `serve_listeners` runs."""
+        visit = trio.CancelScope()
+        self._visits.add(visit)
+        if self._ending:
+            visit.cancel()
+        try:
+            await self._host(stream, visit)
+        finally:
+            self._visits.discard(visit)
+            if self._ending and not self._visits:
+                self._all_left.set()
+
+    async def _host(self, stream: trio.abc.Stream, visit: trio.CancelScope) -> None:
+        connection: Connection | None = None
+        code = 1001
+        try:
+            with visit:
+                connection = await answer(stream, self._terms, self._upkeep)
+                self.connections.add(connection)
+                await self._handler(connection, connection.state)
+                code = 1000
+        except HandshakeError as error:
+            logger.info("%s: no connection: %s", _name(stream), error)
+        except Exception:
+            code = 1011
+            if connection is None:
+                logger.exception("conn_headers failed")
+            else:
+                logger.exception("the handler of %r failed", connection)
+        finally:
+            if connection is not None:
+                await connection.aclose(code)
+                self.connections.discard(connection)
+
+
+@attrs.define
+class _Started:
+    """Passes Trio's word on that the listeners are there."""
+
+    server: Server
+    task_status: trio.TaskStatus[Server]
+
+    def started(self, listeners: Sequence[trio.abc.Listener[Any]] = ()) -> None:
+        self.server.listeners = listeners
+        self.task_status.started(self.server)
+
+
+async def serve_websocket(
+    handler: Handler,
+    port: int = 80,
+    *,
+    host: str | bytes | None = None,
+    backlog: int | None = None,
+    listeners: Sequence[trio.abc.Listener[Any]] | None = None,
+    handler_nursery: trio.Nursery | None = None,
+    conn_headers: ConnHeaders | None = None,
+    drafts: Iterable[str | Draft] | None = None,
+    subprotocols: Sequence[str] | SubprotocolSelector = (),
+    ssl_context: ssl.SSLContext | None = None,
+    stream_factory: StreamFactory | None = None,
+    handshake_timeout: float = 10,
+    close_timeout: float = 5,
+    idle_timeout: float = 3600,
+    max_message_size: int = 2**20,
+    max_head_size: int = 2**14,
+    task_status: trio.TaskStatus[Server] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Serves WebSocket connections until it is cancelled or `Server.aclose` is called.
+
+    `server = await nursery.start(partial(serve_websocket, handler, port))` starts it and returns
+    when it listens. Either way of ending it closes every connection in order. It stands on
+    `trio.serve_tcp`, or on `trio.serve_listeners` when it is given listeners.
+
+    Args:
+        handler: `async def handler(connection, state)`, run for each connection. When it returns,
+            the connection is closed; when it raises, that is logged, and nobody else is touched.
+        port: the TCP port; 0 picks one, told by `server.port`.
+        host: the interface to listen on; None for all.
+        backlog: how many connections may wait to be accepted; by default Trio's choice.
+        listeners: listen on these, in place of `port`, `host` and `backlog`.
+        handler_nursery: run the handlers in this nursery.
+        conn_headers: `async def conn_headers(request) -> (headers, state)`: sees each request
+            before it is answered, and says which fields to add to the answer and what the handler
+            gets as its state; or raises `Reject`.
+        drafts: the names of the drafts to speak; by default all.
+        subprotocols: those to agree to, the favourite first; or a function that is given those
+            asked for and returns one of them, or None.
+        ssl_context: serve wss, with the certificate that this holds.
+        stream_factory: makes the stream to speak on from the one that was accepted: an async
+            callable, stream to stream; in place of `ssl_context`.
+        handshake_timeout: seconds for TLS, the request and `conn_headers` together.
+        close_timeout: seconds for the closing handshake.
+        idle_timeout: seconds without a byte from the client after which it is given up.
+        max_message_size: the most bytes that a received message may have.
+        max_head_size: the most bytes that a request's head may have.
+
+    Times may be `math.inf`.
+
+    Raises:
+        OSError: it cannot listen there; raised from `nursery.start`.
+        ValueError: no draft has that name, or an argument is out of range.
+    """
+    terms = _make_terms(
+        Limits(
+            handshake_timeout=handshake_timeout,
+            close_timeout=close_timeout,
+            idle_timeout=idle_timeout,
+            max_message_size=max_message_size,
+            max_head_size=max_head_size,
+        ),
+        conn_headers,
+        drafts,
+        subprotocols,
+        ssl_context,
+        stream_factory,
+    )
+    async with open_upkeep() as upkeep:
+        server = Server(handler, terms, upkeep)
+        handlers = upkeep.nursery if handler_nursery is None else handler_nursery
+        serve: partial[Any]
+        if listeners is None:
+            serve = partial(trio.serve_tcp, server._welcome, port, host=host, backlog=backlog)
+        else:
+            serve = partial(trio.serve_listeners, server._welcome, list(listeners))
+        await server._serve(partial(serve, handler_nursery=handlers), _Started(server, task_status))
+
+
+@asynccontextmanager
+async def accept(
+    stream: trio.abc.Stream,
+    *,
+    conn_headers: ConnHeaders | None = None,
+    drafts: Iterable[str | Draft] | None = None,
+    subprotocols: Sequence[str] | SubprotocolSelector = (),
+    ssl_context: ssl.SSLContext | None = None,
+    stream_factory: StreamFactory | None = None,
+    handshake_timeout: float = 10,
+    close_timeout: float = 5,
+    idle_timeout: float = 3600,
+    max_message_size: int = 2**20,
+    max_head_size: int = 2**14,
+) -> AsyncGenerator[Connection, None]:
+    """Serves one connection on any stream: `async with accept(stream) as connection`.
+
+    The stream is closed on every path; a `trio.SocketStream` is taken over, and dead from then on.
+    The block's end closes the connection in order, also when the block is cancelled or raises; what
+    it raises comes out as it is. What `conn_headers` returned is `connection.state`. Entering is a
+    checkpoint; cancelling it tells the client 503 and closes the stream.
+
+    Args: as those of `serve_websocket`.
+
+    Raises:
+        RequestRefused: a `HandshakeError`; the request was refused, and the client told.
+        TLSFailed: a `HandshakeError`; the cause says why.
+        HandshakeTimeout: a `HandshakeError`; `handshake_timeout` passed.
+        HandshakeError: the client ended or broke the connection before it was open.
+        ValueError: no draft has that name, or an argument is out of range.
+    """
+    terms = _make_terms(
+        Limits(
+            handshake_timeout=handshake_timeout,
+            close_timeout=close_timeout,
+            idle_timeout=idle_timeout,
+            max_message_size=max_message_size,
+            max_head_size=max_head_size,
+        ),
+        conn_headers,
+        drafts,
+        subprotocols,
+        ssl_context,
+        stream_factory,
+    )
+    async with open_upkeep() as upkeep:
+        connection = await answer(stream, terms, upkeep)
+        code = 1001
+        try:
+            yield connection
+            code = 1000
+        except Exception:
+            code = 1011
+            raise
+        finally:
+            await connection.aclose(code)
+
+
+def _make_terms(
+    limits: Limits,
+    conn_headers: ConnHeaders | None,
+    drafts: Iterable[str | Draft] | None,
+    subprotocols: Sequence[str] | SubprotocolSelector,
+    ssl_context: ssl.SSLContext | None,
+    stream_factory: StreamFactory | None,
+) -> Terms:
+    if ssl_context is not None:
+        if stream_factory is not None:
+            raise ValueError("give ssl_context or stream_factory, not both")
+        stream_factory = ssl_stream_factory(ssl_context)
+    # A name that no draft has is the caller's mistake, not a client's.
+    draft_named(framing_mode.get())
+    return Terms(
+        limits=limits,
+        drafts=allowed_drafts(drafts),
+        conn_headers=conn_headers,
+        subprotocols=subprotocols if callable(subprotocols) else check_subprotocols(subprotocols),
+        stream_factory=stream_factory,
+    )
+
+
+def _name(stream: trio.abc.Stream) -> str:
+    """The peer's address for the log, where it has one."""
+    if isinstance(stream, trio.SocketStream):
+        try:
+            return str(stream.socket.getpeername())
+        except OSError:
+            pass
+    return type(stream).__name__

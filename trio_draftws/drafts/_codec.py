@@ -1,0 +1,128 @@
+"""What a codec is: events to bytes and back, for one side of one connection.
+
+Nothing here does I/O, looks at a clock or knows of trio.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, Protocol, TypeAlias
+
+import attrs
+
+Buffer: TypeAlias = bytes | bytearray | memoryview
+Role: TypeAlias = Literal["client", "server"]
+
+
+@attrs.frozen
+class Ping:
+    """Asks the peer for a `Pong` with the same payload (hybi-01 on)."""
+
+    payload: bytes = b""
+
+
+@attrs.frozen
+class Pong:
+    """The answer to a `Ping` (hybi-01 on)."""
+
+    payload: bytes = b""
+
+
+@attrs.frozen
+class Close:
+    """The closing handshake's frame.
+
+    `code` is None where the frame carried none, as it always is in drafts before hybi-06.
+    """
+
+    code: int | None = None
+    reason: str = ""
+
+
+Event: TypeAlias = str | bytes | Ping | Pong | Close
+"""What goes in and comes out of a codec; a message is a plain str or bytes."""
+
+
+class LocalProtocolError(ValueError):
+    """You asked for something that the connection's draft has no way to say.
+
+    The connection is as good as before.
+    """
+
+
+class RemoteProtocolError(Exception):
+    """The peer broke its draft.
+
+    `close_code` is what to answer where the draft has close codes; None means that the
+    connection is to be cut without a closing frame.
+    """
+
+    def __init__(self, close_code: int | None, reason: str) -> None:
+        super().__init__(close_code, reason)
+        self.close_code = close_code
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+class Codec(Protocol):
+    """Events to bytes and back, for one side of one connection. No I/O, no clock, no trio."""
+
+    @property
+    def mid_message(self) -> bool:
+        """True while a message has begun and not ended: an end of stream now cuts it."""
+        ...
+
+    def encode(self, event: Event) -> list[Buffer]:
+        """The bytes that say `event`, in one buffer or several.
+
+        Raises:
+            LocalProtocolError: the draft has no way to say it; nothing has changed.
+        """
+        ...
+
+    def decode(self, data: Buffer) -> list[Event]:
+        """The events that `data` completes; any split of the wire gives the same ones.
+
+        Events that came before a violation are returned first, and the violation is raised by
+        the next call (and every one after), so `decode(b"")` asks whether one is due. Nothing is
+        decoded after a `Close`.
+
+        Raises:
+            RemoteProtocolError: the peer broke the draft. Nothing else is ever raised.
+        """
+        ...
+
+
+CodecFactory: TypeAlias = Callable[[Role, float], Codec]
+"""Makes a codec for one side, with the most bytes that a received message may have."""
+
+
+def encode_text(message: str) -> bytes:
+    """`message` in UTF-8.
+
+    Raises:
+        LocalProtocolError: it holds a lone surrogate, which UTF-8 cannot say.
+    """
+    try:
+        return message.encode()
+    except UnicodeEncodeError as error:
+        raise LocalProtocolError(
+            f"text must be encodable in UTF-8, but character {error.start} is the lone surrogate "
+            f"U+{ord(message[error.start]):04X}"
+        ) from None
+
+
+def refuse_to_encode(event: object, draft_can: str) -> LocalProtocolError | TypeError:
+    """The error for an event that a text-only codec was asked to encode."""
+    if isinstance(event, (bytes, bytearray, memoryview)):
+        return LocalProtocolError(
+            f"this draft has no binary messages, so {type(event).__name__} cannot be sent: "
+            f"it can send {draft_can}"
+        )
+    if isinstance(event, (Ping, Pong, Close)):
+        return LocalProtocolError(
+            f"this draft has no {type(event).__name__.lower()} frame: it can send {draft_can}"
+        )
+    return TypeError(f"a message is a str or bytes, not {type(event).__name__}")

@@ -1,0 +1,315 @@
+"""Request and response heads: find the end, parse, write.
+
+A parser of our own, because hixie-75 fixes the order of fields, and hixie-76 keys may begin or end
+in spaces that count, and has bodies that no Content-Length announces. A head is kept as the bytes
+that came and parsed on demand.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, TypeAlias
+from urllib.parse import unquote_to_bytes
+
+import attrs
+
+if TYPE_CHECKING:
+    from . import Draft
+
+MAX_FIELDS = 100
+
+HeaderFields: TypeAlias = Mapping[str, str] | Iterable[tuple[str | bytes, str | bytes]]
+"""Header fields as a caller gives them: a mapping, or pairs of name and value."""
+
+# RFC 9110 section 5.6.2
+_TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+# RFC 9110 section 5.5: what no value may hold; tabs and bytes from 0x80 are legal
+_NOT_IN_VALUE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+_NOT_IN_TARGET = re.compile(rb"[\x00-\x1f\x7f]")
+_STATUS_LINE = re.compile(rb"HTTP/\d\.\d (\d\d\d)(?: ([^\x00-\x08\x0a-\x1f\x7f]*))?")
+_VERSION = re.compile(rb"HTTP/1\.\d")
+
+REASON_PHRASES = {
+    101: "Switching Protocols",
+    400: "Bad Request",
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    408: "Request Timeout",
+    426: "Upgrade Required",
+    429: "Too Many Requests",
+    431: "Request Header Fields Too Large",
+    500: "Internal Server Error",
+    503: "Service Unavailable",
+    505: "HTTP Version Not Supported",
+}
+
+
+class BadHead(Exception):
+    """A head that is not HTTP as the drafts know it; `status` is what a server answers."""
+
+    def __init__(self, reason: str, status: int = 400) -> None:
+        super().__init__(reason, status)
+        self.reason = reason
+        self.status = status
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+class Headers(Mapping[str, str]):
+    """The fields of a head; names compare without case.
+
+    `headers["Name"]` is the value without white space around it, and where the field came several
+    times, all of them joined by `", "`. Bytes are read as Latin-1, so nothing is lost.
+    `raw` holds the pairs as they came.
+    """
+
+    __slots__ = ("_values", "raw")
+
+    def __init__(self, raw: Iterable[tuple[bytes, bytes]] = ()) -> None:
+        #: Name and value of each field, in order; of a value's spaces only the one after the
+        #: colon is gone (hixie-76 section 4.1: the others belong to the value).
+        self.raw = tuple(raw)
+        self._values: dict[str, list[bytes]] = {}
+        for name, value in self.raw:
+            self._values.setdefault(name.decode("latin-1").lower(), []).append(value)
+
+    def __getitem__(self, name: str) -> str:
+        return ", ".join(self.get_all(name)) if name in self else self._missing(name)
+
+    def _missing(self, name: str) -> str:
+        raise KeyError(name)
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and name.lower() in self._values
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        return f"Headers({list(self.raw)!r})"
+
+    def get_all(self, name: str) -> list[str]:
+        """Every value of the field, in order; an empty list where there is none."""
+        values = self._values.get(name.lower(), ())
+        return [value.strip(b" \t").decode("latin-1") for value in values]
+
+    def get_raw(self, name: str) -> list[bytes]:
+        """Every value of the field as it came, spaces included."""
+        return list(self._values.get(name.lower(), ()))
+
+    def has_token(self, name: str, token: str) -> bool:
+        """Whether the field's comma-separated list holds `token`, without regard to case."""
+        items = ",".join(self.get_all(name)).split(",")
+        return token.lower() in (item.strip(" \t").lower() for item in items)
+
+
+def find_head_end(buffer: bytearray, searched: int) -> int:
+    """Where the head in `buffer` ends (behind its blank line), or -1.
+
+    `searched` bytes were looked at before; they are not searched again, so that a head that
+    trickles in costs no more than one that comes at once.
+    """
+    found = buffer.find(b"\r\n\r\n", max(0, searched - 3))
+    return found + 4 if found >= 0 else -1
+
+
+def _parse_fields(lines: list[bytes]) -> Headers:
+    if len(lines) > MAX_FIELDS:
+        raise BadHead(f"the head has {len(lines)} fields, more than {MAX_FIELDS}", 431)
+    fields: list[tuple[bytes, bytes]] = []
+    for line in lines:
+        name, colon, value = line.partition(b":")
+        if not colon or not _TOKEN.fullmatch(name):
+            raise BadHead(f"expected a field as `Name: value`, got {shown(line)}")
+        # hixie-76 section 4.1: at most one space goes, all others belong to the value
+        if value.startswith(b" "):
+            value = value[1:]
+        if _NOT_IN_VALUE.search(value):
+            raise BadHead(f"the field {shown(name)} has a control character in its value")
+        fields.append((name, value))
+    return Headers(fields)
+
+
+def _split_head(head: bytes) -> tuple[bytes, Headers]:
+    line, *rest = head[:-4].split(b"\r\n")
+    return line, _parse_fields(rest)
+
+
+@attrs.frozen
+class Request:
+    """The request that a client opens with."""
+
+    line: bytes
+    """The request line as it came, without its line end."""
+    headers: Headers
+    draft: Draft | None = None
+    """The draft that the connection speaks; None while that is not known."""
+    secure: bool = False
+    """Whether it came through TLS of our own."""
+
+    @classmethod
+    def parse(cls, head: bytes) -> Request:
+        """Reads a whole head, its blank line included.
+
+        Raises:
+            BadHead: it is not an HTTP/1 request.
+        """
+        line, headers = _split_head(head)
+        parts = line.split(b" ")
+        if len(parts) < 3 or not _TOKEN.fullmatch(parts[0]) or _NOT_IN_TARGET.search(line):
+            raise BadHead(f"expected a request line as `GET /path HTTP/1.1`, got {shown(line)}")
+        if not _VERSION.fullmatch(parts[-1]):
+            raise BadHead(f"expected HTTP/1.1, got {shown(parts[-1])}", 505)
+        return cls(line, headers)
+
+    @property
+    def method(self) -> str:
+        """`GET`, for every WebSocket request."""
+        return self.line[: self.line.find(b" ")].decode("latin-1")
+
+    @property
+    def raw_target(self) -> bytes:
+        """What was asked for, as it came.
+
+        Racket's client sends spaces and UTF-8 unescaped, so this is all between the first and
+        the last space of the line.
+        """
+        return self.line[self.line.find(b" ") + 1 : self.line.rfind(b" ")]
+
+    @property
+    def target(self) -> str:
+        """Path and query as they came, read as Latin-1 like all of a head."""
+        return self.raw_target.decode("latin-1")
+
+    @property
+    def path(self) -> str:
+        """The path as text, with its percent escapes undone."""
+        return unquote_to_bytes(self.raw_target.partition(b"?")[0]).decode("utf-8", "replace")
+
+    @property
+    def query(self) -> str:
+        """What follows the first `?`, escapes and all; empty where there is none."""
+        return self.target.partition("?")[2]
+
+    @property
+    def host(self) -> str | None:
+        """The Host field: a name, and the port where it is not the scheme's default."""
+        return self.headers.get("Host")
+
+    @property
+    def location(self) -> str:
+        """The URL that was asked for: Host and target verbatim (hixie-76 section 5.2)."""
+        return f"{'wss' if self.secure else 'ws'}://{self.host or ''}{self.target}"
+
+    @property
+    def origin(self) -> str | None:
+        """Where the page that opens this came from, if the client says: browsers always do."""
+        return self.headers.get(self.draft.origin_field if self.draft else "Origin")
+
+    @property
+    def subprotocols(self) -> tuple[str, ...]:
+        """The subprotocols asked for, the client's favourite first."""
+        if self.draft is None:
+            return ()
+        return self.draft.subprotocols.asked(self.headers.get_all(self.draft.subprotocol_field))
+
+
+@attrs.frozen
+class Response:
+    """The head that a server answers with."""
+
+    line: bytes
+    """The status line as it came, without its line end."""
+    headers: Headers
+
+    @classmethod
+    def parse(cls, head: bytes) -> Response:
+        """Reads a whole head, its blank line included.
+
+        Raises:
+            BadHead: it is not an HTTP/1 response.
+        """
+        line, headers = _split_head(head)
+        if not _STATUS_LINE.fullmatch(line):
+            raise BadHead(f"expected a status line as `HTTP/1.1 101 ...`, got {shown(line)}")
+        return cls(line, headers)
+
+    @property
+    def status(self) -> int:
+        """The three-digit code."""
+        return int(self.line[9:12])
+
+    @property
+    def reason(self) -> str:
+        """The phrase behind the code; it may be empty."""
+        return self.line[13:].decode("latin-1")
+
+
+def shown(raw: bytes) -> str:
+    """`raw` for a message: escaped, and short."""
+    text = raw.decode("latin-1").encode("unicode_escape").decode("ascii")
+    return f"`{text}`" if len(text) <= 80 else f"`{text[:77]}...`"
+
+
+def checked_fields(fields: HeaderFields, *, forbidden: Iterable[str] = ()) -> Headers:
+    """A caller's fields, fit to be sent.
+
+    Raises:
+        ValueError: a name is no token, a value holds a control character, or the field is one
+            of `forbidden`, which the handshake writes itself.
+    """
+    pairs = fields.items() if isinstance(fields, Mapping) else fields
+    banned = {name.lower() for name in forbidden}
+    checked: list[tuple[bytes, bytes]] = []
+    for name, value in pairs:
+        raw_name = name if isinstance(name, bytes) else _latin1(name, "name")
+        raw_value = value if isinstance(value, bytes) else _latin1(value, "value")
+        if not _TOKEN.fullmatch(raw_name):
+            raise ValueError(f"a header field's name must be a token, got {shown(raw_name)}")
+        if _NOT_IN_VALUE.search(raw_value):
+            raise ValueError(
+                f"the header field {raw_name.decode()} has a control character in its value: "
+                f"{shown(raw_value)}"
+            )
+        if raw_name.decode().lower() in banned:
+            raise ValueError(f"the header field {raw_name.decode()} is written by the handshake")
+        checked.append((raw_name, raw_value))
+    return Headers(checked)
+
+
+def _latin1(text: str, what: str) -> bytes:
+    try:
+        return text.encode("latin-1")
+    except UnicodeEncodeError:
+        raise ValueError(
+            f"a header field's {what} given as str must be Latin-1 (give bytes for others), "
+            f"got {text!r}"
+        ) from None
+
+
+def write_head(line: bytes, fields: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """A head: `line`, each field on a line of its own, and the blank line."""
+    lines = [line, *(b"%b: %b" % field for field in fields), b"", b""]
+    return b"\r\n".join(lines)
+
+
+def write_response(status: int, fields: HeaderFields = (), body: bytes = b"") -> bytes:
+    """A whole plain HTTP answer, for what is refused; the connection ends with it."""
+    reason = REASON_PHRASES.get(status, "")
+    ours = ("Content-Length", "Transfer-Encoding", "Connection")
+    checked = checked_fields(fields, forbidden=ours)
+    all_fields = [
+        *checked.raw,
+        (b"Content-Length", b"%d" % len(body)),
+        (b"Connection", b"close"),
+    ]
+    if body and "Content-Type" not in checked:
+        all_fields.insert(0, (b"Content-Type", b"text/plain; charset=utf-8"))
+    return write_head(b"HTTP/1.1 %d %b" % (status, reason.encode()), all_fields) + body

@@ -1,0 +1,117 @@
+"""Frames of a type byte and a 64-bit length: the WHATWG editor's draft of August 2010.
+
+Text is `ff`, eight bytes of length (big-endian, in bytes), UTF-8; nine zero bytes close. The draft
+was never submitted to the IETF; these facts rest on the change itself (whatwg/html r5241) and on
+the implementations of the time. Every other frame is skipped, never stored and never delivered.
+"""
+
+from __future__ import annotations
+
+from ._codec import (
+    Buffer,
+    Close,
+    Event,
+    RemoteProtocolError,
+    Role,
+    encode_text,
+    refuse_to_encode,
+)
+
+_HEADER, _TEXT, _SKIP, _CLOSED = range(4)
+_HEADER_SIZE = 9
+
+
+class Length64Codec:
+    """The framing of r5241, called `'new` by Racket's net/websocket."""
+
+    __slots__ = ("_buffer", "_max_message_size", "_missing", "_state", "_violation")
+
+    def __init__(self, role: Role, max_message_size: float) -> None:
+        # Both sides speak alike.
+        del role
+        self._max_message_size = max_message_size
+        self._state = _HEADER
+        self._buffer = bytearray()
+        self._missing = 0
+        self._violation: RemoteProtocolError | None = None
+
+    @property
+    def mid_message(self) -> bool:
+        return self._state == _TEXT or bool(self._buffer)
+
+    def encode(self, event: Event) -> list[Buffer]:
+        if isinstance(event, str):
+            payload = encode_text(event)
+            return [b"\xff%b%b" % (len(payload).to_bytes(8, "big"), payload)]  # r5241: text
+        if isinstance(event, Close):
+            return [bytes(_HEADER_SIZE)]  # r5241: type 0x00 with length 0
+        raise refuse_to_encode(event, "text and close")
+
+    def decode(self, data: Buffer) -> list[Event]:
+        if self._violation is not None:
+            raise self._violation
+        events: list[Event] = []
+        try:
+            self._decode(memoryview(data), events)
+        except RemoteProtocolError as violation:
+            self._violation = violation
+            if not events:
+                raise
+        return events
+
+    def _decode(self, view: memoryview, events: list[Event]) -> None:
+        size = len(view)
+        position = 0
+        while position < size:
+            if self._state == _HEADER:
+                taken = min(_HEADER_SIZE - len(self._buffer), size - position)
+                self._buffer += view[position : position + taken]
+                position += taken
+                if len(self._buffer) == _HEADER_SIZE:
+                    self._decode_header(events)
+            elif self._state == _TEXT:
+                taken = min(self._missing, size - position)
+                if taken == self._missing and not self._buffer:
+                    payload: Buffer = view[position : position + taken]
+                else:
+                    self._buffer += view[position : position + taken]
+                    payload = self._buffer
+                self._missing -= taken
+                position += taken
+                if not self._missing:
+                    # as in hixie-76 section 4.2: U+FFFD stands for what is not UTF-8
+                    events.append(str(payload, "utf-8", "replace"))
+                    self._buffer = bytearray()
+                    self._state = _HEADER
+            elif self._state == _SKIP:
+                taken = min(self._missing, size - position)
+                self._missing -= taken
+                position += taken
+                if not self._missing:
+                    self._state = _HEADER
+            else:
+                return  # nothing is said after the closing frame
+
+    def _decode_header(self, events: list[Event]) -> None:
+        kind = self._buffer[0]
+        length = int.from_bytes(self._buffer[1:], "big")
+        self._buffer = bytearray()
+        self._missing = length
+        if length >= 1 << 63:
+            raise RemoteProtocolError(None, "a frame's length has its top bit set")
+        if kind == 0xFF:  # r5241: text
+            if length > self._max_message_size:
+                # The draft has no word for it, so the connection is cut.
+                raise RemoteProtocolError(
+                    None,
+                    f"a message of {length} bytes is longer than {self._max_message_size} bytes",
+                )
+            if length:
+                self._state = _TEXT
+            else:
+                events.append("")
+        elif length:
+            self._state = _SKIP
+        elif kind == 0x00:  # r5241: nine zero bytes close
+            self._state = _CLOSED
+            events.append(Close())

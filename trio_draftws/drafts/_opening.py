@@ -1,0 +1,262 @@
+"""What an opening handshake is, for either side, and what all of them share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import attrs
+
+from ._http import HeaderFields, Headers, Request, Response, checked_fields
+from ._url import WebSocketURL
+
+
+class HandshakeError(Exception):
+    """The opening handshake failed: there is no connection."""
+
+
+class InvalidAnswer(HandshakeError):
+    """The server said 101, but its answer is not the one that the draft demands.
+
+    `expected` and `received` are the two values that differ.
+    """
+
+    def __init__(self, what: str, expected: object, received: object) -> None:
+        super().__init__(what, expected, received)
+        self.what = what
+        self.expected = expected
+        self.received = received
+
+    def __str__(self) -> str:
+        return f"{self.what}: expected {self.expected!r}, received {self.received!r}"
+
+
+class Reject(Exception):
+    """Raise it in `conn_headers` to refuse a request with a plain HTTP answer.
+
+    Args:
+        status: the HTTP status code, 400 to 599.
+        headers: further fields of the answer.
+        body: what to tell the client; str is sent as UTF-8.
+
+    Raises:
+        ValueError: the status or a header field cannot be sent.
+    """
+
+    def __init__(self, status: int, headers: HeaderFields = (), body: bytes | str = b"") -> None:
+        if not 400 <= status <= 599:
+            raise ValueError(f"a refusal's status is 400 to 599, not {status}")
+        self.status = status
+        self.headers = checked_fields(headers)
+        self.body = body.encode() if isinstance(body, str) else body
+        super().__init__(status, self.headers, self.body)
+
+    def __str__(self) -> str:
+        text = self.body.decode("utf-8", "replace").strip()
+        return f"{self.status}: {text}" if text else str(self.status)
+
+
+@attrs.frozen
+class Ask:
+    """What a client asks for."""
+
+    url: WebSocketURL
+    headers: Headers = attrs.field(factory=Headers)
+    """The caller's fields, checked."""
+    origin: str | None = None
+    subprotocols: tuple[str, ...] = ()
+
+
+class ClientOpening(Protocol):
+    """The client's side of one opening handshake."""
+
+    @property
+    def response_body(self) -> int:
+        """How many bytes follow the response's head and belong to the handshake."""
+        ...
+
+    def request(self) -> bytes:
+        """The head, and the bytes behind it that belong to the handshake."""
+        ...
+
+    def verify(self, response: Response, body: bytes) -> str | None:
+        """Checks a 101 answer and returns the subprotocol agreed on.
+
+        Raises:
+            InvalidAnswer: it is not what the draft demands.
+        """
+        ...
+
+
+class ServerOpening(Protocol):
+    """The server's side of one opening handshake, made from a request that is in order."""
+
+    @property
+    def request_body(self) -> int:
+        """How many bytes follow the request's head and belong to the handshake."""
+        ...
+
+    def accept(self, fields: Headers, subprotocol: str | None) -> bytes:
+        """The 101 head, with the application's fields."""
+        ...
+
+    def prove(self, body: bytes) -> bytes:
+        """The bytes that follow the head, made from those that followed the request's."""
+        ...
+
+
+class OpeningFamily(Protocol):
+    """Both sides of an opening handshake; `Draft.opening` is one."""
+
+    @property
+    def request_body(self) -> int:
+        """As `ServerOpening.request_body`."""
+        ...
+
+    @property
+    def written_fields(self) -> tuple[str, ...]:
+        """The fields that no caller may give, since the handshake writes them."""
+        ...
+
+    def ask(self, ask: Ask, syntax: SubprotocolSyntax) -> ClientOpening:
+        """Begins a client's opening.
+
+        Raises:
+            ValueError: the draft cannot ask for that.
+        """
+        ...
+
+    def answer(self, request: Request) -> ServerOpening:
+        """Checks a request and begins a server's opening.
+
+        Raises:
+            Reject: the request is not in order.
+        """
+        ...
+
+
+@attrs.frozen
+class SubprotocolSyntax:
+    """How a draft writes the subprotocols that a client asks for."""
+
+    description: str
+    split: Callable[[str], Sequence[str]]
+    separator: str | None
+    """None where only one can be asked for."""
+    allowed: str
+    """The characters a name may have."""
+    must_be_answered: bool
+    """Whether a server that was asked has to name one."""
+
+    def asked(self, values: Sequence[str]) -> tuple[str, ...]:
+        """What the fields of a request ask for, each name once, in order."""
+        names = [name for value in values for name in self.split(value)]
+        return tuple(dict.fromkeys(filter(None, names)))
+
+    def write(self, subprotocols: Sequence[str]) -> str:
+        """The field's value.
+
+        Raises:
+            ValueError: a name cannot be said in this draft, or there are too many.
+        """
+        for name in subprotocols:
+            if not name or not set(name) <= set(self.allowed):
+                raise ValueError(f"{name!r} is no subprotocol in this draft: {self.description}")
+        if self.separator is None:
+            if len(subprotocols) > 1:
+                raise ValueError(f"asked for {list(subprotocols)}: {self.description}")
+            return subprotocols[0]
+        return self.separator.join(subprotocols)
+
+    def verify(self, asked: Sequence[str], received: Sequence[str]) -> str | None:
+        """The subprotocol agreed on, from the values of the answer's field.
+
+        Raises:
+            InvalidAnswer: the server named another, or several, or none where it must.
+        """
+        if not asked:
+            # hixie-76 section 4.1: the field is ignored where none was asked for
+            return None
+        if not received and not self.must_be_answered:
+            return None
+        if len(received) != 1 or received[0] not in asked:
+            raise InvalidAnswer("the subprotocol", " or ".join(asked), ", ".join(received) or None)
+        return received[0]
+
+
+_PRINTABLE = "".join(map(chr, range(0x20, 0x7F)))
+
+
+def _one_string(value: str) -> list[str]:
+    # Clients of the time disagreed on lists, so the whole string comes first, then its parts.
+    parts = [*value.split(" "), *(item.strip(" ") for item in value.split(","))]
+    return [value, *parts]
+
+
+ONE_SUBPROTOCOL = SubprotocolSyntax(
+    description="it can ask for one, of the characters U+0020 to U+007E",  # hixie-76 section 4.1
+    split=_one_string,
+    separator=None,
+    allowed=_PRINTABLE,
+    must_be_answered=True,
+)
+SPACE_SEPARATED = SubprotocolSyntax(
+    description="names are separated by spaces, of the characters U+0021 to U+007E",  # r5173
+    split=lambda value: value.split(" "),
+    separator=" ",
+    allowed=_PRINTABLE.replace(" ", ""),
+    must_be_answered=False,
+)
+
+
+def check_upgrade(headers: Headers) -> None:
+    """The two fields that every draft's answer has; neither case nor company matters.
+
+    Raises:
+        InvalidAnswer: one is missing or says something else.
+    """
+    for name, token in (("Upgrade", "websocket"), ("Connection", "upgrade")):
+        if not headers.has_token(name, token):
+            raise InvalidAnswer(f"the {name} field", token, headers.get(name))
+
+
+def check_repeated(headers: Headers, name: str, expected: str) -> None:
+    """A field that repeats what the client said: where it is there, it is there once and equal.
+
+    The drafts demand it; its absence is accepted, since Racket's server leaves it out.
+
+    Raises:
+        InvalidAnswer: it is there several times, or differs.
+    """
+    received = headers.get_all(name)
+    if received and received != [expected]:
+        raise InvalidAnswer(f"the {name} field", expected, ", ".join(received))
+
+
+def check_request_fields(request: Request) -> None:
+    """The fields that the request of every draft to hybi-03 must have.
+
+    Raises:
+        Reject: 400, saying which is missing.
+    """
+    for name, token in (("Upgrade", "WebSocket"), ("Connection", "Upgrade")):
+        if not request.headers.has_token(name, token):
+            raise Reject(400, body=f"The field `{name}: {token}` is missing.\n")
+    if len(request.headers.get_all("Host")) != 1:
+        raise Reject(400, body="Expected one Host field.\n")
+
+
+def repeated_fields(
+    request: Request, fields: Headers, *, origin: str, location: str
+) -> list[tuple[bytes, bytes]]:
+    """Origin and location for the answer, as browsers of the time demand them.
+
+    What the application gave goes first; where it gave none, the location is sent, and the origin
+    where the client sent one.
+    """
+    repeated: list[tuple[bytes, bytes]] = []
+    if origin not in fields and request.origin is not None:
+        repeated.append((origin.encode(), request.origin.encode("latin-1")))
+    if location not in fields:
+        repeated.append((location.encode(), request.location.encode("latin-1")))
+    return repeated

@@ -1,0 +1,157 @@
+"""Frames between sentinels, 0x00 ... 0xFF: hixie-75 and hixie-76.
+
+Text is `00`, UTF-8, `ff`. hixie-76 adds the closing frame `ff 00`. Every other frame is reserved:
+it is read to its end, never stored and never delivered.
+"""
+
+from __future__ import annotations
+
+from ._codec import (
+    Buffer,
+    Close,
+    CodecFactory,
+    Event,
+    RemoteProtocolError,
+    Role,
+    encode_text,
+    refuse_to_encode,
+)
+
+# A length of more than nine base-128 digits is past 2**63: no peer means it, and a run of 0x80
+# bytes would otherwise never end.
+LENGTH_DIGITS = 9
+
+_TYPE, _TEXT, _SENTINEL_SKIP, _LENGTH, _LENGTH_SKIP, _CLOSED = range(6)
+
+
+class SentinelCodec:
+    """hixie-76 sections 4 and 5.3; hixie-75 is the same without a closing frame."""
+
+    __slots__ = (
+        "_closing_frame",
+        "_length",
+        "_length_digits",
+        "_max_message_size",
+        "_state",
+        "_text",
+        "_type",
+        "_violation",
+    )
+
+    def __init__(self, role: Role, max_message_size: float, *, closing_frame: bool) -> None:
+        # Both sides speak alike.
+        del role
+        self._closing_frame = closing_frame
+        self._max_message_size = max_message_size
+        self._state = _TYPE
+        self._type = 0
+        self._text = bytearray()
+        self._length = 0
+        self._length_digits = 0
+        self._violation: RemoteProtocolError | None = None
+
+    @property
+    def mid_message(self) -> bool:
+        return self._state == _TEXT
+
+    def encode(self, event: Event) -> list[Buffer]:
+        if isinstance(event, str):
+            # hixie-76 section 5.3: 0x00, UTF-8, 0xFF; UTF-8 never holds an 0xFF
+            return [b"\x00%b\xff" % encode_text(event)]
+        if isinstance(event, Close) and self._closing_frame:
+            return [b"\xff\x00"]  # hixie-76 section 5.3, the closing handshake
+        raise refuse_to_encode(event, "text and close" if self._closing_frame else "text only")
+
+    def decode(self, data: Buffer) -> list[Event]:
+        if self._violation is not None:
+            raise self._violation
+        events: list[Event] = []
+        try:
+            self._decode(bytes(data), events)
+        except RemoteProtocolError as violation:
+            self._violation = violation
+            if not events:
+                raise
+        return events
+
+    def _decode(self, data: bytes, events: list[Event]) -> None:
+        size = len(data)
+        position = 0
+        while position < size:
+            if self._state == _TYPE:
+                self._type = data[position]
+                position += 1
+                if self._type == 0x00:  # hixie-76 section 4.2: text
+                    self._state = _TEXT
+                elif self._type < 0x80:  # reserved, to the next 0xFF
+                    self._state = _SENTINEL_SKIP
+                else:  # reserved, behind a length
+                    self._state = _LENGTH
+                    self._length = self._length_digits = 0
+            elif self._state == _TEXT:
+                position = self._decode_text(data, position, events)
+            elif self._state == _SENTINEL_SKIP:
+                end = data.find(b"\xff", position)
+                if end < 0:
+                    return
+                position = end + 1
+                self._state = _TYPE
+            elif self._state == _LENGTH:
+                position = self._decode_length(data, position, events)
+            elif self._state == _LENGTH_SKIP:
+                skipped = min(self._length, size - position)
+                self._length -= skipped
+                position += skipped
+                if not self._length:
+                    self._state = _TYPE
+            else:
+                return  # hixie-76 section 4.2: whatever follows the closing frame
+
+    def _decode_text(self, data: bytes, position: int, events: list[Event]) -> int:
+        """Takes text up to its 0xFF, or all there is; each byte is looked at once."""
+        end = data.find(b"\xff", position)
+        stop = len(data) if end < 0 else end
+        if len(self._text) + stop - position > self._max_message_size:
+            self._text.clear()
+            raise RemoteProtocolError(
+                1009, f"a message is longer than {self._max_message_size} bytes"
+            )
+        if end < 0:
+            self._text += data[position:]
+            return stop
+        payload = data[position:end]
+        if self._text:
+            payload = bytes(self._text) + payload
+            self._text = bytearray()
+        # hixie-76 section 4.2: U+FFFD stands for what is not UTF-8
+        events.append(payload.decode("utf-8", "replace"))
+        self._state = _TYPE
+        return end + 1
+
+    def _decode_length(self, data: bytes, position: int, events: list[Event]) -> int:
+        """Takes one base-128 digit, most significant first; the last has its high bit clear."""
+        digit = data[position]
+        self._length = self._length << 7 | digit & 0x7F
+        self._length_digits += 1
+        if digit & 0x80:
+            if self._length_digits == LENGTH_DIGITS:
+                raise RemoteProtocolError(
+                    None, f"a reserved frame's length has more than {LENGTH_DIGITS} digits"
+                )
+        elif self._length:
+            self._state = _LENGTH_SKIP
+        elif self._type == 0xFF and self._closing_frame:
+            self._state = _CLOSED
+            events.append(Close())
+        else:
+            self._state = _TYPE
+        return position + 1
+
+
+def sentinel(*, closing_frame: bool) -> CodecFactory:
+    """Makes sentinel codecs: `closing_frame` for hixie-76, none for hixie-75."""
+
+    def make(role: Role, max_message_size: float) -> SentinelCodec:
+        return SentinelCodec(role, max_message_size, closing_frame=closing_frame)
+
+    return make

@@ -1,0 +1,119 @@
+"""WebSocket URLs: ws and wss, a host, a port, what to ask for."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from urllib.parse import quote, urlsplit
+
+import attrs
+
+_CONTROL_OR_SPACE_AROUND = re.compile(r"[\x00-\x1f\x7f]|^ | $")
+_HOST = re.compile(r"[a-z0-9!$&'()*+,;=._~%-]+")
+# What RFC 3986 allows in a path or a query, and "%", so that escapes stay as they are
+_SAFE = "/?:@!$&'()*+,;=~-._%[]"
+
+
+@attrs.frozen
+class WebSocketURL:
+    """A URL taken apart (hixie-76 section 3, RFC 6455 section 3)."""
+
+    secure: bool
+    host: str
+    """Lower case; punycode where it was not ASCII; an IPv6 address without brackets."""
+    port: int
+    resource: str
+    """Path and query, percent-escaped: what stands in the request line."""
+
+    @classmethod
+    def parse(cls, url: object) -> WebSocketURL:
+        """Takes `url` apart.
+
+        Raises:
+            TypeError: it is no str.
+            ValueError: it is no WebSocket URL; the message says what was expected.
+        """
+        if not isinstance(url, str):
+            raise TypeError(f"a WebSocket URL is a str, not {type(url).__name__}")
+        if _CONTROL_OR_SPACE_AROUND.search(url):
+            raise _bad(url, "it holds a control character or begins or ends in a space")
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError as error:
+            raise _bad(url, str(error)) from None
+        scheme = parts.scheme.lower()
+        if scheme not in ("ws", "wss"):
+            raise _bad(url, f"the scheme is {scheme!r}, expected ws:// or wss://")
+        if "#" in url:
+            raise _bad(url, "WebSocket URLs have no fragment (write a # in the path as %23)")
+        if "@" in parts.netloc:
+            raise _bad(url, "user and password have no place in it; send an Authorization header")
+        secure = scheme == "wss"
+        if port == 0:
+            raise _bad(url, "nothing listens on port 0")
+        target = parts.path or "/"
+        if "?" in url:
+            target += "?" + parts.query
+        return cls(
+            secure=secure,
+            host=_ascii_host(url, parts.hostname or ""),
+            port=port or _default_port(secure),
+            resource=quote(target, safe=_SAFE),
+        )
+
+    @property
+    def host_field(self) -> str:
+        """The Host field: the port is named only where it is not the scheme's default."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == _default_port(self.secure) else f"{host}:{self.port}"
+
+    @property
+    def location(self) -> str:
+        """The URL again, in the form that the drafts to hixie-76 compare."""
+        return f"{'wss' if self.secure else 'ws'}://{self.host_field}{self.resource}"
+
+    @property
+    def page_origin(self) -> str:
+        """The origin of a page on the same host and port."""
+        return f"{'https' if self.secure else 'http'}://{self.host_field}"
+
+
+def _default_port(secure: bool) -> int:
+    return 443 if secure else 80
+
+
+def _ascii_host(url: str, host: str) -> str:
+    if ":" in host:
+        try:
+            return str(ipaddress.IPv6Address(host))
+        except ValueError as error:
+            raise _bad(url, str(error)) from None
+    try:
+        ascii_host = host.encode("idna").decode("ascii").lower()
+    except UnicodeError:
+        raise _bad(url, f"{host!r} is no host name") from None
+    if not _HOST.fullmatch(ascii_host):
+        raise _bad(url, "it names no host" if not host else f"{host!r} is no host name")
+    return ascii_host
+
+
+def _bad(url: str, why: str) -> ValueError:
+    return ValueError(f"not a WebSocket URL: {url!r}: {why}")
+
+
+def is_ws_url(x: object) -> bool:
+    """Whether `x` is a str that holds a `ws://` URL; never an exception."""
+    return _is_url(x, secure=False)
+
+
+def is_wss_url(x: object) -> bool:
+    """Whether `x` is a str that holds a `wss://` URL; never an exception."""
+    return _is_url(x, secure=True)
+
+
+def _is_url(x: object, *, secure: bool) -> bool:
+    try:
+        return WebSocketURL.parse(x).secure is secure
+    except (TypeError, ValueError):
+        return False

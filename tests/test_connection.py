@@ -799,8 +799,8 @@ class TestUpkeep:
 
                 nursery.start_soon(receive)
                 await trio.testing.wait_all_tasks_blocked()
-                assert isinstance(client._stream, trio.StapledStream)
-                client._stream.send_stream._outgoing.put(client._codec.encode("late")[0])
+                assert isinstance(server._stream, trio.StapledStream)
+                server._stream.receive_stream.put_data(client._codec.encode("late")[0])
                 server.expire()
 
     async def test_one_that_has_ended_is_left_alone(

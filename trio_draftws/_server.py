@@ -38,6 +38,8 @@ class Server:
     connections: set[Connection] = attrs.field(factory=set, init=False)
     """Those that are open now."""
     listeners: Sequence[trio.abc.Listener[Any]] = attrs.field(default=(), init=False)
+    port: int | None = attrs.field(default=None, init=False)
+    """The port that the first listener which has one listens on; it stays when that closes."""
     _handler: Handler
     _terms: Terms
     _upkeep: Upkeep
@@ -49,18 +51,6 @@ class Server:
 
     def __repr__(self) -> str:
         return f"<Server port={self.port} connections={len(self.connections)}>"
-
-    @property
-    def port(self) -> int | None:
-        """The port that the first listener listens on; None where it has none."""
-        for listener in self.listeners:
-            if isinstance(listener, trio.SSLListener):
-                listener = listener.transport_listener
-            if isinstance(listener, trio.SocketListener):
-                address = listener.socket.getsockname()
-                if isinstance(address, tuple):
-                    return int(address[1])
-        return None
 
     async def aclose(self) -> None:
         """Ends the server: listeners first, then every handler, then every connection with 1001.
@@ -106,6 +96,7 @@ class Server:
 
     async def _host(self, stream: trio.abc.Stream, visit: trio.CancelScope) -> None:
         connection: Connection | None = None
+        peer = _peer_of(stream)
         code = 1001
         try:
             with visit:
@@ -114,13 +105,13 @@ class Server:
                 await self._handler(connection, connection.state)
                 code = 1000
         except HandshakeError as error:
-            logger.info("%s: no connection: %s", _name(stream), error)
+            logger.info("no connection with %s: %s", peer, error)
         except Exception:
             code = 1011
             if connection is None:
-                logger.exception("conn_headers failed")
+                logger.exception("conn_headers failed for %s", peer)
             else:
-                logger.exception("the handler of %r failed", connection)
+                logger.exception("the handler of %r with %s failed", connection, peer)
         finally:
             if connection is not None:
                 await connection.aclose(code)
@@ -136,6 +127,7 @@ class _Started:
 
     def started(self, listeners: Sequence[trio.abc.Listener[Any]] = ()) -> None:
         self.server.listeners = listeners
+        self.server.port = next(filter(None, map(_port_of, listeners)), None)
         self.task_status.started(self.server)
 
 
@@ -300,11 +292,24 @@ def _make_terms(
     )
 
 
-def _name(stream: trio.abc.Stream) -> str:
-    """The peer's address for the log, where it has one."""
+def _port_of(listener: trio.abc.Listener[Any]) -> int | None:
+    if isinstance(listener, trio.SSLListener):
+        listener = listener.transport_listener
+    if isinstance(listener, trio.SocketListener):
+        address = listener.socket.getsockname()
+        if isinstance(address, tuple):
+            return int(address[1])
+    return None
+
+
+def _peer_of(stream: trio.abc.Stream) -> str:
+    """Who is at the other end, for the log."""
     if isinstance(stream, trio.SocketStream):
         try:
-            return str(stream.socket.getpeername())
+            address = stream.socket.getpeername()
         except OSError:
-            pass
-    return type(stream).__name__
+            return "a peer that has gone"
+        if isinstance(address, tuple):
+            host, port = address[:2]
+            return f"{host} port {port}"
+    return f"a {type(stream).__name__}"

@@ -132,14 +132,14 @@ def _batches(items: list[Kept], size: int) -> Iterable[list[Kept]]:
     return (items[start : start + size] for start in range(0, len(items), size))
 
 
-async def _keep_up(*, task_status: trio.TaskStatus[Upkeep]) -> None:
+async def _keep_up(opened: list[Upkeep], is_open: trio.Event) -> None:
     # A scope of its own round the nursery: shielding the nursery's own would do as well, but only
     # from the moment that it is open.
     with trio.CancelScope(shield=True):
         async with trio.open_nursery() as nursery:
-            upkeep = Upkeep(nursery)
-            nursery.start_soon(upkeep.run)
-            task_status.started(upkeep)
+            opened.append(Upkeep(nursery))
+            nursery.start_soon(opened[0].run)
+            is_open.set()
 
 
 @asynccontextmanager
@@ -153,11 +153,16 @@ async def open_upkeep() -> AsyncGenerator[Upkeep, None]:
     try:
         async with trio.open_nursery() as outer:
             try:
-                upkeep: Upkeep = await outer.start(_keep_up)
+                opened: list[Upkeep] = []
+                is_open = trio.Event()
+                # Not with `outer.start`: cancelled, it would wait for the shielded task for ever.
+                outer.start_soon(_keep_up, opened, is_open)
+                with trio.CancelScope(shield=True):
+                    await is_open.wait()
                 try:
-                    yield upkeep
+                    yield opened[0]
                 finally:
-                    upkeep.stop()
+                    opened[0].stop()
             except BaseException as error:  # noqa: BLE001
                 raised = error
             # What the body raised is kept and raised outside, so that no group wraps it; the

@@ -5,6 +5,7 @@ Nothing here does I/O, looks at a clock or knows of trio.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Literal, Protocol, TypeAlias
 
@@ -93,6 +94,33 @@ class Codec(Protocol):
             RemoteProtocolError: the peer broke the draft. Nothing else is ever raised.
         """
         ...
+
+
+class DecodesInOrder(ABC):
+    """The half of a codec that keeps a violation back until what came before it was taken."""
+
+    __slots__ = ("_violation",)
+
+    def __init__(self) -> None:
+        # Not the exception: its traceback would hold on to the bytes that it was found in.
+        self._violation: tuple[int | None, str] | None = None
+
+    def decode(self, data: Buffer) -> list[Event]:
+        """As `Codec.decode`."""
+        events: list[Event] = []
+        if self._violation is None:
+            try:
+                with memoryview(data) as view:
+                    self._decode(view, events)
+            except RemoteProtocolError as violation:
+                self._violation = (violation.close_code, violation.reason)
+            if events or self._violation is None:
+                return events
+        raise RemoteProtocolError(*self._violation)
+
+    @abstractmethod
+    def _decode(self, data: memoryview, events: list[Event]) -> None:
+        """Adds the events that `data` completes, up to a violation, which it raises."""
 
 
 CodecFactory: TypeAlias = Callable[[Role, float], Codec]

@@ -30,6 +30,9 @@ _NOT_IN_TARGET = re.compile(rb"[\x00-\x1f\x7f]")
 _STATUS_LINE = re.compile(rb"HTTP/\d\.\d (\d\d\d)(?: ([^\x00-\x08\x0a-\x1f\x7f]*))?")
 _VERSION = re.compile(rb"HTTP/1\.\d")
 
+# What `write_response` writes itself
+FIELDS_OF_A_REFUSAL = ("Content-Length", "Transfer-Encoding", "Connection")
+
 REASON_PHRASES = {
     101: "Switching Protocols",
     400: "Bad Request",
@@ -163,7 +166,12 @@ class Request:
         """
         line, headers = _split_head(head)
         parts = line.split(b" ")
-        if len(parts) < 3 or not _TOKEN.fullmatch(parts[0]) or _NOT_IN_TARGET.search(line):
+        if (
+            len(parts) < 3
+            or not any(parts[1:-1])
+            or not _TOKEN.fullmatch(parts[0])
+            or _NOT_IN_TARGET.search(line)
+        ):
             raise BadHead(f"expected a request line as `GET /path HTTP/1.1`, got {shown(line)}")
         if not _VERSION.fullmatch(parts[-1]):
             raise BadHead(f"expected HTTP/1.1, got {shown(parts[-1])}", 505)
@@ -265,6 +273,8 @@ def checked_fields(fields: HeaderFields, *, forbidden: Iterable[str] = ()) -> He
         ValueError: a name is no token, a value holds a control character, or the field is one
             of `forbidden`, which the handshake writes itself.
     """
+    if isinstance(fields, Headers):
+        fields = fields.raw
     pairs = fields.items() if isinstance(fields, Mapping) else fields
     banned = {name.lower() for name in forbidden}
     checked: list[tuple[bytes, bytes]] = []
@@ -303,12 +313,12 @@ def write_head(line: bytes, fields: Iterable[tuple[bytes, bytes]]) -> bytes:
 def write_response(status: int, fields: HeaderFields = (), body: bytes = b"") -> bytes:
     """A whole plain HTTP answer, for what is refused; the connection ends with it."""
     reason = REASON_PHRASES.get(status, "")
-    ours = ("Content-Length", "Transfer-Encoding", "Connection")
-    checked = checked_fields(fields, forbidden=ours)
+    checked = checked_fields(fields, forbidden=FIELDS_OF_A_REFUSAL)
     all_fields = [
         *checked.raw,
         (b"Content-Length", b"%d" % len(body)),
-        (b"Connection", b"close"),
+        # RFC 9110 section 7.8: an Upgrade field is named here too
+        (b"Connection", b"Upgrade, close" if "Upgrade" in checked else b"close"),
     ]
     if body and "Content-Type" not in checked:
         all_fields.insert(0, (b"Content-Type", b"text/plain; charset=utf-8"))

@@ -10,6 +10,7 @@ from __future__ import annotations
 from ._codec import (
     Buffer,
     Close,
+    DecodesInOrder,
     Event,
     RemoteProtocolError,
     Role,
@@ -21,19 +22,19 @@ _HEADER, _TEXT, _SKIP, _CLOSED = range(4)
 _HEADER_SIZE = 9
 
 
-class Length64Codec:
+class Length64Codec(DecodesInOrder):
     """The framing of r5241, called `'new` by Racket's net/websocket."""
 
-    __slots__ = ("_buffer", "_max_message_size", "_missing", "_state", "_violation")
+    __slots__ = ("_buffer", "_max_message_size", "_missing", "_state")
 
     def __init__(self, role: Role, max_message_size: float) -> None:
+        super().__init__()
         # Both sides speak alike.
         del role
         self._max_message_size = max_message_size
         self._state = _HEADER
         self._buffer = bytearray()
         self._missing = 0
-        self._violation: RemoteProtocolError | None = None
 
     @property
     def mid_message(self) -> bool:
@@ -47,34 +48,22 @@ class Length64Codec:
             return [bytes(_HEADER_SIZE)]  # r5241: type 0x00 with length 0
         raise refuse_to_encode(event, "text and close")
 
-    def decode(self, data: Buffer) -> list[Event]:
-        if self._violation is not None:
-            raise self._violation
-        events: list[Event] = []
-        try:
-            self._decode(memoryview(data), events)
-        except RemoteProtocolError as violation:
-            self._violation = violation
-            if not events:
-                raise
-        return events
-
-    def _decode(self, view: memoryview, events: list[Event]) -> None:
-        size = len(view)
+    def _decode(self, data: memoryview, events: list[Event]) -> None:
+        size = len(data)
         position = 0
         while position < size:
             if self._state == _HEADER:
                 taken = min(_HEADER_SIZE - len(self._buffer), size - position)
-                self._buffer += view[position : position + taken]
+                self._buffer += data[position : position + taken]
                 position += taken
                 if len(self._buffer) == _HEADER_SIZE:
                     self._decode_header(events)
             elif self._state == _TEXT:
                 taken = min(self._missing, size - position)
                 if taken == self._missing and not self._buffer:
-                    payload: Buffer = view[position : position + taken]
+                    payload: Buffer = data[position : position + taken]
                 else:
-                    self._buffer += view[position : position + taken]
+                    self._buffer += data[position : position + taken]
                     payload = self._buffer
                 self._missing -= taken
                 position += taken

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import attrs
 
-from ._http import HeaderFields, Headers, Request, Response, checked_fields
+from ._http import FIELDS_OF_A_REFUSAL, HeaderFields, Headers, Request, Response, checked_fields
 from ._url import WebSocketURL
 
 
@@ -47,7 +47,7 @@ class Reject(Exception):
         if not 400 <= status <= 599:
             raise ValueError(f"a refusal's status is 400 to 599, not {status}")
         self.status = status
-        self.headers = checked_fields(headers)
+        self.headers = checked_fields(headers, forbidden=FIELDS_OF_A_REFUSAL)
         self.body = body.encode() if isinstance(body, str) else body
         super().__init__(status, self.headers, self.body)
 
@@ -56,14 +56,23 @@ class Reject(Exception):
         return f"{self.status}: {text}" if text else str(self.status)
 
 
+def _check_origin(instance: object, attribute: object, origin: str | None) -> None:
+    if origin is not None:
+        checked_fields({"Origin": origin})
+
+
 @attrs.frozen
 class Ask:
-    """What a client asks for."""
+    """What a client asks for.
+
+    Raises:
+        ValueError: the origin cannot be sent.
+    """
 
     url: WebSocketURL
     headers: Headers = attrs.field(factory=Headers)
     """The caller's fields, checked."""
-    origin: str | None = None
+    origin: str | None = attrs.field(default=None, validator=_check_origin)
     subprotocols: tuple[str, ...] = ()
 
 
@@ -160,7 +169,8 @@ class SubprotocolSyntax:
             ValueError: a name cannot be said in this draft, or there are too many.
         """
         for name in subprotocols:
-            if not name or not set(name) <= set(self.allowed):
+            # A name with spaces at its ends could not be told from the same without.
+            if not name or name != name.strip(" ") or not set(name) <= set(self.allowed):
                 raise ValueError(f"{name!r} is no subprotocol in this draft: {self.description}")
         if self.separator is None:
             if len(subprotocols) > 1:

@@ -10,6 +10,7 @@ from ._codec import (
     Buffer,
     Close,
     CodecFactory,
+    DecodesInOrder,
     Event,
     RemoteProtocolError,
     Role,
@@ -24,7 +25,7 @@ LENGTH_DIGITS = 9
 _TYPE, _TEXT, _SENTINEL_SKIP, _LENGTH, _LENGTH_SKIP, _CLOSED = range(6)
 
 
-class SentinelCodec:
+class SentinelCodec(DecodesInOrder):
     """hixie-76 sections 4 and 5.3; hixie-75 is the same without a closing frame."""
 
     __slots__ = (
@@ -35,10 +36,10 @@ class SentinelCodec:
         "_state",
         "_text",
         "_type",
-        "_violation",
     )
 
     def __init__(self, role: Role, max_message_size: float, *, closing_frame: bool) -> None:
+        super().__init__()
         # Both sides speak alike.
         del role
         self._closing_frame = closing_frame
@@ -48,7 +49,6 @@ class SentinelCodec:
         self._text = bytearray()
         self._length = 0
         self._length_digits = 0
-        self._violation: RemoteProtocolError | None = None
 
     @property
     def mid_message(self) -> bool:
@@ -62,19 +62,8 @@ class SentinelCodec:
             return [b"\xff\x00"]  # hixie-76 section 5.3, the closing handshake
         raise refuse_to_encode(event, "text and close" if self._closing_frame else "text only")
 
-    def decode(self, data: Buffer) -> list[Event]:
-        if self._violation is not None:
-            raise self._violation
-        events: list[Event] = []
-        try:
-            self._decode(bytes(data), events)
-        except RemoteProtocolError as violation:
-            self._violation = violation
-            if not events:
-                raise
-        return events
-
-    def _decode(self, data: bytes, events: list[Event]) -> None:
+    def _decode(self, view: memoryview, events: list[Event]) -> None:
+        data = bytes(view)
         size = len(data)
         position = 0
         while position < size:

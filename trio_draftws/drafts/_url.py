@@ -10,6 +10,8 @@ import attrs
 
 _CONTROL_OR_SPACE_AROUND = re.compile(r"[\x00-\x1f\x7f]|^ | $")
 _HOST = re.compile(r"[a-z0-9!$&'()*+,;=._~%-]+")
+# Brackets stand round an IPv6 address and nowhere else (RFC 3986 section 3.2.2).
+_NETLOC = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:]*)(:[0-9]*)?")
 # What RFC 3986 allows in a path or a query, and "%", so that escapes stay as they are
 _SAFE = "/?:@!$&'()*+,;=~-._%[]"
 
@@ -35,6 +37,8 @@ class WebSocketURL:
         """
         if not isinstance(url, str):
             raise TypeError(f"a WebSocket URL is a str, not {type(url).__name__}")
+        if any(0xD800 <= ord(character) <= 0xDFFF for character in url):
+            raise _bad(url, "it holds a lone surrogate")
         if _CONTROL_OR_SPACE_AROUND.search(url):
             raise _bad(url, "it holds a control character or begins or ends in a space")
         try:
@@ -49,6 +53,8 @@ class WebSocketURL:
             raise _bad(url, "WebSocket URLs have no fragment (write a # in the path as %23)")
         if "@" in parts.netloc:
             raise _bad(url, "user and password have no place in it; send an Authorization header")
+        if not _NETLOC.fullmatch(parts.netloc):
+            raise _bad(url, f"{parts.netloc!r} is no host and port")
         secure = scheme == "wss"
         if port == 0:
             raise _bad(url, "nothing listens on port 0")
@@ -113,7 +119,10 @@ def is_wss_url(x: object) -> bool:
 
 
 def _is_url(x: object, *, secure: bool) -> bool:
+    # By its type: an object may lie about its class, or raise when asked.
+    if not issubclass(type(x), str):
+        return False
     try:
         return WebSocketURL.parse(x).secure is secure
-    except (TypeError, ValueError):
+    except ValueError:
         return False

@@ -1,0 +1,85 @@
+"""What the tests of drafts/ share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from itertools import pairwise
+from typing import get_args
+
+import attrs
+
+from trio_draftws.drafts import (
+    Codec,
+    Draft,
+    Event,
+    Headers,
+    RemoteProtocolError,
+    Request,
+    Role,
+    WebSocketURL,
+)
+
+ROLES: tuple[Role, ...] = get_args(Role)
+URL = WebSocketURL.parse("ws://example.com/demo")
+UPGRADE = ("Upgrade: WebSocket", "Connection: Upgrade", "Host: example.com")
+KEYS = ("Sec-WebSocket-Key1: 4 @1  46546xW%0l 1 5", "Sec-WebSocket-Key2: 12998 5 Y3 1  .P00")
+
+
+@attrs.frozen
+class Outcome:
+    """All that a codec made of some bytes."""
+
+    events: list[Event]
+    violation: tuple[int | None, str] | None = None
+    """Close code and reason."""
+
+
+def outcome(codec: Codec, chunks: Iterable[bytes]) -> Outcome:
+    """Feed all of `chunks`, and ask at the end whether a violation is due."""
+    events: list[Event] = []
+    try:
+        for chunk in chunks:
+            events += codec.decode(chunk)
+        codec.decode(b"")
+    except RemoteProtocolError as violation:
+        return Outcome(events, (violation.close_code, violation.reason))
+    return Outcome(events)
+
+
+def decoded(draft: Draft, role: Role, *chunks: bytes, limit: float = math.inf) -> Outcome:
+    """What a fresh codec makes of `chunks`."""
+    return outcome(draft.codec(role, limit), chunks)
+
+
+def encoded(codec: Codec, *events: Event) -> bytes:
+    """The bytes that say `events`."""
+    return b"".join(bytes(part) for event in events for part in codec.encode(event))
+
+
+def split_at(data: bytes, cuts: Iterable[int]) -> list[bytes]:
+    """`data` in pieces, cut at each of `cuts`; positions past its end cut nothing."""
+    edges = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
+    return [data[begin:end] for begin, end in pairwise(edges)]
+
+
+def bytewise(data: bytes) -> list[bytes]:
+    """`data` one byte at a time."""
+    return split_at(data, range(1, len(data)))
+
+
+def head(*lines: str | bytes) -> bytes:
+    """A head of these lines."""
+    raw = [line.encode("latin-1") if isinstance(line, str) else line for line in lines]
+    return b"\r\n".join([*raw, b"", b""])
+
+
+def get(*fields: str | bytes, target: str = "/demo", draft: Draft | None = None) -> Request:
+    """A GET request with these fields."""
+    request = Request.parse(head(f"GET {target} HTTP/1.1", *fields))
+    return attrs.evolve(request, draft=draft)
+
+
+def pairs(headers: Headers) -> list[tuple[bytes, bytes]]:
+    """The fields in an order of their own, for drafts where theirs means nothing."""
+    return sorted((name.lower(), value) for name, value in headers.raw)

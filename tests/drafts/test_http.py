@@ -1,0 +1,716 @@
+"""Request and response heads: read, written, and compared with h11."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import attrs
+import h11
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trio_draftws.drafts import (
+    DRAFTS,
+    BadHead,
+    HeaderFields,
+    Headers,
+    Request,
+    Response,
+    checked_fields,
+    find_head_end,
+    write_response,
+)
+from trio_draftws.drafts._http import MAX_FIELDS, REASON_PHRASES, shown, write_head
+
+from .helpers import KEYS, UPGRADE, bytewise, get, head
+
+# Where a head ends
+
+
+@pytest.mark.parametrize(
+    ("data", "end"),
+    [
+        (b"", -1),
+        (b"GET / HTTP/1.1\r\n", -1),
+        (b"GET / HTTP/1.1\r\n\r", -1),
+        (b"a\n\n", -1),
+        (b"a\n\r\n", -1),
+        (b"a\r\r", -1),
+        (b"a\r\n\r\n", 5),
+        (b"a\r\n\r\nb\r\n\r\n", 5),
+        (b"\r\n\r\n", 4),
+        (b"a\r\n\r\r\n\r\n", 8),
+    ],
+)
+def test_head_end(data: bytes, end: int) -> None:
+    """Behind the first CR LF CR LF, and nothing else ends a head."""
+    assert end == find_head_end(bytearray(data), 0)
+
+
+@given(st.lists(st.sampled_from([b"\r", b"\n", b"a"]), max_size=12).map(b"".join), st.binary())
+def test_head_end_in_a_trickle(before: bytes, after: bytes) -> None:
+    """It is found as soon as it is there, although no byte is searched twice."""
+    data = before + b"\r\n\r\n" + after
+    expected = data.index(b"\r\n\r\n") + 4
+    buffer = bytearray()
+    searched = 0
+    for byte in bytewise(data[:expected]):
+        assert find_head_end(buffer, searched) == -1
+        searched = len(buffer)
+        buffer += byte
+    assert expected == find_head_end(buffer, searched)
+
+
+def test_head_end_searches_only_what_is_new() -> None:
+    """What was searched before is not looked at again, but for three bytes."""
+    assert find_head_end(bytearray(b"a\r\n\r\n" + b"x" * 20), 20) == -1
+
+
+# Requests
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"GET",
+        b"GET /",
+        b"GET HTTP/1.1",
+        b" GET / HTTP/1.1",
+        b"GET\t/ HTTP/1.1",
+        b"G@T / HTTP/1.1",
+        b"G\xc9T / HTTP/1.1",
+        b"GET /\x00 HTTP/1.1",
+        b"GET /\n HTTP/1.1",
+        b"GET /\r HTTP/1.1",
+        b"GET /\t HTTP/1.1",
+        b"GET /\x7f HTTP/1.1",
+        b"GET / HTTP/1.1\n",
+        b"GET / HTTP/1.1\r",
+        b"HTTP/1.1 101 Switching Protocols\n",
+    ],
+)
+def test_bad_request_line(line: bytes) -> None:
+    """It is refused with 400."""
+    with pytest.raises(BadHead, match=r"^expected a request line as `GET /path") as caught:
+        Request.parse(head(line, "Host: h"))
+    assert caught.value.status == 400
+
+
+@pytest.mark.parametrize(
+    "version", [b"HTTP/2.0", b"HTTP/0.9", b"HTTP/1", b"HTTP/1.12", b"http/1.1", b"HTTP/1.1x", b""]
+)
+def test_other_versions_of_http(version: bytes) -> None:
+    """They are refused with 505; the drafts are HTTP/1."""
+    with pytest.raises(BadHead, match=r"^expected HTTP/1\.1") as caught:
+        Request.parse(head(b"GET / " + version))
+    assert caught.value.status == 505
+
+
+@pytest.mark.parametrize("version", ["HTTP/1.0", "HTTP/1.1"])
+def test_versions_of_http(version: str) -> None:
+    """HTTP/1.0 is as good as 1.1."""
+    assert Request.parse(head(f"GET / {version}")).raw_target == b"/"
+
+
+def test_an_empty_target() -> None:
+    """Two spaces with nothing between them ask for nothing."""
+    with pytest.raises(BadHead):
+        Request.parse(head("GET  HTTP/1.1", "Host: h"))
+
+
+@pytest.mark.parametrize(
+    ("raw", "path", "query"),
+    [
+        (b"/", "/", ""),
+        (b"*", "*", ""),
+        (b"/a?b=c?d", "/a", "b=c?d"),
+        (b"/?", "/", ""),
+        (b"/a%20b?c%20d", "/a b", "c%20d"),
+        (b"/a b/\xc3\xa9//c", "/a b/\u00e9//c", ""),
+        (b"/a HTTP/1.1 b", "/a HTTP/1.1 b", ""),
+        (b"/%C3%A9\xc3\xa9", "/\u00e9\u00e9", ""),
+        (b"/%zz%2", "/%zz%2", ""),
+        (b"/a%3Fb?c", "/a?b", "c"),
+        (b"/\xff%ff", "/\ufffd\ufffd", ""),
+        (b"/?\xc3\xa9", "/", "\xc3\xa9"),
+        (b"http://h/a", "http://h/a", ""),
+    ],
+)
+def test_target(raw: bytes, path: str, query: str) -> None:
+    """Racket's client sends spaces and UTF-8 as they are; the target has every byte of them."""
+    request = Request.parse(head(b"GET " + raw + b" HTTP/1.1"))
+    assert raw == request.raw_target == request.target.encode("latin-1")
+    assert (path, query) == (request.path, request.query)
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "get", "M-SEARCH", "!#$%&'*+-.^_`|~"])
+def test_method(method: str) -> None:
+    """Any token is a method."""
+    assert method == Request.parse(head(f"{method} / HTTP/1.1")).method
+
+
+def test_line() -> None:
+    """The line is kept as it came."""
+    assert Request.parse(b"GET /a  b HTTP/1.0\r\n\r\n").line == b"GET /a  b HTTP/1.0"
+
+
+def test_request_before_its_draft_is_known() -> None:
+    """Host and Origin are there from the start, and subprotocols are not."""
+    request = get(*UPGRADE, "Origin: http://o", "Sec-WebSocket-Protocol: chat")
+    assert (request.host, request.origin, request.subprotocols) == ("example.com", "http://o", ())
+
+
+def test_request_without_fields() -> None:
+    """What did not come is None."""
+    request = get()
+    assert (request.host, request.origin) == (None, None)
+    assert request.location == "ws:///demo"
+
+
+@pytest.mark.parametrize("draft", DRAFTS, ids=lambda draft: draft.name)
+def test_a_draft_names_its_fields(draft: object) -> None:
+    """Origin and subprotocols come from the fields that the row names."""
+    row = next(row for row in DRAFTS if row is draft)
+    row = attrs.evolve(row, origin_field="X-Origin", subprotocol_field="X-Protocol")
+    request = get("X-Origin: http://o", "X-Protocol: chat", draft=row)
+    assert (request.origin, request.subprotocols) == ("http://o", ("chat",))
+
+
+@pytest.mark.parametrize(("secure", "scheme"), [(False, "ws"), (True, "wss")])
+def test_location(secure: bool, scheme: str) -> None:
+    """Scheme by our own TLS, then Host and target as they came."""
+    request = attrs.evolve(get("Host: H:80", target="/a?b"), secure=secure)
+    assert f"{scheme}://H:80/a?b" == request.location
+
+
+# Fields
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"no colon",
+        b": no name",
+        b"Name : value",
+        b" Name: folded",
+        b"\tName: folded",
+        b"Na me: value",
+        b"Na\x00me: value",
+        b"Na\nme: value",
+        b"Na\rme: value",
+        b"N\xe9me: value",
+        b"(Name): value",
+        b"Name\n: value",
+    ],
+)
+def test_bad_field(line: bytes) -> None:
+    """A name is a token with the colon right behind it; folding is refused."""
+    with pytest.raises(BadHead, match=r"^expected a field as `Name: value`") as caught:
+        get("Host: h", line)
+    assert caught.value.status == 400
+
+
+@pytest.mark.parametrize("byte", [*range(0x09), *range(0x0A, 0x20), 0x7F])
+def test_control_character_in_a_value(byte: int) -> None:
+    """Bare LF, bare CR, NUL and their like are refused, and the field is named."""
+    with pytest.raises(BadHead, match="`Name` has a control character in its value") as caught:
+        get(b"Name: a" + bytes([byte]) + b"b")
+    assert caught.value.status == 400
+
+
+@pytest.mark.parametrize(
+    ("line", "raw", "value"),
+    [
+        (b"Name:", b"", ""),
+        (b"Name: ", b"", ""),
+        (b"Name:v", b"v", "v"),
+        (b"Name: v", b"v", "v"),
+        (b"Name:  v", b" v", "v"),
+        (b"Name: v  ", b"v  ", "v"),
+        (b"Name:\tv\t", b"\tv\t", "v"),
+        (b"Name: a\tb", b"a\tb", "a\tb"),
+        (b"Name: \xe9\x85\xa0", b"\xe9\x85\xa0", "\u00e9\x85\xa0"),
+        (b"Name: a:b: c", b"a:b: c", "a:b: c"),
+    ],
+)
+def test_value(line: bytes, raw: bytes, value: str) -> None:
+    """Raw, all spaces but one belong to it; read as text, none around it; bytes are Latin-1."""
+    headers = get(line).headers
+    assert ([raw], value) == (headers.get_raw("name"), headers["name"])
+
+
+def test_too_many_fields() -> None:
+    """One field too many is refused with 431."""
+    fields = [f"N{number}: v" for number in range(MAX_FIELDS)]
+    assert len(get(*fields).headers) == MAX_FIELDS
+    with pytest.raises(BadHead, match="101 fields, more than 100") as caught:
+        get(*fields, "One: more")
+    assert caught.value.status == 431
+
+
+HEADERS = Headers([(b"A", b" 1 "), (b"b", b"2"), (b"a", b"3")])
+
+
+def test_headers_are_a_mapping_without_case() -> None:
+    """Every case of a name finds it; iteration gives each name once, in lower case."""
+    assert list(HEADERS) == ["a", "b"]
+    assert len(HEADERS) == 2
+    assert HEADERS["A"] == HEADERS["a"] == HEADERS.get("A") == "1, 3"
+    assert dict(HEADERS) == {"a": "1, 3", "b": "2"}
+    assert "B" in HEADERS
+    assert "c" not in HEADERS
+    others: list[object] = [1, b"a", None]
+    assert [other in HEADERS for other in others] == [False] * 3
+
+
+def test_headers_that_came_several_times() -> None:
+    """All values are there, with and without the spaces around them."""
+    assert HEADERS.get_all("A") == ["1", "3"]
+    assert HEADERS.get_raw("A") == [b" 1 ", b"3"]
+    assert HEADERS.raw == ((b"A", b" 1 "), (b"b", b"2"), (b"a", b"3"))
+
+
+def test_headers_that_did_not_come() -> None:
+    """They are a KeyError that names them, or empty lists."""
+    with pytest.raises(KeyError, match="'Missing'"):
+        HEADERS["Missing"]
+    assert (
+        HEADERS.get_all("Missing"),
+        HEADERS.get_raw("Missing"),
+        HEADERS.get("Missing"),
+    ) == ([], [], None)
+
+
+def test_headers_show_what_came() -> None:
+    """Their repr has every pair."""
+    assert repr(HEADERS) == "Headers([(b'A', b' 1 '), (b'b', b'2'), (b'a', b'3')])"
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ([], False),
+        ([b"upgrade"], True),
+        ([b"Upgrade"], True),
+        ([b"keep-alive, UPGRADE"], True),
+        ([b"keep-alive ,\tUpgrade\t"], True),
+        ([b"keep-alive", b"Upgrade"], True),
+        ([b"keep-alive,", b",Upgrade,,"], True),
+        ([b"up grade"], False),
+        ([b"upgrades"], False),
+        ([b'"upgrade"'], False),
+        ([b"upgrade;q=1"], False),
+        ([b""], False),
+    ],
+)
+def test_has_token(fields: list[bytes], expected: bool) -> None:
+    """A list's items are compared whole and without case, over all fields of the name."""
+    headers = Headers((b"Connection", value) for value in fields)
+    assert expected == headers.has_token("connection", "uPgrade")
+
+
+# Responses
+
+
+@pytest.mark.parametrize(
+    ("line", "status", "reason"),
+    [
+        (b"HTTP/1.1 101 Web Socket Protocol Handshake", 101, "Web Socket Protocol Handshake"),
+        (b"HTTP/1.0 200 OK", 200, "OK"),
+        (b"HTTP/1.1 404", 404, ""),
+        (b"HTTP/1.1 404 ", 404, ""),
+        (b"HTTP/1.1 500 \xe9\t!", 500, "\u00e9\t!"),
+    ],
+)
+def test_status_line(line: bytes, status: int, reason: str) -> None:
+    """The phrase may be anything, or missing."""
+    response = Response.parse(head(line, "A: b"))
+    assert (line, status, reason) == (response.line, response.status, response.reason)
+    assert response.headers["a"] == "b"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"HTTP/1.1",
+        b"HTTP/1.1 ",
+        b"HTTP/1.1 10",
+        b"HTTP/1.1 1010",
+        b"HTTP/1.1 101Switching",
+        b"HTTP/1.1  101 OK",
+        b"HTTP/11 101 OK",
+        b"http/1.1 101 OK",
+        b"HTTP/1.1 1\xb21 OK",
+        b"HTTP/1.1 101 a\x00b",
+        b"HTTP/1.1 101 a\nb",
+        b"HTTP/1.1 101 OK\n",
+        b"GET / HTTP/1.1",
+    ],
+)
+def test_bad_status_line(line: bytes) -> None:
+    """What is no HTTP/1 answer is told."""
+    with pytest.raises(BadHead, match=r"^expected a status line as `HTTP/1\.1 101"):
+        Response.parse(head(line))
+
+
+MARKS = st.lists(st.sampled_from([b"\r\n", b":", b" ", b"a"])).map(b"".join)
+
+
+@given(st.binary(max_size=60) | MARKS)
+def test_any_bytes_are_a_head_or_a_bad_one(data: bytes) -> None:
+    """Nothing else than BadHead is raised, and what is read can all be looked at."""
+    for prefix in (b"", b"GET / HTTP/1.1\r\n", b"HTTP/1.1 101 ", b"GET "):
+        raw = prefix + data + b"\r\n\r\n"
+        raw = raw[: raw.index(b"\r\n\r\n") + 4]
+        for kind in (Request, Response):
+            try:
+                parsed = kind.parse(raw)
+                for name in dir(parsed):
+                    getattr(parsed, name)
+                message = repr(parsed)
+            except BadHead as error:
+                message = str(error)
+            assert message.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        (b"a", "`a`"),
+        (b"\x1b[31m\r\n\x00\xe9\\", r"`\x1b[31m\r\n\x00\xe9\\`"),
+        (b"x" * 80, "`" + "x" * 80 + "`"),
+        (b"x" * 81, "`" + "x" * 77 + "...`"),
+    ],
+)
+def test_shown(raw: bytes, expected: str) -> None:
+    """Nothing that came gets into a message unescaped or at length."""
+    assert expected == shown(raw)
+
+
+# Writing
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"A": "1", "B": "\u00e9"},
+        [("A", "1"), ("B", "\u00e9")],
+        [(b"A", b"1"), (b"B", b"\xe9")],
+        [("A", b"1"), (b"B", "\u00e9")],
+        Headers([(b"A", b"1"), (b"B", b"\xe9")]).raw,
+    ],
+)
+def test_fields_of_a_caller(fields: HeaderFields) -> None:
+    """A mapping or pairs, str as Latin-1 or bytes."""
+    assert checked_fields(fields).raw == ((b"A", b"1"), (b"B", b"\xe9"))
+
+
+def test_fields_that_were_checked_before() -> None:
+    """Headers given again come out as they went in: each value by itself, each name in its case."""
+    fields = Headers([(b"Set-Cookie", b"a"), (b"Set-Cookie", b" b")])
+    assert fields.raw == checked_fields(fields).raw
+
+
+@pytest.mark.parametrize(
+    "name", ["", "a b", "a:", "a\r\nb", "a\n", "a\x00", "\u00e9", b"a\r\nb", b"a:"]
+)
+def test_injection_by_a_name(name: str | bytes) -> None:
+    """A name is a token."""
+    with pytest.raises(ValueError, match="a header field's name must be a token"):
+        checked_fields([(name, "v")])
+
+
+@pytest.mark.parametrize(
+    "value", ["a\r\nEvil: 1", "a\n", "\r", "a\x00", "\x1b", "\x7f", b"a\r\nEvil: 1", b"\n"]
+)
+def test_injection_by_a_value(value: str | bytes) -> None:
+    """A value holds no control character but a tab."""
+    with pytest.raises(ValueError, match="Name has a control character in its value"):
+        checked_fields([("Name", value)])
+
+
+def test_values_that_may_be_sent() -> None:
+    """Tabs and bytes from 0x80 on are legal, and so is nothing at all."""
+    assert checked_fields({"A": "a\tb", "B": "\x80", "C": ""}).get_all("a") == ["a\tb"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "what"), [({"\u20ac": "v"}, "name"), ({"N": "\u20ac"}, "value")]
+)
+def test_fields_beyond_latin_1(fields: dict[str, str], what: str) -> None:
+    """A str that bytes could say in two ways is refused."""
+    with pytest.raises(ValueError, match=f"a header field's {what} given as str must be Latin-1"):
+        checked_fields(fields)
+
+
+@pytest.mark.parametrize("name", ["Host", "HOST", b"host"])
+def test_forbidden_fields(name: str | bytes) -> None:
+    """What the handshake writes itself no caller may write, in any case."""
+    with pytest.raises(ValueError, match=r"(?i)field host is written by the handshake"):
+        checked_fields([(name, "v")], forbidden=["hOsT"])
+
+
+def test_write_head() -> None:
+    """A line, a line for each field, and the blank line."""
+    assert write_head(b"L", [(b"A", b" 1"), (b"B", b"")]) == b"L\r\nA:  1\r\nB: \r\n\r\n"
+
+
+def test_write_response_without_body() -> None:
+    """Length and close are told, and no type of nothing."""
+    expected = head("HTTP/1.1 403 Forbidden", "A: b", "Content-Length: 0", "Connection: close")
+    assert expected == write_response(403, {"A": "b"})
+
+
+def test_write_response_with_body() -> None:
+    """A body is text unless the caller says what it is."""
+    plain = write_response(404, (), b"no")
+    lines = ["Content-Type: text/plain; charset=utf-8", "Content-Length: 2", "Connection: close"]
+    assert head("HTTP/1.1 404 Not Found", *lines) + b"no" == plain
+    lines = ["content-type: a/b", "Content-Length: 2", "Connection: close"]
+    other = write_response(404, {"content-type": "a/b"}, b"no")
+    assert head("HTTP/1.1 404 Not Found", *lines) + b"no" == other
+
+
+@pytest.mark.parametrize("name", ["Content-Length", "transfer-encoding", "Connection"])
+def test_write_response_frames_the_body_itself(name: str) -> None:
+    """Nobody else says where it ends."""
+    with pytest.raises(ValueError, match="is written by the handshake"):
+        write_response(403, {name: "1"})
+
+
+@pytest.mark.parametrize("status", [*REASON_PHRASES, 418, 599])
+def test_write_response_is_http(status: int) -> None:
+    """Our own parser reads the status back, with a phrase or without one."""
+    response = Response.parse(write_response(status))
+    assert (status, REASON_PHRASES.get(status, "")) == (response.status, response.reason)
+
+
+# The same heads through h11
+
+Parsed = tuple[bytes, list[tuple[bytes, bytes]]]
+SEEDS = [
+    head(b"GET /demo HTTP/1.1", *UPGRADE, "Origin: http://example.com", "Cookie: a=b; c=\xe9"),
+    head(b"GET /a?b HTTP/1.1", *KEYS, *UPGRADE, "Sec-WebSocket-Protocol: sample other"),
+    head(b"GET /a b/\xc3\xa9//c HTTP/1.1", *UPGRADE, *KEYS),
+    head(b"POST / HTTP/1.0", "Host: h", "Content-Length: 8", "Transfer-Encoding: chunked", "A:b"),
+    head(b"GET / HTTP/1.1", "Host: h", *[f"N{number}: v" for number in range(98)]),
+]
+ANSWERS = [
+    head("HTTP/1.1 101 Web Socket Protocol Handshake", *UPGRADE[:2], "WebSocket-Origin: http://o"),
+    head("HTTP/1.1 404 Not Found", "Content-Length: 0", "Connection: close", "A:b", "A: \xe9"),
+    head("HTTP/1.0 200", "Transfer-Encoding: chunked", "Content-Length: 5"),
+    head("HTTP/1.1 099 Low"),
+]
+SPICES = [
+    *[
+        b"\r\n",
+        b"\n",
+        b"\r",
+        b" ",
+        b"\t",
+        b":",
+        b"\x00",
+        b"\x01",
+        b"\x0b",
+        b"\x7f",
+        b"\x85",
+        b"\xff",
+    ],
+    *[b",", b"/", b"0", b"1", b"2", b"a", b"\r\n ", b"\r\nA: b", b"\r\nHost: x"],
+    b"\r\nContent-Length: 8",
+]
+
+
+def mutated(seeds: list[bytes], luck: random.Random) -> bytes:
+    """One of `seeds`, changed in one to three places, up to its first blank line."""
+    data = bytearray(luck.choice(seeds)[:-4])
+    for _ in range(luck.randint(1, 3)):
+        # Half of the changes go where the first line is.
+        reach = luck.choice((min(len(data), 20), len(data)))
+        place = luck.randint(0, reach)
+        kind = luck.randrange(5)
+        if kind == 0:
+            data[place : place + luck.randint(1, 3)] = b""
+        elif kind == 1:
+            data[place : place + 1] = bytes([luck.randrange(256)])
+        elif kind == 2:
+            data[place : place + 1] = luck.choice(SPICES)
+        elif kind == 3:
+            data[place:place] = luck.choice(SPICES)
+        else:
+            lines = data.split(b"\r\n")
+            line = lines.pop(luck.randrange(len(lines)))
+            if luck.random() < 0.5:
+                lines[place % (len(lines) + 1) : 0] = [line, line]
+            data = bytearray(b"\r\n".join(lines))
+    whole = bytes(data) + b"\r\n\r\n"
+    return whole[: whole.index(b"\r\n\r\n") + 4]
+
+
+def normal(line: bytes, fields: list[tuple[bytes, bytes]]) -> Parsed:
+    """What both parsers must agree on; h11 rewrites the fields that frame a body."""
+    own_rules = (b"content-length", b"transfer-encoding")
+    stripped = [(name.lower(), value.strip(b" \t")) for name, value in fields]
+    return line, [field for field in stripped if field[0] not in own_rules]
+
+
+def our_request(raw: bytes) -> Parsed | None:
+    try:
+        request = Request.parse(raw)
+    except BadHead:
+        return None
+    return normal(request.method.encode() + b" " + request.raw_target, list(request.headers.raw))
+
+
+def h11_request(raw: bytes) -> Parsed | None:
+    connection = h11.Connection(h11.SERVER)
+    connection.receive_data(raw)
+    try:
+        event = connection.next_event()
+    except h11.RemoteProtocolError:
+        return None
+    assert isinstance(event, h11.Request), event
+    return normal(bytes(event.method + b" " + event.target), list(event.headers))
+
+
+def our_response(raw: bytes) -> Parsed | None:
+    try:
+        response = Response.parse(raw)
+    except BadHead:
+        return None
+    reason = response.reason.encode("latin-1")
+    return normal(b"%d " % response.status + reason, list(response.headers.raw))
+
+
+def h11_response(raw: bytes) -> Parsed | None:
+    connection = h11.Connection(h11.CLIENT)
+    fields = [("Host", "h"), ("Upgrade", "websocket"), ("Connection", "Upgrade")]
+    connection.send(h11.Request(method="GET", target="/", headers=fields))
+    connection.receive_data(raw)
+    try:
+        event = connection.next_event()
+    except h11.RemoteProtocolError:
+        return None
+    assert isinstance(event, (h11.Response, h11.InformationalResponse)), event
+    return normal(b"%d " % event.status_code + bytes(event.reason), list(event.headers))
+
+
+def lines_of(raw: bytes) -> list[bytes]:
+    return raw[:-4].split(b"\r\n")
+
+
+def values(raw: bytes, name: bytes) -> list[bytes]:
+    """The values of a field, however the head is otherwise."""
+    found = [line.partition(b":") for line in lines_of(raw)[1:]]
+    return [value.strip(b" \t") for key, _, value in found if key.lower() == name]
+
+
+def counts_hosts(raw: bytes) -> bool:
+    """h11 wants one Host in HTTP/1.1; we look when we answer."""
+    return len(values(raw, b"host")) != 1
+
+
+def frames_bodies(raw: bytes) -> bool:
+    """h11 reads how a body is framed; we look when we identify, where there is never one."""
+    codings = values(raw, b"transfer-encoding")
+    counts = values(raw, b"content-length")
+    lengths = {item.strip() for count in counts for item in count.split(b",")}
+    wrong_length = any(not re.fullmatch(rb"[0-9]{1,20}", length) for length in lengths)
+    return codings not in ([], [b"chunked"]) or len(lengths) > 1 or wrong_length
+
+
+def has_wide_target(raw: bytes) -> bool:
+    """We take a target with spaces or UTF-8, as Racket's client sends; h11 wants visible ASCII."""
+    target = lines_of(raw)[0].partition(b" ")[2].rpartition(b" ")[0]
+    return re.search(rb"[^\x21-\x7e]", target) is not None
+
+
+def has_bare_line_feed(raw: bytes) -> bool:
+    """h11 takes LF alone as the end of a line; to us it is a control character."""
+    return b"\n" in raw.replace(b"\r\n", b"")
+
+
+def is_folded(raw: bytes) -> bool:
+    """h11 unfolds lines that begin in white space; we refuse them, as RFC 9112 lets us."""
+    return any(line[:1] in (b" ", b"\t") for line in lines_of(raw)[1:])
+
+
+def has_control_character(raw: bytes) -> bool:
+    """h11 takes most control characters in values and phrases; we take none but the tab."""
+    return re.search(rb"[\x01-\x08\x0e-\x1f\x7f]", raw) is not None
+
+
+def is_another_http(raw: bytes) -> bool:
+    """h11 leaves the version of HTTP to its caller; we speak 1.x."""
+    return re.search(rb" HTTP/[02-9]\.[0-9]$", lines_of(raw)[0]) is not None
+
+
+def has_many_fields(raw: bytes) -> bool:
+    """h11 limits the size of a head; we also limit the number of fields."""
+    return len(lines_of(raw)) - 1 > MAX_FIELDS
+
+
+def is_below_100(raw: bytes) -> bool:
+    """h11 looks whether a status is one; to us, all but 101 are alike."""
+    return re.match(rb"HTTP/[0-9]\.[0-9] 0[0-9][0-9]", raw) is not None
+
+
+# Each says why one parser takes what the other refuses.
+OURS_ALONE: list[Callable[[bytes], bool]] = [counts_hosts, frames_bodies, has_wide_target]
+H11_ALONE: list[Callable[[bytes], bool]] = [
+    has_bare_line_feed,
+    is_folded,
+    has_control_character,
+    is_another_http,
+    has_many_fields,
+]
+
+
+def compare(
+    heads: list[bytes],
+    ours: Callable[[bytes], Parsed | None],
+    theirs: Callable[[bytes], Parsed | None],
+    ours_alone: Sequence[Callable[[bytes], bool]],
+    h11_alone: Sequence[Callable[[bytes], bool]],
+) -> Counter[str]:
+    """How often each rule explains a difference; one that none explains is an error."""
+    seen: Counter[str] = Counter()
+    for raw in heads:
+        we, they = ours(raw), theirs(raw)
+        if we == they:
+            seen["both refuse" if we is None else "both agree"] += 1
+            continue
+        assert we is None or they is None, (raw, we, they)
+        rules = h11_alone if we is None else ours_alone
+        explanations = [rule.__name__ for rule in rules if rule(raw)]
+        assert explanations, (raw, we, they)
+        seen.update(explanations)
+    return seen
+
+
+def test_requests_against_h11() -> None:
+    """Of 5,000 changed heads both make the same, but for the differences that have a rule."""
+    luck = random.Random(75)
+    heads = [mutated(SEEDS, luck) for _ in range(5000)]
+    seen = compare(heads, our_request, h11_request, OURS_ALONE, H11_ALONE)
+    rules = {rule.__name__ for rule in OURS_ALONE + H11_ALONE}
+    assert rules | {"both refuse", "both agree"} == set(seen)
+    assert min(seen["both refuse"], seen["both agree"]) > 500
+
+
+def test_responses_against_h11() -> None:
+    """So too for 3,000 answers."""
+    luck = random.Random(76)
+    heads = [mutated(ANSWERS, luck) for _ in range(3000)]
+    ours_alone = [frames_bodies, is_below_100]
+    h11_alone = [has_bare_line_feed, is_folded, has_control_character]
+    seen = compare(heads, our_response, h11_response, ours_alone, h11_alone)
+    rules = {rule.__name__ for rule in ours_alone + h11_alone}
+    assert rules | {"both refuse", "both agree"} == set(seen)
+    assert min(seen["both refuse"], seen["both agree"]) > 300

@@ -1,0 +1,433 @@
+"""Published examples, and conversations recorded from Racket's net/websocket."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import attrs
+import pytest
+
+from trio_draftws.drafts import (
+    DRAFTS,
+    Ask,
+    Close,
+    Draft,
+    Event,
+    Headers,
+    InvalidAnswer,
+    Reject,
+    Request,
+    Response,
+    Role,
+    WebSocketURL,
+    draft_named,
+    find_head_end,
+    identify,
+)
+from trio_draftws.drafts._opening_hixie76 import (
+    KEY_FIELDS,
+    Hixie76Client,
+    Hixie76Opening,
+    answer_to,
+    number_in,
+)
+
+from .helpers import KEYS, ROLES, UPGRADE, Outcome, decoded, encoded, get, pairs
+
+Vector: TypeAlias = dict[str, Any]
+
+DATA = Path(__file__).parent.parent / "vectors"
+VECTORS: dict[str, list[Vector]] = json.loads((DATA / "drafts.json").read_text("utf-8"))
+RECORDINGS: list[Vector] = [
+    json.loads(line)
+    for line in (DATA / "racket-net-websocket.jsonl").read_text("utf-8").splitlines()
+]
+
+# Each goes from here with the first row that speaks it; its vectors then have to pass.
+NOT_YET_SPOKEN = {
+    "handshakes": {"H76d", "H04", "H05", "H11", "H13", "accept-only"},
+    "frames": {"F-MORE", "F-04", "F-04/F-05 clear form", "F-05", "F-07"},
+}
+# Read, but never written like this.
+NOT_WRITTEN = {"sentinel-bad-utf8", "sentinel-close-with-padded-zero-length"}
+
+
+def speaks(draft: Draft, label: str) -> bool:
+    """Whether a vector's label, as `hixie-75 and earlier`, names this row's wire."""
+    label = label.lower().replace("rfc ", "rfc")
+    first, dots, last = label.partition("..")
+    for name in (draft.name, *draft.aliases):
+        if label.startswith(name):
+            return True
+        series, _, month = name.partition("-")
+        if dots and series == "whatwg" and label.startswith(series):
+            return first.partition("-")[2][: len(month)] <= month <= last[: len(month)]
+    return False
+
+
+def speakers(vector: Vector) -> list[Draft]:
+    """The rows that a vector is about."""
+    return [draft for draft in DRAFTS if any(speaks(draft, label) for label in vector["versions"])]
+
+
+def each_row(vectors: Iterable[Vector]) -> list[Any]:
+    """A parameter set for each vector and each row that it is about."""
+    return [
+        pytest.param(vector, draft, id=f"{vector['id']}-{draft.name}")
+        for vector in vectors
+        for draft in speakers(vector)
+    ]
+
+
+def with_heads(vectors: Iterable[Vector]) -> list[Vector]:
+    return [vector for vector in vectors if vector.get("request_hex")]
+
+
+def with_keys(vectors: Iterable[Vector]) -> list[Vector]:
+    return [vector for vector in vectors if "key1" in (vector["challenge"] or {})]
+
+
+def split_head(data_hex: str) -> tuple[bytes, bytes]:
+    """A head, and the bytes of the handshake behind it."""
+    data = bytes.fromhex(data_hex)
+    end = find_head_end(bytearray(data), 0)
+    return data[:end], data[end:]
+
+
+def wish(request: Request) -> Ask:
+    """What a client asks for that sends `request`."""
+    return Ask(
+        url=WebSocketURL.parse(f"ws://{request.host}{request.target}"),
+        origin=request.origin,
+        subprotocols=request.subprotocols,
+    )
+
+
+def client_like(request: Request, body: bytes) -> Any:
+    """The client that sends exactly this request."""
+    draft = request.draft
+    assert draft is not None
+    client = draft.opening.ask(wish(request), draft.subprotocols)
+    if isinstance(client, Hixie76Client):
+        key1, key2 = (request.headers.get_raw(name)[0] for name in KEY_FIELDS)
+        return attrs.evolve(client, key1=key1, key2=key2, key3=body)
+    return client
+
+
+HANDSHAKES = VECTORS["handshakes"]
+SPOKEN_HANDSHAKES = [vector for vector in HANDSHAKES if speakers(vector)]
+
+
+@pytest.mark.parametrize(("kind", "field"), [("handshakes", "handshake"), ("frames", "framing")])
+def test_what_is_not_yet_spoken(kind: str, field: str) -> None:
+    """Every vector belongs to a row, or to a family that is known to have none."""
+    unspoken = {vector[field] for vector in VECTORS[kind] if not speakers(vector)}
+    assert NOT_YET_SPOKEN[kind] == unspoken
+
+
+@pytest.mark.parametrize("draft", DRAFTS, ids=lambda draft: draft.name)
+def test_every_row_has_vectors(draft: Draft) -> None:
+    """No row goes without an example of its opening and of its frames."""
+    for kind in ("handshakes", "frames"):
+        assert [vector for vector in VECTORS[kind] if draft in speakers(vector)]
+
+
+# Handshakes
+
+
+@pytest.mark.parametrize(
+    "vector", with_keys(SPOKEN_HANDSHAKES), ids=lambda vector: str(vector["id"])
+)
+def test_challenge_is_answered(vector: Vector) -> None:
+    """Keys and the eight bytes give the 16 bytes of the answer."""
+    challenge = vector["challenge"]
+    number1, number2 = (number_in(challenge[key].encode()) for key in ("key1", "key2"))
+    key3 = bytes.fromhex(challenge["key3_hex"])
+    assert bytes.fromhex(challenge["response_hex"]) == answer_to(number1, number2, key3)
+
+
+@pytest.mark.parametrize(
+    "vector",
+    [vector for vector in with_keys(SPOKEN_HANDSHAKES) if "number1" in vector["challenge"]],
+    ids=lambda vector: str(vector["id"]),
+)
+def test_numbers_in_keys(vector: Vector) -> None:
+    """Each key hides the number that the draft says."""
+    challenge = vector["challenge"]
+    expected = [challenge["number1"], challenge["number2"]]
+    assert expected == [number_in(challenge[key].encode()) for key in ("key1", "key2")]
+
+
+@pytest.mark.parametrize("vector", VECTORS["handshake_negatives"], ids=lambda v: str(v["id"]))
+def test_key_that_hides_no_number(vector: Vector) -> None:
+    """The server answers 400 and says which key it means."""
+    request = get(*UPGRADE, f"Sec-WebSocket-Key1: {vector['key']}", KEYS[1])
+    with pytest.raises(Reject, match=r"Sec-WebSocket-Key1 `[0-9 ]+`: ") as caught:
+        Hixie76Opening().answer(request)
+    assert caught.value.status == 400
+
+
+@pytest.mark.parametrize("mode", DRAFTS, ids=lambda draft: draft.name)
+@pytest.mark.parametrize(
+    "vector", with_heads(SPOKEN_HANDSHAKES), ids=lambda vector: str(vector["id"])
+)
+def test_identified_in_each_mode(vector: Vector, mode: Draft) -> None:
+    """The mode decides where the request doesn't; without it, the oldest that it may be."""
+    request = Request.parse(split_head(vector["request_hex"])[0])
+    announced_by = set(speakers(vector)[0].announced_by)
+    alike = [draft for draft in DRAFTS if announced_by & set(draft.announced_by)]
+    assert (mode if mode in alike else alike[0]) is identify(request, mode, DRAFTS)
+
+
+@pytest.mark.parametrize(("vector", "draft"), each_row(with_heads(HANDSHAKES)))
+def test_client_writes_the_request(vector: Vector, draft: Draft) -> None:
+    """Our client, asking for the same with the same keys, sends the same fields and body."""
+    raw_head, body = split_head(vector["request_hex"])
+    request = attrs.evolve(Request.parse(raw_head), draft=draft)
+    written = client_like(request, body).request()
+    if vector["field_order_fixed"]:
+        assert bytes.fromhex(vector["request_hex"]) == written
+    our_head, our_body = split_head(written.hex())
+    ours = Request.parse(our_head)
+    expected = (request.line, pairs(request.headers), body)
+    assert expected == (ours.line, pairs(ours.headers), our_body)
+
+
+def our_answer(request: Request, body: bytes, subprotocol: str | None) -> tuple[Response, bytes]:
+    """What our server answers."""
+    assert request.draft is not None
+    server = request.draft.opening.answer(request)
+    assert len(body) == server.request_body
+    answer, rest = split_head((server.accept(Headers(), subprotocol) + server.prove(body)).hex())
+    return Response.parse(answer), rest
+
+
+@pytest.mark.parametrize(("vector", "draft"), each_row(with_heads(HANDSHAKES)))
+def test_server_writes_the_answer(vector: Vector, draft: Draft) -> None:
+    """Our server answers with the same status line, fields and 16 bytes."""
+    raw_head, body = split_head(vector["request_hex"])
+    request = attrs.evolve(Request.parse(raw_head), draft=draft)
+    raw_answer, proof = split_head(vector["response_hex"])
+    answer = Response.parse(raw_answer)
+    agreed = answer.headers.get(draft.subprotocol_field)
+    ours, our_proof = our_answer(request, body, agreed)
+    expected = (answer.line, pairs(answer.headers), proof)
+    assert expected == (ours.line, pairs(ours.headers), our_proof)
+
+
+@pytest.mark.parametrize("vector", with_keys(SPOKEN_HANDSHAKES), ids=lambda v: str(v["id"]))
+def test_server_answers_the_challenge(vector: Vector) -> None:
+    """Keys that came in a head, spaces at their ends and all, get their 16 bytes."""
+    challenge = vector["challenge"]
+    keys = [f"{field}: {challenge[f'key{n}']}" for n, field in enumerate(KEY_FIELDS, 1)]
+    for draft in speakers(vector):
+        request = get(*UPGRADE, *keys, draft=draft)
+        _, proof = our_answer(request, bytes.fromhex(challenge["key3_hex"]), None)
+        assert bytes.fromhex(challenge["response_hex"]) == proof
+
+
+@pytest.mark.parametrize(("vector", "draft"), each_row(with_heads(HANDSHAKES)))
+def test_client_verifies_the_answer(vector: Vector, draft: Draft) -> None:
+    """Our client takes the answer, and the subprotocol in it."""
+    raw_head, body = split_head(vector["request_hex"])
+    request = attrs.evolve(Request.parse(raw_head), draft=draft)
+    raw_answer, proof = split_head(vector["response_hex"])
+    answer = Response.parse(raw_answer)
+    client = client_like(request, body)
+    assert client.response_body == len(proof)
+    agreed = answer.headers.get(draft.subprotocol_field)
+    assert agreed == client.verify(answer, proof)
+
+
+PROVEN = [vector for vector in with_heads(HANDSHAKES) if len(split_head(vector["response_hex"])[1])]
+
+
+@pytest.mark.parametrize("position", range(16))
+@pytest.mark.parametrize(("vector", "draft"), each_row(PROVEN))
+def test_client_refuses_a_wrong_byte(vector: Vector, draft: Draft, position: int) -> None:
+    """Each of the 16 bytes counts."""
+    raw_head, body = split_head(vector["request_hex"])
+    request = attrs.evolve(Request.parse(raw_head), draft=draft)
+    raw_answer, proof = split_head(vector["response_hex"])
+    wrong = bytearray(proof)
+    wrong[position] ^= 0x01
+    client = client_like(request, body)
+    with pytest.raises(InvalidAnswer) as caught:
+        client.verify(Response.parse(raw_answer), bytes(wrong))
+    assert (proof, bytes(wrong)) == (caught.value.expected, caught.value.received)
+
+
+# Frames
+
+FRAMES = VECTORS["frames"]
+
+
+def wire(vector: Vector) -> bytes:
+    """A frame's bytes; those that were left out stand as letters."""
+    shown = bytes.fromhex(vector["hex"])
+    return shown.ljust(vector.get("total_length", 0), b"x")
+
+
+def events_of(vector: Vector) -> list[Event]:
+    """What a vector says that its bytes mean."""
+    meaning = vector["decoded"]
+    if "sequence" in meaning:
+        return [event for item in meaning["sequence"] for event in sequence_item(item)]
+    if meaning["type"] == "text":
+        return [meaning["text"] if "text" in meaning else "x" * meaning["length"]]
+    return sequence_item(meaning["type"])
+
+
+def sequence_item(item: str) -> list[Event]:
+    """The events behind one word of a vector's sequence."""
+    kind, _, text = item.partition(":")
+    meanings: dict[str, list[Event]] = {"text": [text], "discard": [], "close": [Close()]}
+    return meanings[kind]
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize(("vector", "draft"), each_row(FRAMES))
+def test_frame_is_decoded(vector: Vector, draft: Draft, role: Role) -> None:
+    """The bytes mean what the vector says."""
+    assert Outcome(events_of(vector)) == decoded(draft, role, wire(vector))
+
+
+def written(vectors: Iterable[Vector]) -> list[Vector]:
+    """The vectors of single frames that we would write like this."""
+    return [
+        vector
+        for vector in vectors
+        if vector["decoded"].get("type", "discard") != "discard" and vector["id"] not in NOT_WRITTEN
+    ]
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize(("vector", "draft"), each_row(written(FRAMES)))
+def test_frame_is_encoded(vector: Vector, draft: Draft, role: Role) -> None:
+    """What a row can say, it says with the vector's bytes."""
+    assert wire(vector) == encoded(draft.codec(role, 0), *events_of(vector))
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("vector", VECTORS["frame_negatives"], ids=lambda v: str(v["id"]))
+def test_wrong_frame_is_refused(vector: Vector, role: Role) -> None:
+    """Whoever speaks the framing refuses the frame; so far no framing with negatives is spoken."""
+    like_it = [frame for frame in FRAMES if frame["framing"] == vector["framing"]]
+    for draft in {draft for frame in like_it for draft in speakers(frame)}:
+        assert decoded(draft, role, bytes.fromhex(vector["hex"])).violation is not None
+
+
+# Racket
+
+HELLO = "h\u00e9llo \u65e5\u672c \U0001f600"
+ECHOED: dict[str, list[Event]] = {
+    "empty": [""],
+    "ascii": ["hello"],
+    "utf8": [HELLO],
+    "len200": ["x" * 200],
+    "len70000": ["x" * 70000],
+    "two-messages": ["a", "b"],
+    "sync-evt": ["hi"],
+    "path-query-frag": ["hello"],
+    "origin-headers": ["hello"],
+}
+SAID: dict[tuple[str, str], list[Event]] = {
+    **{("c2s", case): [*messages, Close()] for case, messages in ECHOED.items()},
+    **{("s2c", case): messages for case, messages in ECHOED.items()},
+    ("c2s", "client-close"): [Close()],
+    ("s2c", "client-close"): [],
+    ("c2s", "server-close"): ["__close", "after-eof", "after-eof2"],
+    ("s2c", "server-close"): [Close()],
+    ("c2s", "server-handler-returns"): ["__return", Close()],
+    ("s2c", "server-handler-returns"): [],
+    ("c2s", "server-handler-raises"): ["__raise", Close()],
+    ("s2c", "server-handler-raises"): [],
+    ("c2s", "client-exit-no-close"): ["hello"],
+    ("s2c", "client-exit-no-close"): ["hello"],
+}
+
+
+def said(row: Vector) -> list[Event]:
+    """The events that one side's recorded frames mean."""
+    events = SAID[row["direction"], row["case"]]
+    # In this one conversation the client's close went out; in the old mode the stream was gone.
+    late = (row["mode"], row["direction"], row["case"]) == ("new", "c2s", "server-close")
+    return [*events, Close()] if late else events
+
+
+def recordings(part: str, direction: str | None = None) -> list[Any]:
+    return [
+        pytest.param(row, id="-".join((row["mode"], row["case"], row["direction"])))
+        for row in RECORDINGS
+        if row["part"] == part and direction in (None, row["direction"])
+    ]
+
+
+def other_side(row: Vector) -> Vector:
+    """The server's half of a recorded opening, for the client's."""
+    matching = {"direction": "s2c", "part": "handshake", "mode": row["mode"], "case": row["case"]}
+    (found,) = (other for other in RECORDINGS if matching.items() <= other.items())
+    return found
+
+
+def whole(row: Vector) -> bytes:
+    """Recorded bytes; a long run of `x` was left out of some."""
+    if "hex" in row:
+        return bytes.fromhex(row["hex"])
+    begin, end = (bytes.fromhex(row[field]) for field in ("hex_prefix", "hex_suffix"))
+    left_out = int(row["hex_length"]) - len(begin) - len(end)
+    return begin + b"x" * left_out + end
+
+
+def test_every_recording_is_expected() -> None:
+    """The table above leaves out no recording."""
+    assert set(SAID) == {(row["direction"], row["case"]) for row in RECORDINGS}
+
+
+@pytest.mark.parametrize("row", recordings("handshake", "c2s"))
+def test_racket_request_is_identified(row: Vector) -> None:
+    """In its mode, the request of Racket's client is of the draft that the mode names."""
+    request = Request.parse(split_head(row["hex"])[0])
+    draft = draft_named(row["mode"])
+    assert draft is identify(request, draft, DRAFTS)
+
+
+@pytest.mark.parametrize("row", recordings("handshake", "c2s"))
+def test_racket_client_gets_its_answer(row: Vector) -> None:
+    """Our server answers as Racket's did; further fields of ours do no harm."""
+    raw_head, body = split_head(row["hex"])
+    request = attrs.evolve(Request.parse(raw_head), draft=draft_named(row["mode"]))
+    raw_answer, proof = split_head(other_side(row)["hex"])
+    theirs = Response.parse(raw_answer)
+    ours, our_proof = our_answer(request, body, None)
+    assert (theirs.line, proof) == (ours.line, our_proof)
+    assert set(pairs(theirs.headers)) <= set(pairs(ours.headers))
+
+
+@pytest.mark.parametrize("row", recordings("handshake", "c2s"))
+def test_racket_server_is_verified(row: Vector) -> None:
+    """Our client, had it sent that request, takes the answer of Racket's server."""
+    raw_head, body = split_head(row["hex"])
+    request = attrs.evolve(Request.parse(raw_head), draft=draft_named(row["mode"]))
+    raw_answer, proof = split_head(other_side(row)["hex"])
+    asked_nothing = attrs.evolve(client_like(request, body), ask=Ask(wish(request).url))
+    assert asked_nothing.verify(Response.parse(raw_answer), proof) is None
+
+
+@pytest.mark.parametrize("row", recordings("frames"))
+def test_racket_frames_are_decoded(row: Vector) -> None:
+    """Racket's messages arrive, whichever side sent them."""
+    reader: Role = "server" if row["direction"] == "c2s" else "client"
+    expected = Outcome(said(row))
+    assert expected == decoded(draft_named(row["mode"]), reader, whole(row))
+
+
+@pytest.mark.parametrize("row", recordings("frames"))
+def test_racket_frames_are_encoded(row: Vector) -> None:
+    """We write the same messages with the same bytes."""
+    writer: Role = "client" if row["direction"] == "c2s" else "server"
+    codec = draft_named(row["mode"]).codec(writer, 0)
+    assert whole(row) == encoded(codec, *said(row))

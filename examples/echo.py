@@ -25,9 +25,7 @@ async def follow_origin_model(
     # The browser then wants to read in the answer that this page and this URL were meant.
     # hixie-75 has no keys, and its fields no "Sec-".
     prefix = "Sec-" if "Sec-WebSocket-Key1" in request.headers else ""
-    # The location is what the client asked for, byte for byte, even where that is no Latin-1.
-    location = request.location.encode("utf-8", "surrogateescape")
-    fields: list[tuple[str, str | bytes]] = [(f"{prefix}WebSocket-Location", location)]
+    fields = [(f"{prefix}WebSocket-Location", request.location)]
     # A client that is no browser may have no origin to be told of.
     if request.origin is not None:
         fields.insert(0, (f"{prefix}WebSocket-Origin", request.origin))

@@ -621,7 +621,7 @@ class TestWriting:
             await trio.testing.wait_all_tasks_blocked(0.01)
             monkeypatch.setattr(DirectStream, "send_nowait", counting)
             # No 1 ms passes on this clock, however slow the machine is.
-            monkeypatch.setattr("trio_draftws._connection.SECONDS_PER_PASS", math.inf)
+            monkeypatch.setattr("trio_draftws._pace.SECONDS_PER_PASS", math.inf)
             for _ in range(30):
                 await server.send(await server.receive())
             monkeypatch.undo()
@@ -720,13 +720,13 @@ class TestUpkeep:
         """A foreign stream is read by a task of upkeep's, whose result is kept."""
         async with connected("memory", draft) as (client, server):
             for _ in range(2):
-                assert server.look() is not None
-                assert server.look() is None
+                assert server._look() is not None
+                assert server._look() is None
                 await trio.testing.wait_all_tasks_blocked()
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(client.send, "for whoever reads")
                     assert await server.receive() == "for whoever reads"
-            assert server.look() is not None
+            assert server._look() is not None
             await trio.testing.wait_all_tasks_blocked()
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(server.aclose)
@@ -744,7 +744,7 @@ class TestUpkeep:
 
                 nursery.start_soon(send)
                 await trio.sleep(1000)
-                held = sum(len(event) for event in server._pending if isinstance(event, str))
+                held = sum(len(event) for event in server._inbox.pending if isinstance(event, str))
                 assert 65_536 - 10_000 <= held <= 2 * 65_536
                 for _ in range(300):
                     await server.receive()
@@ -801,7 +801,7 @@ class TestUpkeep:
                 await trio.testing.wait_all_tasks_blocked()
                 assert isinstance(server._stream, trio.StapledStream)
                 server._stream.receive_stream.put_data(client._codec.encode("late")[0])
-                server.expire()
+                server._expire()
 
     async def test_one_that_has_ended_is_left_alone(
         self, draft: Draft, autojump_clock: trio.testing.MockClock

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import subprocess
@@ -32,6 +33,8 @@ def run(*arguments: str) -> subprocess.Popen[str]:
         text=True,
         encoding="utf-8",
         cwd=DOCS.parent,
+        # Also where the project is not installed
+        env={**os.environ, "PYTHONPATH": str(DOCS.parent)},
     )
 
 

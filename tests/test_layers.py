@@ -15,9 +15,9 @@ PACKAGE = Path(trio_draftws.__file__).parent
 # From the bottom up; a module may import from its own floor's left and from all floors below.
 FLOORS = [
     ["drafts"],
-    ["_framing_mode", "_limits", "_exceptions", "_streams"],
+    ["_framing_mode", "_limits", "_exceptions", "_pace", "_streams"],
     ["_outbox"],
-    ["_upkeep"],
+    ["_inbox", "_upkeep"],
     ["_connection"],
     ["_wait_any", "_handshake"],
     ["_client", "_server"],

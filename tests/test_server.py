@@ -567,3 +567,24 @@ async def test_many_servers_in_one_nursery_do_not_meet() -> None:
             async with open_websocket(url) as client:
                 await client.send(url)
                 assert await client.receive() == url
+
+
+async def test_the_log_names_who_was_there(caplog: pytest.LogCaptureFixture) -> None:
+    """Also one that has gone before it could be asked, and one that has no address."""
+    caplog.set_level(logging.INFO, "trio_draftws")
+    async with serving() as (server, _):
+        ours, theirs = await stream_pair("tcp")
+        assert isinstance(ours, trio.SocketStream)
+        port = ours.socket.getsockname()[1]
+        await ours.aclose()
+        await server._welcome(theirs)
+        await server._welcome(trio.SocketStream(trio.socket.socket()))
+        ours, theirs = trio.testing.memory_stream_pair()
+        await ours.aclose()
+        await server._welcome(theirs)
+    said = [record.message.partition(":")[0] for record in caplog.records]
+    assert said == [
+        f"no connection with 127.0.0.1 port {port}",
+        "no connection with a peer that has gone",
+        "no connection with a StapledStream",
+    ]

@@ -90,6 +90,8 @@ async def open_websocket(
     )
     # Made once here so that what the draft cannot ask for shows before anything is dialled.
     speaks.opening.ask(wish, speaks.subprotocols)
+    if ssl_context is not None and stream_factory is not None:
+        raise ValueError("give ssl_context or stream_factory, not both")
     if stream_factory is None and target.secure:
         context = ssl_context or ssl.create_default_context()
         stream_factory = ssl_stream_factory(context, server_hostname=target.host)

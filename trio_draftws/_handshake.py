@@ -32,6 +32,7 @@ from .drafts import (
     draft_named,
     find_head_end,
     identify,
+    shown,
     write_response,
 )
 
@@ -66,6 +67,8 @@ class HeadReader:
                 raise BadHead(f"the head is longer than {max_size} bytes", 431)
             if end >= 0:
                 return self._take(end)
+            if self.buffer and not self.buffer[:1].isalpha():
+                raise BadHead(f"expected HTTP, got {shown(bytes(self.buffer[:16]))}")
             searched = len(self.buffer)
             await self._read_more()
 
@@ -75,9 +78,17 @@ class HeadReader:
         Raises:
             HandshakeError: the stream ended first.
         """
+        await self.read_more(size)
+        return self._take(size)
+
+    async def read_more(self, size: int) -> None:
+        """Reads until the buffer holds `size` bytes.
+
+        Raises:
+            HandshakeError: the stream ended first.
+        """
         while len(self.buffer) < size:
             await self._read_more()
-        return self._take(size)
 
     def read_nowait(self) -> None:
         """Adds to the buffer what has come meanwhile, where that can be asked."""
@@ -195,7 +206,9 @@ async def ask(
     except BadHead as error:
         raise HandshakeError(f"the server's answer is no HTTP: {error}") from error
     if response.status != 101:
-        body = await _read_refusal(reader, response)
+        # Less than what is left: a body that does not end must not hide the status.
+        left = trio.current_effective_deadline() - trio.current_time()
+        body = await _read_refusal(reader, response, min(limits.close_timeout, left / 2))
         raise Rejected(response.status, response.headers, body)
     body = await reader.read_body(client.response_body)
     subprotocol = client.verify(response, body)
@@ -212,16 +225,20 @@ async def ask(
     )
 
 
-async def _read_refusal(reader: HeadReader, response: Response) -> bytes:
-    """The body of an answer that is not 101: as long as it says, or to the stream's end."""
+async def _read_refusal(reader: HeadReader, response: Response, timeout: float) -> bytes:
+    """The body of an answer that is not 101: as long as it says, or to the stream's end, or what
+    came of it within `timeout` seconds.
+    """
     length = response.headers.get("Content-Length", "")
     size = MAX_REFUSAL_BODY
     if length.isascii() and length.isdigit() and len(length) < 9:
         size = min(int(length), MAX_REFUSAL_BODY)
-    try:
-        return await reader.read_body(size)
-    except (HandshakeError, trio.BrokenResourceError):
-        return reader.rest()
+    with trio.move_on_after(timeout):
+        try:
+            await reader.read_more(size)
+        except (HandshakeError, trio.BrokenResourceError):
+            pass
+    return reader.rest()[:size]
 
 
 # The server's side
@@ -295,8 +312,7 @@ class _Visit:
             await self.stream.send_all(response)
             response = b""
         proof = server.prove(await reader.read_body(server.request_body))
-        if response or proof:
-            await self.stream.send_all(response + proof)
+        await self.stream.send_all(response + proof)
         return Connection(
             draft=draft,
             role="server",

@@ -30,6 +30,9 @@ Handler: TypeAlias = Callable[[Connection, Any], Awaitable[object]]
 
 logger = logging.getLogger("trio_draftws")
 
+# What a handler may let through when its peer has gone: news, and no mistake of the handler's
+PEER_WENT = (trio.BrokenResourceError, trio.EndOfChannel)
+
 
 @attrs.define(eq=False, repr=False)
 class Server:
@@ -106,10 +109,12 @@ class Server:
                 code = 1000
         except HandshakeError as error:
             logger.info("no connection with %s: %s", peer, error)
-        except Exception:
+        except Exception as error:
             code = 1011
             if connection is None:
-                logger.exception("conn_headers failed for %s", peer)
+                logger.exception("the opening for %s failed", peer)
+            elif connection.closed and isinstance(error, PEER_WENT):
+                logger.info("%r with %s ended under its handler: %s", connection, peer, error)
             else:
                 logger.exception("the handler of %r with %s failed", connection, peer)
         finally:

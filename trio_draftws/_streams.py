@@ -16,9 +16,11 @@ Its rules:
 from __future__ import annotations
 
 import errno
+import operator
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TypeAlias
 
 import attrs
@@ -46,6 +48,8 @@ class DirectStream(trio.abc.HalfCloseableStream):
     socket: socket.socket
     may_have_more: bool = False
     """Whether a read is worth trying before waiting: false after a short one."""
+    _sending: bool = False
+    _ended_sending: bool = False
 
     def setsockopt(self, level: int, option: int, value: int | bytes) -> None:
         """As `socket.socket.setsockopt`."""
@@ -80,19 +84,19 @@ class DirectStream(trio.abc.HalfCloseableStream):
 
     async def wait_readable(self) -> None:
         """Waits until the kernel has bytes, or the end of the stream."""
+        self._check_open()
         await trio.lowlevel.wait_readable(self.socket)
         self.may_have_more = True
 
     async def wait_writable(self) -> None:
         """Waits until the kernel takes bytes; an `interrupt` does not end it."""
         while True:
+            self._check_open()
             try:
                 await trio.lowlevel.wait_writable(self.socket)
             except trio.ClosedResourceError:
-                if self.closed:
-                    raise
-            else:
-                return
+                continue
+            return
 
     def interrupt(self) -> None:
         """Makes a `wait_readable` elsewhere raise `trio.ClosedResourceError`; nothing closes."""
@@ -101,19 +105,22 @@ class DirectStream(trio.abc.HalfCloseableStream):
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         if max_bytes is None:
             max_bytes = RECEIVE_SIZE
-        elif max_bytes < 1:
+        elif operator.index(max_bytes) < 1:
             raise ValueError(f"max_bytes must be at least 1, not {max_bytes}")
         await trio.lowlevel.checkpoint_if_cancelled()
         while True:
-            if self.may_have_more or self.closed:
+            if self.may_have_more:
                 data = self.receive_nowait(max_bytes)
                 if data is not None:
                     return data
             await self.wait_readable()
 
     async def send_all(self, data: Buffer) -> None:
-        await trio.lowlevel.checkpoint_if_cancelled()
-        with memoryview(data) as view:
+        with self._one_sender(), memoryview(data) as view:
+            await trio.lowlevel.checkpoint_if_cancelled()
+            self._check_open()
+            if self._ended_sending:
+                raise trio.ClosedResourceError("send_eof was called on this stream")
             sent = self.send_nowait([view])
             while sent < len(view):
                 await self.wait_writable()
@@ -121,18 +128,35 @@ class DirectStream(trio.abc.HalfCloseableStream):
                     sent += self.send_nowait([rest])
 
     async def wait_send_all_might_not_block(self) -> None:
-        await self.wait_writable()
+        with self._one_sender():
+            await self.wait_writable()
+
+    @contextmanager
+    def _one_sender(self) -> Iterator[None]:
+        if self._sending:
+            raise trio.BusyResourceError("another task is sending on this stream")
+        self._sending = True
+        try:
+            yield
+        finally:
+            self._sending = False
+
+    def _check_open(self) -> None:
+        if self.closed:
+            raise trio.ClosedResourceError("this stream was closed")
 
     def end_sending(self) -> None:
         """Ends our side of TCP; the peer's stays open."""
+        self._ended_sending = True
         try:
             self.socket.shutdown(socket.SHUT_WR)
         except OSError as error:
             raise _as_trio_error(error) from error
 
     async def send_eof(self) -> None:
-        await trio.lowlevel.checkpoint()
-        self.end_sending()
+        with self._one_sender():
+            await trio.lowlevel.checkpoint()
+            self.end_sending()
 
     def close(self) -> None:
         """Closes the socket at once; whoever waits gets `trio.ClosedResourceError`."""

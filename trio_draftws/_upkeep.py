@@ -41,15 +41,15 @@ LOOK_PASSES = 5
 class Kept(Protocol):
     """What upkeep needs of a connection."""
 
-    def idle_deadline(self) -> float:
+    def _idle_deadline(self) -> float:
         """When it is to be given up, unless the peer is heard from."""
         ...
 
-    def expire(self) -> None:
+    def _expire(self) -> None:
         """Gives it up."""
         ...
 
-    def look(self) -> trio.CancelScope | None:
+    def _look(self) -> trio.CancelScope | None:
         """Reads what is there, if nobody else does.
 
         A stream that cannot be read without blocking is read by a task of its own; its scope is
@@ -106,7 +106,7 @@ class Upkeep:
             outbox.flush()
 
     def _next_round(self) -> float:
-        deadlines = (connection.idle_deadline() for connection in self._connections)
+        deadlines = (connection._idle_deadline() for connection in self._connections)
         return min(trio.current_time() + LOOK_INTERVAL, *deadlines, float("inf"))
 
     async def _look_round(self) -> None:
@@ -114,10 +114,10 @@ class Upkeep:
         for batch in _batches(list(self._connections), LOOKS_PER_PASS):
             looks: list[trio.CancelScope] = []
             for connection in batch:
-                if connection.idle_deadline() <= now:
-                    connection.expire()
+                if connection._idle_deadline() <= now:
+                    connection._expire()
                 else:
-                    look = connection.look()
+                    look = connection._look()
                     if look is not None:
                         looks.append(look)
             # Passes and no deadline, since a mocked clock would never get there.

@@ -30,6 +30,7 @@ from ._http import (
     Response,
     checked_fields,
     find_head_end,
+    shown,
     write_response,
 )
 from ._length64 import Length64Codec
@@ -81,6 +82,7 @@ __all__ = [
     "identify",
     "is_ws_url",
     "is_wss_url",
+    "shown",
     "write_response",
 ]
 

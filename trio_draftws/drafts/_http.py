@@ -75,7 +75,7 @@ class Headers(Mapping[str, str]):
     def __init__(self, raw: Iterable[tuple[bytes, bytes]] = ()) -> None:
         #: Name and value of each field, in order; of a value's spaces only the one after the
         #: colon is gone (hixie-76 section 4.1: the others belong to the value).
-        self.raw = tuple(raw)
+        self.raw: tuple[tuple[bytes, bytes], ...] = tuple(raw)
         self._values: dict[str, list[bytes]] = {}
         for name, value in self.raw:
             self._values.setdefault(name.decode("latin-1").lower(), []).append(value)

@@ -47,8 +47,8 @@ class Reject(Exception):
         if not 400 <= status <= 599:
             raise ValueError(f"a refusal's status is 400 to 599, not {status}")
         self.status = status
-        self.headers = checked_fields(headers, forbidden=FIELDS_OF_A_REFUSAL)
-        self.body = body.encode() if isinstance(body, str) else body
+        self.headers: Headers = checked_fields(headers, forbidden=FIELDS_OF_A_REFUSAL)
+        self.body: bytes = body.encode() if isinstance(body, str) else body
         super().__init__(status, self.headers, self.body)
 
     def __str__(self) -> str:

@@ -100,9 +100,10 @@ class Hixie76Client:
         if self.ask.subprotocols:
             value = self.syntax.write(self.ask.subprotocols)
             fields.append((PROTOCOL_FIELD.encode(), value.encode()))
-        fields.extend(self.ask.headers.raw)
-        # hixie-76 section 4.1, step 28: no server may come to depend on an order
+        # hixie-76 section 4.1, step 28: no server may come to depend on an order; the caller's
+        # fields keep theirs, since it counts where a name is repeated.
         _random.shuffle(fields)
+        fields.extend(self.ask.headers.raw)
         line = b"GET %b HTTP/1.1" % self.ask.url.resource.encode()
         return write_head(line, fields) + self.key3
 

@@ -58,12 +58,16 @@ class WebSocketURL:
         secure = scheme == "wss"
         if port == 0:
             raise _bad(url, "nothing listens on port 0")
+        try:
+            host = _ascii_host(parts.hostname or "")
+        except ValueError as error:
+            raise _bad(url, str(error)) from None
         target = parts.path or "/"
         if "?" in url:
             target += "?" + parts.query
         return cls(
             secure=secure,
-            host=_ascii_host(url, parts.hostname or ""),
+            host=host,
             port=port or _default_port(secure),
             resource=quote(target, safe=_SAFE),
         )
@@ -89,18 +93,20 @@ def _default_port(secure: bool) -> int:
     return 443 if secure else 80
 
 
-def _ascii_host(url: str, host: str) -> str:
+def _ascii_host(host: str) -> str:
+    """The host as it is written on the wire.
+
+    Raises:
+        ValueError: it is none.
+    """
     if ":" in host:
-        try:
-            return str(ipaddress.IPv6Address(host))
-        except ValueError as error:
-            raise _bad(url, str(error)) from None
+        return str(ipaddress.IPv6Address(host))
     try:
         ascii_host = host.encode("idna").decode("ascii").lower()
     except UnicodeError:
-        raise _bad(url, f"{host!r} is no host name") from None
+        ascii_host = ""
     if not _HOST.fullmatch(ascii_host):
-        raise _bad(url, "it names no host" if not host else f"{host!r} is no host name")
+        raise ValueError(f"{host!r} is no host name" if host else "it names no host")
     return ascii_host
 
 

@@ -1,0 +1,22 @@
+from functools import partial
+
+import trio
+
+from trio_draftws import Connection, Server, open_websocket, serve_websocket
+
+
+async def echo(connection: Connection, state: object) -> None:
+    async for message in connection:
+        await connection.send(message)
+
+
+async def main() -> None:
+    async with trio.open_nursery() as nursery:
+        server: Server = await nursery.start(partial(serve_websocket, echo, 0, host="127.0.0.1"))
+        async with open_websocket(f"ws://127.0.0.1:{server.port}/") as connection:
+            await connection.send("hello")
+            print(await connection.receive())
+        await server.aclose()
+
+
+trio.run(main)

@@ -1,0 +1,41 @@
+"""How Sphinx builds the documentation."""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import version as installed_version
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+project = "trio_draftws"
+author = "trio_draftws contributors"
+copyright = author  # noqa: A001 - Sphinx wants this name
+version = release = installed_version("trio_draftws")
+
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinxcontrib_trio",
+    "drafts_table",
+    "tidy_docstrings",
+]
+exclude_patterns = ["_build"]
+nitpicky = False
+default_role = "code"
+highlight_language = "python"
+
+html_theme = "furo"
+html_title = "trio_draftws"
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autodoc_class_signature = "mixed"
+# Names, as a reader would write them, instead of what they stand for
+autodoc_type_aliases = {
+    name: name
+    for name in ("ConnHeaders", "Handler", "HeaderFields", "StreamFactory", "SubprotocolSelector")
+}
+maximum_signature_line_length = 88
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False

@@ -1,0 +1,150 @@
+"""Peers that speak in plain bytes, for what no well-behaved peer would say."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
+
+import attrs
+import trio
+
+from trio_draftws import Connection, Server, serve_websocket
+from trio_draftws.drafts import Headers, Response
+from trio_draftws.drafts._opening_hixie76 import KEY_FIELDS, answer_to, number_in
+
+if sys.version_info < (3, 11):
+    from exceptiongroup import BaseExceptionGroup
+
+# The example of hixie-76 section 1.2
+KEY1 = b"4 @1  46546xW%0l 1 5"
+KEY2 = b"12998 5 Y3 1  .P00"
+KEY3 = b"^n:ds[4U"
+PROOF = b"8jKS'y:G*Co,Wxa-"
+
+UPGRADE = {"Upgrade": "WebSocket", "Connection": "Upgrade", "Host": "example.com"}
+KEYS = {KEY_FIELDS[0]: KEY1.decode(), KEY_FIELDS[1]: KEY2.decode()}
+
+
+def request(line: str = "GET / HTTP/1.1", **changes: str | None) -> bytes:
+    """A head that asks for hixie-76; a change to None leaves a field out, `_` stands for `-`."""
+    changed = {name.replace("_", "-"): value for name, value in changes.items()}
+    fields = {**UPGRADE, **KEYS, **changed}
+    lines = [line, *(f"{name}: {value}" for name, value in fields.items() if value is not None)]
+    return "\r\n".join([*lines, "", ""]).encode("latin-1")
+
+
+@attrs.frozen
+class Answer:
+    """All that a server said before it ended the stream."""
+
+    line: bytes
+    headers: Headers
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        return self.body.decode()
+
+    @classmethod
+    def parse(cls, raw: bytes) -> Answer:
+        head, blank, body = raw.partition(b"\r\n\r\n")
+        response = Response.parse(head + blank)
+        return cls(response.line, response.headers, body)
+
+
+async def read_to_end(stream: trio.abc.Stream) -> bytes:
+    """What comes until the peer ends its side; that it does is part of the test."""
+    received = bytearray()
+    async for data in stream:
+        received += data
+    return bytes(received)
+
+
+async def read_until(stream: trio.abc.Stream, enough: Callable[[bytes], bool]) -> bytes:
+    """What comes until it is enough."""
+    received = b""
+    while not enough(received):
+        data = await stream.receive_some()
+        assert data, f"the peer ended after {received!r}"
+        received += data
+    return received
+
+
+async def read_request(stream: trio.abc.Stream, body: int = 8) -> tuple[bytes, bytes]:
+    """The head that a client opens with, and the bytes behind it."""
+
+    def enough(received: bytes) -> bool:
+        end = received.find(b"\r\n\r\n")
+        return end >= 0 and len(received) >= end + 4 + body
+
+    head, blank, rest = (await read_until(stream, enough)).partition(b"\r\n\r\n")
+    return head + blank, rest
+
+
+async def dial(server: Server) -> trio.SocketStream:
+    """A plain TCP connection to a server of ours."""
+    assert server.port is not None
+    return await trio.open_tcp_stream("127.0.0.1", server.port)
+
+
+def prove(head: bytes, key3: bytes) -> bytes:
+    """The 16 bytes that answer a request of hixie-76."""
+    fields = dict(line.split(b": ", 1) for line in head.split(b"\r\n") if b": " in line)
+    key1, key2 = (fields[name.encode()] for name in KEY_FIELDS)
+    return answer_to(number_in(key1), number_in(key2), key3)
+
+
+async def echo(connection: Connection, state: object = None) -> None:
+    async for message in connection:
+        await connection.send(message)
+
+
+@asynccontextmanager
+async def plain_nursery() -> AsyncIterator[trio.Nursery]:
+    """A nursery that wraps no lone exception in a group."""
+    try:
+        async with trio.open_nursery() as nursery:
+            yield nursery
+    except BaseExceptionGroup as group:
+        error: BaseException = group
+        while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+            error = error.exceptions[0]
+        raise error from error.__cause__
+
+
+@asynccontextmanager
+async def serving(
+    handler: Callable[[Connection, Any], Awaitable[object]] = echo, **settings: Any
+) -> AsyncIterator[Server]:
+    """A server of ours on a port of its own, until the block ends."""
+    settings.setdefault("host", "127.0.0.1")
+    async with plain_nursery() as nursery:
+        server: Server = await nursery.start(partial(serve_websocket, handler, 0, **settings))
+        try:
+            yield server
+        finally:
+            with trio.CancelScope(shield=True):
+                await server.aclose()
+
+
+@asynccontextmanager
+async def raw_server(
+    behave: Callable[[trio.SocketStream], Awaitable[object]], host: str = "127.0.0.1"
+) -> AsyncIterator[int]:
+    """A TCP server that treats each client as `behave` says, and then closes; gives its port.
+
+    The block ends when every client was seen off.
+    """
+
+    async def visit(stream: trio.SocketStream) -> None:
+        async with stream:
+            await behave(stream)
+
+    async with plain_nursery() as visits, trio.open_nursery() as nursery:
+        serve = partial(trio.serve_tcp, visit, 0, host=host, handler_nursery=visits)
+        listeners = await nursery.start(serve)
+        yield listeners[0].socket.getsockname()[1]
+        nursery.cancel_scope.cancel()

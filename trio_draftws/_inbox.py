@@ -1,0 +1,263 @@
+"""What was read from one stream and not yet received.
+
+There is no reader task: whoever waits for a message reads the stream itself, so that TCP's
+backpressure is the backpressure. The rules:
+
+1. One read fills `pending` with all that its bytes complete. What ends the connection (a closing
+   frame, the end of the stream, a violation) stands there too, last, and takes effect when it is
+   reached: so the answers to earlier messages still go out.
+2. A codec keeps a violation back until it is asked for more than what came before; so that, too,
+   stands in its place.
+3. One task reads at a time: whoever waits for a message, upkeep's look, or `aclose`. A cancelled
+   read loses nothing, since what was read is decoded and kept before the next checkpoint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import attrs
+import trio
+
+from ._exceptions import ConnectionLost, PeerClosed, PeerViolation
+from ._outbox import Outbox
+from ._pace import Pace
+from ._streams import RECEIVE_SIZE, DirectStream
+from .drafts import Close, Codec, Event, RemoteProtocolError
+
+# How much is read ahead for a connection that nobody receives on
+LOOK_AHEAD = 65536
+
+
+@attrs.frozen
+class Ended:
+    """The end of a connection, and the error that says so to `receive`."""
+
+    kind: type[PeerClosed | ConnectionLost | PeerViolation]
+    facts: tuple[Any, ...] = ()
+    cause: BaseException | None = None
+    answer: Close | None = None
+    """What the peer is told, where the draft has a closing frame."""
+
+    def error(self) -> Exception:
+        """A new error each time, since one that is raised collects tracebacks."""
+        error = self.kind(*self.facts)
+        error.__cause__ = self.cause
+        return error
+
+
+@attrs.define(eq=False)
+class _Look:
+    """A read of a foreign stream on behalf of upkeep."""
+
+    scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+    over: trio.Event = attrs.field(factory=trio.Event)
+
+
+@attrs.define(eq=False)
+class Inbox:
+    """Reads one stream, and holds what came until it is received."""
+
+    _stream: trio.abc.Stream
+    _codec: Codec
+    _outbox: Outbox
+    _pace: Pace
+    _end_is_close: bool
+    """Whether the end of the stream is the draft's close, as in hixie-75."""
+    pending: list[Event | Ended] = attrs.field(factory=list)
+    """Newest first, so that the next one is popped from the end."""
+    heard_all: bool = False
+    """Whether the last there will ever be has come."""
+    stream_ended: bool = False
+    last_heard: float = attrs.field(factory=trio.current_time)
+    _stopped: bool = False
+    _read_ahead: int = 0
+    _reading: trio.CancelScope | bool = False
+    """The scope of a blocked read of a foreign stream; True for other waits."""
+    _reader_left: trio.Event | None = None
+    _look: _Look | None = None
+
+    # For `receive` and `wait_readable`
+
+    async def wait(self, *, ready: bool) -> None:
+        """Waits until something is pending, or nothing ever will be; at once where `ready`.
+
+        Raises:
+            trio.BusyResourceError: another task is waiting.
+        """
+        if self._reading:
+            raise trio.BusyResourceError("another task is receiving on this connection")
+        self._reading = True
+        try:
+            if ready or self.pending:
+                await self._pace.breathe()
+            else:
+                await self._read_until_pending()
+        finally:
+            self._reading = False
+            if self._reader_left is not None:
+                self._reader_left.set()
+
+    async def _read_until_pending(self) -> None:
+        await self._end_look()
+        self._read_ahead = 0
+        while not self.pending and not self.heard_all and not self._stopped:
+            self._outbox.flush()
+            # A violation behind the messages that were handed out is due now.
+            if self._broke_the_draft():
+                await self._pace.breathe()
+            elif isinstance(self._stream, DirectStream):
+                await self._read_directly(self._stream)
+            else:
+                with trio.CancelScope() as self._reading:
+                    await self._read_and_hear()
+                self._pace.note_pass()
+
+    async def _read_directly(self, stream: DirectStream) -> None:
+        if stream.may_have_more:
+            self._read_nowait(stream)
+            await self._pace.breathe()
+            return
+        try:
+            await stream.wait_readable()
+        except trio.ClosedResourceError as error:
+            # Interrupted by `aclose` or by an end of our own making, or closed by a stranger
+            if stream.closed:
+                self._lose("the stream was closed", error)
+        else:
+            self._pace.note_pass()
+            self._read_nowait(stream)
+
+    async def _read_and_hear(self) -> None:
+        try:
+            data = await self._stream.receive_some(RECEIVE_SIZE)
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            self._lose(str(error) or "the stream broke", error)
+        else:
+            self.hear(data)
+
+    def _read_nowait(self, stream: DirectStream) -> None:
+        try:
+            data = stream.receive_nowait()
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            self._lose(str(error), error)
+        else:
+            if data is not None:
+                self.hear(data)
+
+    # What was heard
+
+    def hear(self, data: bytes | bytearray) -> None:
+        """Decodes what came and adds it to what is pending; empty data is the stream's end."""
+        self.last_heard = trio.current_time()
+        self._read_ahead += len(data)
+        if not data:
+            if self._end_is_close and not self._codec.mid_message:
+                self.stream_ended = True
+                self.add([Ended(PeerClosed)])
+            else:
+                self._lose("the peer ended the stream without closing the connection", None)
+            return
+        try:
+            events = self._codec.decode(data)
+        except RemoteProtocolError as violation:
+            self._note_violation(violation)
+        else:
+            if events:
+                self.add(events)
+
+    def add(self, events: Sequence[Event | Ended]) -> None:
+        """Adds to what is pending, unless the last there will ever be has come."""
+        if not self.heard_all:
+            self.heard_all = isinstance(events[-1], (Close, Ended))
+            self.pending[:0] = reversed(events)
+
+    def _lose(self, reason: str, cause: BaseException | None) -> None:
+        self.stream_ended = True
+        self.add([Ended(ConnectionLost, (reason,), cause)])
+
+    def _broke_the_draft(self) -> bool:
+        try:
+            self._codec.decode(b"")
+        except RemoteProtocolError as violation:
+            self._note_violation(violation)
+            return True
+        return False
+
+    def _note_violation(self, violation: RemoteProtocolError) -> None:
+        code, reason = violation.close_code, violation.reason
+        answer = None if code is None else Close(code, reason)
+        self.add([Ended(PeerViolation, (reason, code), answer=answer)])
+
+    # For upkeep
+
+    def look(self, nursery: trio.Nursery, act: Callable[[], None]) -> trio.CancelScope | None:
+        """Reads what is there, if nobody else does, and lets `act` see to it.
+
+        A foreign stream is read by a task in `nursery`, whose scope is returned.
+        """
+        if self._reading or self._look is not None or self.heard_all or self._stopped:
+            return None
+        if self._read_ahead >= LOOK_AHEAD:
+            return None
+        if isinstance(self._stream, DirectStream):
+            self._read_nowait(self._stream)
+            act()
+            return None
+        self._look = _Look()
+        nursery.start_soon(self._look_foreign, self._look, act)
+        return self._look.scope
+
+    async def _look_foreign(self, look: _Look, act: Callable[[], None]) -> None:
+        try:
+            with look.scope:
+                await self._read_and_hear()
+                act()
+        finally:
+            self._look = None
+            look.over.set()
+
+    async def _end_look(self) -> None:
+        """Takes the reading over from upkeep's look, whose result is kept."""
+        if self._look is not None:
+            self._look.scope.cancel()
+            await self._look.over.wait()
+
+    # For ends of our own making
+
+    def interrupt(self) -> None:
+        """Makes whoever waits look again."""
+        if isinstance(self._reading, trio.CancelScope):
+            self._reading.cancel()
+        elif self._reading and isinstance(self._stream, DirectStream):
+            self._stream.interrupt()
+
+    async def take_over(self) -> None:
+        """Makes whoever waits leave, and waits until they have: from now on `aclose` reads."""
+        self._stopped = True
+        await self._end_look()
+        if self._reading:
+            self._reader_left = trio.Event()
+            self.interrupt()
+            await self._reader_left.wait()
+
+    async def discard_some(self, *, decode: bool) -> None:
+        """Reads on for the peer's goodbye: a closing frame, if bytes are still to be decoded, or
+        the end of the stream.
+        """
+        try:
+            data = await self._stream.receive_some(RECEIVE_SIZE)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            data = b""
+        if not data:
+            self.stream_ended = True
+        elif decode:
+            self.hear(data)
+        await trio.lowlevel.checkpoint()
+
+    def drop_messages(self) -> Event | Ended | None:
+        """Forgets the messages that nobody will receive; returns the end behind them, if any."""
+        last = self.pending[0] if self.heard_all and self.pending else None
+        self.pending.clear()
+        return last

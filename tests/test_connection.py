@@ -25,7 +25,7 @@ from trio_draftws import (
     wait_any,
 )
 from trio_draftws._streams import DirectStream
-from trio_draftws.drafts import Codec, Event, Role, draft_named
+from trio_draftws.drafts import Agreement, Codec, Event, Role, draft_named
 
 from .pairs import connected, open_client, stream_pair
 
@@ -95,7 +95,9 @@ class TestMessages:
 
         old = draft_named("old")
 
-        def shouting(role: Role, max_message_size: float) -> Codec:
+        def shouting(
+            role: Role, max_message_size: float, agreement: Agreement | None = None, /
+        ) -> Codec:
             return Shouting(old.codec(role, max_message_size))
 
         binary = attrs.evolve(old, codec=shouting, binary=True)

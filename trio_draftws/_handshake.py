@@ -211,17 +211,17 @@ async def ask(
         body = await _read_refusal(reader, response, min(limits.close_timeout, left / 2))
         raise Rejected(response.status, response.headers, body)
     body = await reader.read_body(client.response_body)
-    subprotocol = client.verify(response, body)
+    agreement = client.verify(response, body)
     return Connection(
         draft=draft,
         role="client",
         stream=stream,
-        codec=draft.codec("client", limits.max_message_size),
+        codec=draft.codec("client", limits.max_message_size, agreement),
         upkeep=upkeep,
         limits=limits,
         head=head,
         rest=reader.rest(),
-        subprotocol=subprotocol,
+        subprotocol=agreement.subprotocol,
     )
 
 
@@ -304,7 +304,7 @@ class _Visit:
         except Exception:
             await self.refuse(Reject(500, body="The server made a mistake.\n"))
             raise
-        response = server.accept(checked, subprotocol)
+        response, agreement = server.accept(checked, subprotocol)
         reader.read_nowait()
         self.answered = True
         if len(reader.buffer) < server.request_body:
@@ -317,12 +317,12 @@ class _Visit:
             draft=draft,
             role="server",
             stream=self.stream,
-            codec=draft.codec("server", limits.max_message_size),
+            codec=draft.codec("server", limits.max_message_size, agreement),
             upkeep=self.upkeep,
             limits=limits,
             head=head,
             rest=reader.rest(),
-            subprotocol=subprotocol,
+            subprotocol=agreement.subprotocol,
             state=state,
         )
 

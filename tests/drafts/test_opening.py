@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from trio_draftws.drafts import (
     DRAFTS,
+    Agreement,
     Ask,
     ClientOpening,
     Draft,
@@ -74,7 +75,7 @@ def answer_to(draft: Draft, *fields: str | bytes, **said: Any) -> Response:
     """The server's head for such a request; `said` is what `accept` is told."""
     server = draft.opening.answer(asking(draft, *fields))
     arguments: dict[str, Any] = {"fields": Headers(), "subprotocol": None, **said}
-    return Response.parse(server.accept(**arguments))
+    return Response.parse(server.accept(**arguments)[0])
 
 
 def answered(draft: Draft, *lines: str, **wishes: Any) -> str | None:
@@ -84,7 +85,7 @@ def answered(draft: Draft, *lines: str, **wishes: Any) -> str | None:
     proof = b""
     if isinstance(opening, hixie76.Hixie76Client):
         proof = hixie76.answer_to(number_in(opening.key1), number_in(opening.key2), body)
-    return opening.verify(Response.parse(head("HTTP/1.1 101 OK", *lines)), proof)
+    return opening.verify(Response.parse(head("HTTP/1.1 101 OK", *lines)), proof).subprotocol
 
 
 # Keys
@@ -409,8 +410,8 @@ def test_what_can_be_asked_for_can_be_agreed_on(draft: Draft, name: str) -> None
     request = attrs.evolve(Request.parse(raw), draft=draft)
     server = draft.opening.answer(request)
     assert name in request.subprotocols
-    answer, proof = split(server.accept(Headers(), name) + server.prove(body))
-    assert name == opening.verify(Response.parse(answer), proof)
+    answer, proof = split(server.accept(Headers(), name)[0] + server.prove(body))
+    assert name == opening.verify(Response.parse(answer), proof).subprotocol
 
 
 # What a server makes of a request
@@ -491,7 +492,7 @@ def test_hixie_75_answer_byte_for_byte() -> None:
         "WebSocket-Protocol: chat",
         "Set-Cookie: a=b",
     )
-    assert expected == server.accept(fields, "chat")
+    assert (expected, Agreement("chat")) == server.accept(fields, "chat")
     assert server.prove(b"") == b""
 
 
@@ -544,7 +545,7 @@ def test_location_is_host_and_target_verbatim(draft: Draft) -> None:
     keys = KEYS if draft in PROVEN else ()
     raw = head(b"GET /A b/\xc3\xa9\xff?q HTTP/1.1", *UPGRADE[:2], "Host: H:80", *keys)
     request = attrs.evolve(Request.parse(raw), draft=draft, secure=True)
-    answer = Response.parse(draft.opening.answer(request).accept(Headers(), None))
+    answer = Response.parse(draft.opening.answer(request).accept(Headers(), None)[0])
     assert answer.headers.get_raw(REPEATED[draft][1]) == [b"wss://H:80/A b/\xc3\xa9\xff?q"]
 
 
@@ -554,7 +555,7 @@ def test_location_has_the_bytes_of_the_host(draft: Draft) -> None:
     keys = KEYS if draft in PROVEN else ()
     raw = head(b"GET / HTTP/1.1", *UPGRADE[:2], b"Host: \xe9", b"Origin: http://\xe9", *keys)
     request = attrs.evolve(Request.parse(raw), draft=draft)
-    answer = Response.parse(draft.opening.answer(request).accept(Headers(), None))
+    answer = Response.parse(draft.opening.answer(request).accept(Headers(), None)[0])
     origin, location = REPEATED[draft]
     assert answer.headers.get_raw(origin) == [b"http://\xe9"]
     assert answer.headers.get_raw(location) == [b"ws://\xe9/"]
@@ -684,9 +685,11 @@ def test_client_and_server_agree(
     assert (url.resource, url.location) == (request.target, request.location)
     server = draft.opening.answer(request)
     agreed = next(iter(request.subprotocols), None)
-    answer, proof = split(server.accept(headers, agreed) + server.prove(body))
+    answer, proof = split(server.accept(headers, agreed)[0] + server.prove(body))
     assert len(proof) == opening.response_body
-    assert next(iter(subprotocols), None) == opening.verify(Response.parse(answer), proof)
+    assert (
+        next(iter(subprotocols), None) == opening.verify(Response.parse(answer), proof).subprotocol
+    )
 
 
 # Refusals

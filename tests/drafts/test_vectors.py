@@ -201,7 +201,7 @@ def our_answer(request: Request, body: bytes, subprotocol: str | None) -> tuple[
     assert request.draft is not None
     server = request.draft.opening.answer(request)
     assert len(body) == server.request_body
-    answer, rest = split_head((server.accept(Headers(), subprotocol) + server.prove(body)).hex())
+    answer, rest = split_head((server.accept(Headers(), subprotocol)[0] + server.prove(body)).hex())
     return Response.parse(answer), rest
 
 
@@ -239,7 +239,7 @@ def test_client_verifies_the_answer(vector: Vector, draft: Draft) -> None:
     client = client_like(request, body)
     assert client.response_body == len(proof)
     agreed = answer.headers.get(draft.subprotocol_field)
-    assert agreed == client.verify(answer, proof)
+    assert agreed == client.verify(answer, proof).subprotocol
 
 
 PROVEN = [vector for vector in with_heads(HANDSHAKES) if len(split_head(vector["response_hex"])[1])]
@@ -414,7 +414,7 @@ def test_racket_server_is_verified(row: Vector) -> None:
     request = attrs.evolve(Request.parse(raw_head), draft=draft_named(row["mode"]))
     raw_answer, proof = split_head(other_side(row)["hex"])
     asked_nothing = attrs.evolve(client_like(request, body), ask=Ask(wish(request).url))
-    assert asked_nothing.verify(Response.parse(raw_answer), proof) is None
+    assert asked_nothing.verify(Response.parse(raw_answer), proof).subprotocol is None
 
 
 @pytest.mark.parametrize("row", recordings("frames"))

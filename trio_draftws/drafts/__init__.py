@@ -11,6 +11,7 @@ from collections.abc import Iterable
 import attrs
 
 from ._codec import (
+    Agreement,
     Buffer,
     Close,
     Codec,
@@ -33,7 +34,7 @@ from ._http import (
     shown,
     write_response,
 )
-from ._length64 import Length64Codec
+from ._length64 import length64
 from ._opening import (
     ONE_SUBPROTOCOL,
     SPACE_SEPARATED,
@@ -53,6 +54,7 @@ from ._url import WebSocketURL, is_ws_url, is_wss_url
 
 __all__ = [
     "DRAFTS",
+    "Agreement",
     "Ask",
     "BadHead",
     "Buffer",
@@ -157,7 +159,7 @@ DRAFTS: tuple[Draft, ...] = (
         published="6 August 2010",
         announced_by=("keys",),
         opening=Hixie76Opening(),
-        codec=Length64Codec,
+        codec=length64,
         subprotocols=SPACE_SEPARATED,
         subprotocol_field="Sec-WebSocket-Protocol",
         origin_field="Origin",

@@ -6,7 +6,6 @@ Nothing here does I/O, looks at a clock or knows of trio.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from typing import Literal, Protocol, TypeAlias
 
 import attrs
@@ -123,8 +122,22 @@ class DecodesInOrder(ABC):
         """Adds the events that `data` completes, up to a violation, which it raises."""
 
 
-CodecFactory: TypeAlias = Callable[[Role, float], Codec]
-"""Makes a codec for one side, with the most bytes that a received message may have."""
+@attrs.frozen
+class Agreement:
+    """What an opening handshake settled beside the draft; codecs are made from it."""
+
+    subprotocol: str | None = None
+
+
+class CodecFactory(Protocol):
+    """Makes a codec for one side.
+
+    It is given the most bytes that a received message may have, and what the opening settled.
+    """
+
+    def __call__(
+        self, role: Role, max_message_size: float, agreement: Agreement = ..., /
+    ) -> Codec: ...
 
 
 def encode_text(message: str) -> bytes:

@@ -8,6 +8,7 @@ the implementations of the time. Every other frame is skipped, never stored and 
 from __future__ import annotations
 
 from ._codec import (
+    Agreement,
     Buffer,
     Close,
     DecodesInOrder,
@@ -104,3 +105,11 @@ class Length64Codec(DecodesInOrder):
         elif kind == 0x00:  # r5241: nine zero bytes close
             self._state = _CLOSED
             events.append(Close())
+
+
+def length64(
+    role: Role, max_message_size: float, agreement: Agreement | None = None, /
+) -> Length64Codec:
+    """Makes a codec of r5241."""
+    del agreement
+    return Length64Codec(role, max_message_size)

@@ -7,6 +7,7 @@ from typing import Protocol
 
 import attrs
 
+from ._codec import Agreement
 from ._http import FIELDS_OF_A_REFUSAL, HeaderFields, Headers, Request, Response, checked_fields
 from ._url import WebSocketURL
 
@@ -88,8 +89,8 @@ class ClientOpening(Protocol):
         """The head, and the bytes behind it that belong to the handshake."""
         ...
 
-    def verify(self, response: Response, body: bytes) -> str | None:
-        """Checks a 101 answer and returns the subprotocol agreed on.
+    def verify(self, response: Response, body: bytes) -> Agreement:
+        """Checks a 101 answer and returns what it settles.
 
         Raises:
             InvalidAnswer: it is not what the draft demands.
@@ -105,8 +106,8 @@ class ServerOpening(Protocol):
         """How many bytes follow the request's head and belong to the handshake."""
         ...
 
-    def accept(self, fields: Headers, subprotocol: str | None) -> bytes:
-        """The 101 head, with the application's fields."""
+    def accept(self, fields: Headers, subprotocol: str | None) -> tuple[bytes, Agreement]:
+        """The 101 head, with the application's fields, and what it settles."""
         ...
 
     def prove(self, body: bytes) -> bytes:

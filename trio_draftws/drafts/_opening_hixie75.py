@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import attrs
 
+from ._codec import Agreement
 from ._http import Headers, Request, Response, write_head
 from ._opening import (
     Ask,
@@ -48,13 +49,14 @@ class Hixie75Client:
         line = b"GET %b HTTP/1.1" % self.ask.url.resource.encode()
         return write_head(line, [*fields, *self.ask.headers.raw])
 
-    def verify(self, response: Response, body: bytes) -> str | None:
+    def verify(self, response: Response, body: bytes) -> Agreement:
         del body
         headers = response.headers
         check_upgrade(headers)
         check_repeated(headers, ORIGIN_FIELD, self.origin)
         check_repeated(headers, LOCATION_FIELD, self.ask.url.location)
-        return self.syntax.verify(self.ask.subprotocols, headers.get_all(PROTOCOL_FIELD))
+        received = headers.get_all(PROTOCOL_FIELD)
+        return Agreement(self.syntax.verify(self.ask.subprotocols, received))
 
 
 @attrs.frozen
@@ -64,14 +66,15 @@ class Hixie75Server:
     request: Request
     request_body: int = 0
 
-    def accept(self, fields: Headers, subprotocol: str | None) -> bytes:
+    def accept(self, fields: Headers, subprotocol: str | None) -> tuple[bytes, Agreement]:
         # hixie-75 section 5.2: origin, location, protocol, in this order
         written = repeated_fields(
             self.request, fields, origin=ORIGIN_FIELD, location=LOCATION_FIELD
         )
         if subprotocol is not None:
             written.append((PROTOCOL_FIELD.encode(), subprotocol.encode("latin-1")))
-        return write_head(STATUS_LINE, [*UPGRADE_FIELDS, *written, *fields.raw])
+        head = write_head(STATUS_LINE, [*UPGRADE_FIELDS, *written, *fields.raw])
+        return head, Agreement(subprotocol)
 
     def prove(self, body: bytes) -> bytes:
         return body

@@ -8,6 +8,7 @@ import secrets
 
 import attrs
 
+from ._codec import Agreement
 from ._http import Headers, Request, Response, shown, write_head
 from ._opening import (
     Ask,
@@ -107,7 +108,7 @@ class Hixie76Client:
         line = b"GET %b HTTP/1.1" % self.ask.url.resource.encode()
         return write_head(line, fields) + self.key3
 
-    def verify(self, response: Response, body: bytes) -> str | None:
+    def verify(self, response: Response, body: bytes) -> Agreement:
         headers = response.headers
         check_upgrade(headers)
         if self.ask.origin is not None:
@@ -116,7 +117,8 @@ class Hixie76Client:
         expected = answer_to(number_in(self.key1), number_in(self.key2), self.key3)
         if not hmac.compare_digest(expected, body):
             raise InvalidAnswer("the 16 bytes that prove the server", expected, body)
-        return self.syntax.verify(self.ask.subprotocols, headers.get_all(PROTOCOL_FIELD))
+        received = headers.get_all(PROTOCOL_FIELD)
+        return Agreement(self.syntax.verify(self.ask.subprotocols, received))
 
 
 @attrs.frozen
@@ -128,13 +130,14 @@ class Hixie76Server:
     number2: int
     request_body: int = 8
 
-    def accept(self, fields: Headers, subprotocol: str | None) -> bytes:
+    def accept(self, fields: Headers, subprotocol: str | None) -> tuple[bytes, Agreement]:
         written = repeated_fields(
             self.request, fields, origin=ORIGIN_FIELD, location=LOCATION_FIELD
         )
         if subprotocol is not None:
             written.append((PROTOCOL_FIELD.encode(), subprotocol.encode("latin-1")))
-        return write_head(STATUS_LINE, [*UPGRADE_FIELDS, *written, *fields.raw])
+        head = write_head(STATUS_LINE, [*UPGRADE_FIELDS, *written, *fields.raw])
+        return head, Agreement(subprotocol)
 
     def prove(self, body: bytes) -> bytes:
         return answer_to(self.number1, self.number2, body)

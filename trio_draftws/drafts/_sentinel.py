@@ -7,6 +7,7 @@ it is read to its end, never stored and never delivered.
 from __future__ import annotations
 
 from ._codec import (
+    Agreement,
     Buffer,
     Close,
     CodecFactory,
@@ -140,7 +141,10 @@ class SentinelCodec(DecodesInOrder):
 def sentinel(*, closing_frame: bool) -> CodecFactory:
     """Makes sentinel codecs: `closing_frame` for hixie-76, none for hixie-75."""
 
-    def make(role: Role, max_message_size: float) -> SentinelCodec:
+    def make(
+        role: Role, max_message_size: float, agreement: Agreement | None = None, /
+    ) -> SentinelCodec:
+        del agreement
         return SentinelCodec(role, max_message_size, closing_frame=closing_frame)
 
     return make

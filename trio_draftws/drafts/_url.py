@@ -11,7 +11,7 @@ import attrs
 _CONTROL_OR_SPACE_AROUND = re.compile(r"[\x00-\x1f\x7f]|^ | $")
 _HOST = re.compile(r"[a-z0-9!$&'()*+,;=._~%-]+")
 # Brackets stand round an IPv6 address and nowhere else (RFC 3986 section 3.2.2).
-_NETLOC = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:]*)(:[0-9]*)?")
+_NETLOC = re.compile(r"(\[[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*\]|[^\[\]:]*)(:[0-9]*)?")
 # What RFC 3986 allows in a path or a query, and "%", so that escapes stay as they are
 _SAFE = "/?:@!$&'()*+,;=~-._%[]"
 

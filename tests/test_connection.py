@@ -692,6 +692,20 @@ class TestUpkeep:
             with pytest.raises(PeerClosed):
                 await server.receive()
 
+    async def test_also_after_a_large_message(
+        self, transport: str, draft: Draft, autojump_clock: trio.testing.MockClock
+    ) -> None:
+        """What was received is no reason to read no more."""
+        async with connected(transport, draft, close_timeout=100) as (client, server):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(client.send, "x" * 200_000)
+                assert await server.receive() == "x" * 200_000
+            started = trio.current_time()
+            await client.aclose()
+            assert trio.current_time() - started <= 5
+            if draft.closing_handshake:
+                assert client.close_received is not None
+
     async def test_messages_are_left_for_receive(
         self, transport: str, draft: Draft, autojump_clock: trio.testing.MockClock
     ) -> None:

@@ -151,7 +151,8 @@ class Inbox:
     def hear(self, data: bytes | bytearray) -> None:
         """Decodes what came and adds it to what is pending; empty data is the stream's end."""
         self.last_heard = trio.current_time()
-        self._read_ahead += len(data)
+        # What is pending was read ahead; what was received counts no more.
+        self._read_ahead = len(data) + (self._read_ahead if self.pending else 0)
         if not data:
             if self._end_is_close and not self._codec.mid_message:
                 self.stream_ended = True
@@ -199,7 +200,7 @@ class Inbox:
         """
         if self._reading or self._look is not None or self.heard_all or self._stopped:
             return None
-        if self._read_ahead >= LOOK_AHEAD:
+        if self.pending and self._read_ahead >= LOOK_AHEAD:
             return None
         if isinstance(self._stream, DirectStream):
             self._read_nowait(self._stream)

@@ -66,6 +66,8 @@ def make_limits(**changes: float) -> Limits:
         "handshake_timeout": 10,
         "close_timeout": 5,
         "idle_timeout": 3600,
+        "ping_interval": 20,
+        "ping_timeout": 20,
         "max_message_size": 2**20,
         "max_head_size": 2**14,
     }

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import operator
 import ssl
 import struct
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
@@ -37,22 +38,30 @@ from trio_draftws import (
     use_framing_mode,
 )
 from trio_draftws._handshake import MAX_REFUSAL_BODY
+from trio_draftws.drafts import draft_named
 
 from .wire import (
+    ACCEPT,
     KEY3,
     PROOF,
     Answer,
     dial,
     echo,
+    masked,
     prove,
     raw_server,
     read_request,
     read_to_end,
     request,
+    request_13,
     serving,
+    take_up,
+    unmasked,
 )
 
-ALL_DRAFTS = "the drafts spoken here are: hixie-75, hixie-76, whatwg-2010-08."
+NAME = operator.attrgetter("name")
+ALL_DRAFTS = f"the drafts spoken here are: {', '.join(draft.name for draft in DRAFTS)}."
+ALL_VERSIONS = ("Sec-WebSocket-Version", "13, 8, 7, 6, 5, 4")
 
 
 @asynccontextmanager
@@ -99,9 +108,13 @@ def bad_key(name: str, key: str, why: str) -> Refused:
 UPGRADE_REQUIRED = (
     "HTTP/1.1 426 Upgrade Required",
     f"This is no WebSocket request; {ALL_DRAFTS}",
-    (("Upgrade", "websocket"),),
+    (("Upgrade", "websocket"), ALL_VERSIONS),
 )
-NOT_SPOKEN = ("HTTP/1.1 426 Upgrade Required", f"That draft is not spoken here; {ALL_DRAFTS}")
+NOT_SPOKEN = (
+    "HTTP/1.1 426 Upgrade Required",
+    f"That draft is not spoken here; {ALL_DRAFTS}",
+    (("Upgrade", "websocket"), ALL_VERSIONS),
+)
 BAD_REQUEST = "HTTP/1.1 400 Bad Request"
 TOO_LARGE = "HTTP/1.1 431 Request Header Fields Too Large"
 
@@ -159,8 +172,53 @@ REFUSED = [
         BAD_REQUEST,
         "A WebSocket request has no body.",
     ),
-    Refused("a later draft", request(Sec_WebSocket_Draft="2"), *NOT_SPOKEN),
-    Refused("a version", request(Sec_WebSocket_Version="13"), *NOT_SPOKEN),
+    Refused("a version of the future", request_13(Sec_WebSocket_Version="14"), *NOT_SPOKEN),
+    Refused("a version of the past", request_13(Sec_WebSocket_Version="3"), *NOT_SPOKEN),
+    Refused("version 0", request_13(Sec_WebSocket_Version="0"), *NOT_SPOKEN),
+    # RFC 6455 section 4.1 wants a version with its key.
+    Refused("a key without a version", request_13(Sec_WebSocket_Version=None), *UPGRADE_REQUIRED),
+    Refused(
+        "a version that is no number",
+        request_13(Sec_WebSocket_Version="13, 8"),
+        BAD_REQUEST,
+        "Expected one number in Sec-WebSocket-Version.",
+    ),
+    Refused(
+        "two versions",
+        request_13(Cookie="a=b\r\nSec-WebSocket-Version: 8"),
+        BAD_REQUEST,
+        "Expected one number in Sec-WebSocket-Version.",
+    ),
+    Refused(
+        "a version with the keys of old",
+        request(Sec_WebSocket_Version="13"),
+        BAD_REQUEST,
+        "Expected one Sec-WebSocket-Key, got 0.",
+    ),
+    Refused(
+        "a version and its key twice",
+        request_13(Cookie="a=b\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="),
+        BAD_REQUEST,
+        "Expected one Sec-WebSocket-Key, got 2.",
+    ),
+    Refused(
+        "a key that is no base64",
+        request_13(Sec_WebSocket_Key="dGhlIHNhbXBsZSBub25jZQ"),
+        BAD_REQUEST,
+        "Sec-WebSocket-Key `dGhlIHNhbXBsZSBub25jZQ`: it is no base64.",
+    ),
+    Refused(
+        "a key of 15 bytes",
+        request_13(Sec_WebSocket_Key="dGhlIHNhbXBsZSBub25j"),
+        BAD_REQUEST,
+        "Sec-WebSocket-Key `dGhlIHNhbXBsZSBub25j`: it has 15 bytes, not 16.",
+    ),
+    Refused(
+        "a version in HTTP/1.0",
+        request_13("GET / HTTP/1.0"),
+        BAD_REQUEST,
+        "Expected HTTP/1.1, got HTTP/1.0.",
+    ),
     Refused(
         "a draft that is no number",
         request(Sec_WebSocket_Draft="two"),
@@ -224,8 +282,8 @@ async def test_a_request_that_is_refused(case: Refused, caplog: pytest.LogCaptur
     assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
     assert answer.headers["Content-Length"] == str(len(answer.body))
     assert answer.headers.has_token("Connection", "close")
-    # No draft so far has a number.
-    assert "Sec-WebSocket-Version" not in answer.headers
+    # It is for those who may try again (RFC 6455 section 4.4).
+    assert ("Sec-WebSocket-Version" in answer.headers) is (b" 426 " in answer.line)
     for name, value in case.fields:
         assert answer.headers[name] == value
     status = case.status_line.split(" ")[1]
@@ -243,6 +301,10 @@ async def test_only_the_drafts_spoken_are_named() -> None:
         assert (
             answer.text == "That draft is not spoken here; the drafts spoken here are: hixie-75.\n"
         )
+        assert "Sec-WebSocket-Version" not in answer.headers
+    async with serving(drafts=["hybi-04", "hybi-08", "hybi-11"]) as server:
+        answer = Answer.parse(await answer_to(server, request_13()))
+        assert answer.headers["Sec-WebSocket-Version"] == "8, 4"
 
 
 async def test_the_upgrade_field_is_announced() -> None:
@@ -927,6 +989,19 @@ async def test_one_str_is_no_list_of_subprotocols() -> None:
 # Messages
 
 
+@pytest.mark.parametrize("draft", [draft for draft in DRAFTS if draft.binary], ids=NAME)
+async def test_bytes_where_the_draft_has_them(draft: Draft) -> None:
+    with use_framing_mode(draft.name):
+        async with server_with_a_healthy_client() as server:
+            async with open_websocket(f"ws://127.0.0.1:{server.port}/") as client:
+                for message in (b"", b"bytes", bytes(range(256)), b"\xff" * 70_000):
+                    await client.send(message)
+                    received = await client.receive()
+                    assert isinstance(received, bytes)
+                    assert received == message
+
+
+@pytest.mark.parametrize("draft", [draft for draft in DRAFTS if not draft.binary], ids=NAME)
 async def test_bytes_where_the_draft_has_text_only(draft: Draft) -> None:
     with use_framing_mode(draft.name):
         async with server_with_a_healthy_client() as server:
@@ -937,9 +1012,23 @@ async def test_bytes_where_the_draft_has_text_only(draft: Draft) -> None:
                 assert await client.receive() == "text"
 
 
-# How the draft tells the peer that its message was too long: hixie-76 by its closing frame,
-# hixie-75 by the end of TCP, which is its closing; the draft of August 2010 cuts.
-TOLD = {"hixie-75": PeerClosed, "hixie-76": PeerClosed, "whatwg-2010-08": ConnectionLost}
+def check_what_the_peer_saw(draft: Draft, violation: PeerViolation, end: BaseException) -> None:
+    """How each side saw the end that a message over the limit brings.
+
+    hixie-75 says it by the end of TCP, which is its closing, and the draft of August 2010 cuts; all
+    others say it in their closing frame, with a code where that has one.
+    """
+    assert "longer than 100 bytes" in violation.reason
+    if draft.close_status:
+        assert draft.version is not None
+        assert violation.close_code == (1009 if draft.version >= 13 else 1004)
+    if violation.close_code is None:
+        assert type(end) is ConnectionLost
+        assert not draft.fragments
+        return
+    assert isinstance(end, PeerClosed)
+    told = (violation.close_code, violation.reason) if draft.close_status else (None, "")
+    assert (end.code, end.reason) == told
 
 
 async def test_a_message_over_the_limit_of_a_server(
@@ -959,12 +1048,12 @@ async def test_a_message_over_the_limit_of_a_server(
                 await client.send("é" * 50)
                 assert await client.receive() == "é" * 50
                 await client.send("é" * 50 + "!")
-                with pytest.raises(TOLD[draft.name]):
+                with pytest.raises((PeerClosed, ConnectionLost)) as end:
                     await client.receive()
                 with pytest.raises(trio.BrokenResourceError):
                     await client.send("too late")
     [violation] = seen
-    assert "longer than 100 bytes" in violation.reason
+    check_what_the_peer_saw(draft, violation, end.value)
     assert caplog.records == []
 
 
@@ -987,8 +1076,7 @@ async def test_a_message_over_the_limit_of_a_client(draft: Draft) -> None:
                     await client.receive()
                 with pytest.raises(PeerViolation):
                     await client.send("too late")
-    assert type(ends[-1]) is TOLD[draft.name]
-    assert caught.value.close_code in (1009, None)
+    check_what_the_peer_saw(draft, caught.value, ends[-1])
 
 
 async def test_a_violation_that_the_handler_lets_out_is_logged(
@@ -1004,3 +1092,214 @@ async def test_a_violation_that_the_handler_lets_out_is_logged(
     [record] = caplog.records
     assert (record.levelno, record.exc_info) == (logging.INFO, None)
     assert "ended under its handler: the peer broke its draft" in record.message
+
+
+# Frames of RFC 6455 that no peer may send
+
+
+@attrs.frozen
+class Violation:
+    name: str
+    first: int
+    payload: bytes
+    code: int
+    why: str
+
+    @property
+    def frame(self) -> bytes:
+        """As a server sends it."""
+        return bytes((self.first, len(self.payload))) + self.payload
+
+    @property
+    def told(self) -> bytes:
+        """What the closing frame carries that answers it."""
+        return struct.pack(">H", self.code) + self.why.encode()
+
+
+CODE = "a close has the code {}, which none may have"
+VIOLATIONS = [
+    Violation("bad UTF-8", 0x81, b"a\xff", 1007, "a text is not UTF-8"),
+    Violation("bad UTF-8 in a first fragment", 0x01, b"a\xff", 1007, "a text is not UTF-8"),
+    Violation("half a character", 0x81, b"\xc3", 1007, "a text is not UTF-8"),
+    Violation("a surrogate", 0x81, b"\xed\xa0\x80", 1007, "a text is not UTF-8"),
+    Violation("RSV1", 0xC1, b"a", 1002, "a reserved bit is set, and no extension was agreed to"),
+    Violation("opcode 3", 0x83, b"a", 1002, "the opcode 0x3 is reserved"),
+    Violation("opcode 11", 0x8B, b"a", 1002, "the opcode 0xb is reserved"),
+    Violation("half a ping", 0x09, b"a", 1002, "a control frame is fragmented"),
+    Violation("a fragment of nothing", 0x80, b"a", 1002, "a fragment continues no message"),
+    Violation("half a code", 0x88, b"\x03", 1002, "a close has half a code"),
+    Violation("code 999", 0x88, b"\x03\xe7", 1002, CODE.format(999)),
+    Violation("code 1005", 0x88, b"\x03\xed", 1002, CODE.format(1005)),
+    Violation("code 1006", 0x88, b"\x03\xee", 1002, CODE.format(1006)),
+    Violation("code 1015", 0x88, b"\x03\xf7", 1002, CODE.format(1015)),
+    Violation("code 5000", 0x88, b"\x13\x88", 1002, CODE.format(5000)),
+    Violation(
+        "bad UTF-8 in a reason", 0x88, b"\x03\xe8\xff", 1007, "the reason of a close is not UTF-8"
+    ),
+]
+
+
+async def what_a_server_says(said: bytes) -> tuple[bytes, list[PeerViolation]]:
+    """The frames that an echo server of RFC 6455 answers with, and what its handler met."""
+    met: list[PeerViolation] = []
+
+    async def handler(connection: Connection, state: object) -> None:
+        try:
+            await echo(connection)
+        except PeerViolation as violation:
+            met.append(violation)
+            with pytest.raises(PeerViolation):
+                await connection.send("too late")
+
+    async with server_with_a_healthy_client(handler=handler) as server:
+        answer = Answer.parse(await answer_to(server, request_13() + said))
+    assert answer.line == b"HTTP/1.1 101 Switching Protocols"
+    assert answer.headers["Sec-WebSocket-Accept"] == ACCEPT
+    return answer.body, met
+
+
+def check_end(body: bytes, met: list[PeerViolation], told: Violation) -> None:
+    # The echo of what came before it leaves first.
+    assert body == b"\x81\x05first" + bytes((0x88, len(told.told))) + told.told
+    [violation] = met
+    assert (violation.close_code, violation.reason) == (told.code, told.why)
+
+
+@pytest.mark.parametrize("case", VIOLATIONS, ids=NAME)
+async def test_a_violation_by_a_client(case: Violation) -> None:
+    said = masked(0x81, b"first") + masked(case.first, case.payload)
+    check_end(*await what_a_server_says(said), case)
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        (b"\x81\x05Hello", "a client's frame is not masked"),
+        # The first two bytes are enough to know; the rest need not come.
+        (b"\x81\x05", "a client's frame is not masked"),
+        (b"\x89\xfe", "a control frame has more than 125 bytes"),
+        (b"\x82\xff" + b"\xff" * 8, "a frame's length has its top bit set"),
+        (b"\x82\xfe\x00\x7d", "a frame's length is not in its shortest form"),
+        (masked(0x01, b"a") + masked(0x81, b"b"), "a message begins before another has ended"),
+    ],
+)
+async def test_a_frame_that_cannot_be_taken(said: bytes, why: str) -> None:
+    told = Violation("", 0, b"", 1002, why)
+    check_end(*await what_a_server_says(masked(0x81, b"first") + said), told)
+
+
+async def test_nothing_behind_a_violation_counts() -> None:
+    body, [violation] = await what_a_server_says(b"\x81\x00" + masked(0x81, b"later") * 100)
+    assert violation.close_code == 1002
+    assert body[:4] == b"\x88" + bytes([len(body) - 2]) + struct.pack(">H", 1002)
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        *VIOLATIONS,
+        # The second byte, the length, has the bit in it that says "masked".
+        Violation("masked", 0x81, bytes(0x80), 1002, "a server's frame is masked"),
+    ],
+    ids=NAME,
+)
+async def test_a_violation_by_a_server(case: Violation) -> None:
+    heard: list[bytes] = []
+
+    async def behave(stream: trio.SocketStream) -> None:
+        answer, _ = take_up(draft_named("rfc6455"), *await read_request(stream, 0))
+        await stream.send_all(answer + b"\x81\x05first" + case.frame)
+        heard.append(await read_to_end(stream))
+
+    async with raw_server(behave) as port:
+        async with open_websocket(f"ws://127.0.0.1:{port}/", draft="rfc6455") as client:
+            await client.send(await client.receive())
+            with pytest.raises(PeerViolation) as caught:
+                await client.receive()
+            with pytest.raises(PeerViolation):
+                await client.send("too late")
+    assert (caught.value.close_code, caught.value.reason) == (case.code, case.why)
+    assert unmasked(heard[0]) == [(0x81, b"first"), (0x88, case.told)]
+
+
+# Codes and reasons to close with
+
+
+WITH_STATUS = pytest.mark.parametrize(
+    "draft", [draft for draft in DRAFTS if draft.close_status], ids=NAME
+)
+
+
+CLOSING = pytest.mark.parametrize("how", [Connection.aclose, Connection.send_close])
+
+
+async def cannot_close(
+    how: Callable[[Connection, int, str], Awaitable[None]],
+    draft: Draft | str,
+    code: int,
+    reason: str,
+    why: str,
+) -> None:
+    """Neither side can so, and the connection is as good as before."""
+
+    async def handler(connection: Connection, state: object) -> None:
+        with pytest.raises(LocalProtocolError, match=why):
+            await how(connection, code, reason)
+        assert not connection.closed
+        await echo(connection)
+
+    async with serving(handler, drafts=[draft]) as server:
+        async with open_websocket(f"ws://127.0.0.1:{server.port}/", draft=draft) as client:
+            with pytest.raises(LocalProtocolError, match=why):
+                await how(client, code, reason)
+            assert not client.closed
+            await client.send("still here")
+            assert await client.receive() == "still here"
+            await client.aclose()
+            assert client.close_received is not None
+            assert client.close_received.code == 1000
+
+
+@WITH_STATUS
+@CLOSING
+@pytest.mark.parametrize("code", [-1, 0, 999, 5000, 65536])
+async def test_a_code_that_no_draft_has(how: Any, draft: Draft, code: int) -> None:
+    await cannot_close(how, draft, code, "", f"cannot carry the code {code}")
+
+
+@CLOSING
+@pytest.mark.parametrize("code", [1004, 1005, 1006, 1015, 2999])
+async def test_a_code_that_rfc6455_keeps_back(how: Any, code: int) -> None:
+    await cannot_close(how, "rfc6455", code, "", f"cannot carry the code {code}")
+
+
+@WITH_STATUS
+@CLOSING
+async def test_a_reason_that_cannot_be_sent(how: Any, draft: Draft) -> None:
+    await cannot_close(how, draft, 1000, "é" * 62, "124 bytes, and may have 123")
+    await cannot_close(how, draft, 1000, "\ud800", "lone surrogate")
+
+
+async def test_what_is_said_at_a_close_arrives(draft: Draft) -> None:
+    """From either side; where a closing frame has no room for it, only that it was closed."""
+    ends: list[PeerClosed] = []
+
+    async def handler(connection: Connection, state: object) -> None:
+        if connection.request.path == "/server":
+            await connection.aclose(4000, "why")
+        else:
+            with pytest.raises(PeerClosed) as caught:
+                await connection.receive()
+            ends.append(caught.value)
+
+    with use_framing_mode(draft.name):
+        async with serving(handler) as server:
+            url = f"ws://127.0.0.1:{server.port}"
+            async with open_websocket(f"{url}/client") as client:
+                await client.aclose(4000, "why")
+            async with open_websocket(f"{url}/server") as client:
+                with pytest.raises(PeerClosed) as caught:
+                    await client.receive()
+                ends.append(caught.value)
+    said = (4000, "why") if draft.close_status else (None, "")
+    assert [(end.code, end.reason) for end in ends] == [said, said]

@@ -29,10 +29,14 @@ ROOMS = [room for floor in FLOORS for room in floor]
 
 # The same inside drafts/
 DRAFT_FLOORS = [
-    ["_codec", "_url"],
-    ["_http", "_sentinel", "_length64"],
+    ["_codec", "_url", "_masking"],
+    ["_dialect"],
+    ["_messages"],
+    ["_http", "_sentinel", "_length64", "_hybi_early", "_rfc6455"],
     ["_opening"],
-    ["_opening_hixie75", "_opening_hixie76"],
+    ["_opening_hixie75", "_opening_hixie76", "_opening_hybi"],
+    ["_rows"],
+    ["_identify"],
     ["__init__"],
 ]
 DRAFT_ROOMS = [room for floor in DRAFT_FLOORS for room in floor]

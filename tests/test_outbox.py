@@ -77,6 +77,23 @@ async def test_a_drain_task_that_is_cancelled_says_so() -> None:
     await outbox.wait_written()
 
 
+async def test_of_what_finds_no_room_only_the_latest_waits() -> None:
+    ours, theirs = trio.testing.lockstep_stream_pair()
+    async with ours, theirs, trio.open_nursery() as nursery:
+        outbox = Outbox(ours, nursery.start_soon)
+        outbox.put_latest([b"room. "])
+        outbox.flush()
+        await trio.testing.wait_all_tasks_blocked()
+        outbox.put([b"x" * 65_536])
+        for number in range(100):
+            outbox.put_latest([b"latest %d" % number])
+        outbox.flush()
+        got = bytearray()
+        while not got.endswith(b"latest 99"):
+            got += await theirs.receive_some()
+        assert got == b"room. " + b"x" * 65_536 + b"latest 99"
+
+
 @pytest.mark.parametrize("transport", ["memory", "tcp", "tls"])
 async def test_after_finish_our_side_ends_once_all_is_written(transport: str) -> None:
     ours, theirs = await stream_pair(transport)

@@ -1,8 +1,8 @@
-"""Against real peers of the time, in every role and draft that each of them has."""
+"""Against real peers, in every role and draft that each of them has."""
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -13,22 +13,26 @@ import trio
 from tests.peers.catalogue import (
     CLIENTS,
     SERVERS,
+    ClientReport,
     Peer,
+    PeerServers,
     require,
     run_peer_client,
-    start_peer_server,
 )
 from trio_draftws import (
+    DRAFTS,
     Connection,
     ConnectionLost,
+    Draft,
     InvalidAnswer,
     PeerClosed,
     open_websocket,
     serve_websocket,
 )
+from trio_draftws.drafts._opening_hixie76 import Hixie76Opening
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Generator
 
 
 def _text(size: int) -> str:
@@ -38,7 +42,9 @@ def _text(size: int) -> str:
     return text + "x" * (size - len(text.encode()))
 
 
-MESSAGES = [_text(size) for size in (15, 300, 70_000)]
+TEXTS = [_text(size) for size in (15, 300, 70_000)]
+# Every byte, one of which is no UTF-8; each of the three forms of a length.
+BINARIES = [bytes(range(125)), bytes(range(256)) * 2, bytes(range(256)) * 300]
 
 # Far above what a peer needs. The close deadline is longer, so that a close which only the
 # deadline brought about is seen as a failure.
@@ -47,35 +53,62 @@ CLOSE_TIMEOUT = 15
 
 ORIGIN = "http://localhost"
 
+ROWS = {name: draft for draft in DRAFTS for name in (draft.name, *draft.aliases)}
 
-def _rows(peers: tuple[Peer, ...]) -> list[object]:
+
+def _spoken(draft: str) -> Draft | str:
+    """What to tell our client.
+
+    Peers tell hybi-01 from hixie-76 by a field that hybi-01 does not have: Sec-WebSocket-Draft.
+    """
+    if draft != "hybi-01":
+        return draft
+    return attrs.evolve(ROWS[draft], opening=Hixie76Opening(draft_number="1"))
+
+
+def _rows(
+    peers: tuple[Peer, ...],
+    *,
+    subprotocols: bool = False,
+    ending: bool = False,
+) -> list[object]:
+    """Each peer in each draft that the library has a row for, among those that the peer speaks."""
     return [
         pytest.param(peer, draft, id=f"{peer.name}-{draft}")
         for peer in peers
-        for draft in peer.drafts
+        for draft in (peer.subprotocols if subprotocols else peer.drafts)
+        if draft in ROWS and not (ending and draft in peer.never_ends)
     ]
 
 
-def _subprotocol_rows(peers: tuple[Peer, ...]) -> list[object]:
-    return [
-        pytest.param(peer, draft, id=f"{peer.name}-{draft}")
-        for peer in peers
-        for draft in peer.subprotocols
-    ]
+def _messages(draft: str) -> list[str | bytes]:
+    return [*TEXTS, *BINARIES] if ROWS[draft].binary else [*TEXTS]
+
+
+def _with_frame(draft: str, without: tuple[str, ...]) -> bool:
+    """Whether a closing frame is to come from a peer that sends none in the drafts `without`."""
+    return ROWS[draft].closing_handshake and draft not in without
+
+
+@pytest.fixture(scope="module")
+def servers() -> Generator[PeerServers]:
+    with closing(PeerServers()) as servers:
+        yield servers
 
 
 @asynccontextmanager
 async def _connect(
-    peer: Peer, draft: str, subprotocols: tuple[str, ...] = ()
+    servers: PeerServers, peer: Peer, draft: str, subprotocols: tuple[str, ...] = ()
 ) -> AsyncGenerator[Connection]:
-    """Our client, connected to a peer's server that lives as long."""
+    """Our client, connected to a peer's server."""
+    require(peer)
     async with AsyncExitStack() as stack:
-        server = await stack.enter_async_context(start_peer_server(peer))
+        server = stack.enter_context(servers.running(peer))
         stack.enter_context(trio.fail_after(LIMIT))
         for attempt in range(1, peer.attempts + 1):
             dial = open_websocket(
                 server.url,
-                draft=draft,
+                draft=_spoken(draft),
                 origin=ORIGIN,
                 subprotocols=subprotocols,
                 close_timeout=CLOSE_TIMEOUT,
@@ -90,62 +123,55 @@ async def _connect(
         yield connection
 
 
-def _frame_came(connection: Connection) -> bool:
-    return connection.close_received is not None
-
-
-async def _echoes(connection: Connection) -> None:
-    for message in MESSAGES:
+async def _echoes(connection: Connection, draft: str) -> None:
+    for message in _messages(draft):
         await connection.send(message)
         assert await connection.receive() == message
 
 
 @pytest.mark.parametrize(("peer", "draft"), _rows(SERVERS))
-async def test_server(peer: Peer, draft: str) -> None:
-    """A peer's server echoes, and ends when we close."""
-    require(peer)
-    async with _connect(peer, draft) as connection:
-        assert connection.draft.name == draft
-        await _echoes(connection)
-        await connection.aclose()
+async def test_server(servers: PeerServers, peer: Peer, draft: str) -> None:
+    """A peer's server echoes, and answers a ping, and us when we close."""
+    async with _connect(servers, peer, draft) as connection:
+        assert connection.draft.name == ROWS[draft].name
+        if connection.draft.ping:
+            await connection.ping()
+        await _echoes(connection, draft)
+        await connection.aclose(4002, "enough")
         assert connection.closed
-        assert _frame_came(connection) is (draft == "hixie-76" and peer.answers_close)
+        answer = connection.close_received
+        assert (answer is not None) is _with_frame(draft, peer.answers_no_close)
+        if answer is not None and connection.draft.close_status:
+            assert answer.code == peer.answers_code.get(draft, 4002)
 
 
-@pytest.mark.parametrize(
-    ("peer", "draft"),
-    [
-        pytest.param(peer, draft, id=f"{peer.name}-{draft}")
-        for peer in SERVERS
-        for draft in peer.drafts
-        if draft not in peer.never_ends
-    ],
-)
-async def test_server_ends(peer: Peer, draft: str) -> None:
+@pytest.mark.parametrize(("peer", "draft"), _rows(SERVERS, ending=True))
+async def test_server_ends(servers: PeerServers, peer: Peer, draft: str) -> None:
     """A peer's server closes, and we see it as what it is."""
-    require(peer)
-    async with _connect(peer, draft) as connection:
-        await _echoes(connection)
+    async with _connect(servers, peer, draft) as connection:
+        await _echoes(connection, draft)
         await connection.send("bye")
-        clean = draft == "hixie-75" or peer.sends_close
-        with pytest.raises(PeerClosed if clean else ConnectionLost):
+        lost = draft in peer.sends_no_close
+        with pytest.raises(ConnectionLost if lost else PeerClosed) as caught:
             await connection.receive()
+        if isinstance(caught.value, PeerClosed) and connection.draft.close_status:
+            assert (caught.value.code, caught.value.reason) == (4001, "bye")
         await connection.aclose()
-        assert _frame_came(connection) is (draft == "hixie-76" and peer.sends_close)
+        came = connection.close_received is not None
+        assert came is _with_frame(draft, peer.sends_no_close)
 
 
-@pytest.mark.parametrize(("peer", "draft"), _subprotocol_rows(SERVERS))
-async def test_server_subprotocol(peer: Peer, draft: str) -> None:
+@pytest.mark.parametrize(("peer", "draft"), _rows(SERVERS, subprotocols=True))
+async def test_server_subprotocol(servers: PeerServers, peer: Peer, draft: str) -> None:
     """A peer's server agrees to our subprotocol."""
-    require(peer)
-    async with _connect(peer, draft, ("proto1",)) as connection:
+    async with _connect(servers, peer, draft, ("proto1",)) as connection:
         assert connection.subprotocol == "proto1"
-        await _echoes(connection)
+        await _echoes(connection, draft)
 
 
 @attrs.define
 class EchoHandler:
-    """Echoes, and notes what it saw."""
+    """Echoes, pings once, and notes what it saw."""
 
     # How many messages until it returns, which closes the connection; 0: it waits for the end.
     messages: int = 0
@@ -158,6 +184,9 @@ class EchoHandler:
         self.connection = connection
         try:
             async for message in connection:
+                # The peer answers while it waits for an echo.
+                if connection.draft.ping and not self.received:
+                    await connection.ping()
                 self.received.append(message)
                 await connection.send(message)
                 if len(self.received) == self.messages:
@@ -165,14 +194,27 @@ class EchoHandler:
         except ConnectionLost:
             self.lost = True
         if self.messages:
-            await connection.aclose()
+            await connection.aclose(4002, "enough")
         self.ended.set()
 
 
+def _looks_like(spoken: Draft, wanted: Draft) -> bool:
+    """Whether requests of two drafts look the same, if for the field that names the origin."""
+    if wanted.version is not None:
+        return spoken.version == wanted.version
+    return spoken.name == wanted.name
+
+
 async def _serve_client(
-    peer: Peer, draft: str, handler: EchoHandler, subprotocol: str | None = None
-) -> str:
-    """Let a peer's client talk to our server; its word for the end."""
+    peer: Peer,
+    draft: str,
+    handler: EchoHandler,
+    *,
+    subprotocol: str | None = None,
+    deflate: bool = False,
+) -> tuple[Connection, ClientReport]:
+    """Let a peer's client talk to our server."""
+    require(peer)
     async with trio.open_nursery() as nursery:
         server = await nursery.start(
             partial(
@@ -188,49 +230,65 @@ async def _serve_client(
             peer,
             f"ws://127.0.0.1:{server.port}/chat?room=1",
             draft,
-            MESSAGES,
+            _messages(draft),
             subprotocol=subprotocol,
+            deflate=deflate,
             close=not handler.messages,
         )
         with trio.fail_after(LIMIT):
             await handler.ended.wait()
             await server.aclose()
-    assert list(report.echoes) == MESSAGES
-    assert handler.received == MESSAGES
-    assert handler.connection is not None
-    assert handler.connection.draft.name == draft
-    assert handler.connection.subprotocol == subprotocol
+    assert list(report.echoes) == _messages(draft)
+    assert handler.received == _messages(draft)
+    connection = handler.connection
+    assert connection is not None
+    assert _looks_like(connection.draft, ROWS[draft])
+    assert connection.subprotocol == subprotocol
     assert report.subprotocol in (None, subprotocol)
-    return report.closed
+    offered = connection.headers.get_all("Sec-WebSocket-Extensions")
+    assert any("permessage-deflate" in value for value in offered) is deflate
+    return connection, report
 
 
-@pytest.mark.parametrize(("peer", "draft"), _rows(CLIENTS))
-async def test_client(peer: Peer, draft: str) -> None:
-    """A peer's client talks to our echo server, and closes."""
-    require(peer)
+@pytest.mark.parametrize(
+    ("peer", "draft", "deflate"),
+    [
+        pytest.param(peer, draft, deflate, id=f"{peer.name}-{draft}{'-deflate' * deflate}")
+        for peer in CLIENTS
+        for draft in peer.drafts
+        if draft in ROWS
+        for deflate in ((False, True) if draft in peer.deflate else (False,))
+    ],
+)
+async def test_client(peer: Peer, draft: str, deflate: bool) -> None:
+    """A peer's client talks to our echo server, answers a ping, and closes."""
     handler = EchoHandler()
-    closed = await _serve_client(peer, draft, handler)
-    assert handler.connection is not None
-    with_frame = draft == "hixie-76" and peer.sends_close
-    assert _frame_came(handler.connection) is with_frame
-    assert handler.lost is (draft == "hixie-76" and not peer.sends_close)
-    assert closed == ("clean" if with_frame else "tcp")
+    connection, report = await _serve_client(peer, draft, handler, deflate=deflate)
+    with_frame = _with_frame(draft, peer.sends_no_close)
+    assert handler.lost is (draft in peer.sends_no_close)
+    assert report.closed == ("clean" if with_frame else "tcp")
+    close = connection.close_received
+    assert (close is not None) is with_frame
+    if close is not None and connection.draft.close_status:
+        assert (close.code, close.reason) == (4001, "bye")
 
 
 @pytest.mark.parametrize(("peer", "draft"), _rows(CLIENTS))
 async def test_client_is_closed(peer: Peer, draft: str) -> None:
     """A peer's client sees our server close."""
-    require(peer)
-    handler = EchoHandler(messages=len(MESSAGES))
-    closed = await _serve_client(peer, draft, handler)
-    assert handler.connection is not None
-    assert _frame_came(handler.connection) is (draft == "hixie-76" and peer.answers_close)
-    with_frame = draft == "hixie-76" and not peer.waits_for_tcp
-    assert closed == ("clean" if with_frame else "tcp")
+    handler = EchoHandler(messages=len(_messages(draft)))
+    connection, report = await _serve_client(peer, draft, handler)
+    answer = connection.close_received
+    assert (answer is not None) is _with_frame(draft, peer.answers_no_close)
+    if answer is not None and connection.draft.close_status:
+        assert answer.code == peer.answers_code.get(draft, 4002)
+    with_frame = connection.draft.closing_handshake and not peer.waits_for_tcp
+    assert report.closed == ("clean" if with_frame else "tcp")
+    if with_frame and connection.draft.close_status:
+        assert (report.code, report.reason) == (4002, "enough")
 
 
-@pytest.mark.parametrize(("peer", "draft"), _subprotocol_rows(CLIENTS))
+@pytest.mark.parametrize(("peer", "draft"), _rows(CLIENTS, subprotocols=True))
 async def test_client_subprotocol(peer: Peer, draft: str) -> None:
     """A peer's client asks for a subprotocol, and is content with our answer."""
-    require(peer)
-    await _serve_client(peer, draft, EchoHandler(), "proto1")
+    await _serve_client(peer, draft, EchoHandler(), subprotocol="proto1")

@@ -235,16 +235,17 @@ async def test_our_server_answers_racket(
 # Our client, Racket's server
 
 
+@attrs.frozen
 class RecordedOpening(Hixie76Opening):
     """An opening that sends the recorded keys instead of new ones."""
 
-    def __init__(self, request: bytes) -> None:
-        head, blank, self.key3 = request.partition(b"\r\n\r\n")
-        headers = Request.parse(head + blank).headers
-        [self.key1], [self.key2] = (headers.get_raw(name) for name in KEY_FIELDS)
+    recorded: bytes = b""
 
     def ask(self, ask: Ask, syntax: SubprotocolSyntax) -> Hixie76Client:
-        return Hixie76Client(ask, syntax, self.key1, self.key2, self.key3)
+        head, blank, key3 = self.recorded.partition(b"\r\n\r\n")
+        headers = Request.parse(head + blank).headers
+        [key1], [key2] = (headers.get_raw(name) for name in KEY_FIELDS)
+        return Hixie76Client(ask, syntax, key1, key2, key3)
 
 
 def without_target(head: bytes) -> tuple[list[tuple[bytes, bytes]], bytes]:
@@ -272,7 +273,7 @@ async def test_our_client_talks_to_racket(
             heard.append(await read_until(stream, lambda received: len(received) >= said))
 
     recorded = Request.parse(conversation.request.partition(b"\r\n\r\n")[0] + b"\r\n\r\n")
-    draft = attrs.evolve(conversation.draft, opening=RecordedOpening(conversation.request))
+    draft = attrs.evolve(conversation.draft, opening=RecordedOpening(recorded=conversation.request))
     url = f"ws://{recorded.host}{recorded.raw_target.decode()}"
     incoming = conversation.messages(conversation.server_frames)
     outgoing = conversation.messages(conversation.client_frames)

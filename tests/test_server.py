@@ -223,6 +223,36 @@ async def fail() -> None:
     raise LookupError("in a nursery of the handler's")
 
 
+class TestOrigins:
+    async def test_only_pages_that_are_named(self, draft: Draft) -> None:
+        with use_framing_mode(draft.name):
+            async with serving(origins=["http://Example.com", "null"]) as (_, url):
+                for origin in ("http://example.com", "HTTP://EXAMPLE.COM", "null"):
+                    async with open_websocket(url, draft=draft, origin=origin) as client:
+                        await client.send("hello")
+                        assert await client.receive() == "hello"
+                for origin in ("http://example.com.evil", "http://example.com:81", ""):
+                    with pytest.raises(HandshakeError, match="403: 'This server is not for"):
+                        async with open_websocket(url, draft=draft, origin=origin):
+                            pass
+
+    async def test_clients_that_name_none(self) -> None:
+        for origins, may in (([None], True), (["http://a"], False), ([], False), (None, True)):
+            async with serving(origins=origins) as (_, url):
+                if may:
+                    async with open_websocket(url) as client:
+                        await client.send("hello")
+                        assert await client.receive() == "hello"
+                else:
+                    with pytest.raises(HandshakeError, match="for clients without an Origin"):
+                        async with open_websocket(url):
+                            pass
+
+    async def test_one_str_is_a_mistake(self) -> None:
+        with pytest.raises(TypeError, match="a list of origins"):
+            await serve_websocket(echo, 0, origins="http://example.com")
+
+
 class TestHandlers:
     async def test_one_that_raises_touches_nobody_else(
         self, draft: Draft, caplog: pytest.LogCaptureFixture

@@ -11,8 +11,8 @@ from typing import Any
 import attrs
 import trio
 
-from trio_draftws import Connection, Server, serve_websocket
-from trio_draftws.drafts import Headers, Response
+from trio_draftws import Connection, Draft, Server, serve_websocket
+from trio_draftws.drafts import Agreement, Headers, Request, Response
 from trio_draftws.drafts._opening_hixie76 import KEY_FIELDS, answer_to, number_in
 
 if sys.version_info < (3, 11):
@@ -27,12 +27,27 @@ PROOF = b"8jKS'y:G*Co,Wxa-"
 UPGRADE = {"Upgrade": "WebSocket", "Connection": "Upgrade", "Host": "example.com"}
 KEYS = {KEY_FIELDS[0]: KEY1.decode(), KEY_FIELDS[1]: KEY2.decode()}
 
+# The example of RFC 6455 section 1.3
+ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+VERSION_13 = {"Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version": "13"}
+# The masking key in the examples of RFC 6455 section 5.7
+MASK = b"\x37\xfa\x21\x3d"
+
 
 def request(line: str = "GET / HTTP/1.1", **changes: str | None) -> bytes:
     """A head that asks for hixie-76; a change to None leaves a field out, `_` stands for `-`."""
-    changed = {name.replace("_", "-"): value for name, value in changes.items()}
-    fields = {**UPGRADE, **KEYS, **changed}
-    lines = [line, *(f"{name}: {value}" for name, value in fields.items() if value is not None)]
+    return _head(line, UPGRADE | KEYS, changes)
+
+
+def request_13(line: str = "GET / HTTP/1.1", **changes: str | None) -> bytes:
+    """A head that asks for RFC 6455, changed as `request` is."""
+    return _head(line, UPGRADE | VERSION_13, changes)
+
+
+def _head(line: str, fields: dict[str, str], changes: dict[str, str | None]) -> bytes:
+    named = {name.replace("_", "-"): value for name, value in changes.items()}
+    changed: dict[str, str | None] = {**fields, **named}
+    lines = [line, *(f"{name}: {value}" for name, value in changed.items() if value is not None)]
     return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
 
@@ -95,6 +110,34 @@ def prove(head: bytes, key3: bytes) -> bytes:
     fields = dict(line.split(b": ", 1) for line in head.split(b"\r\n") if b": " in line)
     key1, key2 = (fields[name.encode()] for name in KEY_FIELDS)
     return answer_to(number_in(key1), number_in(key2), key3)
+
+
+def take_up(draft: Draft, head: bytes, key3: bytes) -> tuple[bytes, Agreement]:
+    """How a server of that draft answers a client of ours, and what the two agreed to."""
+    server = draft.opening.answer(Request.parse(head))
+    answer, agreement = server.accept(Headers([]), None)
+    return answer + server.prove(key3), agreement
+
+
+def masked(first: int, payload: bytes) -> bytes:
+    """A short frame of RFC 6455 as a client sends it."""
+    return bytes((first, 0x80 | len(payload))) + MASK + apply_mask_plainly(payload, MASK)
+
+
+def apply_mask_plainly(payload: bytes, key: bytes) -> bytes:
+    """RFC 6455 section 5.3, byte by byte."""
+    return bytes(byte ^ key[position % 4] for position, byte in enumerate(payload))
+
+
+def unmasked(frames: bytes) -> list[tuple[int, bytes]]:
+    """The first byte and the payload of each short frame that a client sent."""
+    found = []
+    while frames:
+        size = frames[1] - 0x80
+        assert 0 <= size < 126, frames
+        found.append((frames[0], apply_mask_plainly(frames[6 : 6 + size], frames[2:6])))
+        frames = frames[6 + size :]
+    return found
 
 
 async def echo(connection: Connection, state: object = None) -> None:

@@ -10,16 +10,29 @@ from contextlib import asynccontextmanager
 import trio
 
 from ._connection import Connection
-from ._exceptions import DialFailed, HandshakeTimeout
+from ._exceptions import DialFailed, HandshakeTimeout, Rejected
 from ._framing_mode import framing_mode
 from ._handshake import ask, check_subprotocols, dress, opening
 from ._limits import Limits
 from ._streams import StreamFactory, ssl_stream_factory, take_over
-from ._upkeep import open_upkeep
-from .drafts import Ask, Draft, HeaderFields, WebSocketURL, checked_fields, draft_named
+from ._upkeep import Upkeep, open_upkeep
+from .drafts import (
+    Ask,
+    Draft,
+    HandshakeError,
+    HeaderFields,
+    InvalidAnswer,
+    WebSocketURL,
+    checked_fields,
+    draft_named,
+    ladder,
+)
 
 if sys.version_info < (3, 11):  # pragma: no cover
     from exceptiongroup import BaseExceptionGroup
+
+# Not found, or refused for who is asking, says nothing of the draft.
+UNKNOWN_DRAFT = (400, 405, 426, 501, 505)
 
 
 @asynccontextmanager
@@ -35,6 +48,8 @@ async def open_websocket(
     handshake_timeout: float = 10,
     close_timeout: float = 5,
     idle_timeout: float = 3600,
+    ping_interval: float = 20,
+    ping_timeout: float = 20,
     max_message_size: int = 2**20,
     max_head_size: int = 2**14,
 ) -> AsyncGenerator[Connection, None]:
@@ -46,7 +61,9 @@ async def open_websocket(
 
     Args:
         url: `ws://` or `wss://`, a host, perhaps a port, path and query.
-        draft: the name of the draft to speak; by default what `framing_mode` says.
+        draft: the name of the draft to speak; by default what `framing_mode` says. `"auto"`
+            climbs down from the newest, a new TCP connection each time, until the server knows
+            one; each attempt has its own `handshake_timeout`.
         headers: further fields for the request.
         origin: the origin to send. None is sent by default, except by hixie-75, whose requests
             have one always: `http(s)://host[:port]`.
@@ -58,6 +75,9 @@ async def open_websocket(
         handshake_timeout: seconds for DNS, TCP, TLS and the opening handshake together.
         close_timeout: seconds for the closing handshake.
         idle_timeout: seconds without a byte from the server after which it is given up.
+        ping_interval: seconds of silence after which the server is pinged, where the draft has
+            pings.
+        ping_timeout: seconds without a byte after such a ping, after which it is given up.
         max_message_size: the most bytes that a received message may have.
         max_head_size: the most bytes that the head of the server's answer may have.
 
@@ -77,36 +97,101 @@ async def open_websocket(
         handshake_timeout=handshake_timeout,
         close_timeout=close_timeout,
         idle_timeout=idle_timeout,
+        ping_interval=ping_interval,
+        ping_timeout=ping_timeout,
         max_message_size=max_message_size,
         max_head_size=max_head_size,
     )
-    target = WebSocketURL.parse(url)
-    speaks = draft_named(framing_mode.get() if draft is None else draft)
-    wish = Ask(
-        url=target,
-        headers=checked_fields(headers, forbidden=speaks.opening.written_fields),
-        origin=origin,
-        subprotocols=check_subprotocols(subprotocols),
-    )
-    # Made once here so that what the draft cannot ask for shows before anything is dialled.
-    speaks.opening.ask(wish, speaks.subprotocols)
     if ssl_context is not None and stream_factory is not None:
         raise ValueError("give ssl_context or stream_factory, not both")
+    target = WebSocketURL.parse(url)
     if stream_factory is None and target.secure:
         context = ssl_context or ssl.create_default_context()
         stream_factory = ssl_stream_factory(context, server_hostname=target.host)
+    rungs = ladder() if draft == "auto" else (draft_named(draft or framing_mode.get()),)
+    written = {name for rung in rungs for name in rung.opening.written_fields}
+    wish = Ask(
+        url=target,
+        headers=checked_fields(headers, forbidden=written),
+        origin=origin,
+        subprotocols=check_subprotocols(subprotocols),
+    )
+    able = _able_to_ask(rungs, wish)
     async with open_upkeep() as upkeep:
-        started = trio.current_time()
-        dialled = await _dial(target, handshake_timeout)
-        async with opening(dialled, handshake_timeout, started):
-            stream = await dress(dialled, stream_factory)
-            connection = await ask(stream, speaks, wish, limits, upkeep)
+        connection = await _climb_down(able, wish, stream_factory, limits, upkeep)
         code = 1001
         try:
             yield connection
             code = 1000
         finally:
             await connection.aclose(code)
+
+
+def _able_to_ask(rungs: Sequence[Draft], wish: Ask) -> list[Draft]:
+    """Those of the drafts that can ask for that; told before anything is dialled.
+
+    Raises:
+        ValueError: none can.
+    """
+    able: list[Draft] = []
+    mistake: ValueError | None = None
+    for draft in rungs:
+        try:
+            draft.opening.ask(wish, draft.subprotocols)
+        except ValueError as error:
+            mistake = error
+        else:
+            able.append(draft)
+    if not able:
+        assert mistake is not None
+        raise mistake
+    return able
+
+
+async def _climb_down(
+    rungs: list[Draft],
+    wish: Ask,
+    stream_factory: StreamFactory | None,
+    limits: Limits,
+    upkeep: Upkeep,
+) -> Connection:
+    """Opens in the first of the drafts that the server speaks; a new TCP connection each time."""
+    refusal: HandshakeError | None = None
+    while rungs:
+        draft = rungs.pop(0)
+        started = trio.current_time()
+        dialled = await _dial(wish.url, limits.handshake_timeout)
+        try:
+            async with opening(dialled, limits.handshake_timeout, started):
+                stream = await dress(dialled, stream_factory)
+                return await ask(stream, draft, wish, limits, upkeep)
+        except HandshakeError as error:
+            if not _is_unknown_draft(error):
+                raise
+            # What the server says to the newest draft tells most.
+            refusal = refusal or error
+            spoken = _versions_spoken(error)
+            if spoken:
+                rungs = [rung for rung in rungs if rung.version in spoken or rung.version is None]
+    assert refusal is not None
+    raise refusal
+
+
+def _is_unknown_draft(error: HandshakeError) -> bool:
+    """Whether the answer means "I don't know this version", as old servers put it too: by an
+    answer of their own draft, or by ending the connection.
+    """
+    if isinstance(error, Rejected):
+        return error.status in UNKNOWN_DRAFT or "Sec-WebSocket-Version" in error.headers
+    return isinstance(error, InvalidAnswer) or type(error) is HandshakeError
+
+
+def _versions_spoken(error: HandshakeError) -> set[int]:
+    """The versions that a refusal names (RFC 6455 section 4.4)."""
+    if not isinstance(error, Rejected):
+        return set()
+    named = error.headers.get("Sec-WebSocket-Version", "").split(",")
+    return {int(number) for number in named if number.strip().isdecimal()}
 
 
 async def _dial(target: WebSocketURL, timeout: float) -> trio.abc.Stream:

@@ -14,6 +14,8 @@ other. The rules:
 
 from __future__ import annotations
 
+import math
+import secrets
 from typing import Any
 
 import attrs
@@ -32,10 +34,22 @@ from .drafts import (
     Draft,
     Event,
     Headers,
+    LocalProtocolError,
+    Ping,
+    Pong,
     Request,
     Response,
     Role,
 )
+
+
+@attrs.define(eq=False)
+class _Sent:
+    """A ping that is on its way."""
+
+    at: float
+    answered: trio.Event = attrs.field(factory=trio.Event)
+    round_trip: float | None = None
 
 
 @attrs.define(eq=False, repr=False, init=False)
@@ -69,6 +83,15 @@ class Connection(trio.abc.Channel["str | bytes"]):
     _closed: bool
     _may_send: bool
     _gone: trio.Event | None
+    latency: float | None
+    """Seconds that the latest answered ping took; None before the first."""
+    _pings: dict[bytes, _Sent]
+    _pinged_at: float
+    # how often the peer had been heard then
+    _heard_when_pinged: int
+    # how much was written then, and when the ping itself is
+    _written: int
+    _ping_left: int
 
     def __init__(
         self,
@@ -100,8 +123,14 @@ class Connection(trio.abc.Channel["str | bytes"]):
         self._codec = codec
         self._pace = Pace()
         self._outbox = Outbox(stream, upkeep.nursery.start_soon)
-        end_is_close = not draft.closing_handshake
-        self._inbox = Inbox(stream, codec, self._outbox, self._pace, end_is_close)
+        self._inbox = Inbox(
+            stream,
+            codec,
+            self._outbox,
+            self._pace,
+            end_is_close=not draft.closing_handshake,
+            on_control=self._see_control if draft.ping else None,
+        )
         self._upkeep = upkeep
         self._limits = limits
         self._head = head
@@ -109,6 +138,12 @@ class Connection(trio.abc.Channel["str | bytes"]):
         self._closed = False
         self._may_send = True
         self._gone = None
+        self.latency = None
+        self._pings = {}
+        self._pinged_at = 0
+        self._heard_when_pinged = -1
+        self._written = 0
+        self._ping_left = 0
         if rest:
             self._inbox.hear(rest)
         upkeep.keep(self)
@@ -206,6 +241,7 @@ class Connection(trio.abc.Channel["str | bytes"]):
             reason: why, for the peer, where the draft has reasons.
 
         Raises:
+            LocalProtocolError: that code or reason cannot be sent; nothing was done.
             trio.ClosedResourceError: we closed the connection, or called this before.
             trio.BrokenResourceError: the peer closed it, or it was lost.
         """
@@ -213,11 +249,17 @@ class Connection(trio.abc.Channel["str | bytes"]):
         async with self._outbox.turn():
             if not self._may_send or self._outbox.failure is not None:
                 raise self._why_not_sendable()
+            self._check_close(Close(code, reason))
             self._begin_close(Close(code, reason))
+
+    def _check_close(self, close: Close) -> None:
+        """A code that cannot be sent is the caller's mistake: told before anything is done."""
+        if self.draft.close_status:
+            self._codec.encode(close)
 
     @trio.lowlevel.enable_ki_protection
     def _begin_close(self, close: Close) -> None:
-        self._may_send = False
+        self._stop_sending()
         self._send_close(close)
         if self.role in self.draft.close_ends_stream:
             self._outbox.finish()
@@ -308,29 +350,110 @@ class Connection(trio.abc.Channel["str | bytes"]):
             assert isinstance(event, Close)
             self.close_received = event
             facts = (event.code, event.reason)
-            self._end = Ended(PeerClosed, facts, answer=Close(event.code))
+            self._end = Ended(PeerClosed, facts, answer=attrs.evolve(event, reason=""))
         if self._end.answer is not None:
             self._send_close(self._end.answer)
-        self._may_send = False
+        self._stop_sending()
         self._outbox.finish()
         self._outbox.flush()
 
+    def _stop_sending(self) -> None:
+        self._may_send = False
+        for sent in self._pings.values():
+            sent.answered.set()
+        self._pings.clear()
+
     def _send_close(self, close: Close) -> None:
         if self.close_sent is None and self.draft.closing_handshake:
+            # A code that may be received may be sent, so an answer is never refused.
             self._outbox.put(self._codec.encode(close))
             self.close_sent = close if self.draft.close_status else Close()
 
+    # Pings
+
+    async def ping(self) -> float:
+        """Pings the peer and waits for its answer; returns the round trip in seconds.
+
+        Somebody need not be receiving: what comes meanwhile is kept for `receive`, up to 64 KiB.
+        Cancelling it loses nothing. A checkpoint.
+
+        Raises:
+            LocalProtocolError: the draft has no pings (`connection.draft.ping`).
+            trio.ClosedResourceError: we closed the connection.
+            trio.BrokenResourceError: the peer closed it, or it was lost.
+        """
+        if not self.draft.ping:
+            raise LocalProtocolError(f"{self.draft.name} has no pings")
+        await self._pace.breathe()
+        async with self._outbox.turn():
+            sent = self._send_ping()
+        self._inbox.read_ahead(
+            self._upkeep.nursery, self._reach_if_first, lambda: bool(self._pings)
+        )
+        await sent.answered.wait()
+        if sent.round_trip is None:
+            raise self._why_not_sendable()
+        return sent.round_trip
+
+    @trio.lowlevel.enable_ki_protection
+    def _send_ping(self) -> _Sent:
+        if not self._may_send or self._outbox.failure is not None:
+            raise self._why_not_sendable()
+        payload = secrets.token_bytes(4)
+        self._pinged_at = trio.current_time()
+        self._heard_when_pinged = self._inbox.times_heard
+        sent = self._pings[payload] = _Sent(self._pinged_at)
+        self._outbox.put(self._codec.encode(Ping(payload)))
+        self._written = self._outbox.written
+        self._ping_left = self._written + self._outbox.size
+        self._outbox.flush()
+        return sent
+
+    def _see_control(self, event: Ping | Pong) -> None:
+        if isinstance(event, Ping):
+            if not self._outbox.finishing and self._outbox.failure is None:
+                self._outbox.put_latest(self._codec.encode(Pong(event.payload)))
+                self._outbox.flush()
+        elif event.payload in self._pings:
+            now = trio.current_time()
+            # RFC 6455 section 5.5.3: an answer to one ping may stand for those before it
+            payloads = list(self._pings)
+            for payload in payloads[: payloads.index(event.payload) + 1]:
+                sent = self._pings.pop(payload)
+                self.latency = sent.round_trip = now - sent.at
+                sent.answered.set()
+
     # What upkeep asks for
 
-    def _idle_deadline(self) -> float:
-        """When the peer has been silent for `idle_timeout`."""
-        return self._inbox.last_heard + self._limits.idle_timeout
+    def _deadline(self) -> float:
+        """When upkeep is to attend to it, unless the peer is heard from."""
+        heard = self._inbox.last_heard
+        if not self.draft.ping or not self._may_send:
+            return heard + self._limits.idle_timeout
+        if self._heard_when_pinged == self._inbox.times_heard:
+            due = self._pinged_at + self._limits.ping_timeout
+        else:
+            due = heard + self._limits.ping_interval
+        return min(due, heard + self._limits.idle_timeout)
 
-    def _expire(self) -> None:
-        """Gives the peer up for having been silent too long."""
-        self._inbox.last_heard = float("inf")
-        reason = f"nothing came from the peer for {self._limits.idle_timeout} s"
-        self._inbox.add([Ended(ConnectionLost, (reason,), answer=Close(1001, "idle"))])
+    def _attend(self) -> None:
+        """Gives the peer up for having been silent too long, or asks whether it is there."""
+        now = trio.current_time()
+        silent = now - self._inbox.last_heard
+        if silent >= self._limits.idle_timeout:
+            self._give_up(f"nothing came from the peer for {self._limits.idle_timeout} s")
+        elif self._heard_when_pinged != self._inbox.times_heard:
+            self._send_ping()
+        elif self._inbox.full or self._written < self._outbox.written < self._ping_left:
+            # It is us who do not listen; or the peer is taking what stands before the ping.
+            self._pinged_at = now
+            self._written = self._outbox.written
+        else:
+            self._give_up(f"no answer to a ping came within {self._limits.ping_timeout} s")
+
+    def _give_up(self, reason: str) -> None:
+        self._inbox.last_heard = math.inf
+        self._inbox.add([Ended(ConnectionLost, (reason,), answer=Close(1001, "silent"))])
         self._reach_if_first()
         self._inbox.interrupt()
 
@@ -356,13 +479,17 @@ class Connection(trio.abc.Channel["str | bytes"]):
         Args:
             code: the close code, where the draft has codes.
             reason: why, for the peer, where the draft has reasons.
+
+        Raises:
+            LocalProtocolError: that code or reason cannot be sent; nothing was done.
         """
         if self._gone is not None:
             await self._gone.wait()
             return
+        self._check_close(Close(code, reason))
         self._gone = trio.Event()
         self._closed = True
-        self._may_send = False
+        self._stop_sending()
         deadline = trio.current_time() + self._limits.close_timeout
         try:
             with trio.CancelScope(shield=True) as scope:

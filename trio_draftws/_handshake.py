@@ -20,6 +20,7 @@ from ._limits import Limits
 from ._streams import DirectStream, StreamFactory, is_secure, take_over
 from ._upkeep import Upkeep
 from .drafts import (
+    FIELDS_OF_AN_ANSWER,
     Ask,
     BadHead,
     Draft,
@@ -125,9 +126,22 @@ class Terms:
 
     limits: Limits
     drafts: tuple[Draft, ...]
+    origins: frozenset[str | None] | None
     conn_headers: ConnHeaders | None
     subprotocols: Sequence[str] | SubprotocolSelector
     stream_factory: StreamFactory | None
+
+    def check_origin(self, request: Request) -> None:
+        """Refuses pages that may not connect (RFC 6455 section 10.2).
+
+        Raises:
+            Reject: 403.
+        """
+        if self.origins is not None:
+            origin = request.origin and request.origin.lower()
+            if origin not in self.origins:
+                named = "clients without an Origin" if origin is None else f"pages of {origin}"
+                raise Reject(403, body=f"This server is not for {named}.\n")
 
     def choose_subprotocol(self, asked: Sequence[str]) -> str | None:
         """One of those asked for, or None."""
@@ -291,13 +305,14 @@ class _Visit:
         request = attrs.evolve(request, secure=is_secure(self.stream))
         draft = identify(request, draft_named(framing_mode.get()), self.terms.drafts)
         request = attrs.evolve(request, draft=draft)
+        self.terms.check_origin(request)
         server = draft.opening.answer(request)
         fields: HeaderFields = ()
         state: Any = None
         try:
             if self.terms.conn_headers is not None:
                 fields, state = await self.terms.conn_headers(request)
-            checked = checked_fields(fields, forbidden=draft.opening.written_fields)
+            checked = checked_fields(fields, forbidden=FIELDS_OF_AN_ANSWER)
             subprotocol = self.terms.choose_subprotocol(request.subprotocols)
         except Reject:
             raise

@@ -24,7 +24,7 @@ from ._exceptions import ConnectionLost, PeerClosed, PeerViolation
 from ._outbox import Outbox
 from ._pace import Pace
 from ._streams import RECEIVE_SIZE, DirectStream
-from .drafts import Close, Codec, Event, RemoteProtocolError
+from .drafts import Close, Codec, Event, Ping, Pong, RemoteProtocolError
 
 # How much is read ahead for a connection that nobody receives on
 LOOK_AHEAD = 65536
@@ -65,14 +65,17 @@ class Inbox:
     _pace: Pace
     _end_is_close: bool
     """Whether the end of the stream is the draft's close, as in hixie-75."""
+    _on_control: Callable[[Ping | Pong], None] | None
+    """Sees pings and pongs as soon as they are read; None where the draft has none."""
     pending: list[Event | Ended] = attrs.field(factory=list)
     """Newest first, so that the next one is popped from the end."""
     heard_all: bool = False
     """Whether the last there will ever be has come."""
     stream_ended: bool = False
     last_heard: float = attrs.field(factory=trio.current_time)
+    times_heard: int = 0
     _stopped: bool = False
-    _read_ahead: int = 0
+    _ahead: int = 0
     _reading: trio.CancelScope | bool = False
     """The scope of a blocked read of a foreign stream; True for other waits."""
     _reader_left: trio.Event | None = None
@@ -101,7 +104,7 @@ class Inbox:
 
     async def _read_until_pending(self) -> None:
         await self._end_look()
-        self._read_ahead = 0
+        self._ahead = 0
         while not self.pending and not self.heard_all and not self._stopped:
             self._outbox.flush()
             # A violation behind the messages that were handed out is due now.
@@ -151,8 +154,9 @@ class Inbox:
     def hear(self, data: bytes | bytearray) -> None:
         """Decodes what came and adds it to what is pending; empty data is the stream's end."""
         self.last_heard = trio.current_time()
+        self.times_heard += 1
         # What is pending was read ahead; what was received counts no more.
-        self._read_ahead = len(data) + (self._read_ahead if self.pending else 0)
+        self._ahead = len(data) + (self._ahead if self.pending else 0)
         if not data:
             if self._end_is_close and not self._codec.mid_message:
                 self.stream_ended = True
@@ -165,8 +169,21 @@ class Inbox:
         except RemoteProtocolError as violation:
             self._note_violation(violation)
         else:
+            if self._on_control is not None:
+                events = self._without_control(events, self._on_control)
             if events:
                 self.add(events)
+
+    @staticmethod
+    def _without_control(events: list[Event], see: Callable[[Ping | Pong], None]) -> list[Event]:
+        """Pings and pongs are no messages, and wait for none."""
+        kept: list[Event] = []
+        for event in events:
+            if isinstance(event, (Ping, Pong)):
+                see(event)
+            else:
+                kept.append(event)
+        return kept
 
     def add(self, events: Sequence[Event | Ended]) -> None:
         """Adds to what is pending, unless the last there will ever be has come."""
@@ -193,28 +210,48 @@ class Inbox:
 
     # For upkeep
 
+    @property
+    def full(self) -> bool:
+        """Whether no more is read ahead: what the peer says now is not heard."""
+        return bool(self.pending) and self._ahead >= LOOK_AHEAD
+
     def look(self, nursery: trio.Nursery, act: Callable[[], None]) -> trio.CancelScope | None:
         """Reads what is there, if nobody else does, and lets `act` see to it.
 
         A foreign stream is read by a task in `nursery`, whose scope is returned.
         """
-        if self._reading or self._look is not None or self.heard_all or self._stopped:
-            return None
-        if self.pending and self._read_ahead >= LOOK_AHEAD:
+        if not self._may_be_read_ahead():
             return None
         if isinstance(self._stream, DirectStream):
             self._read_nowait(self._stream)
             act()
             return None
         self._look = _Look()
-        nursery.start_soon(self._look_foreign, self._look, act)
+        nursery.start_soon(self._read_ahead_for, self._look, act, lambda: False)
         return self._look.scope
 
-    async def _look_foreign(self, look: _Look, act: Callable[[], None]) -> None:
+    def read_ahead(
+        self, nursery: trio.Nursery, act: Callable[[], None], goes_on: Callable[[], bool]
+    ) -> None:
+        """Reads in a task of its own while `goes_on`, until somebody else wants to read."""
+        if self._may_be_read_ahead():
+            self._look = _Look()
+            nursery.start_soon(self._read_ahead_for, self._look, act, goes_on)
+
+    def _may_be_read_ahead(self) -> bool:
+        being_read = self._reading or self._look is not None
+        return not (being_read or self.heard_all or self._stopped or self.full)
+
+    async def _read_ahead_for(
+        self, look: _Look, act: Callable[[], None], goes_on: Callable[[], bool]
+    ) -> None:
         try:
             with look.scope:
                 await self._read_and_hear()
                 act()
+                while goes_on() and not self.heard_all and not self.full:
+                    await self._read_and_hear()
+                    act()
         finally:
             self._look = None
             look.over.set()

@@ -19,5 +19,7 @@ class Limits:
     handshake_timeout: float = attrs.field(validator=_positive)
     close_timeout: float = attrs.field(validator=_positive)
     idle_timeout: float = attrs.field(validator=_positive)
+    ping_interval: float = attrs.field(validator=_positive)
+    ping_timeout: float = attrs.field(validator=_positive)
     max_message_size: float = attrs.field(validator=_positive)
     max_head_size: float = attrs.field(validator=_positive)

@@ -10,7 +10,9 @@ The rules, which `Connection.send` rests on:
    everything for another stream, goes to a drain task, which lives only while bytes wait; nobody
    else writes meanwhile.
 4. There is room while fewer than 64 KiB wait, so at most 64 KiB and one message ever do.
-5. After `finish` nothing is put any more, and when all is written our side of the stream ends,
+5. An answer to a ping that finds no room waits apart, and only the latest does: so a peer that
+   pings and never reads costs no memory.
+6. After `finish` nothing is put any more, and when all is written our side of the stream ends,
    where the stream can end one side.
 """
 
@@ -37,13 +39,17 @@ class Outbox:
     """Starts the drain task, in a nursery that outlives the connection."""
     size: int = 0
     """How many bytes wait, those that the drain task is writing included."""
+    written: int = 0
+    """How many bytes were written so far."""
     failure: Exception | None = None
     """Why nothing can be written any more."""
+    finishing: bool = False
+    """Whether nothing more will be put."""
     late: bool = False
     """Whether upkeep will flush it in the next pass."""
     _buffers: list[Buffer] = attrs.field(factory=list)
+    _latest: list[Buffer] | None = None
     _draining: bool = False
-    _finishing: bool = False
     _finished: bool = False
     _hurried: bool = False
     _turn: trio.StrictFIFOLock | None = None
@@ -82,22 +88,29 @@ class Outbox:
         self._buffers += buffers
         self.size += sum(map(len, buffers))
 
+    def put_latest(self, buffers: list[Buffer]) -> None:
+        """As `put`, but what finds no room is replaced by what comes after it."""
+        if self.size < ROOM:
+            self.put(buffers)
+        else:
+            self._latest = buffers
+
     def finish(self) -> None:
         """Says that nothing more comes: our side of the stream ends when all is written."""
-        self._finishing = True
+        self.finishing = True
 
     @trio.lowlevel.enable_ki_protection
     def flush(self) -> None:
         """Writes what can be written now, and leaves the rest to the drain task."""
         if self._draining or self.failure is not None or self._finished:
             return
-        if not self._buffers and not self._finishing:
+        if not self._buffers and not self.finishing:
             return
         if isinstance(self.stream, DirectStream):
             try:
                 self._write_some(self.stream)
                 if not self._buffers:
-                    if self._finishing:
+                    if self.finishing:
                         self.stream.end_sending()
                         self._finished = True
                     return
@@ -112,6 +125,7 @@ class Outbox:
         while self._buffers:
             sent = stream.send_nowait(self._buffers)
             self.size -= sent
+            self.written += sent
             whole = 0
             for buffer in self._buffers:
                 if len(buffer) > sent:
@@ -134,7 +148,7 @@ class Outbox:
                 while self._buffers:
                     await self.stream.wait_writable()
                     self._write_some(self.stream)
-                    self._tell()
+                    self._note_progress()
             else:
                 while self._buffers:
                     batch = self._buffers
@@ -142,8 +156,9 @@ class Outbox:
                     size = sum(map(len, batch))
                     await self.stream.send_all(b"".join(batch))
                     self.size -= size
-                    self._tell()
-            if self._finishing:
+                    self.written += size
+                    self._note_progress()
+            if self.finishing:
                 self._finished = True
                 if isinstance(self.stream, trio.abc.HalfCloseableStream):
                     await self.stream.send_eof()
@@ -155,6 +170,12 @@ class Outbox:
         finally:
             self._draining = False
             self._tell()
+
+    def _note_progress(self) -> None:
+        if self._latest is not None and self.size < ROOM:
+            latest, self._latest = self._latest, None
+            self.put(latest)
+        self._tell()
 
     def _fail(self, error: Exception) -> None:
         self.failure = error

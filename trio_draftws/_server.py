@@ -146,12 +146,15 @@ async def serve_websocket(
     handler_nursery: trio.Nursery | None = None,
     conn_headers: ConnHeaders | None = None,
     drafts: Iterable[str | Draft] | None = None,
+    origins: Iterable[str | None] | None = None,
     subprotocols: Sequence[str] | SubprotocolSelector = (),
     ssl_context: ssl.SSLContext | None = None,
     stream_factory: StreamFactory | None = None,
     handshake_timeout: float = 10,
     close_timeout: float = 5,
     idle_timeout: float = 3600,
+    ping_interval: float = 20,
+    ping_timeout: float = 20,
     max_message_size: int = 2**20,
     max_head_size: int = 2**14,
     task_status: trio.TaskStatus[Server] = trio.TASK_STATUS_IGNORED,
@@ -174,6 +177,9 @@ async def serve_websocket(
             before it is answered, and says which fields to add to the answer and what the handler
             gets as its state; or raises `Reject`.
         drafts: the names of the drafts to speak; by default all.
+        origins: the origins of the pages that may connect, as `https://example.com`; None among
+            them stands for clients that name none, which no browser is. By default all may:
+            a server that trusts cookies should say which (RFC 6455 section 10.2).
         subprotocols: those to agree to, the favourite first; or a function that is given those
             asked for and returns one of them, or None.
         ssl_context: serve wss, with the certificate that this holds.
@@ -182,6 +188,9 @@ async def serve_websocket(
         handshake_timeout: seconds for TLS, the request and `conn_headers` together.
         close_timeout: seconds for the closing handshake.
         idle_timeout: seconds without a byte from the client after which it is given up.
+        ping_interval: seconds of silence after which the client is pinged, where the draft has
+            pings.
+        ping_timeout: seconds without a byte after such a ping, after which it is given up.
         max_message_size: the most bytes that a received message may have.
         max_head_size: the most bytes that a request's head may have.
 
@@ -196,11 +205,14 @@ async def serve_websocket(
             handshake_timeout=handshake_timeout,
             close_timeout=close_timeout,
             idle_timeout=idle_timeout,
+            ping_interval=ping_interval,
+            ping_timeout=ping_timeout,
             max_message_size=max_message_size,
             max_head_size=max_head_size,
         ),
         conn_headers,
         drafts,
+        origins,
         subprotocols,
         ssl_context,
         stream_factory,
@@ -222,12 +234,15 @@ async def accept(
     *,
     conn_headers: ConnHeaders | None = None,
     drafts: Iterable[str | Draft] | None = None,
+    origins: Iterable[str | None] | None = None,
     subprotocols: Sequence[str] | SubprotocolSelector = (),
     ssl_context: ssl.SSLContext | None = None,
     stream_factory: StreamFactory | None = None,
     handshake_timeout: float = 10,
     close_timeout: float = 5,
     idle_timeout: float = 3600,
+    ping_interval: float = 20,
+    ping_timeout: float = 20,
     max_message_size: int = 2**20,
     max_head_size: int = 2**14,
 ) -> AsyncGenerator[Connection, None]:
@@ -252,11 +267,14 @@ async def accept(
             handshake_timeout=handshake_timeout,
             close_timeout=close_timeout,
             idle_timeout=idle_timeout,
+            ping_interval=ping_interval,
+            ping_timeout=ping_timeout,
             max_message_size=max_message_size,
             max_head_size=max_head_size,
         ),
         conn_headers,
         drafts,
+        origins,
         subprotocols,
         ssl_context,
         stream_factory,
@@ -278,6 +296,7 @@ def _make_terms(
     limits: Limits,
     conn_headers: ConnHeaders | None,
     drafts: Iterable[str | Draft] | None,
+    origins: Iterable[str | None] | None,
     subprotocols: Sequence[str] | SubprotocolSelector,
     ssl_context: ssl.SSLContext | None,
     stream_factory: StreamFactory | None,
@@ -291,10 +310,17 @@ def _make_terms(
     return Terms(
         limits=limits,
         drafts=allowed_drafts(drafts),
+        origins=_check_origins(origins),
         conn_headers=conn_headers,
         subprotocols=subprotocols if callable(subprotocols) else check_subprotocols(subprotocols),
         stream_factory=stream_factory,
     )
+
+
+def _check_origins(origins: Iterable[str | None] | None) -> frozenset[str | None] | None:
+    if isinstance(origins, str):
+        raise TypeError(f"origins is a list of origins, not one str; write [{origins!r}]")
+    return None if origins is None else frozenset(origin and origin.lower() for origin in origins)
 
 
 def _port_of(listener: trio.abc.Listener[Any]) -> int | None:

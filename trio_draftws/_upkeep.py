@@ -11,8 +11,11 @@ while its output is blocked. The rules:
 4. Late flushes: `send` may leave bytes in the outbox while `receive` is handing out messages; they
    are written in the scheduler's next pass at the latest.
 5. Looks: a connection that nobody has received on for a few seconds is read without blocking, so
-   that a closing frame is answered while a handler sleeps. At most 100 are looked at in one pass.
-6. What leaves a scope is what its body raised, unwrapped; a fault of our own is an `InternalError`.
+   that pings and a closing frame are answered while a handler sleeps. At most 100 are looked at
+   in one pass.
+6. Keepalive: a peer that has been silent is pinged, and given up when it stays silent; but never
+   while it is us who are not reading.
+7. What leaves a scope is what its body raised, unwrapped; a fault of our own is an `InternalError`.
 """
 
 from __future__ import annotations
@@ -34,19 +37,19 @@ if sys.version_info < (3, 11):  # pragma: no cover
 LOOK_INTERVAL = 2.0
 LOOKS_PER_PASS = 100
 # How long a stream may take to hand over what it has: two for most, more for TLS, whose first
-# records are often its own.
-LOOK_PASSES = 5
+# records are often its own, and for streams made to be difficult.
+LOOK_PASSES = 8
 
 
 class Kept(Protocol):
     """What upkeep needs of a connection."""
 
-    def _idle_deadline(self) -> float:
-        """When it is to be given up, unless the peer is heard from."""
+    def _deadline(self) -> float:
+        """When it is to be attended to, unless the peer is heard from."""
         ...
 
-    def _expire(self) -> None:
-        """Gives it up."""
+    def _attend(self) -> None:
+        """Its deadline has come: pings the peer, or gives it up."""
         ...
 
     def _look(self) -> trio.CancelScope | None:
@@ -106,7 +109,7 @@ class Upkeep:
             outbox.flush()
 
     def _next_round(self) -> float:
-        deadlines = (connection._idle_deadline() for connection in self._connections)
+        deadlines = (connection._deadline() for connection in self._connections)
         return min(trio.current_time() + LOOK_INTERVAL, *deadlines, float("inf"))
 
     async def _look_round(self) -> None:
@@ -114,8 +117,8 @@ class Upkeep:
         for batch in _batches(list(self._connections), LOOKS_PER_PASS):
             looks: list[trio.CancelScope] = []
             for connection in batch:
-                if connection._idle_deadline() <= now:
-                    connection._expire()
+                if connection._deadline() <= now:
+                    connection._attend()
                 else:
                     look = connection._look()
                     if look is not None:

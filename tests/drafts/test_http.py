@@ -176,7 +176,7 @@ def test_request_without_fields() -> None:
 def test_a_draft_names_its_fields(draft: object) -> None:
     """Origin and subprotocols come from the fields that the row names."""
     row = next(row for row in DRAFTS if row is draft)
-    row = attrs.evolve(row, origin_field="X-Origin", subprotocol_field="X-Protocol")
+    row = attrs.evolve(row, origin_fields=("X-Origin",), subprotocol_field="X-Protocol")
     request = get("X-Origin: http://o", "X-Protocol: chat", draft=row)
     assert (request.origin, request.subprotocols) == ("http://o", ("chat",))
 

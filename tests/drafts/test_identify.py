@@ -17,17 +17,23 @@ from trio_draftws.drafts import (
     allowed_drafts,
     draft_named,
     identify,
+    ladder,
 )
+from trio_draftws.drafts._opening_hixie76 import Hixie76Opening
 
 from .helpers import KEYS, UPGRADE, get, head
 
 UNPROVEN = draft_named("hixie-75")
 OLD = draft_named("old")
 NEW = draft_named("new")
-# Those whose requests are of two kinds only; later rows change nothing about them.
+# Those whose requests are of two kinds only.
 EARLY = (UNPROVEN, OLD, NEW)
-RFC = attrs.evolve(OLD, name="test-13", aliases=(), version=13, announced_by=("version 13",))
-EIGHT = attrs.evolve(OLD, name="test-8", aliases=(), version=8, announced_by=("version 8",))
+HYBI_01 = draft_named("hybi-01")
+HYBI_02 = draft_named("hybi-02")
+EIGHT = draft_named("hybi-08")
+EIGHT_TOO = draft_named("hybi-11")
+RFC = draft_named("rfc6455")
+OWN = attrs.evolve(RFC, name="test-99", aliases=(), version=99, announced_by=("version 99",))
 KEY = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
 
 
@@ -60,7 +66,9 @@ def test_upgrade_without_regard_to_case(fields: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("mode", "expected"), [(OLD, OLD), (NEW, NEW), (UNPROVEN, OLD), (RFC, OLD)], ids=repr
+    ("mode", "expected"),
+    [(OLD, OLD), (NEW, NEW), (HYBI_01, HYBI_01), (UNPROVEN, OLD), (HYBI_02, OLD), (RFC, OLD)],
+    ids=repr,
 )
 def test_keys(mode: Draft, expected: Draft) -> None:
     """The mode decides between the drafts with two keys; a mode without keys leaves the oldest."""
@@ -75,13 +83,14 @@ def test_draft_0(mode: Draft, number: str) -> None:
     assert OLD is identify(request, mode, DRAFTS)
 
 
+@pytest.mark.parametrize("mode", DRAFTS, ids=lambda draft: draft.name)
 @pytest.mark.parametrize("number", ["1", "2", "3", "76"])
-def test_draft_1_and_more(number: str) -> None:
-    """A later draft is not taken for an earlier one."""
+def test_draft_1_and_more(number: str, mode: Draft) -> None:
+    """It is hybi-02, whatever the mode; where that is switched off, no earlier draft."""
     request = get(*UPGRADE, *KEYS, f"Sec-WebSocket-Draft: {number}")
-    assert refusal(request).status == 426
-    later = attrs.evolve(NEW, name="test-02", announced_by=("draft 1+",))
-    assert later is identify(request, OLD, (*EARLY, later))
+    assert HYBI_02 is identify(request, mode, DRAFTS)
+    others = tuple(draft for draft in DRAFTS if draft is not HYBI_02)
+    assert refusal(request, others, mode).status == 426
 
 
 @pytest.mark.parametrize("value", ["x", "", "-1", "1.0", "+0", "0x0", "\u00b2", "1" * 10])
@@ -117,14 +126,47 @@ def test_one_key_alone(key: str) -> None:
 def test_version(fields: tuple[str, ...], number: str) -> None:
     """The version decides before anything else does."""
     request = get(*UPGRADE, *fields, f"Sec-WebSocket-Version: {number}")
-    assert RFC is identify(request, OLD, (*EARLY, EIGHT, RFC))
+    assert RFC is identify(request, OLD, DRAFTS)
 
 
-@pytest.mark.parametrize("number", ["0", "3", "8", "9", "12", "13", "14", "255", "999999999"])
+@pytest.mark.parametrize("mode", DRAFTS, ids=lambda draft: draft.name)
+@pytest.mark.parametrize(
+    ("number", "name"),
+    [(4, "hybi-04"), (5, "hybi-05"), (6, "hybi-06"), (7, "hybi-07"), (13, "rfc6455")],
+)
+def test_each_version(number: int, name: str, mode: Draft) -> None:
+    """The number names its draft, whatever the mode and whichever field names the origin."""
+    for origin in ((), ("Origin: http://o",), ("Sec-WebSocket-Origin: http://o",)):
+        request = get(*UPGRADE, KEY, f"Sec-WebSocket-Version: {number}", *origin)
+        assert draft_named(name) is identify(request, mode, DRAFTS)
+
+
+@pytest.mark.parametrize("mode", DRAFTS, ids=lambda draft: draft.name)
+def test_version_8(mode: Draft) -> None:
+    """Two drafts have it; the field of the origin tells them apart, and where none does, the mode.
+
+    A server that speaks only one of them takes either for that one.
+    """
+    eight = (*UPGRADE, KEY, "Sec-WebSocket-Version: 8")
+    old_field, new_field = "Sec-WebSocket-Origin: http://o", "Origin: http://o"
+    assert EIGHT is identify(get(*eight, old_field), mode, DRAFTS)
+    assert EIGHT_TOO is identify(get(*eight, new_field), mode, DRAFTS)
+    undecided = mode if mode in (EIGHT, EIGHT_TOO) else EIGHT
+    for fields in ((), (old_field, new_field)):
+        assert undecided is identify(get(*eight, *fields), mode, DRAFTS)
+    for only in (EIGHT, EIGHT_TOO):
+        for field in (old_field, new_field):
+            assert only is identify(get(*eight, field), mode, (OLD, only, RFC))
+
+
+@pytest.mark.parametrize("number", ["0", "3", "9", "12", "14", "255", "999999999"])
 def test_version_without_row(number: str) -> None:
-    """A version that is not spoken here is refused with 426."""
+    """A version that no draft has is refused with 426, as is one that is switched off."""
     request = get(*UPGRADE, KEY, f"Sec-WebSocket-Version: {number}")
-    assert refusal(request).status == 426
+    refused = refusal(request, DRAFTS)
+    assert refused.status == 426
+    assert refused.headers["Sec-WebSocket-Version"] == "13, 8, 7, 6, 5, 4"
+    assert refusal(get(*UPGRADE, KEY, "Sec-WebSocket-Version: 13")).status == 426
 
 
 @pytest.mark.parametrize("value", ["", "x", "13, 8", "13;", "-13", "1.3", "\u00b9", "1" * 10])
@@ -183,9 +225,12 @@ def test_426_without_versions() -> None:
 
 def test_426_with_versions() -> None:
     """The numbers that the rows have are told, each once, highest first."""
-    again = attrs.evolve(EIGHT, name="test-8-too")
-    refused = refusal(get(), (*EARLY, EIGHT, again, RFC))
-    assert refused.headers["Sec-WebSocket-Version"] == "13, 8"
+    for drafts, versions in (
+        (DRAFTS, "13, 8, 7, 6, 5, 4"),
+        ((*EARLY, EIGHT, EIGHT_TOO, RFC), "13, 8"),
+        ((RFC,), "13"),
+    ):
+        assert versions == refusal(get(), drafts).headers["Sec-WebSocket-Version"]
 
 
 @pytest.mark.parametrize(
@@ -236,6 +281,17 @@ def test_content_length(draft: Draft) -> None:
     assert refused.status == 400
 
 
+@pytest.mark.parametrize("number", [4, 5, 6, 7, 8, 13])
+def test_content_length_of_a_version(number: int) -> None:
+    """Nothing follows these requests, and nothing else may be announced."""
+    fields = (*UPGRADE, KEY, f"Sec-WebSocket-Version: {number}")
+    for lengths in ((), ("Content-Length: 0",)):
+        assert identify(get(*fields, *lengths), OLD, DRAFTS).version == number
+    for length in ("8", "5", "00"):
+        refused = refusal(get(*fields, f"Content-Length: {length}"), DRAFTS)
+        assert (refused.status, refused.body) == (400, b"A WebSocket request has no body.\n")
+
+
 @pytest.mark.parametrize("coding", ["chunked", "identity", ""])
 @pytest.mark.parametrize("keys", [(), KEYS])
 def test_transfer_encoding(keys: tuple[str, ...], coding: str) -> None:
@@ -251,8 +307,25 @@ def test_transfer_encoding(keys: tuple[str, ...], coding: str) -> None:
 def test_draft_named(draft: Draft) -> None:
     """A row is found by its name and by each alias, and stands for itself."""
     assert draft is draft_named(draft)
-    for name in (draft.name, *draft.aliases):
-        assert draft is draft_named(name)
+    assert draft is draft_named(draft.name)
+    for name in draft.aliases:
+        assert same_wire(draft, draft_named(name))
+
+
+def same_wire(one: Draft, other: Draft) -> bool:
+    """Whether two rows differ in nothing but in how a client announces itself."""
+    return one is other or attrs.asdict(one, recurse=False) == attrs.asdict(
+        attrs.evolve(other, opening=one.opening), recurse=False
+    )
+
+
+def test_hybi_03() -> None:
+    """The one alias that says more than the row: its clients announce themselves as 3."""
+    aliases = [(draft, name) for draft in DRAFTS for name in draft.aliases]
+    (only,) = (name for draft, name in aliases if draft is not draft_named(name))
+    assert only == "hybi-03"
+    openings = [draft_named(name).opening for name in ("hybi-02", "hybi-03")]
+    assert [Hixie76Opening(draft_number="2"), Hixie76Opening(draft_number="3")] == openings
 
 
 @pytest.mark.parametrize("name", ["", "hixie", "HIXIE-76", "Old", "hybi-99", None, 76, [], {}])
@@ -290,6 +363,8 @@ def test_all_drafts_are_allowed_by_default() -> None:
         ((NEW, "hixie-75"), (UNPROVEN, NEW)),
         (iter(["hybi-00"]), (OLD,)),
         ([RFC, NEW], (NEW, RFC)),
+        ([OWN, RFC], (RFC, OWN)),
+        (["hybi-10", "hybi-12", "hybi-17"], (EIGHT, EIGHT_TOO, RFC)),
     ],
 )
 def test_allowed_drafts(names: list[str | Draft], expected: tuple[Draft, ...]) -> None:
@@ -307,6 +382,13 @@ def test_allowed_drafts_with_an_unknown_name() -> None:
     """It is told like everywhere."""
     with pytest.raises(ValueError, match="no draft is named 'hybi-99'"):
         allowed_drafts(["old", "hybi-99"])
+
+
+def test_ladder() -> None:
+    """Newest first; of drafts that a server cannot tell apart, the one that it takes them for."""
+    rungs = ladder()
+    assert [draft for draft in reversed(DRAFTS) if draft in rungs] == list(rungs)
+    assert {NEW, HYBI_01, EIGHT_TOO} == set(DRAFTS) - set(rungs)
 
 
 @pytest.mark.parametrize("mode", range(len(DRAFTS)))

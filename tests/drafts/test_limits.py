@@ -6,11 +6,11 @@ import math
 
 import pytest
 
-from trio_draftws.drafts import DRAFTS, Close, Draft, Role, draft_named
+from trio_draftws.drafts import Close, Draft, Role, draft_named
 from trio_draftws.drafts._sentinel import LENGTH_DIGITS
 
 from .helpers import ROLES, Outcome, bytewise, decoded, encoded, outcome, split_at
-from .test_split import traced
+from .test_split import TEXT_ONLY, traced
 
 LIMIT = 10
 CLOSING = "hixie-76"
@@ -18,7 +18,7 @@ NOT_CLOSING = "hixie-75"
 SENTINEL = [NOT_CLOSING, CLOSING]
 LENGTH64 = "whatwg-2010-08"
 
-each_draft = pytest.mark.parametrize("draft", DRAFTS, ids=lambda draft: draft.name)
+each_draft = pytest.mark.parametrize("draft", TEXT_ONLY, ids=lambda draft: draft.name)
 each_role = pytest.mark.parametrize("role", ROLES)
 
 

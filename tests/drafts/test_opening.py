@@ -26,19 +26,19 @@ from trio_draftws.drafts import (
     Response,
     WebSocketURL,
     checked_fields,
-    draft_named,
     find_head_end,
     identify,
     write_response,
 )
 from trio_draftws.drafts import _opening_hixie76 as hixie76
 from trio_draftws.drafts._opening import ONE_SUBPROTOCOL, SPACE_SEPARATED, SubprotocolSyntax
+from trio_draftws.drafts._opening_hixie75 import Hixie75Opening
 from trio_draftws.drafts._opening_hixie76 import KEY_FIELDS, MAX_NUMBER, make_key, number_in
 
 from .helpers import KEYS, UPGRADE, URL, get, head
 
 each_draft = pytest.mark.parametrize("draft", DRAFTS, ids=lambda draft: draft.name)
-UNPROVEN = draft_named("hixie-75")
+(UNPROVEN,) = (draft for draft in DRAFTS if isinstance(draft.opening, Hixie75Opening))
 PROVEN = [draft for draft in DRAFTS if isinstance(draft.opening, hixie76.Hixie76Opening)]
 each_proven = pytest.mark.parametrize("draft", PROVEN, ids=lambda draft: draft.name)
 # The fields that repeat what the client said
@@ -46,6 +46,7 @@ REPEATED = {
     UNPROVEN: ("WebSocket-Origin", "WebSocket-Location"),
     **dict.fromkeys(PROVEN, ("Sec-WebSocket-Origin", "Sec-WebSocket-Location")),
 }
+each_repeating = pytest.mark.parametrize("draft", REPEATED, ids=lambda draft: draft.name)
 
 
 def split(data: bytes) -> tuple[bytes, bytes]:
@@ -223,12 +224,15 @@ def test_hixie_75_default_origin(url: str, host: str, origin: str) -> None:
 
 @each_proven
 def test_hixie_76_request(draft: Draft) -> None:
-    """No Origin by default, the keys, and eight bytes behind the head."""
+    """No Origin by default, the keys, a number where the draft has one, and eight bytes behind."""
     opening = client(draft)
     assert isinstance(opening, hixie76.Hixie76Client)
+    assert isinstance(draft.opening, hixie76.Hixie76Opening)
     raw, body = split(opening.request())
     keys = zip(KEY_FIELDS, (opening.key1, opening.key2), strict=True)
     lines = [*UPGRADE, *[f"{name}: {key.decode()}" for name, key in keys]]
+    if draft.opening.draft_number is not None:
+        lines.append(f"Sec-WebSocket-Draft: {draft.opening.draft_number}")
     expected = head("GET /demo HTTP/1.1", *sorted(lines))
     first, *fields = raw[:-4].split(b"\r\n")
     assert expected == head(first, *sorted(fields))
@@ -520,14 +524,14 @@ def test_bodies_are_as_long_as_announced(draft: Draft) -> None:
     assert opening.response_body == len(server.prove(body))
 
 
-@each_draft
+@each_repeating
 def test_no_origin_no_answer_to_it(draft: Draft) -> None:
     """Where the client named no origin, none is repeated; nor is a subprotocol made up."""
     headers = answer_to(draft).headers
     assert set(headers) == {"upgrade", "connection", REPEATED[draft][1].lower()}
 
 
-@each_draft
+@each_repeating
 def test_an_application_says_origin_and_location_itself(draft: Draft) -> None:
     """Its own fields stand alone."""
     origin, location = REPEATED[draft]
@@ -539,7 +543,7 @@ def test_an_application_says_origin_and_location_itself(draft: Draft) -> None:
     ) == (["http://mine"], ["ws://mine/"])
 
 
-@each_draft
+@each_repeating
 def test_location_is_host_and_target_verbatim(draft: Draft) -> None:
     """Neither case nor port nor the bytes of the target are touched."""
     keys = KEYS if draft in PROVEN else ()
@@ -549,7 +553,7 @@ def test_location_is_host_and_target_verbatim(draft: Draft) -> None:
     assert answer.headers.get_raw(REPEATED[draft][1]) == [b"wss://H:80/A b/\xc3\xa9\xff?q"]
 
 
-@each_draft
+@each_repeating
 def test_location_has_the_bytes_of_the_host(draft: Draft) -> None:
     """A Host beyond ASCII is repeated verbatim too, like the origin."""
     keys = KEYS if draft in PROVEN else ()
@@ -564,7 +568,7 @@ def test_location_has_the_bytes_of_the_host(draft: Draft) -> None:
 # What a client makes of an answer
 
 
-@each_draft
+@each_repeating
 @pytest.mark.parametrize(
     "lines",
     [
@@ -577,7 +581,7 @@ def test_an_answer_without_origin_and_location(draft: Draft, lines: tuple[str, s
     assert answered(draft, *lines, origin="http://o") is None
 
 
-@each_draft
+@each_repeating
 def test_an_answer_with_origin_and_location(draft: Draft) -> None:
     """They say what the client said, the origin in lower case."""
     origin, location = REPEATED[draft]
@@ -603,7 +607,7 @@ def test_an_answer_that_upgrades_nothing(draft: Draft, lines: list[str], shown: 
     assert shown in str(caught.value)
 
 
-@each_draft
+@each_repeating
 @pytest.mark.parametrize("which", [0, 1], ids=["origin", "location"])
 @pytest.mark.parametrize("values", [["x"], ["right", "right"], ["right", "x"], [""]])
 def test_an_answer_that_repeats_wrongly(draft: Draft, which: int, values: list[str]) -> None:
@@ -623,7 +627,7 @@ def test_an_origin_that_answers_none(draft: Draft) -> None:
     assert answered(draft, *UPGRADE[:2], f"{REPEATED[draft][0]}: http://x") is None
 
 
-@each_draft
+@each_repeating
 def test_a_subprotocol_in_the_answer(draft: Draft) -> None:
     """It is told which was agreed on."""
     lines = [*UPGRADE[:2], f"{draft.subprotocol_field}: chat"]

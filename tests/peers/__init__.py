@@ -1,1 +1,1 @@
-"""Real WebSocket libraries and a browser of 2010, for tests/test_peers.py."""
+"""Real WebSocket libraries, of 2010 to today, and a browser of 2010, for tests/test_peers.py."""

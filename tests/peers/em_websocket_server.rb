@@ -3,7 +3,9 @@ require "em-websocket"
 
 EM.run do
   signature = EM::WebSocket.run(host: "127.0.0.1", port: 0) do |connection|
-    connection.onmessage { |message| message == "bye" ? connection.close : connection.send(message) }
+    # Drafts that have no codes leave them out.
+    connection.onmessage { |message| message == "bye" ? connection.close(4001, "bye") : connection.send(message) }
+    connection.onbinary { |message| connection.send_binary(message) }
     connection.onerror { |error| warn "#{error.class}: #{error.message}" }
   end
   port, = Socket.unpack_sockaddr_in(EM.get_sockname(signature))

@@ -11,6 +11,9 @@ from eventlet import websocket, wsgi
 def echo(connection: Any) -> None:
     while (message := connection.wait()) not in (None, "bye"):
         connection.send(message)
+    # The library closes when this returns, without a code.
+    if message == "bye" and isinstance(connection, websocket.RFC6455WebSocket):
+        connection.close((4001, "bye"))
 
 
 listener = eventlet.listen(("127.0.0.1", 0))

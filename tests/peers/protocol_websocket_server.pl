@@ -2,7 +2,6 @@
 use strict;
 use warnings;
 
-use Encode ();
 use IO::Socket::INET;
 use Protocol::WebSocket::Handshake::Server;
 
@@ -52,22 +51,30 @@ sub serve {
     $handshake->res->subprotocol($handshake->req->subprotocol);
     put($socket, $handshake->to_string);
 
-    my $frame   = $handshake->build_frame;
+    # The library's limit is 65,536 bytes unless it is told that there is none.
+    my $build   = sub { $handshake->build_frame(max_payload_size => 0, @_) };
+    my $frame   = $build->();
     my $closing = 0;
     while (1) {
         $frame->append(get($socket));
-        while (defined(my $message = $frame->next)) {
+        while (defined(my $bytes = $frame->next_bytes)) {
             if ($frame->is_close) {
-                put($socket, $handshake->build_frame(type => 'close')->to_bytes) unless $closing;
+                put($socket, $build->(type => 'close', buffer => substr $bytes, 0, 2)->to_bytes) unless $closing;
                 return;
             }
-            if ($message ne 'bye') {
-                put($socket, $handshake->build_frame(buffer => $message)->to_bytes);
+            if ($frame->is_ping) {
+                put($socket, $build->(type => 'pong', buffer => $bytes)->to_bytes);
+                next;
+            }
+            if ($bytes ne 'bye') {
+                my $type = $frame->is_binary ? 'binary' : 'text';
+                put($socket, $build->(type => $type, buffer => $bytes)->to_bytes);
                 next;
             }
             return if $handshake->version eq 'draft-hixie-75';
             $closing = 1;
-            put($socket, $handshake->build_frame(type => 'close')->to_bytes);
+            # Under hixie-76 the library leaves the code and the reason out.
+            put($socket, $build->(type => 'close', buffer => pack('n', 4001) . 'bye')->to_bytes);
         }
     }
 }

@@ -10,7 +10,7 @@ Wire = Struct.new(:socket) do
 end
 
 def serve(socket)
-  driver = WebSocket::Driver.server(Wire.new(socket))
+  driver = WebSocket::Driver.server(Wire.new(socket), protocols: ["proto1"])
   closed = false
   driver.on(:connect) do
     asked = driver.env["HTTP_SEC_WEBSOCKET_PROTOCOL"]
@@ -18,7 +18,15 @@ def serve(socket)
     driver.set_header("Sec-WebSocket-Protocol", asked) if asked && driver.env["HTTP_SEC_WEBSOCKET_KEY1"]
     driver.start
   end
-  driver.on(:message) { |event| event.data == "bye" ? driver.close : driver.text(event.data) }
+  driver.on(:message) do |event|
+    if !event.data.is_a?(String)
+      driver.binary(event.data)
+    elsif event.data == "bye"
+      driver.close("bye", 4001)
+    else
+      driver.text(event.data)
+    end
+  end
   driver.on(:error) { |error| warn error.message }
   driver.on(:close) { closed = true }
   driver.parse(socket.readpartial(65_536)) until closed

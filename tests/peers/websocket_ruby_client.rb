@@ -1,11 +1,16 @@
 # A client made with websocket-ruby: websocket_ruby_client.rb URL DRAFT TASK
+require "base64"
 require "json"
 require "socket"
 require "timeout"
 require "uri"
 require "websocket"
 
-VERSIONS = { "hixie-75" => 75, "hixie-76" => 76 }.freeze
+VERSIONS = {
+  "hixie-75" => 75, "hixie-76" => 76, "hybi-03" => 3, "hybi-07" => 7, "hybi-08" => 8, "rfc6455" => 13
+}.freeze
+# Those whose close frames have a code.
+CODED = [7, 8, 13].freeze
 
 class Client
   def initialize(url, draft)
@@ -17,8 +22,9 @@ class Client
 
   def run(task)
     taken = open(task["subprotocol"])
-    echoes = task["messages"].map { |message| echo(message) }
-    { echoes: echoes, closed: finish(task["close"]), subprotocol: taken }
+    echoes = task["messages"].map { |message| echo(:text, message).force_encoding(Encoding::UTF_8) }
+    binary = task["binary"].map { |encoded| Base64.strict_encode64(echo(:binary, Base64.decode64(encoded))) }
+    finish(task["close"]).merge(echoes: echoes, binary: binary, subprotocol: taken)
   end
 
   private
@@ -38,7 +44,7 @@ class Client
   # The library wants the head and the sixteen bytes after it in one piece, and cannot say if they are all there.
   def answer
     bytes = String.new(encoding: Encoding::BINARY)
-    body = @version == 76 ? 16 : 0
+    body = [76, 3].include?(@version) ? 16 : 0
     loop do
       head_end = bytes.index("\r\n\r\n".b)
       return bytes if head_end && bytes.bytesize >= head_end + 4 + body
@@ -47,39 +53,53 @@ class Client
     end
   end
 
-  def put(type, data = nil)
-    @socket.write(WebSocket::Frame::Outgoing::Client.new(version: @version, type: type, data: data).to_s)
+  def put(type, data = nil, code = nil)
+    frame = WebSocket::Frame::Outgoing::Client.new(version: @version, type: type, data: data, code: code)
+    @socket.write(frame.to_s)
   end
 
   def receive
-    until (frame = @incoming.next)
-      raise "bad frame: #{@incoming.error}" if @incoming.error?
+    loop do
+      frame = @incoming.next
+      if frame.nil?
+        raise "bad frame: #{@incoming.error}" if @incoming.error?
 
-      @incoming << @socket.readpartial(65_536)
+        @incoming << @socket.readpartial(65_536)
+      elsif frame.type == :ping
+        put(:pong, frame.to_s)
+      else
+        return frame
+      end
     end
-    frame
   end
 
-  def echo(message)
-    put(:text, message)
-    back = receive.to_s.force_encoding(Encoding::UTF_8)
-    raise "another message came back" unless back == message
+  def echo(type, message)
+    put(type, message)
+    frame = receive
+    raise "another message came back" unless frame.type == type && frame.to_s.b == message.b
 
-    back
+    frame.to_s
   end
 
   # How the other side ends: "clean" with a close frame, "tcp" without one.
   def finish(first)
-    closed = "tcp"
-    @version == 76 ? put(:close) : @socket.close_write if first
-    raise "a message instead of the end" unless receive.type == :close
+    result = { closed: "tcp", code: nil, reason: "" }
+    if first
+      if @version == 75
+        @socket.close_write
+      else
+        CODED.include?(@version) ? put(:close, "bye", 4001) : put(:close)
+      end
+    end
+    frame = receive
+    raise "a message instead of the end" unless frame.type == :close
 
-    closed = "clean"
-    put(:close) unless first
+    result = { closed: "clean", code: frame.code, reason: frame.to_s }
+    put(:close, nil, frame.code) unless first
     @socket.readpartial(1)
     raise "bytes after the close frame"
   rescue EOFError
-    closed
+    result
   end
 end
 

@@ -2,6 +2,9 @@
 require "socket"
 require "websocket"
 
+# The first draft of which the library can send close codes.
+CODES_SINCE = 7
+
 def open_handshake(socket)
   handshake = WebSocket::Handshake::Server.new
   # The head and the eight bytes after it are taken from one read: the library cannot wait for the latter.
@@ -20,22 +23,24 @@ def serve(socket)
   version = open_handshake(socket).version
   incoming = WebSocket::Frame::Incoming::Server.new(version: version)
   closing = false
-  put = lambda do |type, data = nil|
-    socket.write(WebSocket::Frame::Outgoing::Server.new(version: version, type: type, data: data).to_s)
+  put = lambda do |type, data = nil, code = nil|
+    socket.write(WebSocket::Frame::Outgoing::Server.new(version: version, type: type, data: data, code: code).to_s)
   end
   loop do
     incoming << socket.readpartial(65_536)
     while (frame = incoming.next)
       if frame.type == :close
-        put.call(:close) unless closing
+        put.call(:close, nil, frame.code) unless closing
         return
+      elsif frame.type == :ping
+        put.call(:pong, frame.to_s)
       elsif frame.to_s != "bye"
-        put.call(:text, frame.to_s)
+        put.call(frame.type, frame.to_s)
       elsif version == 75
         return
       else
         closing = true
-        put.call(:close)
+        (CODES_SINCE..13).cover?(version) ? put.call(:close, "bye", 4001) : put.call(:close)
       end
     end
     raise "bad frame: #{incoming.error}" if incoming.error?

@@ -37,6 +37,8 @@ class Close:
 
     code: int | None = None
     reason: str = ""
+    body: bytes = b""
+    """All that the frame carried, in drafts whose closing frame has no code (hybi-01 to 05)."""
 
 
 Event: TypeAlias = str | bytes | Ping | Pong | Close
@@ -127,6 +129,8 @@ class Agreement:
     """What an opening handshake settled beside the draft; codecs are made from it."""
 
     subprotocol: str | None = None
+    masking_key: bytes = b""
+    """The connection's masking key, which only hybi-04 has: 20 bytes."""
 
 
 class CodecFactory(Protocol):

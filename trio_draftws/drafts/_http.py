@@ -15,7 +15,7 @@ from urllib.parse import unquote_to_bytes
 import attrs
 
 if TYPE_CHECKING:
-    from . import Draft
+    from ._rows import Draft
 
 MAX_FIELDS = 100
 
@@ -219,7 +219,8 @@ class Request:
     @property
     def origin(self) -> str | None:
         """Where the page that opens this came from, if the client says: browsers always do."""
-        return self.headers.get(self.draft.origin_field if self.draft else "Origin")
+        names = self.draft.origin_fields if self.draft else ("Origin",)
+        return next((self.headers[name] for name in names if name in self.headers), None)
 
     @property
     def subprotocols(self) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -10,6 +11,17 @@ import attrs
 from ._codec import Agreement
 from ._http import FIELDS_OF_A_REFUSAL, HeaderFields, Headers, Request, Response, checked_fields
 from ._url import WebSocketURL
+
+# What no application may add to an answer, since the handshake writes it
+FIELDS_OF_AN_ANSWER = (
+    "Upgrade",
+    "Connection",
+    "WebSocket-Protocol",
+    "Sec-WebSocket-Protocol",
+    "Sec-WebSocket-Accept",
+    "Sec-WebSocket-Nonce",
+    "Sec-WebSocket-Extensions",
+)
 
 
 class HandshakeError(Exception):
@@ -125,7 +137,7 @@ class OpeningFamily(Protocol):
 
     @property
     def written_fields(self) -> tuple[str, ...]:
-        """The fields that no caller may give, since the handshake writes them."""
+        """The fields that no client may give, since the handshake writes them."""
         ...
 
     def ask(self, ask: Ask, syntax: SubprotocolSyntax) -> ClientOpening:
@@ -216,6 +228,14 @@ SPACE_SEPARATED = SubprotocolSyntax(
     split=lambda value: value.split(" "),
     separator=" ",
     allowed=_PRINTABLE.replace(" ", ""),
+    must_be_answered=False,
+)
+COMMA_SEPARATED = SubprotocolSyntax(
+    description="names are separated by commas, and tokens",  # RFC 6455 section 4.1
+    split=lambda value: [item.strip(" \t") for item in value.split(",")],
+    separator=", ",
+    # RFC 9110 section 5.6.2
+    allowed="!#$%&'*+-.^_`|~" + string.digits + string.ascii_letters,
     must_be_answered=False,
 )
 

@@ -26,6 +26,7 @@ STATUS_LINE = b"HTTP/1.1 101 WebSocket Protocol Handshake"
 UPGRADE_FIELDS = [(b"Upgrade", b"WebSocket"), (b"Connection", b"Upgrade")]
 KEY_FIELDS = ("Sec-WebSocket-Key1", "Sec-WebSocket-Key2")
 PROTOCOL_FIELD = "Sec-WebSocket-Protocol"
+DRAFT_FIELD = "Sec-WebSocket-Draft"
 ORIGIN_FIELD = "Sec-WebSocket-Origin"
 LOCATION_FIELD = "Sec-WebSocket-Location"
 
@@ -87,6 +88,7 @@ class Hixie76Client:
     key1: bytes = attrs.field(factory=make_key)
     key2: bytes = attrs.field(factory=make_key)
     key3: bytes = attrs.field(factory=lambda: secrets.token_bytes(8))
+    draft_number: str | None = None
     response_body: int = 16
 
     def request(self) -> bytes:
@@ -96,6 +98,8 @@ class Hixie76Client:
             (KEY_FIELDS[0].encode(), self.key1),
             (KEY_FIELDS[1].encode(), self.key2),
         ]
+        if self.draft_number is not None:
+            fields.append((DRAFT_FIELD.encode(), self.draft_number.encode()))
         if self.ask.origin is not None:
             fields.append((b"Origin", self.ask.origin.lower().encode("latin-1")))
         if self.ask.subprotocols:
@@ -143,16 +147,27 @@ class Hixie76Server:
         return answer_to(self.number1, self.number2, body)
 
 
+@attrs.frozen
 class Hixie76Opening:
-    """Both sides of the opening of hixie-76."""
+    """Both sides of the opening of hixie-76 to hybi-03."""
 
-    request_body = 8
-    written_fields = ("Upgrade", "Connection", "Host", "Origin", *KEY_FIELDS, PROTOCOL_FIELD)
+    draft_number: str | None = None
+    """What a client sends as Sec-WebSocket-Draft (hybi-02 on)."""
+    request_body: int = 8
+    written_fields: tuple[str, ...] = (
+        "Upgrade",
+        "Connection",
+        "Host",
+        "Origin",
+        *KEY_FIELDS,
+        PROTOCOL_FIELD,
+        DRAFT_FIELD,
+    )
 
     def ask(self, ask: Ask, syntax: SubprotocolSyntax) -> Hixie76Client:
         if ask.subprotocols:
             syntax.write(ask.subprotocols)
-        return Hixie76Client(ask, syntax)
+        return Hixie76Client(ask, syntax, draft_number=self.draft_number)
 
     def answer(self, request: Request) -> Hixie76Server:
         check_request_fields(request)

@@ -1,0 +1,126 @@
+"""`draft="auto"`: down the ladder until the server knows one."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+import trio
+
+from trio_draftws import (
+    DialFailed,
+    Draft,
+    HandshakeError,
+    Rejected,
+    open_websocket,
+    use_framing_mode,
+)
+from trio_draftws.drafts import ladder
+
+from .wire import raw_server, read_until, serving
+
+RUNGS = ladder()
+
+
+async def read_head(stream: trio.abc.Stream) -> bytes:
+    """A request's head; some drafts have a body behind it, which no server has to read."""
+    return await read_until(stream, lambda received: b"\r\n\r\n" in received)
+
+
+@pytest.mark.parametrize("rung", RUNGS, ids=lambda draft: draft.name)
+async def test_the_newest_that_a_server_speaks(rung: Draft) -> None:
+    with use_framing_mode(rung.name):
+        async with serving(drafts=[rung]) as server:
+            url = f"ws://127.0.0.1:{server.port}/"
+            async with open_websocket(url, draft="auto") as client:
+                assert client.draft is rung
+                await client.send("hello")
+                assert await client.receive() == "hello"
+
+
+async def test_a_server_of_every_draft_is_asked_once() -> None:
+    async with serving() as server:
+        async with open_websocket(f"ws://127.0.0.1:{server.port}/", draft="auto") as client:
+            assert client.draft is RUNGS[0]
+
+
+def test_each_rung_is_told_from_the_others() -> None:
+    announced = [rung.announced_by[0] for rung in RUNGS]
+    assert len(set(announced)) == len(announced)
+
+
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"no HTTP\r\n\r\n"])
+async def test_old_servers_refuse_in_their_own_way(answer: bytes) -> None:
+    """Each attempt is a new TCP connection, and what was said to the first comes out."""
+    attempts: list[bytes] = []
+
+    async def refuse(stream: trio.SocketStream) -> None:
+        attempts.append(await read_head(stream))
+        await stream.send_all(answer)
+        await stream.send_eof()
+
+    async with raw_server(refuse) as port:
+        with pytest.raises(HandshakeError):
+            async with open_websocket(f"ws://127.0.0.1:{port}/", draft="auto"):
+                raise AssertionError("there is no connection")
+    assert len(attempts) == len(RUNGS)
+
+
+@pytest.mark.parametrize("status", [b"401 Unauthorized", b"403 No", b"404 No", b"503 Later"])
+async def test_an_answer_that_is_not_about_the_draft_ends_it(status: bytes) -> None:
+    attempts: list[bytes] = []
+
+    async def refuse(stream: trio.SocketStream) -> None:
+        attempts.append(await read_head(stream))
+        await stream.send_all(b"HTTP/1.1 " + status + b"\r\nContent-Length: 0\r\n\r\n")
+
+    async with raw_server(refuse) as port:
+        with pytest.raises(Rejected) as caught:
+            async with open_websocket(f"ws://127.0.0.1:{port}/", draft="auto"):
+                raise AssertionError("there is no connection")
+    assert caught.value.status == int(status[:3])
+    assert len(attempts) == 1
+
+
+async def test_versions_that_the_server_names_are_tried_next() -> None:
+    """And none of the numbers that it does not name."""
+    named = [rung.version for rung in RUNGS if rung.version is not None][1:][-2:]
+    attempts: list[bytes] = []
+
+    async def refuse(stream: trio.SocketStream) -> None:
+        attempts.append(await read_head(stream))
+        versions = ", ".join(map(str, named)).encode()
+        fields = b"Sec-WebSocket-Version: " + versions + b"\r\nContent-Length: 0\r\n\r\n"
+        await stream.send_all(b"HTTP/1.1 426 Upgrade Required\r\n" + fields)
+
+    async with raw_server(refuse) as port:
+        with pytest.raises(Rejected):
+            async with open_websocket(f"ws://127.0.0.1:{port}/", draft="auto"):
+                raise AssertionError("there is no connection")
+    without_number = [rung for rung in RUNGS if rung.version is None]
+    first_has_number = RUNGS[0].version is not None
+    assert len(attempts) == first_has_number + len(named) + len(without_number)
+
+
+async def test_what_no_rung_can_ask_for_is_told_before_dialling() -> None:
+    with pytest.raises(ValueError, match="control character"):
+        async with open_websocket("ws://127.0.0.1:1/", draft="auto", origin="a\r\nb"):
+            pass
+    with pytest.raises(ValueError, match="no subprotocol"):
+        async with open_websocket("ws://127.0.0.1:1/", draft="auto", subprotocols=["é"]):
+            pass
+
+
+async def test_nobody_there_ends_it(unused_tcp_port: int) -> None:
+    with pytest.raises(DialFailed):
+        async with open_websocket(f"ws://127.0.0.1:{unused_tcp_port}/", draft="auto"):
+            raise AssertionError("there is no connection")
+
+
+@pytest.fixture
+def unused_tcp_port() -> int:
+    """A port where nobody listens."""
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port: int = closed.getsockname()[1]
+    return port

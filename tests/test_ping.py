@@ -1,0 +1,221 @@
+"""Pings: answered always, awaited, and sent to those that are silent."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+import trio.testing
+
+from trio_draftws import DRAFTS, ConnectionLost, Draft, LocalProtocolError, PeerClosed
+from trio_draftws._outbox import ROOM
+from trio_draftws.drafts import Ping, Pong
+
+from .pairs import TRANSPORTS, connected
+
+PINGING = [draft for draft in DRAFTS if draft.ping]
+SILENT = [draft for draft in DRAFTS if not draft.ping]
+
+
+@pytest.fixture(params=PINGING, ids=lambda draft: draft.name)
+def pinging(request: pytest.FixtureRequest) -> Draft:
+    """Each draft that has pings."""
+    assert isinstance(request.param, Draft)
+    return request.param
+
+
+@pytest.mark.parametrize("draft", SILENT, ids=lambda draft: draft.name)
+async def test_a_draft_without_pings_says_so(draft: Draft) -> None:
+    async with connected("memory", draft) as (client, _):
+        with pytest.raises(LocalProtocolError, match=f"{draft.name} has no pings"):
+            await client.ping()
+        assert client.latency is None
+
+
+@pytest.mark.parametrize("receiving", [True, False])
+async def test_ping_returns_the_round_trip(
+    transport: str, pinging: Draft, receiving: bool, autojump_clock: trio.testing.MockClock
+) -> None:
+    """Whether or not somebody receives, on either side."""
+    async with connected(transport, pinging) as (client, server), trio.open_nursery() as nursery:
+        if receiving:
+            nursery.start_soon(client.receive)
+            nursery.start_soon(server.receive)
+            await trio.testing.wait_all_tasks_blocked()
+        # An answer to a side on which nobody receives comes within upkeep's round.
+        assert 0 <= await client.ping() <= 3
+        assert client.latency is not None
+        assert 0 <= await server.ping() <= 3
+        await client.send("for the one")
+        await server.send("for the other")
+
+
+async def test_what_comes_while_waiting_for_a_pong_is_kept(transport: str, pinging: Draft) -> None:
+    async with connected(transport, pinging) as (client, server):
+        await server.send("kept")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(server.wait_readable)
+            await client.ping()
+            await client.send("done")
+        assert await client.receive() == "kept"
+
+
+async def test_an_answer_to_the_latest_answers_all(pinging: Draft) -> None:
+    async with connected("tcp", pinging) as (client, server), trio.open_nursery() as nursery:
+        nursery.start_soon(client.ping)
+        nursery.start_soon(client.ping)
+        nursery.start_soon(client.ping)
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        nursery.start_soon(server.receive)
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        assert len(nursery.child_tasks) == 1
+        await client.send("done")
+
+
+async def test_closing_wakes_those_who_wait_for_a_pong(pinging: Draft) -> None:
+    async with connected("tcp", pinging) as (client, server), trio.open_nursery() as nursery:
+        ended: list[str] = []
+
+        async def ping() -> None:
+            try:
+                await client.ping()
+            except trio.ClosedResourceError:
+                ended.append("closed")
+
+        nursery.start_soon(ping)
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        nursery.start_soon(client.aclose)
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        assert ended == ["closed"]
+        with pytest.raises(trio.ClosedResourceError):
+            await client.ping()
+        await server.aclose()
+
+
+async def test_a_peer_that_goes_wakes_them_too(pinging: Draft) -> None:
+    async with connected("tcp", pinging) as (client, server), trio.open_nursery() as nursery:
+        ended: list[str] = []
+
+        async def ping() -> None:
+            try:
+                await client.ping()
+            except trio.BrokenResourceError as error:
+                ended.append(type(error).__name__)
+
+        nursery.start_soon(ping)
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        await trio.aclose_forcefully(server._stream)
+        with pytest.raises(ConnectionLost):
+            await client.receive()
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        assert ended == ["ConnectionLost"]
+
+
+async def test_a_ping_is_answered_while_the_handler_sleeps(
+    transport: str, pinging: Draft, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with connected(transport, pinging) as (client, server):
+        await client.send("unread")
+        await trio.sleep(10)
+        assert await client.ping() <= 3
+        assert await server.receive() == "unread"
+
+
+async def test_a_silent_peer_is_pinged_and_given_up(
+    transport: str, pinging: Draft, autojump_clock: trio.testing.MockClock
+) -> None:
+    settings = {"ping_interval": 30, "ping_timeout": 10}
+    async with connected(transport, pinging, **settings) as (client, server):
+        started = trio.current_time()
+        client._upkeep.forget(client)
+        with pytest.raises(ConnectionLost, match="no answer to a ping came within 10 s"):
+            await server.receive()
+        assert trio.current_time() - started == pytest.approx(40, abs=5)
+
+
+async def test_one_that_answers_is_never_given_up(
+    transport: str, pinging: Draft, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with connected(transport, pinging, ping_interval=30, ping_timeout=10) as (client, server):
+        await trio.sleep(1000)
+        assert client.latency is not None
+        assert server.latency is not None
+        await client.send("still here")
+        assert await server.receive() == "still here"
+
+
+@pytest.mark.parametrize("transport", [name for name in TRANSPORTS if name != "lockstep"])
+async def test_a_slow_reader_does_not_get_its_peer_killed(
+    transport: str, pinging: Draft, autojump_clock: trio.testing.MockClock
+) -> None:
+    """The answers stand behind messages that are not read."""
+    settings = {"ping_interval": 30, "ping_timeout": 10}
+    async with connected(transport, pinging, **settings) as (client, server):
+        # Its own pings are not answered, since they are not read either.
+        client._upkeep.forget(client)
+        async with trio.open_nursery() as nursery:
+
+            async def send() -> None:
+                for _ in range(300):
+                    await client.send("x" * 10_000)
+
+            nursery.start_soon(send)
+            await trio.sleep(1000)
+            for _ in range(300):
+                assert await server.receive() == "x" * 10_000
+
+
+async def test_a_flood_of_pings_that_nobody_reads_the_answers_of(pinging: Draft) -> None:
+    """Only the latest answer waits: memory stays where it is."""
+    async with connected("tcp", pinging, close_timeout=0.05) as (client, server):
+        flood = b"".join(
+            b"".join(client._codec.encode(Ping(b"%08d" % number * 15))) for number in range(2000)
+        )
+        async with trio.open_nursery() as nursery:
+
+            async def send() -> None:
+                for _ in range(40):
+                    await client._stream.send_all(flood)
+
+            nursery.start_soon(send)
+            nursery.start_soon(server.receive)
+            await trio.testing.wait_all_tasks_blocked(0.05)
+            assert server._outbox.size <= ROOM + 200
+            nursery.cancel_scope.cancel()
+
+
+async def test_a_ping_between_a_close_and_its_answer(pinging: Draft) -> None:
+    async with connected("tcp", pinging) as (client, server), trio.open_nursery() as nursery:
+        nursery.start_soon(server.aclose)
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        await client._stream.send_all(b"".join(client._codec.encode(Ping(b"late"))))
+        with pytest.raises(PeerClosed):
+            await client.receive()
+
+
+async def test_a_pong_that_nobody_asked_for_is_nothing(pinging: Draft) -> None:
+    """RFC 6455 section 5.5.3."""
+    async with connected("tcp", pinging) as (client, server):
+        await client._stream.send_all(b"".join(client._codec.encode(Pong(b"hello"))))
+        await client.send("message")
+        assert await server.receive() == "message"
+        assert server.latency is None
+
+
+async def test_pings_after_we_have_lost_the_peer_are_not_answered(pinging: Draft) -> None:
+    """What it sent before it went is still received."""
+    async with connected("tcp", pinging) as (client, server):
+        frames = [*client._codec.encode("first"), *client._codec.encode(Ping(b"x"))]
+        await client._stream.send_all(b"".join(frames))
+        server._outbox._fail(trio.BrokenResourceError("gone"))
+        assert await server.receive() == "first"
+
+
+async def test_an_answer_to_the_second_of_three_answers_two(pinging: Draft) -> None:
+    async with connected("tcp", pinging) as (client, server):
+        server._upkeep.forget(server)
+        sent = [client._send_ping() for _ in range(3)]
+        payloads = list(client._pings)
+        client._see_control(Pong(payloads[1]))
+        assert [ping.round_trip is not None for ping in sent] == [True, True, False]
+        client._see_control(Pong(payloads[2]))
+        assert sent[2].round_trip is not None

@@ -1,0 +1,86 @@
+"""Which draft a request speaks."""
+
+from __future__ import annotations
+
+from ._http import Request
+from ._opening import Reject
+from ._rows import Draft
+
+
+def announcement(request: Request) -> str | None:
+    """How a request says which draft it speaks; None where it is no WebSocket request.
+
+    Raises:
+        Reject: it contradicts itself.
+    """
+    headers = request.headers
+    if "Sec-WebSocket-Version" in headers:
+        versions = set(headers.get_all("Sec-WebSocket-Version"))
+        number = versions.pop()
+        if versions or not _is_number(number):
+            raise Reject(400, body="Expected one number in Sec-WebSocket-Version.\n")
+        return f"version {int(number)}"
+    keys = [name in headers for name in ("Sec-WebSocket-Key1", "Sec-WebSocket-Key2")]
+    if all(keys):
+        if "Sec-WebSocket-Draft" not in headers:
+            return "keys"
+        number = headers["Sec-WebSocket-Draft"]
+        if not _is_number(number):
+            raise Reject(400, body="Expected one number in Sec-WebSocket-Draft.\n")
+        # hybi-02 and -03 were announced as 2 or 3, by some as 1
+        return "draft 1+" if int(number) else "draft 0"
+    if any(keys):
+        raise Reject(
+            400, body="Sec-WebSocket-Key1 and -Key2 belong together; only one of them came.\n"
+        )
+    if "Sec-WebSocket-Key" in headers:
+        return None
+    upgrade = headers.has_token("Upgrade", "websocket") and headers.has_token(
+        "Connection", "upgrade"
+    )
+    return "upgrade" if upgrade else None
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 9
+
+
+def identify(request: Request, mode: Draft, drafts: tuple[Draft, ...]) -> Draft:
+    """Which of `drafts` a request speaks.
+
+    Where requests of several look the same, `mode` decides if it is one of them; else the first.
+
+    Raises:
+        Reject: 426 where it is none of them, or no WebSocket request; 400 where it contradicts
+            itself or announces a body that no draft has.
+    """
+    announced = announcement(request)
+    candidates = [draft for draft in drafts if announced in draft.announced_by]
+    if not candidates:
+        raise _upgrade_required(announced, drafts)
+    # Drafts of one number may tell themselves apart by where they name the origin.
+    fitting = [draft for draft in candidates if draft.origin_fields[0] in request.headers]
+    fitting = fitting or candidates
+    draft = mode if mode in fitting else fitting[0]
+    if request.method != "GET":
+        raise Reject(405, {"Allow": "GET"}, "A WebSocket request is a GET.\n")
+    # Whatever follows an opening is frames, so nothing may announce a body; some clients of
+    # hixie-76 count its eight bytes as one.
+    lengths = request.headers.get_all("Content-Length")
+    if "Transfer-Encoding" in request.headers or any(
+        length not in ("0", str(draft.opening.request_body)) for length in lengths
+    ):
+        raise Reject(400, body="A WebSocket request has no body.\n")
+    return draft
+
+
+def _upgrade_required(announced: str | None, drafts: tuple[Draft, ...]) -> Reject:
+    # RFC 9110 section 15.5.22: a 426 says what to upgrade to
+    fields = {"Upgrade": "websocket"}
+    versions = sorted({draft.version for draft in drafts if draft.version is not None})
+    if versions:
+        # RFC 6455 section 4.4
+        fields["Sec-WebSocket-Version"] = ", ".join(map(str, reversed(versions)))
+    names = ", ".join(draft.name for draft in drafts)
+    what = "This is no WebSocket request" if announced is None else "That draft is not spoken here"
+    return Reject(426, fields, f"{what}; the drafts spoken here are: {names}.\n")

@@ -1,0 +1,134 @@
+"""Frames with opcodes of their final numbers, and a masked payload: hybi-07 to RFC 6455.
+
+This is the hot path. Most of what a connection gets is whole messages of one short frame, and those
+are read here, a few operations each, for as long as one follows another. Everything else, and
+everything wrong, is left to `FrameCodec`, which then finds it at the same byte.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ._codec import Agreement, Buffer, CodecFactory, Event, Role
+from ._dialect import BINARY, OPCODES, TEXT, Dialect
+from ._masking import KEY_SIZE, apply_mask, new_key
+from ._messages import JOIN_UP_TO, FrameCodec
+
+# RFC 6455 section 5.2: FIN and the opcode, and the bit that says "masked"
+_WHOLE_TEXT = 0x80 | TEXT
+_WHOLE_BINARY = 0x80 | BINARY
+_MASKED = 0x80
+
+_SHORT = 126
+# What begins a short message, by its size; masked or not, and then by kind
+_SHORT_HEADERS = {
+    masked: {
+        kind: tuple(bytes((0x80 | kind, bit | size)) for size in range(_SHORT))
+        for kind in (TEXT, BINARY)
+    }
+    for masked, bit in ((False, 0), (True, _MASKED))
+}
+_REPEATS = _SHORT // KEY_SIZE + 1
+
+
+class Rfc6455Codec(FrameCodec):
+    """hybi-07 section 4, RFC 6455 section 5."""
+
+    __slots__ = ("_masked", "_short", "_short_headers")
+
+    def __init__(
+        self,
+        role: Role,
+        max_message_size: float,
+        dialect: Dialect,
+        *,
+        new_key: Callable[[], bytes] = new_key,
+    ) -> None:
+        super().__init__(role, max_message_size, dialect, new_key=new_key)
+        # RFC 6455 section 5.1: what a client sends is masked, and nothing else is
+        self._masked = role == "client"
+        self._short_headers = _SHORT_HEADERS[self._masked]
+        self._short = min(_SHORT - 1, max_message_size)
+
+    def _write(self, kind: int, payload: Buffer, *, final: bool = True) -> list[Buffer]:
+        size = len(payload)
+        if final and size < _SHORT and kind in self._short_headers:
+            header = self._short_headers[kind][size]
+        else:
+            mask_bit = _MASKED if self._masked else 0
+            header = self._dialect.header(kind, size, final=final, mask_bit=mask_bit)
+        if self._masked:
+            key = self._new_key()
+            header += key
+            payload = apply_mask(payload, key)
+        if size <= JOIN_UP_TO:
+            return [b"".join((header, payload))]
+        return [header, payload]
+
+    def _take_frame(self, data: bytes, position: int, events: list[Event]) -> int:
+        if not self._kind:
+            position = self._take_short_messages(data, position, events)
+            if position == len(data):
+                return position
+        return super()._take_frame(data, position, events)
+
+    def _take_short_messages(self, data: bytes, position: int, events: list[Event]) -> int:
+        """Takes whole messages of one short frame, as many as follow each other.
+
+        Stops at anything else, and before anything wrong.
+        """
+        size = len(data)
+        longest = self._short
+        errors = "strict" if self._dialect.fails_bad_utf8 else "replace"
+        masked = not self._masked
+        mask_bit = _MASKED if masked else 0
+        header_size = 2 + KEY_SIZE if masked else 2
+        while (begin := position + header_size) <= size:
+            first = data[position]
+            length = data[position + 1] - mask_bit
+            end = begin + length
+            if not 0 <= length <= longest or end > size:
+                break
+            payload = data[begin:end]
+            if masked:
+                mask = int.from_bytes((data[position + 2 : begin] * _REPEATS)[:length], "little")
+                payload = (int.from_bytes(payload, "little") ^ mask).to_bytes(length, "little")
+            if first == _WHOLE_TEXT:
+                try:
+                    events.append(str(payload, "utf-8", errors))
+                except UnicodeDecodeError:
+                    break
+            elif first == _WHOLE_BINARY:
+                events.append(payload)
+            else:
+                break
+            position = end
+        return position
+
+
+def rfc6455(*, fails_bad_utf8: bool, too_big: int, strict: bool) -> CodecFactory:
+    """Makes codecs of hybi-07 to RFC 6455.
+
+    `fails_bad_utf8`: bad UTF-8 fails the connection with 1007 (version 8 on), and 1005, 1006 and
+    1015 are refused in a closing frame; else U+FFFD stands for it (version 7).
+    `too_big`: the close code for a message over the limit, 1004 before version 13 and then 1009.
+    `strict`: lengths have to be in their shortest form, and codes to close with those of RFC 6455
+    (version 13).
+    """
+    dialect = Dialect(
+        opcodes=OPCODES,
+        more_bit=False,
+        masking="payload",
+        close_body="status",
+        fails_bad_utf8=fails_bad_utf8,
+        too_big=too_big,
+        strict=strict,
+    )
+
+    def make(
+        role: Role, max_message_size: float, agreement: Agreement | None = None, /
+    ) -> Rfc6455Codec:
+        del agreement
+        return Rfc6455Codec(role, max_message_size, dialect)
+
+    return make

@@ -219,3 +219,15 @@ async def test_an_answer_to_the_second_of_three_answers_two(pinging: Draft) -> N
         assert [ping.round_trip is not None for ping in sent] == [True, True, False]
         client._see_control(Pong(payloads[2]))
         assert sent[2].round_trip is not None
+
+
+async def test_one_that_cannot_be_written_to_is_not_pinged(
+    pinging: Draft, autojump_clock: trio.testing.MockClock
+) -> None:
+    """Upkeep never raises, here where an unread message stands before the end."""
+    async with connected("tcp", pinging) as (client, server):
+        await client.send("unread")
+        await trio.sleep(5)
+        server._outbox._fail(trio.BrokenResourceError("gone"))
+        await trio.sleep(100)
+        assert await server.receive() == "unread"

@@ -428,7 +428,8 @@ class Connection(trio.abc.Channel["str | bytes"]):
     def _deadline(self) -> float:
         """When upkeep is to attend to it, unless the peer is heard from."""
         heard = self._inbox.last_heard
-        if not self.draft.ping or not self._may_send:
+        # Upkeep never raises, so nobody is pinged who cannot be written to.
+        if not self.draft.ping or self.closed:
             return heard + self._limits.idle_timeout
         if self._heard_when_pinged == self._inbox.times_heard:
             due = self._pinged_at + self._limits.ping_timeout

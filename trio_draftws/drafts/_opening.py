@@ -265,7 +265,7 @@ def check_repeated(headers: Headers, name: str, expected: str) -> None:
 
 
 def check_request_fields(request: Request) -> None:
-    """The fields that the request of every draft to hybi-03 must have.
+    """The fields that the request of every draft must have.
 
     Raises:
         Reject: 400, saying which is missing.

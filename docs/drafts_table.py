@@ -29,6 +29,7 @@ def cells(draft: Draft) -> dict[str, str]:
         "Binary": yes(draft.binary),
         "Fragments": yes(draft.fragments),
         "Ping": yes(draft.ping),
+        "Compression": yes(draft.compression),
     }
 
 

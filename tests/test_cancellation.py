@@ -8,7 +8,7 @@ until the action gets through.
 from __future__ import annotations
 
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from typing import Any
 
@@ -142,6 +142,81 @@ async def test_receive(transport: str, draft: Draft, monkeypatch: pytest.MonkeyP
                 was_cancelled = await cancelled_at(k, receive, monkeypatch)
                 await receive()
         assert received == texts
+        return was_cancelled
+
+    await at_every_point(scenario, at_least=6)
+
+
+async def test_send_stream(transport: str, draft: Draft, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sent whole, or not at all; where it was begun, the connection closes."""
+    parts = ["first", "x" * 70_000, "last"]
+
+    async def source() -> AsyncIterator[str]:
+        for part in parts:
+            await trio.lowlevel.checkpoint()
+            yield part
+
+    async def scenario(k: int) -> bool:
+        received: list[str | bytes] = []
+        async with connected(transport, draft) as (client, server):
+            async with trio.open_nursery() as nursery:
+
+                async def receive() -> None:
+                    received.extend([message async for message in server])
+                    await server.aclose()
+
+                nursery.start_soon(receive)
+                was_cancelled = await cancelled_at(
+                    k, lambda: client.send_stream(source()), monkeypatch
+                )
+                if not client.closed:
+                    await client.send("end")
+                else:
+                    assert draft.fragments
+                    assert was_cancelled
+                    received.append("closed")
+                await client.aclose()
+        outcomes: list[list[str | bytes]] = [["".join(parts), "end"]]
+        if was_cancelled:
+            outcomes += [["end"], ["closed"]]
+        assert received in outcomes
+        return was_cancelled
+
+    await at_every_point(scenario, at_least=4)
+
+
+async def test_receive_stream(
+    transport: str, draft: Draft, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was given of a message is its beginning, and what comes behind it is whole."""
+    texts = [f"{number}" + "x" * (number * 40_000) for number in range(4)]
+
+    async def scenario(k: int) -> bool:
+        given: list[list[str]] = []
+        received: list[str | bytes] = []
+        async with connected(transport, draft) as (client, server):
+            async with trio.open_nursery() as nursery:
+
+                async def send() -> None:
+                    for text in [*texts, "end"]:
+                        await server.send(text)
+
+                async def receive() -> None:
+                    for _ in texts:
+                        async with client.receive_stream() as stream:
+                            given.append([])
+                            async for part in stream:
+                                given[-1].append(str(part))
+
+                nursery.start_soon(send)
+                was_cancelled = await cancelled_at(k, receive, monkeypatch)
+                while not received or received[-1] != "end":
+                    received.append(await client.receive())
+        begun = ["".join(parts) for parts in given]
+        for text, told in zip(texts, begun, strict=False):
+            assert text.startswith(told)
+        assert begun[:-1] == texts[: len(begun)][:-1]
+        assert [*texts[: len(begun)], *received] == [*texts, "end"]
         return was_cancelled
 
     await at_every_point(scenario, at_least=6)

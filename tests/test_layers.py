@@ -18,6 +18,7 @@ FLOORS = [
     ["_framing_mode", "_limits", "_exceptions", "_pace", "_streams"],
     ["_outbox"],
     ["_inbox", "_upkeep"],
+    ["_keepalive", "_message_stream"],
     ["_connection"],
     ["_wait_any", "_handshake"],
     ["_client", "_server"],
@@ -29,9 +30,11 @@ ROOMS = [room for floor in FLOORS for room in floor]
 
 # The same inside drafts/
 DRAFT_FLOORS = [
-    ["_codec", "_url", "_masking"],
+    ["_compression", "_url"],
+    ["_codec"],
+    ["_masking", "_messages", "_deflate", "_extensions"],
     ["_dialect"],
-    ["_messages"],
+    ["_frames"],
     ["_http", "_sentinel", "_length64", "_hybi_early", "_rfc6455"],
     ["_opening"],
     ["_opening_hixie75", "_opening_hixie76", "_opening_hybi"],

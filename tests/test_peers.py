@@ -120,6 +120,7 @@ async def _connect(
                     raise
             else:
                 break
+        assert (connection.compression is not None) is (draft in peer.deflate)
         yield connection
 
 
@@ -247,6 +248,7 @@ async def _serve_client(
     assert report.subprotocol in (None, subprotocol)
     offered = connection.headers.get_all("Sec-WebSocket-Extensions")
     assert any("permessage-deflate" in value for value in offered) is deflate
+    assert (connection.compression is not None) is deflate
     return connection, report
 
 

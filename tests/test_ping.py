@@ -213,11 +213,11 @@ async def test_pings_after_we_have_lost_the_peer_are_not_answered(pinging: Draft
 async def test_an_answer_to_the_second_of_three_answers_two(pinging: Draft) -> None:
     async with connected("tcp", pinging) as (client, server):
         server._upkeep.forget(server)
-        sent = [client._send_ping() for _ in range(3)]
-        payloads = list(client._pings)
-        client._see_control(Pong(payloads[1]))
+        sent = [client._keepalive.ping() for _ in range(3)]
+        payloads = list(client._keepalive._on_their_way)
+        client._keepalive.see(Pong(payloads[1]))
         assert [ping.round_trip is not None for ping in sent] == [True, True, False]
-        client._see_control(Pong(payloads[2]))
+        client._keepalive.see(Pong(payloads[2]))
         assert sent[2].round_trip is not None
 
 

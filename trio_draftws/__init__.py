@@ -6,7 +6,8 @@ The rooms, from the top; arrows point down only:
 * `_client`, `_server`: `open_websocket`, `serve_websocket`, `accept`
 * `_handshake`: one opening handshake on a stream
 * `_connection`: `Connection`, a channel over a stream and a codec
-* `_upkeep`, `_outbox`, `_streams`: what runs beside a connection, what waits to be written, TCP
+* `_inbox`, `_outbox`, `_upkeep`: what was read, what waits to be written, what runs beside it
+* `_streams`: TCP and TLS
 * `drafts`: each draft as a row: how it opens, how it frames; bytes in, bytes out, no trio
 """
 
@@ -25,12 +26,14 @@ from ._exceptions import (
 )
 from ._framing_mode import framing_mode, use_framing_mode
 from ._handshake import ConnHeaders, SubprotocolSelector
+from ._message_stream import MessageStream
 from ._server import Handler, Server, accept, serve_websocket
 from ._streams import StreamFactory, ssl_stream_factory
 from ._wait_any import wait_any
 from .drafts import (
     DRAFTS,
     Close,
+    Compression,
     Draft,
     HandshakeError,
     HeaderFields,
@@ -47,6 +50,7 @@ from .drafts import (
 __all__ = [
     "DRAFTS",
     "Close",
+    "Compression",
     "ConnHeaders",
     "Connection",
     "ConnectionLost",
@@ -60,6 +64,7 @@ __all__ = [
     "InternalError",
     "InvalidAnswer",
     "LocalProtocolError",
+    "MessageStream",
     "PeerClosed",
     "PeerViolation",
     "Reject",

@@ -17,7 +17,9 @@ from ._limits import Limits
 from ._streams import StreamFactory, ssl_stream_factory, take_over
 from ._upkeep import Upkeep, open_upkeep
 from .drafts import (
+    COMPRESSION,
     Ask,
+    Compression,
     Draft,
     HandshakeError,
     HeaderFields,
@@ -43,6 +45,7 @@ async def open_websocket(
     headers: HeaderFields = (),
     origin: str | None = None,
     subprotocols: Sequence[str] = (),
+    compression: Compression | None = COMPRESSION,
     ssl_context: ssl.SSLContext | None = None,
     stream_factory: StreamFactory | None = None,
     handshake_timeout: float = 10,
@@ -68,6 +71,8 @@ async def open_websocket(
         origin: the origin to send. None is sent by default, except by hixie-75, whose requests
             have one always: `http(s)://host[:port]`.
         subprotocols: those to ask for, the favourite first; see `connection.subprotocol`.
+        compression: how to compress messages, where the draft and the server can; by default with
+            permessage-deflate, None not at all. See `connection.compression`.
         ssl_context: for wss; by default `ssl.create_default_context()`, which checks the
             certificate and the host's name.
         stream_factory: makes the stream to speak on from the one that was dialled, in place of
@@ -115,6 +120,7 @@ async def open_websocket(
         headers=checked_fields(headers, forbidden=written),
         origin=origin,
         subprotocols=check_subprotocols(subprotocols),
+        compression=compression,
     )
     able = _able_to_ask(rungs, wish)
     async with open_upkeep() as upkeep:

@@ -10,12 +10,15 @@ other. The rules:
 3. Replies to control frames are the same in every draft, so they are here and not in the codecs.
    A closing frame is answered when it is reached, behind the answers to what came before it.
 4. `aclose` always closes, once, even when cancelled, within `close_timeout`.
+5. A message that is sent part by part keeps its turn until it ends. What was begun can be neither
+   taken back nor passed off as whole: where its rest never comes, the connection closes.
 """
 
 from __future__ import annotations
 
 import math
-import secrets
+from collections.abc import AsyncGenerator, AsyncIterable
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from typing import Any
 
 import attrs
@@ -23,7 +26,9 @@ import trio
 
 from ._exceptions import ConnectionLost, PeerClosed, PeerViolation
 from ._inbox import Ended, Inbox
+from ._keepalive import Keepalive
 from ._limits import Limits
+from ._message_stream import MessageStream, gather
 from ._outbox import ROOM, Outbox
 from ._pace import Pace
 from ._streams import is_secure
@@ -33,23 +38,13 @@ from .drafts import (
     Codec,
     Draft,
     Event,
+    Fragment,
     Headers,
     LocalProtocolError,
-    Ping,
-    Pong,
     Request,
     Response,
     Role,
 )
-
-
-@attrs.define(eq=False)
-class _Sent:
-    """A ping that is on its way."""
-
-    at: float
-    answered: trio.Event = attrs.field(factory=trio.Event)
-    round_trip: float | None = None
 
 
 @attrs.define(eq=False, repr=False, init=False)
@@ -64,12 +59,17 @@ class Connection(trio.abc.Channel["str | bytes"]):
     role: Role
     subprotocol: str | None
     """What both sides agreed on."""
+    compression: str | None
+    """The extension that both sides agreed to compress with, and its parameters; None where they
+    agreed to none."""
     state: Any
     """On a server, what `conn_headers` returned beside the fields."""
     close_sent: Close | None
     """The closing frame that we sent."""
     close_received: Close | None
     """The closing frame that the peer sent, once it was reached."""
+    closed_by: Role | None
+    """Who began to close, `"client"` or `"server"`; None before, and where nobody did."""
 
     _stream: trio.abc.Stream
     _codec: Codec
@@ -83,15 +83,8 @@ class Connection(trio.abc.Channel["str | bytes"]):
     _closed: bool
     _may_send: bool
     _gone: trio.Event | None
-    latency: float | None
-    """Seconds that the latest answered ping took; None before the first."""
-    _pings: dict[bytes, _Sent]
-    _pinged_at: float
-    # how often the peer had been heard then
-    _heard_when_pinged: int
-    # how much was written then, and when the ping itself is
-    _written: int
-    _ping_left: int
+    _keepalive: Keepalive
+    _receiving_parts: bool
 
     def __init__(
         self,
@@ -105,6 +98,7 @@ class Connection(trio.abc.Channel["str | bytes"]):
         head: bytes,
         rest: bytes = b"",
         subprotocol: str | None = None,
+        compression: str | None = None,
         state: Any = None,
     ) -> None:
         """Takes over an open stream whose opening handshake is done.
@@ -116,21 +110,22 @@ class Connection(trio.abc.Channel["str | bytes"]):
         self.draft = draft
         self.role = role
         self.subprotocol = subprotocol
+        self.compression = compression
         self.state = state
         self.close_sent = None
         self.close_received = None
+        self.closed_by = None
         self._stream = stream
         self._codec = codec
         self._pace = Pace()
         self._outbox = Outbox(stream, upkeep.nursery.start_soon)
         self._inbox = Inbox(
-            stream,
-            codec,
-            self._outbox,
-            self._pace,
-            end_is_close=not draft.closing_handshake,
-            on_control=self._see_control if draft.ping else None,
+            stream, codec, self._outbox, self._pace, end_is_close=not draft.closing_handshake
         )
+        self._keepalive = Keepalive(codec, self._outbox, self._inbox, limits)
+        if draft.ping:
+            self._inbox.on_control = self._keepalive.see
+        self._receiving_parts = False
         self._upkeep = upkeep
         self._limits = limits
         self._head = head
@@ -138,12 +133,6 @@ class Connection(trio.abc.Channel["str | bytes"]):
         self._closed = False
         self._may_send = True
         self._gone = None
-        self.latency = None
-        self._pings = {}
-        self._pinged_at = 0
-        self._heard_when_pinged = -1
-        self._written = 0
-        self._ping_left = 0
         if rest:
             self._inbox.hear(rest)
         upkeep.keep(self)
@@ -203,7 +192,7 @@ class Connection(trio.abc.Channel["str | bytes"]):
 
     # Sending
 
-    async def send(self, message: str | bytes) -> None:
+    async def send(self, message: str | bytes, *, compress: bool | None = None) -> None:
         """Sends one message.
 
         It waits while 64 KiB are waiting to be written; several senders go in the order in which
@@ -214,6 +203,8 @@ class Connection(trio.abc.Channel["str | bytes"]):
         Args:
             message: text as `str`; `bytes` where the draft has binary messages
                 (`connection.draft.binary`).
+            compress: whether to compress it, where that was agreed to (`connection.compression`);
+                by default if it has so many bytes as the `threshold` of the settings.
 
         Raises:
             LocalProtocolError: the draft cannot say it, as bytes before hybi-01; the connection
@@ -224,10 +215,63 @@ class Connection(trio.abc.Channel["str | bytes"]):
         await self._pace.breathe()
         outbox = self._outbox
         if not outbox.crowded:
-            self._put(message)
+            self._put(message, compress)
             return
         async with outbox.turn():
-            self._put(message)
+            self._put(message, compress)
+
+    async def send_stream(
+        self,
+        parts: AsyncIterable[str] | AsyncIterable[bytes],
+        *,
+        compress: bool | None = None,
+    ) -> None:
+        """Sends one message part by part, each as soon as `parts` gives it.
+
+        The parts are its fragments, whose limits mean nothing to the peer. A draft without
+        fragments (`connection.draft.fragments`) sends one frame when all parts are there. Other
+        senders wait until the message has ended, pings do not. Nothing is sent where there are no
+        parts. A checkpoint.
+
+        If it is cancelled, or `parts` raises, before the first part, nothing was sent. After that
+        the message can be neither taken back nor ended: the connection then closes with 1011, so
+        that the peer does not take it for whole.
+
+        Args:
+            parts: all `str` or all `bytes`. An async generator is closed at the end.
+            compress: whether to compress it, where that was agreed to; by default it is.
+
+        Raises:
+            LocalProtocolError: the draft cannot say it, or the parts are not of one type.
+            trio.ClosedResourceError: we closed the connection.
+            trio.BrokenResourceError: the peer closed it, or it was lost.
+        """
+        async with AsyncExitStack() as stack:
+            if isinstance(parts, AsyncGenerator):
+                await stack.enter_async_context(aclosing(parts))
+            await self._pace.breathe()
+            if self.draft.fragments:
+                await self._send_fragments(parts, compress)
+            elif (message := await gather(parts)) is not None:
+                await self.send(message)
+
+    async def _send_fragments(
+        self, parts: AsyncIterable[str] | AsyncIterable[bytes], compress: bool | None
+    ) -> None:
+        async with self._outbox.turn():
+            last: Fragment | None = None
+            try:
+                async for part in parts:
+                    await self._pace.breathe()
+                    await self._outbox.wait_for_room()
+                    self._put(Fragment(part), compress)
+                    last = Fragment(part[:0], final=True)
+                if last is not None:
+                    self._put(last)
+                    last = None
+            finally:
+                if last is not None and self._may_send:
+                    self._begin_close(Close(1011, "a message was left unfinished"))
 
     async def send_close(self, code: int = 1000, reason: str = "") -> None:
         """Says that we send nothing more; `receive` goes on until the peer closes too.
@@ -259,6 +303,7 @@ class Connection(trio.abc.Channel["str | bytes"]):
 
     @trio.lowlevel.enable_ki_protection
     def _begin_close(self, close: Close) -> None:
+        self.closed_by = self.closed_by or self.role
         self._stop_sending()
         self._send_close(close)
         if self.role in self.draft.close_ends_stream:
@@ -266,12 +311,12 @@ class Connection(trio.abc.Channel["str | bytes"]):
         self._outbox.flush()
 
     @trio.lowlevel.enable_ki_protection
-    def _put(self, event: Event) -> None:
+    def _put(self, event: Event, compress: bool | None = None) -> None:
         """Encodes and adds to the outbox; writes, unless there is more to be handed out."""
         outbox = self._outbox
         if not self._may_send or outbox.failure is not None:
             raise self._why_not_sendable()
-        outbox.put(self._codec.encode(event))
+        outbox.put(self._codec.encode(event, compress))
         if self._inbox.pending and outbox.size < ROOM:
             if not outbox.late:
                 outbox.late = True
@@ -288,7 +333,7 @@ class Connection(trio.abc.Channel["str | bytes"]):
                 return trio.BrokenResourceError(str(error))
             return error
         if not self._may_send:
-            return trio.ClosedResourceError("send_close was called on this connection")
+            return trio.ClosedResourceError("we have said that we send nothing more")
         lost = ConnectionLost(str(self._outbox.failure))
         lost.__cause__ = self._outbox.failure
         return lost
@@ -308,10 +353,55 @@ class Connection(trio.abc.Channel["str | bytes"]):
             trio.ClosedResourceError: we closed the connection.
             trio.BusyResourceError: another task is receiving.
         """
-        await self._wait_for_event()
+        self._check_not_busy()
+        event = await self._next_event()
+        assert isinstance(event, (str, bytes))
+        return event
+
+    @asynccontextmanager
+    async def receive_stream(self) -> AsyncGenerator[MessageStream, None]:
+        """Receives one message part by part: `async with connection.receive_stream() as parts`.
+
+        Entering waits until a message has begun; `async for part in parts` gives what comes of it.
+        What is not taken when the block ends is dropped, and `receive` goes on with the next
+        message. Meanwhile nobody else can receive. Memory is taken for what was not yet taken,
+        64 KiB and what they inflate to, however long the message is; `max_message_size` bounds it
+        all the same. A checkpoint in the same way as `receive`; cancelling it loses nothing before
+        the block is entered.
+
+        Raises:
+            PeerClosed, ConnectionLost, PeerViolation, trio.ClosedResourceError,
+            trio.BusyResourceError: as `receive`, on entering and from the iterator.
+        """
+        self._check_not_busy()
+        self._receiving_parts = True
+        stream: MessageStream | None = None
+        try:
+            event = await self._next_event(part=True)
+            # A message that came at once is its own and only part.
+            first = event if isinstance(event, Fragment) else Fragment(event, final=True)
+            stream = MessageStream(self._next_fragment, first, isinstance(first.data, str))
+            yield stream
+        finally:
+            self._receiving_parts = False
+            if stream is not None and not stream.has_all:
+                self._inbox.skip_message()
+
+    async def _next_fragment(self) -> Fragment:
+        event = await self._next_event()
+        assert isinstance(event, Fragment)
+        return event
+
+    async def _next_event(self, *, part: bool = False) -> str | bytes | Fragment:
+        """The next message, or fragment of one.
+
+        Raises:
+            Exception: what says that the connection has ended.
+        """
+        await self._wait_for_event(part=part)
         if self._end is None:
             event = self._inbox.pending.pop()
-            if isinstance(event, (str, bytes)):
+            if isinstance(event, (str, bytes, Fragment)):
                 return event
             self._reach(event)
         assert self._end is not None
@@ -327,6 +417,7 @@ class Connection(trio.abc.Channel["str | bytes"]):
             trio.ClosedResourceError: we closed the connection.
             trio.BusyResourceError: another task is receiving.
         """
+        self._check_not_busy()
         await self._wait_for_event()
 
     @property
@@ -334,11 +425,15 @@ class Connection(trio.abc.Channel["str | bytes"]):
         """Whether `receive` has a whole message, or the end, to tell at once."""
         return bool(self._inbox.pending) or self._end is not None
 
-    async def _wait_for_event(self) -> None:
+    def _check_not_busy(self) -> None:
+        if self._receiving_parts:
+            raise trio.BusyResourceError("a message is being received part by part")
+
+    async def _wait_for_event(self, *, part: bool = False) -> None:
         if self._closed:
             await trio.lowlevel.checkpoint()
             raise trio.ClosedResourceError("this connection was closed")
-        await self._inbox.wait(ready=self._end is not None)
+        await self._inbox.wait(ready=self._end is not None, part=part)
         if self._closed:
             raise trio.ClosedResourceError("this connection was closed")
 
@@ -346,9 +441,14 @@ class Connection(trio.abc.Channel["str | bytes"]):
         """An end has come to its turn."""
         if isinstance(event, Ended):
             self._end = event
+            if event.kind is PeerClosed:
+                self.closed_by = self.closed_by or _other(self.role)
+            elif event.answer is not None:
+                self.closed_by = self.closed_by or self.role
         else:
             assert isinstance(event, Close)
             self.close_received = event
+            self.closed_by = self.closed_by or _other(self.role)
             facts = (event.code, event.reason)
             self._end = Ended(PeerClosed, facts, answer=attrs.evolve(event, reason=""))
         if self._end.answer is not None:
@@ -359,9 +459,7 @@ class Connection(trio.abc.Channel["str | bytes"]):
 
     def _stop_sending(self) -> None:
         self._may_send = False
-        for sent in self._pings.values():
-            sent.answered.set()
-        self._pings.clear()
+        self._keepalive.stop()
 
     def _send_close(self, close: Close) -> None:
         if self.close_sent is None and self.draft.closing_handshake:
@@ -370,6 +468,11 @@ class Connection(trio.abc.Channel["str | bytes"]):
             self.close_sent = close if self.draft.close_status else Close()
 
     # Pings
+
+    @property
+    def latency(self) -> float | None:
+        """Seconds that the latest answered ping took; None before the first."""
+        return self._keepalive.latency
 
     async def ping(self) -> float:
         """Pings the peer and waits for its answer; returns the round trip in seconds.
@@ -385,72 +488,31 @@ class Connection(trio.abc.Channel["str | bytes"]):
         if not self.draft.ping:
             raise LocalProtocolError(f"{self.draft.name} has no pings")
         await self._pace.breathe()
-        async with self._outbox.turn():
-            sent = self._send_ping()
+        # It may go between the fragments of a message, so it waits for no turn.
+        await self._outbox.wait_for_room()
+        if self.closed:
+            raise self._why_not_sendable()
+        sent = self._keepalive.ping()
         self._inbox.read_ahead(
-            self._upkeep.nursery, self._reach_if_first, lambda: bool(self._pings)
+            self._upkeep.nursery, self._reach_if_first, lambda: self._keepalive.waiting
         )
         await sent.answered.wait()
         if sent.round_trip is None:
             raise self._why_not_sendable()
         return sent.round_trip
 
-    @trio.lowlevel.enable_ki_protection
-    def _send_ping(self) -> _Sent:
-        if not self._may_send or self._outbox.failure is not None:
-            raise self._why_not_sendable()
-        payload = secrets.token_bytes(4)
-        self._pinged_at = trio.current_time()
-        self._heard_when_pinged = self._inbox.times_heard
-        sent = self._pings[payload] = _Sent(self._pinged_at)
-        self._outbox.put(self._codec.encode(Ping(payload)))
-        self._written = self._outbox.written
-        self._ping_left = self._written + self._outbox.size
-        self._outbox.flush()
-        return sent
-
-    def _see_control(self, event: Ping | Pong) -> None:
-        if isinstance(event, Ping):
-            if not self._outbox.finishing and self._outbox.failure is None:
-                self._outbox.put_latest(self._codec.encode(Pong(event.payload)))
-                self._outbox.flush()
-        elif event.payload in self._pings:
-            now = trio.current_time()
-            # RFC 6455 section 5.5.3: an answer to one ping may stand for those before it
-            payloads = list(self._pings)
-            for payload in payloads[: payloads.index(event.payload) + 1]:
-                sent = self._pings.pop(payload)
-                self.latency = sent.round_trip = now - sent.at
-                sent.answered.set()
-
     # What upkeep asks for
 
     def _deadline(self) -> float:
         """When upkeep is to attend to it, unless the peer is heard from."""
-        heard = self._inbox.last_heard
         # Upkeep never raises, so nobody is pinged who cannot be written to.
-        if not self.draft.ping or self.closed:
-            return heard + self._limits.idle_timeout
-        if self._heard_when_pinged == self._inbox.times_heard:
-            due = self._pinged_at + self._limits.ping_timeout
-        else:
-            due = heard + self._limits.ping_interval
-        return min(due, heard + self._limits.idle_timeout)
+        return self._keepalive.deadline(may_ping=self.draft.ping and not self.closed)
 
     def _attend(self) -> None:
         """Gives the peer up for having been silent too long, or asks whether it is there."""
-        now = trio.current_time()
-        silent = now - self._inbox.last_heard
-        if silent >= self._limits.idle_timeout:
-            self._give_up(f"nothing came from the peer for {self._limits.idle_timeout} s")
-        elif self._heard_when_pinged != self._inbox.times_heard:
-            self._send_ping()
-        elif self._inbox.full or self._written < self._outbox.written < self._ping_left:
-            # It is us who do not listen; or the peer is taking what stands before the ping.
-            self._pinged_at = now
-            self._written = self._outbox.written
-        else:
-            self._give_up(f"no answer to a ping came within {self._limits.ping_timeout} s")
+        why = self._keepalive.attend()
+        if why is not None:
+            self._give_up(why)
 
     def _give_up(self, reason: str) -> None:
         self._inbox.last_heard = math.inf
@@ -529,6 +591,10 @@ class Connection(trio.abc.Channel["str | bytes"]):
             return False
         half_closed = isinstance(self._stream, trio.abc.HalfCloseableStream)
         return half_closed or self.close_sent is not None
+
+
+def _other(role: Role) -> Role:
+    return "client" if role == "server" else "server"
 
 
 class TextChannel(trio.abc.Channel[str]):

@@ -23,6 +23,7 @@ from .drafts import (
     FIELDS_OF_AN_ANSWER,
     Ask,
     BadHead,
+    Compression,
     Draft,
     HandshakeError,
     HeaderFields,
@@ -129,6 +130,7 @@ class Terms:
     origins: frozenset[str | None] | None
     conn_headers: ConnHeaders | None
     subprotocols: Sequence[str] | SubprotocolSelector
+    compression: Compression | None
     stream_factory: StreamFactory | None
 
     def check_origin(self, request: Request) -> None:
@@ -210,6 +212,8 @@ async def ask(
         InvalidAnswer: it was, but not what the draft demands.
         HandshakeError: the stream broke or ended.
     """
+    if not draft.compression:
+        wish = attrs.evolve(wish, compression=None)
     client = draft.opening.ask(wish, draft.subprotocols)
     reader = HeadReader(stream)
     # One write for head and body: several servers of the time want them in one read.
@@ -236,6 +240,7 @@ async def ask(
         head=head,
         rest=reader.rest(),
         subprotocol=agreement.subprotocol,
+        compression=agreement.compression,
     )
 
 
@@ -319,7 +324,8 @@ class _Visit:
         except Exception:
             await self.refuse(Reject(500, body="The server made a mistake.\n"))
             raise
-        response, agreement = server.accept(checked, subprotocol)
+        compression = self.terms.compression if draft.compression else None
+        response, agreement = server.accept(checked, subprotocol, compression)
         reader.read_nowait()
         self.answered = True
         if len(reader.buffer) < server.request_body:
@@ -338,6 +344,7 @@ class _Visit:
             head=head,
             rest=reader.rest(),
             subprotocol=agreement.subprotocol,
+            compression=agreement.compression,
             state=state,
         )
 

@@ -10,6 +10,8 @@ backpressure is the backpressure. The rules:
    stands in its place.
 3. One task reads at a time: whoever waits for a message, upkeep's look, or `aclose`. A cancelled
    read loses nothing, since what was read is decoded and kept before the next checkpoint.
+4. A message is given part by part only where somebody waits for that, and then from the moment in
+   which its first part is handed over: a wait that is cancelled has changed nothing.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from ._exceptions import ConnectionLost, PeerClosed, PeerViolation
 from ._outbox import Outbox
 from ._pace import Pace
 from ._streams import RECEIVE_SIZE, DirectStream
-from .drafts import Close, Codec, Event, Ping, Pong, RemoteProtocolError
+from .drafts import Close, Codec, Event, Fragment, Ping, Pong, RemoteProtocolError
 
 # How much is read ahead for a connection that nobody receives on
 LOOK_AHEAD = 65536
@@ -65,7 +67,7 @@ class Inbox:
     _pace: Pace
     _end_is_close: bool
     """Whether the end of the stream is the draft's close, as in hixie-75."""
-    _on_control: Callable[[Ping | Pong], None] | None
+    on_control: Callable[[Ping | Pong], None] | None = None
     """Sees pings and pongs as soon as they are read; None where the draft has none."""
     pending: list[Event | Ended] = attrs.field(factory=list)
     """Newest first, so that the next one is popped from the end."""
@@ -75,16 +77,20 @@ class Inbox:
     last_heard: float = attrs.field(factory=trio.current_time)
     times_heard: int = 0
     _stopped: bool = False
+    _skipping: bool = False
+    """Whether what comes next is the rest of a message that nobody wants."""
     _ahead: int = 0
     _reading: trio.CancelScope | bool = False
     """The scope of a blocked read of a foreign stream; True for other waits."""
     _reader_left: trio.Event | None = None
     _look: _Look | None = None
 
-    # For `receive` and `wait_readable`
+    # For `receive`, `receive_stream` and `wait_readable`
 
-    async def wait(self, *, ready: bool) -> None:
+    async def wait(self, *, ready: bool, part: bool = False) -> None:
         """Waits until something is pending, or nothing ever will be; at once where `ready`.
+
+        With `part`, the beginning of a message is enough, and its rest comes part by part.
 
         Raises:
             trio.BusyResourceError: another task is waiting.
@@ -96,16 +102,19 @@ class Inbox:
             if ready or self.pending:
                 await self._pace.breathe()
             else:
-                await self._read_until_pending()
+                await self._read_until_pending(part)
         finally:
             self._reading = False
             if self._reader_left is not None:
                 self._reader_left.set()
 
-    async def _read_until_pending(self) -> None:
+    async def _read_until_pending(self, part: bool) -> None:
         await self._end_look()
         self._ahead = 0
-        while not self.pending and not self.heard_all and not self._stopped:
+        if part:
+            # What has come already may be enough.
+            await self._pace.breathe()
+        while not self._has_event(part) and not self.heard_all and not self._stopped:
             self._outbox.flush()
             # A violation behind the messages that were handed out is due now.
             if self._broke_the_draft():
@@ -116,6 +125,11 @@ class Inbox:
                 with trio.CancelScope() as self._reading:
                     await self._read_and_hear()
                 self._pace.note_pass()
+
+    def _has_event(self, part: bool) -> bool:
+        if part and not self.pending and (begun := self._codec.stream()) is not None:
+            self.pending.append(begun)
+        return bool(self.pending)
 
     async def _read_directly(self, stream: DirectStream) -> None:
         if stream.may_have_more:
@@ -169,8 +183,10 @@ class Inbox:
         except RemoteProtocolError as violation:
             self._note_violation(violation)
         else:
-            if self._on_control is not None:
-                events = self._without_control(events, self._on_control)
+            if self.on_control is not None:
+                events = self._without_control(events, self.on_control)
+            if self._skipping:
+                events = self._after_skipped(events)
             if events:
                 self.add(events)
 
@@ -184,6 +200,27 @@ class Inbox:
             else:
                 kept.append(event)
         return kept
+
+    def skip_message(self) -> None:
+        """Drops what is left of a message that was given part by part up to here."""
+        while self.pending:
+            event = self.pending[-1]
+            if not isinstance(event, Fragment):
+                return  # an end came before the message's own
+            self.pending.pop()
+            if event.final:
+                return
+        self._skipping = not self.heard_all
+
+    def _after_skipped(self, events: list[Event]) -> list[Event]:
+        for position, event in enumerate(events):
+            if not isinstance(event, Fragment):
+                # An end, behind which nothing comes
+                return events[position:]
+            if event.final:
+                self._skipping = False
+                return events[position + 1 :]
+        return []
 
     def add(self, events: Sequence[Event | Ended]) -> None:
         """Adds to what is pending, unless the last there will ever be has come."""

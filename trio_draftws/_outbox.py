@@ -62,19 +62,24 @@ class Outbox:
 
     @asynccontextmanager
     async def turn(self) -> AsyncGenerator[None, None]:
-        """Waits for room, first come first served; the block then puts, without an await.
+        """Waits for room, first come first served; the block then puts, without an await between.
 
-        It is also entered when there will never be room: look at `failure`.
+        Nobody else has a turn before the block ends, so a message can be put part by part. It is
+        also entered when there will never be room: look at `failure`.
         """
         if self._turn is None:
             self._turn = trio.StrictFIFOLock()
         await self._turn.acquire()
         try:
-            while self.size >= ROOM and not self._hurried and self.failure is None:
-                await self._wait_for_change()
+            await self.wait_for_room()
             yield
         finally:
             self._turn.release()
+
+    async def wait_for_room(self) -> None:
+        """Waits until there is room, or never will be; for whoever needs or has no turn."""
+        while self.size >= ROOM and not self._hurried and self.failure is None:
+            await self._wait_for_change()
 
     def hurry(self) -> None:
         """Ends every wait for room: the connection is closing."""

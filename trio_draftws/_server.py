@@ -23,7 +23,14 @@ from ._handshake import ConnHeaders, SubprotocolSelector, Terms, answer, check_s
 from ._limits import Limits
 from ._streams import StreamFactory, ssl_stream_factory
 from ._upkeep import Upkeep, open_upkeep
-from .drafts import Draft, HandshakeError, allowed_drafts, draft_named
+from .drafts import (
+    COMPRESSION,
+    Compression,
+    Draft,
+    HandshakeError,
+    allowed_drafts,
+    draft_named,
+)
 
 Handler: TypeAlias = Callable[[Connection, Any], Awaitable[object]]
 """What a server runs for each connection, with the state that `conn_headers` returned."""
@@ -148,6 +155,7 @@ async def serve_websocket(
     drafts: Iterable[str | Draft] | None = None,
     origins: Iterable[str | None] | None = None,
     subprotocols: Sequence[str] | SubprotocolSelector = (),
+    compression: Compression | None = COMPRESSION,
     ssl_context: ssl.SSLContext | None = None,
     stream_factory: StreamFactory | None = None,
     handshake_timeout: float = 10,
@@ -182,6 +190,8 @@ async def serve_websocket(
             a server that trusts cookies should say which (RFC 6455 section 10.2).
         subprotocols: those to agree to, the favourite first; or a function that is given those
             asked for and returns one of them, or None.
+        compression: how to compress messages, where the client offers it; by default with
+            permessage-deflate, None not at all. See `connection.compression`.
         ssl_context: serve wss, with the certificate that this holds.
         stream_factory: makes the stream to speak on from the one that was accepted: an async
             callable, stream to stream; in place of `ssl_context`.
@@ -214,6 +224,7 @@ async def serve_websocket(
         drafts,
         origins,
         subprotocols,
+        compression,
         ssl_context,
         stream_factory,
     )
@@ -236,6 +247,7 @@ async def accept(
     drafts: Iterable[str | Draft] | None = None,
     origins: Iterable[str | None] | None = None,
     subprotocols: Sequence[str] | SubprotocolSelector = (),
+    compression: Compression | None = COMPRESSION,
     ssl_context: ssl.SSLContext | None = None,
     stream_factory: StreamFactory | None = None,
     handshake_timeout: float = 10,
@@ -276,6 +288,7 @@ async def accept(
         drafts,
         origins,
         subprotocols,
+        compression,
         ssl_context,
         stream_factory,
     )
@@ -298,6 +311,7 @@ def _make_terms(
     drafts: Iterable[str | Draft] | None,
     origins: Iterable[str | None] | None,
     subprotocols: Sequence[str] | SubprotocolSelector,
+    compression: Compression | None,
     ssl_context: ssl.SSLContext | None,
     stream_factory: StreamFactory | None,
 ) -> Terms:
@@ -313,6 +327,7 @@ def _make_terms(
         origins=_check_origins(origins),
         conn_headers=conn_headers,
         subprotocols=subprotocols if callable(subprotocols) else check_subprotocols(subprotocols),
+        compression=compression,
         stream_factory=stream_factory,
     )
 

@@ -30,8 +30,8 @@ from trio_draftws.drafts import (
     Role,
 )
 from trio_draftws.drafts._codec import CodecFactory
+from trio_draftws.drafts._frames import JOIN_UP_TO, MAX_EMPTY_FRAGMENTS, FrameCodec
 from trio_draftws.drafts._hybi_early import hybi_early
-from trio_draftws.drafts._messages import JOIN_UP_TO, MAX_EMPTY_FRAGMENTS, FrameCodec
 from trio_draftws.drafts._rfc6455 import rfc6455
 
 from .helpers import ROLES, Outcome, bytewise, encoded, outcome, split_at

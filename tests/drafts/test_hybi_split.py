@@ -22,7 +22,7 @@ from trio_draftws.drafts import (
     Role,
 )
 from trio_draftws.drafts._dialect import CONTINUATION
-from trio_draftws.drafts._messages import FrameCodec
+from trio_draftws.drafts._frames import FrameCodec
 
 from .helpers import ROLES, Outcome, bytewise, encoded, outcome, split_at
 from .test_hybi_codecs import FACTORIES, SPEAKS

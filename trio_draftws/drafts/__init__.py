@@ -12,12 +12,14 @@ from ._codec import (
     Close,
     Codec,
     Event,
+    Fragment,
     LocalProtocolError,
     Ping,
     Pong,
     RemoteProtocolError,
     Role,
 )
+from ._compression import COMPRESSION, Compression, Deflate
 from ._http import (
     BadHead,
     HeaderFields,
@@ -43,6 +45,7 @@ from ._rows import DRAFTS, Draft, allowed_drafts, draft_named, ladder
 from ._url import WebSocketURL, is_ws_url, is_wss_url
 
 __all__ = [
+    "COMPRESSION",
     "DRAFTS",
     "FIELDS_OF_AN_ANSWER",
     "Agreement",
@@ -52,8 +55,11 @@ __all__ = [
     "ClientOpening",
     "Close",
     "Codec",
+    "Compression",
+    "Deflate",
     "Draft",
     "Event",
+    "Fragment",
     "HandshakeError",
     "HeaderFields",
     "Headers",

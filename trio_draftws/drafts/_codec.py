@@ -10,6 +10,8 @@ from typing import Literal, Protocol, TypeAlias
 
 import attrs
 
+from ._compression import Deflate
+
 Buffer: TypeAlias = bytes | bytearray | memoryview
 Role: TypeAlias = Literal["client", "server"]
 
@@ -41,7 +43,16 @@ class Close:
     """All that the frame carried, in drafts whose closing frame has no code (hybi-01 to 05)."""
 
 
-Event: TypeAlias = str | bytes | Ping | Pong | Close
+@attrs.frozen
+class Fragment:
+    """A part of a message that is sent or received part by part."""
+
+    data: str | bytes
+    final: bool = False
+    """Whether the message ends with it."""
+
+
+Event: TypeAlias = str | bytes | Fragment | Ping | Pong | Close
 """What goes in and comes out of a codec; a message is a plain str or bytes."""
 
 
@@ -76,8 +87,14 @@ class Codec(Protocol):
         """True while a message has begun and not ended: an end of stream now cuts it."""
         ...
 
-    def encode(self, event: Event) -> list[Buffer]:
+    def encode(self, event: Event, compress: bool | None = None) -> list[Buffer]:
         """The bytes that say `event`, in one buffer or several.
+
+        Between the fragments of a message, only control frames may be encoded.
+
+        Args:
+            compress: whether to compress a message, where that was agreed to; None leaves it to
+                the settings. What counts is what was said with its first fragment.
 
         Raises:
             LocalProtocolError: the draft has no way to say it; nothing has changed.
@@ -93,6 +110,14 @@ class Codec(Protocol):
 
         Raises:
             RemoteProtocolError: the peer broke the draft. Nothing else is ever raised.
+        """
+        ...
+
+    def stream(self) -> Fragment | None:
+        """What has come of a message that has not ended; None where none has begun.
+
+        The rest of that message is then given as `Fragment`s, as it comes; those behind it are
+        whole again.
         """
         ...
 
@@ -131,6 +156,13 @@ class Agreement:
     subprotocol: str | None = None
     masking_key: bytes = b""
     """The connection's masking key, which only hybi-04 has: 20 bytes."""
+    deflate: Deflate | None = None
+    """How messages are compressed; None where they are not."""
+
+    @property
+    def compression(self) -> str | None:
+        """The extension and its parameters, as the answer's field names them."""
+        return None if self.deflate is None else self.deflate.field
 
 
 class CodecFactory(Protocol):
@@ -166,8 +198,9 @@ def refuse_to_encode(event: object, draft_can: str) -> LocalProtocolError | Type
             f"this draft has no binary messages, so {type(event).__name__} cannot be sent: "
             f"it can send {draft_can}"
         )
-    if isinstance(event, (Ping, Pong, Close)):
-        return LocalProtocolError(
-            f"this draft has no {type(event).__name__.lower()} frame: it can send {draft_can}"
+    if isinstance(event, (Fragment, Ping, Pong, Close)):
+        what = (
+            "fragments" if isinstance(event, Fragment) else f"{type(event).__name__.lower()} frame"
         )
+        return LocalProtocolError(f"this draft has no {what}: it can send {draft_can}")
     return TypeError(f"a message is a str or bytes, not {type(event).__name__}")

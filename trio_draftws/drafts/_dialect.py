@@ -7,13 +7,16 @@ from typing import Literal, TypeAlias
 import attrs
 
 from ._codec import Close, LocalProtocolError, RemoteProtocolError, Role, encode_text
+from ._messages import BINARY, TEXT
 
 Masking: TypeAlias = Literal["none", "frame-key", "whole-frame", "payload"]
 CloseBody: TypeAlias = Literal["free", "letter", "status"]
 
 # What a frame is, in the numbers of RFC 6455 section 5.2; control frames have bit 3 set.
-CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
+CONTINUATION, CLOSE, PING, PONG = 0, 8, 9, 10
 CONTROL = 8
+RSV1 = 0x40
+"""Of a frame's first byte, the bit that extensions mark compressed ones with."""
 
 FIRST_OPCODES = {CONTINUATION: 0, CLOSE: 1, PING: 2, PONG: 3, TEXT: 4, BINARY: 5}
 """The wire's numbers in hybi-01 to hybi-06, section 4.2."""
@@ -51,9 +54,14 @@ class Dialect:
         meanings = {opcode: kind for kind, opcode in self.opcodes.items()}
         return tuple(meanings.get(opcode) for opcode in range(16))
 
-    def header(self, kind: int, length: int, *, final: bool = True, mask_bit: int = 0) -> bytes:
-        """A header with its length in the shortest form (RFC 6455 section 5.2)."""
-        first = self.opcodes[kind] | (0 if final is self.more_bit else 0x80)
+    def header(
+        self, kind: int, length: int, *, final: bool = True, marks: int = 0, mask_bit: int = 0
+    ) -> bytes:
+        """A header with its length in the shortest form (RFC 6455 section 5.2).
+
+        `marks` and `mask_bit` are further bits of its first and of its second byte.
+        """
+        first = self.opcodes[kind] | marks | (0 if final is self.more_bit else 0x80)
         if length < 126:
             return bytes((first, mask_bit | length))
         if length < 1 << 16:
@@ -108,18 +116,15 @@ class Dialect:
         code = int.from_bytes(body[:2], "big")
         if not self.allows_code(code):
             raise RemoteProtocolError(1002, f"a close has the code {code}, which none may have")
-        return Close(code, self.text(body[2:], "the reason of a close"))
-
-    def text(self, data: bytes | bytearray, what: str = "a text") -> str:
-        """UTF-8 as this dialect takes it.
-
-        Raises:
-            RemoteProtocolError: it is not UTF-8, and that is to fail the connection.
-        """
         try:
-            return str(data, "utf-8", "strict" if self.fails_bad_utf8 else "replace")
+            return Close(code, str(body[2:], "utf-8", self.utf8_errors))
         except UnicodeDecodeError:
-            raise RemoteProtocolError(1007, f"{what} is not UTF-8") from None
+            raise RemoteProtocolError(1007, "the reason of a close is not UTF-8") from None
+
+    @property
+    def utf8_errors(self) -> Literal["strict", "replace"]:
+        """What becomes of bad UTF-8, as Python's codecs call it."""
+        return "strict" if self.fails_bad_utf8 else "replace"
 
 
 def control_payload(what: str, payload: bytes, limit: int = MAX_CONTROL_PAYLOAD) -> bytes:

@@ -14,8 +14,8 @@ from typing import Literal
 
 from ._codec import Agreement, Buffer, CodecFactory, Role
 from ._dialect import FIRST_OPCODES, CloseBody, Dialect
+from ._frames import JOIN_UP_TO, FrameCodec
 from ._masking import KEY_SIZE, apply_mask, new_key
-from ._messages import JOIN_UP_TO, FrameCodec
 
 
 class EarlyCodec(FrameCodec):
@@ -44,8 +44,10 @@ class EarlyCodec(FrameCodec):
         # hybi-04 section 4.3
         return hashlib.sha1(prefix + self._connection_key, usedforsecurity=False).digest()
 
-    def _write(self, kind: int, payload: Buffer, *, final: bool = True) -> list[Buffer]:
-        header = self._dialect.header(kind, len(payload), final=final)
+    def _write(
+        self, kind: int, payload: Buffer, *, final: bool = True, marks: int = 0
+    ) -> list[Buffer]:
+        header = self._dialect.header(kind, len(payload), final=final, marks=marks)
         if self._masks:
             prefix = self._new_key()
             key = self._frame_key(prefix)

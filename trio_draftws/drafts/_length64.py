@@ -13,11 +13,13 @@ from ._codec import (
     Close,
     DecodesInOrder,
     Event,
+    Fragment,
     RemoteProtocolError,
     Role,
     encode_text,
     refuse_to_encode,
 )
+from ._messages import TEXT, Messages
 
 _HEADER, _TEXT, _SKIP, _CLOSED = range(4)
 _HEADER_SIZE = 9
@@ -26,7 +28,7 @@ _HEADER_SIZE = 9
 class Length64Codec(DecodesInOrder):
     """The framing of r5241, called `'new` by Racket's net/websocket."""
 
-    __slots__ = ("_buffer", "_max_message_size", "_missing", "_state")
+    __slots__ = ("_buffer", "_max_message_size", "_messages", "_missing", "_state")
 
     def __init__(self, role: Role, max_message_size: float) -> None:
         super().__init__()
@@ -34,14 +36,18 @@ class Length64Codec(DecodesInOrder):
         del role
         self._max_message_size = max_message_size
         self._state = _HEADER
+        # The start of a header
         self._buffer = bytearray()
         self._missing = 0
+        # as in hixie-76 section 4.2: U+FFFD stands for what is not UTF-8
+        self._messages = Messages(max_message_size, "replace")
 
     @property
     def mid_message(self) -> bool:
         return self._state == _TEXT or bool(self._buffer)
 
-    def encode(self, event: Event) -> list[Buffer]:
+    def encode(self, event: Event, compress: bool | None = None) -> list[Buffer]:
+        del compress
         if isinstance(event, str):
             payload = encode_text(event)
             return [b"\xff%b%b" % (len(payload).to_bytes(8, "big"), payload)]  # r5241: text
@@ -49,7 +55,14 @@ class Length64Codec(DecodesInOrder):
             return [bytes(_HEADER_SIZE)]  # r5241: type 0x00 with length 0
         raise refuse_to_encode(event, "text and close")
 
+    def stream(self) -> Fragment | None:
+        return self._messages.stream()
+
     def _decode(self, data: memoryview, events: list[Event]) -> None:
+        self._take_frames(data, events)
+        self._messages.hand_on(events)
+
+    def _take_frames(self, data: memoryview, events: list[Event]) -> None:
         size = len(data)
         position = 0
         while position < size:
@@ -61,17 +74,18 @@ class Length64Codec(DecodesInOrder):
                     self._decode_header(events)
             elif self._state == _TEXT:
                 taken = min(self._missing, size - position)
-                if taken == self._missing and not self._buffer:
-                    payload: Buffer = data[position : position + taken]
-                else:
-                    self._buffer += data[position : position + taken]
-                    payload = self._buffer
+                part = bytes(data[position : position + taken])
                 self._missing -= taken
                 position += taken
-                if not self._missing:
-                    # as in hixie-76 section 4.2: U+FFFD stands for what is not UTF-8
-                    events.append(str(payload, "utf-8", "replace"))
-                    self._buffer = bytearray()
+                if self._missing:
+                    self._messages.begin(TEXT)
+                    self._messages.add(part)
+                else:
+                    events.append(
+                        self._messages.end(part)
+                        if self._messages.kind
+                        else part.decode("utf-8", "replace")
+                    )
                     self._state = _HEADER
             elif self._state == _SKIP:
                 taken = min(self._missing, size - position)

@@ -9,6 +9,7 @@ from typing import Protocol
 import attrs
 
 from ._codec import Agreement
+from ._compression import Compression
 from ._http import FIELDS_OF_A_REFUSAL, HeaderFields, Headers, Request, Response, checked_fields
 from ._url import WebSocketURL
 
@@ -87,6 +88,8 @@ class Ask:
     """The caller's fields, checked."""
     origin: str | None = attrs.field(default=None, validator=_check_origin)
     subprotocols: tuple[str, ...] = ()
+    compression: Compression | None = None
+    """What to offer, in drafts that know of it."""
 
 
 class ClientOpening(Protocol):
@@ -118,8 +121,13 @@ class ServerOpening(Protocol):
         """How many bytes follow the request's head and belong to the handshake."""
         ...
 
-    def accept(self, fields: Headers, subprotocol: str | None) -> tuple[bytes, Agreement]:
-        """The 101 head, with the application's fields, and what it settles."""
+    def accept(
+        self, fields: Headers, subprotocol: str | None, compression: Compression | None = None
+    ) -> tuple[bytes, Agreement]:
+        """The 101 head, with the application's fields, and what it settles.
+
+        `compression` is what to agree to, where the draft knows of it.
+        """
         ...
 
     def prove(self, body: bytes) -> bytes:

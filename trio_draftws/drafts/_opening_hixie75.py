@@ -5,6 +5,7 @@ from __future__ import annotations
 import attrs
 
 from ._codec import Agreement
+from ._compression import Compression
 from ._http import Headers, Request, Response, write_head
 from ._opening import (
     Ask,
@@ -66,7 +67,10 @@ class Hixie75Server:
     request: Request
     request_body: int = 0
 
-    def accept(self, fields: Headers, subprotocol: str | None) -> tuple[bytes, Agreement]:
+    def accept(
+        self, fields: Headers, subprotocol: str | None, compression: Compression | None = None
+    ) -> tuple[bytes, Agreement]:
+        del compression
         # hixie-75 section 5.2: origin, location, protocol, in this order
         written = repeated_fields(
             self.request, fields, origin=ORIGIN_FIELD, location=LOCATION_FIELD

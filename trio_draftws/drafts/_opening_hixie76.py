@@ -9,6 +9,7 @@ import secrets
 import attrs
 
 from ._codec import Agreement
+from ._compression import Compression
 from ._http import Headers, Request, Response, shown, write_head
 from ._opening import (
     Ask,
@@ -134,7 +135,10 @@ class Hixie76Server:
     number2: int
     request_body: int = 8
 
-    def accept(self, fields: Headers, subprotocol: str | None) -> tuple[bytes, Agreement]:
+    def accept(
+        self, fields: Headers, subprotocol: str | None, compression: Compression | None = None
+    ) -> tuple[bytes, Agreement]:
+        del compression
         written = repeated_fields(
             self.request, fields, origin=ORIGIN_FIELD, location=LOCATION_FIELD
         )

@@ -11,6 +11,8 @@ import secrets
 import attrs
 
 from ._codec import Agreement
+from ._compression import Compression
+from ._extensions import EXTENSIONS_FIELD, accept_offer, settle_answer, write_offers
 from ._http import Headers, Request, Response, shown, write_head
 from ._opening import (
     Ask,
@@ -29,7 +31,6 @@ VERSION_FIELD = "Sec-WebSocket-Version"
 ACCEPT_FIELD = "Sec-WebSocket-Accept"
 NONCE_FIELD = "Sec-WebSocket-Nonce"
 PROTOCOL_FIELD = "Sec-WebSocket-Protocol"
-EXTENSIONS_FIELD = "Sec-WebSocket-Extensions"
 
 # RFC 6455 section 1.3
 _ACCEPT_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -96,6 +97,9 @@ class HybiClient:
             # RFC 6455 section 4.1: each name once
             value = self.syntax.write(list(dict.fromkeys(self.ask.subprotocols)))
             fields.append((PROTOCOL_FIELD.encode(), value.encode()))
+        if self.ask.compression is not None:
+            offers = write_offers(self.ask.compression)
+            fields.append((EXTENSIONS_FIELD.encode(), offers.encode()))
         fields.extend(self.ask.headers.raw)
         return write_head(b"GET %b HTTP/1.1" % self.ask.url.resource.encode(), fields)
 
@@ -106,14 +110,17 @@ class HybiClient:
             raise InvalidAnswer("the Upgrade field", "websocket", headers.get("Upgrade"))
         check_upgrade(headers)
         self._check_accept(headers.get_all(ACCEPT_FIELD))
-        # Old libwebsockets sends the field with nothing in it.
-        extensions = [value for value in headers.get_all(EXTENSIONS_FIELD) if value.strip(", \t")]
-        if extensions:
-            raise InvalidAnswer(f"the {EXTENSIONS_FIELD} field", None, ", ".join(extensions))
+        extensions = headers.get_all(EXTENSIONS_FIELD)
+        try:
+            deflate = settle_answer(extensions, self.ask.compression)
+        except ValueError as error:
+            offered = self.ask.compression and write_offers(self.ask.compression)
+            what = f"the {EXTENSIONS_FIELD} field: {error}"
+            raise InvalidAnswer(what, offered, ", ".join(filter(None, extensions))) from error
         masking_key = b""
         if self.family.nonce:
             masking_key = masking_key_of(self.key, _nonce_in(headers))
-        return Agreement(self._subprotocol_in(headers), masking_key)
+        return Agreement(self._subprotocol_in(headers), masking_key, deflate)
 
     def _check_accept(self, received: list[str]) -> None:
         expected = accept_of(self.key)
@@ -144,9 +151,13 @@ class HybiServer:
     key: str
     nonce: str | None
     """What hybi-04 adds to the masking key; None in the drafts that have none."""
+    offered: tuple[str, ...] = ()
+    """The extensions that the client offers."""
     request_body: int = 0
 
-    def accept(self, fields: Headers, subprotocol: str | None) -> tuple[bytes, Agreement]:
+    def accept(
+        self, fields: Headers, subprotocol: str | None, compression: Compression | None = None
+    ) -> tuple[bytes, Agreement]:
         written = [(ACCEPT_FIELD.encode(), accept_of(self.key).encode())]
         masking_key = b""
         if self.nonce is not None:
@@ -154,8 +165,14 @@ class HybiServer:
             masking_key = masking_key_of(self.key, self.nonce)
         if subprotocol is not None:
             written.append((PROTOCOL_FIELD.encode(), subprotocol.encode("latin-1")))
+        deflate = None
+        if compression is not None:
+            deflate = accept_offer(self.offered, compression)
+        if deflate is not None:
+            # Where nothing is agreed to the field stays away: Safari takes no empty one.
+            written.append((EXTENSIONS_FIELD.encode(), deflate.field.encode()))
         head = write_head(STATUS_LINE, [*UPGRADE_FIELDS, *written, *fields.raw])
-        return head, Agreement(subprotocol, masking_key)
+        return head, Agreement(subprotocol, masking_key, deflate)
 
     def prove(self, body: bytes) -> bytes:
         # The head has said it all.
@@ -210,4 +227,5 @@ class HybiOpening:
             raise Reject(400, body=f"{what}: it is no base64.\n")
         if self.key_length not in (None, length):
             raise Reject(400, body=f"{what}: it has {length} bytes, not {self.key_length}.\n")
-        return HybiServer(keys[0], make_key() if self.nonce else None)
+        offered = tuple(request.headers.get_all(EXTENSIONS_FIELD))
+        return HybiServer(keys[0], make_key() if self.nonce else None, offered)

@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ._codec import Agreement, Buffer, CodecFactory, Event, Role
-from ._dialect import BINARY, OPCODES, TEXT, Dialect
+from ._compression import Deflate
+from ._dialect import OPCODES, Dialect
+from ._frames import JOIN_UP_TO, FrameCodec
 from ._masking import KEY_SIZE, apply_mask, new_key
-from ._messages import JOIN_UP_TO, FrameCodec
+from ._messages import BINARY, TEXT
 
 # RFC 6455 section 5.2: FIN and the opcode, and the bit that says "masked"
 _WHOLE_TEXT = 0x80 | TEXT
@@ -41,22 +43,25 @@ class Rfc6455Codec(FrameCodec):
         role: Role,
         max_message_size: float,
         dialect: Dialect,
+        deflate: Deflate | None = None,
         *,
         new_key: Callable[[], bytes] = new_key,
     ) -> None:
-        super().__init__(role, max_message_size, dialect, new_key=new_key)
+        super().__init__(role, max_message_size, dialect, deflate, new_key=new_key)
         # RFC 6455 section 5.1: what a client sends is masked, and nothing else is
         self._masked = role == "client"
         self._short_headers = _SHORT_HEADERS[self._masked]
         self._short = min(_SHORT - 1, max_message_size)
 
-    def _write(self, kind: int, payload: Buffer, *, final: bool = True) -> list[Buffer]:
+    def _write(
+        self, kind: int, payload: Buffer, *, final: bool = True, marks: int = 0
+    ) -> list[Buffer]:
         size = len(payload)
-        if final and size < _SHORT and kind in self._short_headers:
+        if size < _SHORT and final and not marks and kind in self._short_headers:
             header = self._short_headers[kind][size]
         else:
             mask_bit = _MASKED if self._masked else 0
-            header = self._dialect.header(kind, size, final=final, mask_bit=mask_bit)
+            header = self._dialect.header(kind, size, final=final, marks=marks, mask_bit=mask_bit)
         if self._masked:
             key = self._new_key()
             header += key
@@ -66,7 +71,7 @@ class Rfc6455Codec(FrameCodec):
         return [header, payload]
 
     def _take_frame(self, data: bytes, position: int, events: list[Event]) -> int:
-        if not self._kind:
+        if not self._messages.kind:
             position = self._take_short_messages(data, position, events)
             if position == len(data):
                 return position
@@ -79,7 +84,7 @@ class Rfc6455Codec(FrameCodec):
         """
         size = len(data)
         longest = self._short
-        errors = "strict" if self._dialect.fails_bad_utf8 else "replace"
+        errors = self._dialect.utf8_errors
         masked = not self._masked
         mask_bit = _MASKED if masked else 0
         header_size = 2 + KEY_SIZE if masked else 2
@@ -128,7 +133,7 @@ def rfc6455(*, fails_bad_utf8: bool, too_big: int, strict: bool) -> CodecFactory
     def make(
         role: Role, max_message_size: float, agreement: Agreement | None = None, /
     ) -> Rfc6455Codec:
-        del agreement
-        return Rfc6455Codec(role, max_message_size, dialect)
+        deflate = agreement.deflate if agreement else None
+        return Rfc6455Codec(role, max_message_size, dialect, deflate)
 
     return make

@@ -50,6 +50,8 @@ class Draft:
     fragments: bool = False
     """Whether a message can be sent in several frames."""
     ping: bool = False
+    compression: bool = False
+    """Whether messages can be compressed: its frames have a bit that can say so."""
     close_status: bool = False
     """Whether its closing frame carries a code and a reason."""
     closing_handshake: bool = True
@@ -190,6 +192,7 @@ DRAFTS: tuple[Draft, ...] = (
         binary=True,
         fragments=True,
         ping=True,
+        compression=True,
         close_status=True,
     ),
     Draft(
@@ -206,6 +209,7 @@ DRAFTS: tuple[Draft, ...] = (
         binary=True,
         fragments=True,
         ping=True,
+        compression=True,
         close_status=True,
     ),
     Draft(
@@ -222,6 +226,7 @@ DRAFTS: tuple[Draft, ...] = (
         binary=True,
         fragments=True,
         ping=True,
+        compression=True,
         close_status=True,
     ),
     Draft(
@@ -238,6 +243,7 @@ DRAFTS: tuple[Draft, ...] = (
         binary=True,
         fragments=True,
         ping=True,
+        compression=True,
         close_status=True,
     ),
 )

@@ -13,11 +13,13 @@ from ._codec import (
     CodecFactory,
     DecodesInOrder,
     Event,
+    Fragment,
     RemoteProtocolError,
     Role,
     encode_text,
     refuse_to_encode,
 )
+from ._messages import TEXT, Messages
 
 # A length of more than nine base-128 digits is past 2**63: no peer means it, and a run of 0x80
 # bytes would otherwise never end.
@@ -34,8 +36,8 @@ class SentinelCodec(DecodesInOrder):
         "_length",
         "_length_digits",
         "_max_message_size",
+        "_messages",
         "_state",
-        "_text",
         "_type",
     )
 
@@ -47,7 +49,8 @@ class SentinelCodec(DecodesInOrder):
         self._max_message_size = max_message_size
         self._state = _TYPE
         self._type = 0
-        self._text = bytearray()
+        # hixie-76 section 4.2: U+FFFD stands for what is not UTF-8
+        self._messages = Messages(max_message_size, "replace")
         self._length = 0
         self._length_digits = 0
 
@@ -55,7 +58,8 @@ class SentinelCodec(DecodesInOrder):
     def mid_message(self) -> bool:
         return self._state == _TEXT
 
-    def encode(self, event: Event) -> list[Buffer]:
+    def encode(self, event: Event, compress: bool | None = None) -> list[Buffer]:
+        del compress
         if isinstance(event, str):
             # hixie-76 section 5.3: 0x00, UTF-8, 0xFF; UTF-8 never holds an 0xFF
             return [b"\x00%b\xff" % encode_text(event)]
@@ -63,8 +67,14 @@ class SentinelCodec(DecodesInOrder):
             return [b"\xff\x00"]  # hixie-76 section 5.3, the closing handshake
         raise refuse_to_encode(event, "text and close" if self._closing_frame else "text only")
 
+    def stream(self) -> Fragment | None:
+        return self._messages.stream()
+
     def _decode(self, view: memoryview, events: list[Event]) -> None:
-        data = bytes(view)
+        self._take_frames(bytes(view), events)
+        self._messages.hand_on(events)
+
+    def _take_frames(self, data: bytes, events: list[Event]) -> None:
         size = len(data)
         position = 0
         while position < size:
@@ -101,20 +111,20 @@ class SentinelCodec(DecodesInOrder):
         """Takes text up to its 0xFF, or all there is; each byte is looked at once."""
         end = data.find(b"\xff", position)
         stop = len(data) if end < 0 else end
-        if len(self._text) + stop - position > self._max_message_size:
-            self._text.clear()
+        if stop - position > self._messages.room:
+            self._messages.forget()
             raise RemoteProtocolError(
                 1009, f"a message is longer than {self._max_message_size} bytes"
             )
+        part = data[position:stop]
         if end < 0:
-            self._text += data[position:]
+            self._messages.begin(TEXT)
+            self._messages.add(part)
             return stop
-        payload = data[position:end]
-        if self._text:
-            payload = bytes(self._text) + payload
-            self._text = bytearray()
-        # hixie-76 section 4.2: U+FFFD stands for what is not UTF-8
-        events.append(payload.decode("utf-8", "replace"))
+        if self._messages.kind:
+            events.append(self._messages.end(part))
+        else:
+            events.append(part.decode("utf-8", "replace"))
         self._state = _TYPE
         return end + 1
 

@@ -1,0 +1,461 @@
+"""Compressing and inflating: the published examples, zlib as the judge, and limits."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+import tracemalloc
+import zlib
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trio_draftws.drafts import (
+    COMPRESSION,
+    DRAFTS,
+    Agreement,
+    Close,
+    Codec,
+    Compression,
+    Deflate,
+    Draft,
+    Event,
+    Fragment,
+    Ping,
+    Pong,
+    RemoteProtocolError,
+    Role,
+    draft_named,
+)
+from trio_draftws.drafts._compression import Window
+from trio_draftws.drafts._deflate import TAIL, Deflater, Inflater
+
+from .helpers import ROLES, Outcome, bytewise, encoded, outcome, split_at
+
+VECTORS: list[dict[str, Any]] = json.loads(
+    (Path(__file__).parent.parent / "vectors" / "drafts.json").read_text("utf-8")
+)["extensions"]
+ROWS = [draft for draft in DRAFTS if draft.compression]
+RFC6455 = draft_named("rfc6455")
+FULL = Window(15, takeover=True)
+AGREED = Deflate("permessage-deflate", FULL, FULL, COMPRESSION)
+PER_FRAME = attrs.evolve(AGREED, field="x-webkit-deflate-frame", per_frame=True)
+
+each_row = pytest.mark.parametrize("draft", ROWS, ids=lambda draft: draft.name)
+each_role = pytest.mark.parametrize("role", ROLES)
+each_kind = pytest.mark.parametrize("deflate", [AGREED, PER_FRAME], ids=["message", "frame"])
+
+
+def other(role: Role) -> Role:
+    return "client" if role == "server" else "server"
+
+
+def codec_of(
+    role: Role, deflate: Deflate = AGREED, limit: float = math.inf, draft: Draft = RFC6455
+) -> Codec:
+    return draft.codec(role, limit, Agreement(deflate=deflate))
+
+
+def masked(frame: bytes) -> bytes:
+    """A server's short frame, or several, as a client sends them."""
+    frames = b""
+    while frame:
+        size = frame[1]
+        # A mask of zeros changes nothing.
+        frames += bytes([frame[0], 0x80 | size]) + bytes(4) + frame[2 : 2 + size]
+        frame = frame[2 + size :]
+    return frames
+
+
+def as_sent_to(role: Role, frames: bytes) -> bytes:
+    return masked(frames) if role == "server" else frames
+
+
+def vector(vector_id: str) -> bytes:
+    (found,) = (row for row in VECTORS if row["id"] == vector_id)
+    return bytes.fromhex(found["hex"])
+
+
+# The published examples
+
+OF_FRAMES = {
+    "permessage-deflate": AGREED,
+    "deflate-frame / x-webkit-deflate-frame": PER_FRAME,
+}
+
+
+@each_role
+@each_row
+@pytest.mark.parametrize(
+    "row", [row for row in VECTORS if row["extension"] in OF_FRAMES], ids=lambda row: str(row["id"])
+)
+def test_vector_is_decoded(row: dict[str, Any], draft: Draft, role: Role) -> None:
+    """However it is split."""
+    meaning = row["decoded"]
+    expected: list[Event] = [meaning["text"]]
+    wire = bytes.fromhex(row["hex"])
+    if "after" in meaning:
+        wire = vector(meaning["after"]) + wire
+        expected *= 2
+    wire = as_sent_to(role, wire)
+    deflate = OF_FRAMES[row["extension"]]
+    for chunks in ([wire], bytewise(wire)):
+        assert outcome(codec_of(role, deflate, draft=draft), chunks) == Outcome(expected)
+
+
+def test_vectors_are_encoded() -> None:
+    """As zlib does it, which is how those of RFC 7692 were made."""
+    codec = codec_of("server")
+    assert b"".join(map(bytes, codec.encode("Hello", True))) == vector("pmd-hello")
+    assert b"".join(map(bytes, codec.encode("Hello", True))) == vector("pmd-second-hello-takeover")
+
+
+def test_vectors_of_extensions_that_no_row_has() -> None:
+    """Their bytes are a raw DEFLATE stream too: of each payload, or of all that is sent."""
+    frame = vector("x-deflate-application-data-hello")
+    assert Inflater(FULL).inflate(frame[2:], math.inf, ends=True) == b"Hello"
+    (row,) = (row for row in VECTORS if row["extension"] == "deflate-stream")
+    clear = Inflater(FULL).inflate(bytes.fromhex(row["hex"]), math.inf, ends=False)
+    assert clear.hex() == row["decoded"]["clear_hex"]
+    assert RFC6455.codec("client", 100).decode(clear) == ["Hello"]
+
+
+def test_every_vector_is_looked_at() -> None:
+    seen = {*OF_FRAMES, "x-deflate-application-data", "deflate-stream"}
+    assert {row["extension"] for row in VECTORS} == seen
+
+
+# Compressing
+
+payloads = st.binary(max_size=2000) | st.binary(max_size=40).map(lambda data: data * 100)
+windows = st.builds(Window, st.integers(8, 15), st.booleans())
+settings_of_zlib = st.builds(
+    Compression, level=st.integers(0, 9), mem_level=st.integers(1, 9), threshold=st.just(0)
+)
+
+
+@given(st.lists(payloads, max_size=6), windows, settings_of_zlib)
+def test_zlib_inflates_what_we_compress(
+    messages: list[bytes], window: Window, settings: Compression
+) -> None:
+    """With a window of the size that was settled on, and no larger one."""
+    deflater = Deflater(window, settings)
+    judge = zlib.decompressobj(-window.bits)
+    for message in messages:
+        compressed = deflater.deflate(message, ends=True)
+        assert compressed, "RFC 7692 section 7.2.3.6"
+        if not window.takeover:
+            judge = zlib.decompressobj(-window.bits)
+        assert judge.decompress(compressed + TAIL) == message
+
+
+@pytest.mark.parametrize("bits", range(8, 16))
+def test_windows_are_kept_to(bits: int) -> None:
+    """Repetitions at every distance, where zlib is tempted to look back too far."""
+    noise = random.Random(bits)
+    size = 1 << bits
+    deflater = Deflater(Window(bits, takeover=True), Compression(level=9, mem_level=9))
+    judge = zlib.decompressobj(-bits)
+    for distance in (*range(size - 300, size + 300, 7), 2 * size):
+        block = noise.randbytes(max(1, distance))
+        message = block + block[:300]
+        compressed = deflater.deflate(message, ends=True)
+        assert judge.decompress(compressed + TAIL) == message
+
+
+@given(st.lists(st.lists(payloads, min_size=1, max_size=5), max_size=4), windows)
+def test_parts_get_through_at_once(messages: list[list[bytes]], window: Window) -> None:
+    deflater = Deflater(window, COMPRESSION)
+    inflater = Inflater(window)
+    for parts in messages:
+        for part in parts:
+            compressed = deflater.deflate(part, ends=False)
+            assert inflater.inflate(compressed, math.inf, ends=False) == part
+        assert inflater.inflate(deflater.deflate(b"", ends=True), math.inf, ends=True) == b""
+
+
+def test_takeover_saves_more() -> None:
+    message = b'{"symbol": "TRIO", "price": 12.5, "volume": 300}' * 2
+    sizes = {}
+    for takeover in (True, False):
+        deflater = Deflater(Window(15, takeover), COMPRESSION)
+        sizes[takeover] = [len(deflater.deflate(message, ends=True)) for _ in range(3)]
+    assert sizes[False] == [sizes[True][0]] * 3
+    assert sizes[True][1] < sizes[True][0] / 2
+
+
+def test_no_memory_before_the_first_message() -> None:
+    """And without takeover none behind it."""
+    tracemalloc.start()
+    try:
+        codecs = [codec_of("server") for _ in range(100)]
+        before = tracemalloc.get_traced_memory()[0]
+        for codec in codecs:
+            assert codec.decode(masked(b"\x81\x05Hello")) == ["Hello"]
+            codec.encode("Hello")
+        assert tracemalloc.get_traced_memory()[0] - before < 100 * 1024
+    finally:
+        tracemalloc.stop()
+    once = Window(15, takeover=False)
+    codec = codec_of("server", attrs.evolve(AGREED, client=once, server=once))
+    codec.decode(masked(vector("pmd-hello")))
+    codec.encode("Hello" * 100)
+    assert codec._deflater._zlib is None  # type: ignore[attr-defined]
+    assert codec._inflater._zlib is None  # type: ignore[attr-defined]
+
+
+# Inflating
+
+
+def compressed_with_final_blocks(messages: list[bytes], size: int) -> list[bytes]:
+    """Each message in final blocks of `size` bytes: RFC 7692 section 7.2.3.4."""
+    return [
+        b"".join(
+            zlib.compressobj(9, zlib.DEFLATED, -15).flush()
+            if not message
+            else _final_block(message[begin : begin + size])
+            for begin in range(0, max(1, len(message)), size)
+        )
+        + b"\x00"
+        for message in messages
+    ]
+
+
+def _final_block(data: bytes) -> bytes:
+    compress = zlib.compressobj(9, zlib.DEFLATED, -15)
+    return compress.compress(data) + compress.flush(zlib.Z_FINISH)
+
+
+@given(
+    st.lists(payloads, min_size=1, max_size=4),
+    st.integers(1, 700),
+    st.lists(st.integers(0, 3000), max_size=6),
+    st.booleans(),
+)
+def test_final_blocks(messages: list[bytes], size: int, cuts: list[int], takeover: bool) -> None:
+    inflater = Inflater(Window(15, takeover))
+    for message, wire in zip(messages, compressed_with_final_blocks(messages, size), strict=True):
+        *parts, last = split_at(wire, cuts)
+        told = b"".join(inflater.inflate(part, math.inf, ends=False) for part in parts)
+        assert told + inflater.inflate(last, math.inf, ends=True) == message
+
+
+@pytest.mark.parametrize("closing", [b"\x00", b""])
+def test_the_window_outlives_a_final_block(closing: bytes) -> None:
+    """A block may refer to what stands before a final one; not everyone ends with an empty one."""
+    before = bytes(random.Random(1).randbytes(1000))
+    inflater = Inflater(FULL)
+    assert inflater.inflate(_final_block(before) + closing, math.inf, ends=True) == before
+    compress = zlib.compressobj(9, zlib.DEFLATED, -15, zdict=before)
+    referring = compress.compress(before) + compress.flush(zlib.Z_SYNC_FLUSH)
+    assert len(referring) < 100
+    assert inflater.inflate(referring[:-4], math.inf, ends=True) == before
+
+
+def test_a_window_that_is_kept_short() -> None:
+    """What stands further back than the window is forgotten, behind a final block too."""
+    far = random.Random(2).randbytes(600)
+    inflater = Inflater(Window(9, takeover=True))
+    for piece in (far[:300], far[300:], far[:300], far[300:]):
+        assert inflater.inflate(_final_block(piece) + b"\x00", math.inf, ends=True) == piece
+    assert len(inflater._history) <= 2 * 512
+
+
+def test_a_run_of_empty_final_blocks() -> None:
+    """Each is two bytes, and zlib copies what stands behind it: only a slice of it, here."""
+    copied = 0
+    count = 20_000
+    inflater = Inflater(FULL)
+    new_zlib = inflater._new_zlib
+
+    class Counting(Inflater):
+        __slots__ = ()
+
+        def _new_zlib(self) -> zlib._Decompress:
+            nonlocal copied
+            if self._zlib is not None:
+                copied += len(self._zlib.unused_data)
+            return new_zlib()
+
+    assert Counting(FULL).inflate(b"\x03\x00" * count + b"\x00", 10, ends=True) == b""
+    # Without slices it would be 20,000 times 20,000 bytes.
+    assert copied <= count * 1024
+
+
+@pytest.mark.parametrize("room", [0, 1, 99, 100, 5000])
+@pytest.mark.parametrize("final", [True, False])
+def test_room(room: int, final: bool) -> None:
+    """One byte more is told, and no more than that."""
+    wire = b"".join(_final_block(b"x" * 100) for _ in range(50)) + b"\x00"
+    if not final:
+        wire = Deflater(FULL, COMPRESSION).deflate(b"x" * 5000, ends=True)
+    told = Inflater(FULL).inflate(wire, room, ends=True)
+    assert told == b"x" * min(5000, room + 1)
+
+
+# In frames
+
+
+@each_role
+@each_row
+def test_a_bomb_is_refused(draft: Draft, role: Role) -> None:
+    """A thousand times what it takes on the wire, and memory for the limit only."""
+    limit = 100_000
+    wire = encoded(codec_of(other(role), draft=draft), "x" * 100_000_000)
+    assert len(wire) < 150_000
+    codec = codec_of(role, limit=limit, draft=draft)
+    tracemalloc.start()
+    try:
+        with pytest.raises(RemoteProtocolError, match="longer than 100000 bytes") as caught:
+            codec.decode(wire)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert caught.value.close_code == (1009 if draft.version == 13 else 1004)
+    assert peak < 3 * limit + len(wire) * 3
+
+
+@each_kind
+@each_role
+@given(
+    messages=st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=300), max_size=4),
+    limit=st.integers(0, 300),
+    cuts=st.lists(st.integers(0, 2000), max_size=5),
+)
+def test_the_limit_is_for_what_was_inflated(
+    role: Role, deflate: Deflate, messages: list[str], limit: int, cuts: list[int]
+) -> None:
+    said = codec_of(other(role), deflate)
+    wire = b"".join(bytes(part) for text in messages for part in said.encode(text, True))
+    expected = []
+    violation = None
+    for text in messages:
+        if len(text.encode()) > limit:
+            violation = (1009, f"a message is longer than {limit} bytes")
+            break
+        expected.append(text)
+    codec = codec_of(role, deflate, limit)
+    assert outcome(codec, split_at(wire, cuts)) == Outcome(list(expected), violation)
+
+
+def test_incompressible_messages_of_the_limits_size() -> None:
+    """They take more bytes on the wire than the limit."""
+    message = random.Random(3).randbytes(100_000)
+    wire = b"".join(map(bytes, codec_of("client").encode(message, True)))
+    assert len(wire) > len(message) + 14
+    assert codec_of("server", limit=len(message)).decode(wire) == [message]
+
+
+def test_the_threshold() -> None:
+    settings = Compression(threshold=10)
+    codec = codec_of("server", attrs.evolve(AGREED, settings=settings))
+    first_bytes = [
+        bytes(codec.encode(message, compress)[0])[0]
+        for message in ("x" * 9, "x" * 10)
+        for compress in (None, True, False)
+    ]
+    assert first_bytes == [0x81, 0xC1, 0x81, 0xC1, 0xC1, 0x81]
+    assert bytes(codec.encode("", True)[0]) == b"\x81\x00"
+
+
+@each_kind
+@each_role
+@given(data=st.data())
+def test_conversations(role: Role, deflate: Deflate, data: st.DataObject) -> None:
+    """Messages, compressed or not, whole or in fragments, control frames between, any split."""
+    sender = codec_of(other(role), deflate)
+    wire = b""
+    expected: list[Event] = []
+    text = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
+    for _ in range(data.draw(st.integers(0, 5))):
+        compress = data.draw(st.sampled_from([None, True, False]))
+        parts: list[str] | list[bytes] = data.draw(
+            st.lists(text, min_size=1, max_size=4)
+            | st.lists(st.binary(max_size=400), min_size=1, max_size=4)
+        )
+        whole = parts[0][:0].join(parts)  # type: ignore[arg-type]
+        if len(parts) == 1:
+            wire += b"".join(map(bytes, sender.encode(whole, compress)))
+        else:
+            for number, part in enumerate(parts, 1):
+                assert isinstance(part, (str, bytes))
+                fragment = Fragment(part, final=number == len(parts))
+                wire += b"".join(map(bytes, sender.encode(fragment, compress)))
+                if number < len(parts) and data.draw(st.booleans()):
+                    wire += encoded(sender, Ping(b"between"))
+                    expected.append(Ping(b"between"))
+        expected.append(whole)
+    wire += encoded(sender, Close(1000))
+    expected.append(Close(1000))
+    cuts = data.draw(st.lists(st.integers(0, len(wire)), max_size=8))
+    assert outcome(codec_of(role, deflate), split_at(wire, cuts)) == Outcome(expected)
+
+
+@each_kind
+@given(wire=st.binary(max_size=200), cuts=st.lists(st.integers(0, 200), max_size=4))
+def test_any_bytes_in_compressed_frames(deflate: Deflate, wire: bytes, cuts: list[int]) -> None:
+    """One kind of error, and the same for every split."""
+    size = bytes([len(wire)]) if len(wire) < 126 else b"\x7e" + len(wire).to_bytes(2, "big")
+    frame = b"\xc2" + size + wire
+    one = outcome(codec_of("client", deflate, 1000), [frame])
+    assert outcome(codec_of("client", deflate, 1000), split_at(frame, cuts)) == one
+
+
+@each_row
+def test_what_cannot_be_inflated(draft: Draft) -> None:
+    codec = codec_of("client", draft=draft)
+    with pytest.raises(RemoteProtocolError, match="cannot be inflated") as caught:
+        codec.decode(b"\xc1\x01\xff")
+    assert caught.value.close_code == (1002 if draft.version == 7 else 1007)
+
+
+def test_bad_utf8_that_was_compressed() -> None:
+    """At the first byte that cannot be mended, before the message's end."""
+    bad = Deflater(FULL, COMPRESSION).deflate(b"abc\xff" * 10, ends=False)
+    codec = codec_of("client")
+    with pytest.raises(RemoteProtocolError, match="a text is not UTF-8") as caught:
+        codec.decode(bytes([0x41, len(bad)]) + bad)
+    assert caught.value.close_code == 1007
+
+
+@each_kind
+@pytest.mark.parametrize(
+    "frame",
+    [b"\xa1\x00", b"\x91\x00", b"\xe1\x00", b"\xc9\x00", b"\xc8\x00"],
+    ids=["RSV2", "RSV3", "RSV1+RSV2", "ping", "close"],
+)
+def test_bits_that_nothing_was_agreed_for(deflate: Deflate, frame: bytes) -> None:
+    with pytest.raises(RemoteProtocolError) as caught:
+        codec_of("client", deflate).decode(frame)
+    assert caught.value.close_code == 1002
+
+
+def test_a_continuation_that_is_marked() -> None:
+    """RFC 7692 section 6.2: the mark is on the first frame only."""
+    codec = codec_of("client")
+    with pytest.raises(RemoteProtocolError, match="continues is marked") as caught:
+        codec.decode(vector("deflate-frame-fragmented"))
+    assert caught.value.close_code == 1002
+
+
+@pytest.mark.parametrize("draft", DRAFTS, ids=lambda draft: draft.name)
+def test_rows_without_compression_have_none(draft: Draft) -> None:
+    """To ask for it is no mistake: it goes as it is."""
+    codec = draft.codec("server", 100)
+    plain = b"".join(map(bytes, draft.codec("server", 100).encode("Hello")))
+    assert b"".join(map(bytes, codec.encode("Hello", True))) == plain
+
+
+@each_kind
+def test_pings_between_compressed_fragments(deflate: Deflate) -> None:
+    sender = codec_of("server", deflate)
+    codec = codec_of("client", deflate)
+    seen: list[Event] = []
+    for event in (Fragment("He"), Pong(b"x"), Fragment("llo"), Fragment("", final=True)):
+        seen += codec.decode(encoded(sender, event))
+    assert seen == [Pong(b"x"), "Hello"]

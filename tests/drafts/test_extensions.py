@@ -1,0 +1,391 @@
+"""What Sec-WebSocket-Extensions says, and what both sides make of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trio_draftws.drafts import Compression
+from trio_draftws.drafts._compression import Window
+from trio_draftws.drafts._extensions import (
+    accept_offer,
+    parse,
+    settle_answer,
+    write_offers,
+)
+
+WEBKIT = Compression(webkit=True)
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        ("", []),
+        (" , ,\t,", []),
+        ("a", [("a", {})]),
+        ("A, b", [("a", {}), ("b", {})]),
+        ("a;b;c=1", [("a", {"b": None, "c": "1"})]),
+        (' a ; b = "1" ,c', [("a", {"b": "1"}), ("c", {})]),
+        (r'a; b="\1\0"', [("a", {"b": "10"})]),
+        ("a; b; b, c", [("a", None), ("c", {})]),
+        ('a; b="1 0", c', [("a", None), ("c", {})]),
+        ('a; b="", c', [("a", None), ("c", {})]),
+    ],
+)
+def test_parse(value: str, found: list[tuple[str, dict[str, str | None] | None]]) -> None:
+    assert parse(value) == found
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "=",
+        ";",
+        "a;",
+        "a b",
+        "a; b=",
+        'a; b="',
+        'a; b="\\',
+        "a; =1",
+        "a;;b",
+        "a=1",
+        "é",
+        '"a"',
+        "a;b c",
+    ],
+)
+def test_what_cannot_be_parsed(value: str) -> None:
+    with pytest.raises(ValueError, match=r"at character \d+"):
+        parse(value)
+
+
+@given(st.text(st.sampled_from('ab;,=" \\\t1é'), max_size=40))
+def test_any_text(value: str) -> None:
+    """It is parsed, or it is a ValueError."""
+    try:
+        parse(value)
+    except ValueError:
+        assert accept_offer([value], WEBKIT) is None
+
+
+@pytest.mark.parametrize("run", [" ", ";", 'a;b="', "a; ", "\\", ",", '"\\"'])
+def test_long_runs_take_linear_time(run: str) -> None:
+    """A head may have 16 KiB of them; the limit of the test's own time is the judge."""
+    for value in (run * 20_000, "a" + run * 20_000, "a;b=" + run * 20_000 + "!"):
+        try:
+            parse(value)
+        except ValueError:
+            pass
+
+
+# The client asks
+
+
+@pytest.mark.parametrize(
+    ("wanted", "offered"),
+    [
+        (Compression(), "permessage-deflate; client_max_window_bits"),
+        (
+            Compression(
+                server_no_context_takeover=True,
+                client_no_context_takeover=True,
+                server_max_window_bits=8,
+                client_max_window_bits=15,
+            ),
+            (
+                "permessage-deflate; server_no_context_takeover; client_no_context_takeover; "
+                "server_max_window_bits=8; client_max_window_bits=15"
+            ),
+        ),
+        (WEBKIT, "permessage-deflate; client_max_window_bits, x-webkit-deflate-frame"),
+        (
+            Compression(webkit=True, server_max_window_bits=9, server_no_context_takeover=True),
+            (
+                "permessage-deflate; server_no_context_takeover; server_max_window_bits=9; "
+                "client_max_window_bits, x-webkit-deflate-frame; max_window_bits=9; "
+                "no_context_takeover"
+            ),
+        ),
+    ],
+)
+def test_offers(wanted: Compression, offered: str) -> None:
+    assert write_offers(wanted) == offered
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "why"),
+    [
+        ({"server_max_window_bits": 7}, ValueError, "server_max_window_bits must be 8 to 15"),
+        ({"client_max_window_bits": 16}, ValueError, "client_max_window_bits must be 8 to 15"),
+        ({"level": -1}, ValueError, "level must be 0 to 9"),
+        ({"mem_level": 0}, ValueError, "mem_level must be 1 to 9"),
+        ({"threshold": -1}, ValueError, "threshold must be 0 to"),
+        ({"level": "9"}, TypeError, "level must be an int, not str"),
+        ({"mem_level": True}, TypeError, "mem_level must be an int, not bool"),
+        ({"level": None}, TypeError, "level must be an int, not NoneType"),
+    ],
+)
+def test_settings_out_of_range(settings: dict[str, Any], error: type[Exception], why: str) -> None:
+    with pytest.raises(error, match=why):
+        Compression(**settings)
+
+
+# The server answers
+
+TAKEN = [
+    # (settings, offer, answer, server's window, client's window)
+    ({}, "permessage-deflate", "; server_max_window_bits=12", (12, True), (15, True)),
+    (
+        {},
+        "permessage-deflate; client_max_window_bits",
+        "; server_max_window_bits=12; client_max_window_bits=12",
+        (12, True),
+        (12, True),
+    ),
+    (
+        {"server_max_window_bits": 15, "client_max_window_bits": 15},
+        "permessage-deflate; client_max_window_bits",
+        "",
+        (15, True),
+        (15, True),
+    ),
+    (
+        {"server_max_window_bits": 15},
+        'permessage-deflate; server_max_window_bits="15"',
+        "; server_max_window_bits=15",
+        (15, True),
+        (15, True),
+    ),
+    (
+        {},
+        "permessage-deflate; server_max_window_bits=8; client_max_window_bits=9",
+        "; server_max_window_bits=8; client_max_window_bits=9",
+        (8, True),
+        (9, True),
+    ),
+    (
+        {"server_max_window_bits": 10},
+        "permessage-deflate; server_no_context_takeover; client_no_context_takeover",
+        "; server_no_context_takeover; client_no_context_takeover; server_max_window_bits=10",
+        (10, False),
+        (15, False),
+    ),
+    (
+        {
+            "server_no_context_takeover": True,
+            "client_no_context_takeover": True,
+            "server_max_window_bits": 15,
+        },
+        "permessage-deflate",
+        "; server_no_context_takeover; client_no_context_takeover",
+        (15, False),
+        (15, False),
+    ),
+]
+
+
+@pytest.mark.parametrize(("settings", "offer", "answer", "server", "client"), TAKEN)
+def test_an_offer_that_is_taken(
+    settings: dict[str, Any],
+    offer: str,
+    answer: str,
+    server: tuple[int, bool],
+    client: tuple[int, bool],
+) -> None:
+    wanted = Compression(**settings)
+    deflate = accept_offer([offer], wanted)
+    assert deflate is not None
+    assert deflate.field == "permessage-deflate" + answer
+    assert (deflate.server, deflate.client) == (Window(*server), Window(*client))
+    assert deflate.settings is wanted
+    assert not deflate.per_frame
+
+
+BROKEN = [
+    "permessage-deflate; server_max_window_bits",
+    "permessage-deflate; server_max_window_bits=7",
+    "permessage-deflate; server_max_window_bits=16",
+    "permessage-deflate; server_max_window_bits=08",
+    "permessage-deflate; server_max_window_bits=10; server_max_window_bits=10",
+    "permessage-deflate; client_max_window_bits=7",
+    "permessage-deflate; client_max_window_bits=x",
+    "permessage-deflate; server_no_context_takeover=1",
+    "permessage-deflate; client_no_context_takeover=true",
+    "permessage-deflate; unknown",
+    "permessage-deflate; unknown=1",
+    "permessage-deflate; no_context_takeover",
+]
+
+
+@pytest.mark.parametrize("offer", BROKEN)
+def test_an_offer_that_is_declined(offer: str) -> None:
+    """The next one has its turn."""
+    assert accept_offer([offer], Compression()) is None
+    deflate = accept_offer([f"{offer}, permessage-deflate"], Compression())
+    assert deflate is not None
+    deflate = accept_offer([offer, "permessage-deflate; server_max_window_bits=9"], Compression())
+    assert deflate is not None
+    assert deflate.server.bits == 9
+
+
+@pytest.mark.parametrize(
+    "offers",
+    [
+        [],
+        [""],
+        ["deflate-stream"],
+        ["x-webkit-deflate-frame"],
+        ["permessage-deflate;"],
+        ["bogus;;"],
+    ],
+)
+def test_nothing_that_is_known(offers: list[str]) -> None:
+    assert accept_offer(offers, Compression()) is None
+
+
+def test_a_field_that_is_broken_spoils_no_other() -> None:
+    assert accept_offer(["permessage-deflate;;", "permessage-deflate"], Compression()) is not None
+
+
+@pytest.mark.parametrize("name", ["x-webkit-deflate-frame", "deflate-frame"])
+def test_webkit(name: str) -> None:
+    """A request's parameters are about what the server sends, an answer's about the client."""
+    offer = f"{name}; max_window_bits=9; no_context_takeover; whatever"
+    wanted = Compression(webkit=True, client_max_window_bits=10, client_no_context_takeover=True)
+    deflate = accept_offer([offer], wanted)
+    assert deflate is not None
+    assert deflate.field == f"{name}; max_window_bits=10; no_context_takeover"
+    assert deflate.per_frame
+    assert (deflate.server, deflate.client) == (Window(9, False), Window(10, False))
+    plain = accept_offer([name], WEBKIT)
+    assert plain is not None
+    assert plain.field == name
+    assert (plain.server, plain.client) == (Window(12, True), Window(15, True))
+    assert accept_offer([f"{name}; max_window_bits=99"], WEBKIT) is None
+
+
+# The client reads the answer
+
+
+@pytest.mark.parametrize(
+    ("settings", "answer", "server", "client"),
+    [
+        ({}, "permessage-deflate", (15, True), (15, True)),
+        (
+            {},
+            (
+                "permessage-deflate; server_no_context_takeover; client_no_context_takeover; "
+                "server_max_window_bits=9; client_max_window_bits=10"
+            ),
+            (9, False),
+            (10, False),
+        ),
+        ({"client_max_window_bits": 9}, "permessage-deflate", (15, True), (9, True)),
+        (
+            {"client_max_window_bits": 9},
+            "permessage-deflate; client_max_window_bits=12",
+            (15, True),
+            (9, True),
+        ),
+        ({"client_no_context_takeover": True}, "permessage-deflate", (15, True), (15, False)),
+        (
+            {"server_max_window_bits": 12},
+            "permessage-deflate; server_max_window_bits=11",
+            (11, True),
+            (15, True),
+        ),
+    ],
+)
+def test_an_answer(
+    settings: dict[str, Any], answer: str, server: tuple[int, bool], client: tuple[int, bool]
+) -> None:
+    deflate = settle_answer([answer], Compression(**settings))
+    assert deflate is not None
+    assert deflate.field == answer
+    assert (deflate.server, deflate.client) == (Window(*server), Window(*client))
+
+
+@pytest.mark.parametrize("answer", [[], [""], [" , "]])
+def test_an_answer_that_takes_nothing(answer: list[str]) -> None:
+    """Old libwebsockets sends the field with nothing in it."""
+    assert settle_answer(answer, Compression()) is None
+    assert settle_answer(answer, None) is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "answer", "why"),
+    [
+        ({}, "x-webkit-deflate-frame", "not offered"),
+        ({}, "deflate-stream", "not offered"),
+        ({}, "permessage-deflate, permessage-deflate", "not offered"),
+        ({}, "permessage-deflate;;", "at character"),
+        ({}, "permessage-deflate; client_max_window_bits", "client_max_window_bits is 8 to 15"),
+        ({}, "permessage-deflate; unknown", "no parameter unknown"),
+        (
+            {},
+            "permessage-deflate; server_no_context_takeover; server_no_context_takeover",
+            "contradict themselves",
+        ),
+        ({"server_no_context_takeover": True}, "permessage-deflate", "leaves out"),
+        ({"server_max_window_bits": 12}, "permessage-deflate", "above what was asked for"),
+        (
+            {"server_max_window_bits": 12},
+            "permessage-deflate; server_max_window_bits=13",
+            "above what was asked for",
+        ),
+        ({"webkit": True}, "deflate-frame", "not offered"),
+        ({"webkit": True}, "x-webkit-deflate-frame; max_window_bits", "max_window_bits is 8 to 15"),
+    ],
+)
+def test_an_answer_that_cannot_be(settings: dict[str, Any], answer: str, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        settle_answer([answer], Compression(**settings))
+
+
+@pytest.mark.parametrize("broken", BROKEN)
+def test_an_answer_is_held_to_the_same_rules(broken: str) -> None:
+    with pytest.raises(ValueError, match=r"\w"):
+        settle_answer([broken], Compression())
+
+
+def test_the_answer_of_webkit() -> None:
+    wanted = Compression(webkit=True, server_max_window_bits=9, server_no_context_takeover=True)
+    answer = "x-webkit-deflate-frame; max_window_bits=10; no_context_takeover; whatever=1"
+    deflate = settle_answer([answer], wanted)
+    assert deflate is not None
+    assert (deflate.server, deflate.client) == (Window(9, False), Window(10, False))
+    assert deflate.per_frame
+
+
+compressions = st.builds(
+    Compression,
+    server_no_context_takeover=st.booleans(),
+    client_no_context_takeover=st.booleans(),
+    server_max_window_bits=st.none() | st.integers(8, 15),
+    client_max_window_bits=st.none() | st.integers(8, 15),
+    webkit=st.booleans(),
+)
+
+
+@given(compressions, compressions, st.booleans())
+def test_both_sides_settle_on_the_same(
+    client: Compression, server: Compression, webkit_alone: bool
+) -> None:
+    """Or the receiver allows for more than the sender will use, never for less."""
+    offered = write_offers(client)
+    if webkit_alone and client.webkit:
+        offered = offered.rpartition(", ")[2]
+    ours = accept_offer([offered], server)
+    if ours is None:
+        assert webkit_alone
+        assert not server.webkit
+        return
+    theirs = settle_answer([ours.field], client)
+    assert theirs is not None
+    assert theirs.per_frame is ours.per_frame
+    for sender, receiver in ((theirs.client, ours.client), (ours.server, theirs.server)):
+        assert sender.bits <= receiver.bits
+        assert sender.takeover <= receiver.takeover

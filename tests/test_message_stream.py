@@ -1,0 +1,371 @@
+"""One message part by part: `send_stream` and `receive_stream`, in every draft."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+import trio
+import trio.testing
+
+from trio_draftws import (
+    DRAFTS,
+    Close,
+    Connection,
+    ConnectionLost,
+    Draft,
+    LocalProtocolError,
+    PeerClosed,
+    PeerViolation,
+)
+from trio_draftws.drafts import Fragment
+
+from .pairs import connected
+
+with_fragments = pytest.mark.parametrize(
+    "draft", [draft for draft in DRAFTS if draft.fragments], ids=lambda draft: draft.name
+)
+
+PARTS = ["one ", "", "zwei € ", "x" * 100_000, "", "end"]
+
+
+async def parts_of(*parts: str) -> AsyncIterator[str]:
+    for part in parts:
+        await trio.lowlevel.checkpoint()
+        yield part
+
+
+async def bytes_of(*parts: bytes) -> AsyncIterator[bytes]:
+    for part in parts:
+        yield part
+
+
+async def stream_of(connection: Connection) -> str | bytes:
+    """A message that is received part by part, put together."""
+    async with connection.receive_stream() as stream:
+        parts = [part async for part in stream]
+        assert all(parts)
+        assert {type(part) for part in parts} <= {str if stream.is_text else bytes}
+    return "".join(parts) if stream.is_text else b"".join(parts)  # type: ignore[arg-type]
+
+
+# Sending
+
+
+async def test_parts_are_one_message(transport: str, draft: Draft) -> None:
+    async with connected(transport, draft) as (client, server), trio.open_nursery() as nursery:
+
+        async def send() -> None:
+            await client.send_stream(parts_of(*PARTS))
+            await client.send_stream(parts_of())
+            await client.send_stream(parts_of("", ""))
+            await client.send("next")
+
+        nursery.start_soon(send)
+        assert [await server.receive() for _ in range(3)] == ["".join(PARTS), "", "next"]
+
+
+@with_fragments
+async def test_bytes(draft: Draft) -> None:
+    async with connected("memory", draft) as (client, server):
+        await client.send_stream(bytes_of(b"\xff", b"", b"\x00"))
+        assert await server.receive() == b"\xff\x00"
+
+
+@with_fragments
+async def test_a_part_goes_as_soon_as_it_is_there(transport: str, draft: Draft) -> None:
+    """Others wait for the message's end; a ping does not."""
+    give, parts = trio.open_memory_channel[str](0)
+    async with connected(transport, draft) as (client, server), trio.open_nursery() as nursery:
+        nursery.start_soon(client.send_stream, parts)
+        nursery.start_soon(give.send, "first")
+        async with server.receive_stream() as stream:
+            assert await anext(stream) == "first"
+            nursery.start_soon(client.send, "behind it")
+            nursery.start_soon(client.ping)
+            nursery.start_soon(give.send, "second")
+            assert await anext(stream) == "second"
+            await give.aclose()
+            with pytest.raises(StopAsyncIteration):
+                await anext(stream)
+        assert await server.receive() == "behind it"
+
+
+async def test_without_fragments_one_frame_is_sent_at_the_end(draft: Draft) -> None:
+    """So others need not wait."""
+    if draft.fragments:
+        pytest.skip("this draft has fragments")
+    give, parts = trio.open_memory_channel[str](0)
+    async with connected("memory", draft) as (client, server), trio.open_nursery() as nursery:
+        nursery.start_soon(client.send_stream, parts)
+        await give.send("a")
+        await client.send("meanwhile")
+        assert await server.receive() == "meanwhile"
+        await give.send("b")
+        await give.aclose()
+        assert await server.receive() == "ab"
+
+
+@with_fragments
+async def test_a_message_that_is_never_finished(transport: str, draft: Draft) -> None:
+    """The peer does not take it for whole, and nothing more can be sent."""
+
+    async def breaks_off() -> AsyncIterator[str]:
+        yield "begun"
+        raise KeyError("source")
+
+    async with connected(transport, draft) as (client, server), trio.open_nursery() as nursery:
+
+        @nursery.start_soon
+        async def receive() -> None:
+            assert await server.receive() == "before"
+            with pytest.raises(PeerClosed) as caught:
+                await server.receive()
+            if draft.close_status:
+                assert caught.value.code == 1011
+
+        await client.send("before")
+        with pytest.raises(KeyError, match="source"):
+            await client.send_stream(breaks_off())
+        with pytest.raises(trio.ClosedResourceError, match="send nothing more"):
+            await client.send("after")
+        assert client.closed_by == "client"
+
+
+async def test_nothing_was_begun(draft: Draft) -> None:
+    async def breaks_at_once() -> AsyncIterator[str]:
+        raise KeyError("source")
+        yield ""  # type: ignore[unreachable]
+
+    async with connected("memory", draft) as (client, server):
+        with pytest.raises(KeyError, match="source"):
+            await client.send_stream(breaks_at_once())
+        with pytest.raises(LocalProtocolError):
+            await client.send_stream(parts_of("\ud800"))
+        await client.send("good")
+        assert await server.receive() == "good"
+
+
+@with_fragments
+async def test_parts_of_two_types(draft: Draft) -> None:
+    async def mixed() -> AsyncIterator[str]:
+        yield "text"
+        yield b"bytes"  # type: ignore[misc]
+
+    async with connected("memory", draft) as (client, server):
+        with pytest.raises(LocalProtocolError, match="text or binary"):
+            await client.send_stream(mixed())
+        assert client.closed
+        with pytest.raises(PeerClosed):
+            await server.receive()
+
+
+async def test_closed_while_it_is_sent(transport: str, draft: Draft) -> None:
+    give, parts = trio.open_memory_channel[str](0)
+    async with connected(transport, draft) as (client, server), trio.open_nursery() as nursery:
+        ended: list[str] = []
+
+        @nursery.start_soon
+        async def send() -> None:
+            with pytest.raises(trio.ClosedResourceError):
+                await client.send_stream(parts)
+            ended.append("closed")
+
+        await give.send("begun")
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.start_soon(client.aclose)
+        with pytest.raises(PeerClosed):
+            await server.receive()
+        await server.aclose()
+        await give.send("late")
+        await give.aclose()
+        await trio.testing.wait_all_tasks_blocked()
+        assert ended == ["closed"]
+
+
+# Receiving
+
+
+async def test_whole_messages_as_streams(transport: str, draft: Draft) -> None:
+    messages = ["", "short", "ä€😀" * 50_000, "x"]
+    async with connected(transport, draft) as (client, server), trio.open_nursery() as nursery:
+
+        @nursery.start_soon
+        async def send() -> None:
+            for message in messages:
+                await client.send(message)
+
+        for message in messages:
+            assert await stream_of(server) == message
+
+
+async def test_the_rest_is_dropped(transport: str, draft: Draft) -> None:
+    """Whether it has come when the block ends, or not."""
+    long = "x" * 300_000
+    async with connected(transport, draft) as (client, server), trio.open_nursery() as nursery:
+
+        @nursery.start_soon
+        async def send() -> None:
+            for message in (long, "1", long, "2", "short", "3"):
+                await client.send(message)
+
+        async with server.receive_stream() as stream:
+            async for part in stream:
+                assert part
+                break
+        assert await server.receive() == "1"
+        async with server.receive_stream():
+            pass
+        assert await server.receive() == "2"
+        async with server.receive_stream():
+            pass
+        assert await server.receive() == "3"
+
+
+async def test_nobody_else_receives_meanwhile(draft: Draft) -> None:
+    async with connected("memory", draft) as (client, server):
+        await client.send("a")
+        async with server.receive_stream() as stream:
+            for attempt in (
+                server.receive,
+                server.wait_readable,
+                server.receive_stream().__aenter__,
+            ):
+                with pytest.raises(trio.BusyResourceError, match="part by part"):
+                    await attempt()
+            assert [part async for part in stream] == ["a"]
+        await client.send("b")
+        assert await server.receive() == "b"
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(server.receive)
+            await trio.testing.wait_all_tasks_blocked()
+            with pytest.raises(trio.BusyResourceError, match="another task"):
+                await server.receive_stream().__aenter__()
+            await client.send("c")
+
+
+def frames(client: Connection, text: str) -> bytes:
+    return b"".join(map(bytes, client._codec.encode(text)))
+
+
+async def test_it_is_entered_when_a_message_has_begun(transport: str, draft: Draft) -> None:
+    async with connected(transport, draft) as (client, server), trio.open_nursery() as nursery:
+        wire = frames(client, "x" * 1000)
+        has_begun = trio.Event()
+
+        @nursery.start_soon
+        async def send() -> None:
+            await client._stream.send_all(wire[:500])
+            await has_begun.wait()
+            await client._stream.send_all(wire[500:])
+
+        async with server.receive_stream() as stream:
+            assert stream.is_text
+            begun = await anext(stream)
+            has_begun.set()
+            rest = [part async for part in stream]
+        assert begun + "".join(map(str, rest)) == "x" * 1000  # type: ignore[operator]
+
+
+async def test_what_upkeep_read_is_not_lost(
+    transport: str, draft: Draft, autojump_clock: trio.testing.MockClock
+) -> None:
+    """The beginning of a message, read while nobody received."""
+    async with connected(transport, draft) as (client, server), trio.open_nursery() as nursery:
+        wire = frames(client, "x" * 1000)
+        nursery.start_soon(client._stream.send_all, wire[:500])
+        await trio.sleep(10)
+        async with server.receive_stream() as stream:
+            begun = await anext(stream)
+            assert set(str(begun)) == {"x"}
+            nursery.start_soon(client._stream.send_all, wire[500:])
+            await trio.sleep(10)
+            rest = "".join([str(part) async for part in stream])
+        assert len(begun) + len(rest) == 1000
+
+
+async def test_a_wait_that_is_cancelled_has_changed_nothing(draft: Draft) -> None:
+    async with connected("memory", draft) as (client, server):
+        with trio.move_on_after(0):
+            async with server.receive_stream():
+                raise AssertionError("nothing has come")
+        await client.send("a")
+        assert await server.receive() == "a"
+        wire = frames(client, "y" * 100)
+        await client._stream.send_all(wire[:50])
+        async with server.receive_stream() as stream:
+            begun = str(await anext(stream))
+            with trio.CancelScope() as scope:
+                scope.cancel()
+                await anext(stream)
+            await client._stream.send_all(wire[50:])
+            assert begun + "".join([str(part) async for part in stream]) == "y" * 100
+
+
+async def test_a_message_that_is_cut(transport: str, draft: Draft) -> None:
+    """The iterator raises: what was begun is never taken for whole."""
+    async with connected(transport, draft, close_timeout=0.1) as (client, server):
+        async with trio.open_nursery() as nursery:
+
+            @nursery.start_soon
+            async def send() -> None:
+                await client._stream.send_all(frames(client, "x" * 1000)[:500])
+                await trio.aclose_forcefully(client._stream)
+
+            with pytest.raises(ConnectionLost):
+                await stream_of(server)
+        with pytest.raises(ConnectionLost):
+            await stream_of(server)
+
+
+@with_fragments
+async def test_a_close_within_a_message(draft: Draft) -> None:
+    async with connected("memory", draft) as (client, server):
+        for event in (Fragment("begun"), Close(1000)):
+            await client._stream.send_all(b"".join(map(bytes, client._codec.encode(event))))
+        with pytest.raises(PeerClosed):
+            await stream_of(server)
+
+
+async def test_a_message_that_is_too_long(draft: Draft) -> None:
+    async with connected("tcp", draft, max_message_size=1000) as (client, server):
+        await client._stream.send_all(frames(client, "x" * 1001)[:800])
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(client._stream.send_all, frames(client, "x" * 1001)[800:])
+            with pytest.raises(PeerViolation, match="longer than 1000 bytes"):
+                await stream_of(server)
+
+
+async def test_no_message_comes_any_more(transport: str, draft: Draft) -> None:
+    async with connected(transport, draft) as (client, server), trio.open_nursery() as nursery:
+        nursery.start_soon(client.aclose)
+        with pytest.raises(PeerClosed):
+            await stream_of(server)
+        await server.aclose()
+        with pytest.raises(trio.ClosedResourceError):
+            await stream_of(server)
+
+
+async def test_closing_ends_the_iterator(draft: Draft) -> None:
+    async with connected("tcp", draft, close_timeout=0.1) as (client, server):
+        await client._stream.send_all(frames(client, "x" * 1000)[:500])
+        async with trio.open_nursery() as nursery, server.receive_stream() as stream:
+            assert await anext(stream)
+            nursery.start_soon(server.aclose)
+            with pytest.raises(trio.ClosedResourceError):
+                await anext(stream)
+
+
+async def test_a_slow_reader_of_a_long_message(draft: Draft) -> None:
+    """TCP's backpressure holds within a message too: no more is kept than one read brings."""
+    size = 20_000_000
+    async with connected("tcp", draft, max_message_size=2 * size) as (client, server):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(client.send, "x" * size)
+            told = 0
+            async with server.receive_stream() as stream:
+                async for part in stream:
+                    assert len(part) <= 2**17
+                    told += len(part)
+                    await trio.lowlevel.checkpoint()
+            assert told == size

@@ -1,0 +1,114 @@
+"""Pings: how long the peer takes to answer, and whether it is still there.
+
+A peer that has been silent for `ping_interval` is pinged, and given up when nothing comes from it
+for `ping_timeout` after that. It is never given up while it is us who do not read, nor while it is
+still taking what stands before the ping.
+"""
+
+from __future__ import annotations
+
+import secrets
+
+import attrs
+import trio
+
+from ._inbox import Inbox
+from ._limits import Limits
+from ._outbox import Outbox
+from .drafts import Codec, Ping, Pong
+
+
+@attrs.define(eq=False)
+class SentPing:
+    """A ping that is on its way."""
+
+    at: float
+    answered: trio.Event = attrs.field(factory=trio.Event)
+    """Set when its answer has come, or never will."""
+    round_trip: float | None = None
+
+
+@attrs.define(eq=False)
+class Keepalive:
+    """The pings of one connection."""
+
+    _codec: Codec
+    _outbox: Outbox
+    _inbox: Inbox
+    _limits: Limits
+    latency: float | None = None
+    """Seconds that the latest answered ping took."""
+    _on_their_way: dict[bytes, SentPing] = attrs.field(factory=dict)
+    _pinged_at: float = 0
+    _heard_when_pinged: int = -1
+    """How often the peer had been heard when the latest ping was sent."""
+    _written: int = 0
+    """How much was written at the last look."""
+    _ping_left: int = 0
+    """How much will have been written when the latest ping is."""
+
+    @property
+    def waiting(self) -> bool:
+        """Whether an answer is waited for."""
+        return bool(self._on_their_way)
+
+    @trio.lowlevel.enable_ki_protection
+    def ping(self) -> SentPing:
+        """Sends a ping, as soon as what stands before it is written."""
+        payload = secrets.token_bytes(4)
+        self._pinged_at = trio.current_time()
+        self._heard_when_pinged = self._inbox.times_heard
+        sent = self._on_their_way[payload] = SentPing(self._pinged_at)
+        self._outbox.put(self._codec.encode(Ping(payload)))
+        self._written = self._outbox.written
+        self._ping_left = self._written + self._outbox.size
+        self._outbox.flush()
+        return sent
+
+    def see(self, event: Ping | Pong) -> None:
+        """Answers a ping; notes an answer to one of ours."""
+        if isinstance(event, Ping):
+            if not self._outbox.finishing and self._outbox.failure is None:
+                self._outbox.put_latest(self._codec.encode(Pong(event.payload)))
+                self._outbox.flush()
+        elif event.payload in self._on_their_way:
+            now = trio.current_time()
+            # RFC 6455 section 5.5.3: an answer to one ping may stand for those before it
+            payloads = list(self._on_their_way)
+            for payload in payloads[: payloads.index(event.payload) + 1]:
+                sent = self._on_their_way.pop(payload)
+                self.latency = sent.round_trip = now - sent.at
+                sent.answered.set()
+
+    def stop(self) -> None:
+        """No answer will come any more: wakes those who wait for one."""
+        for sent in self._on_their_way.values():
+            sent.answered.set()
+        self._on_their_way.clear()
+
+    # For upkeep
+
+    def deadline(self, *, may_ping: bool) -> float:
+        """When to attend to the peer, unless it is heard from."""
+        heard = self._inbox.last_heard
+        if not may_ping:
+            return heard + self._limits.idle_timeout
+        if self._heard_when_pinged == self._inbox.times_heard:
+            due = self._pinged_at + self._limits.ping_timeout
+        else:
+            due = heard + self._limits.ping_interval
+        return min(due, heard + self._limits.idle_timeout)
+
+    def attend(self) -> str | None:
+        """At the deadline: asks the peer whether it is there; or says why to give it up."""
+        now = trio.current_time()
+        if now - self._inbox.last_heard >= self._limits.idle_timeout:
+            return f"nothing came from the peer for {self._limits.idle_timeout} s"
+        if self._heard_when_pinged != self._inbox.times_heard:
+            self.ping()
+            return None
+        if self._inbox.full or self._written < self._outbox.written < self._ping_left:
+            self._pinged_at = now
+            self._written = self._outbox.written
+            return None
+        return f"no answer to a ping came within {self._limits.ping_timeout} s"

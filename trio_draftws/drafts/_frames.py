@@ -1,0 +1,359 @@
+"""Frames with a header of two bytes: what hybi-01 to RFC 6455 have in common.
+
+A frame is a header, its length and its payload, masked and numbered as a `Dialect` says. A message
+is one frame or several; control frames may come between those. The rules:
+
+1. A header is checked as far as it has come, in the order of its bytes, and before any memory is
+   taken for its payload; so every split of the wire finds the same violation.
+2. What is kept between two calls is the start of a header or of a control frame, 139 bytes at
+   most, and the one message that `Messages` holds.
+3. What is compressed is inflated as it comes, up to one byte past the limit.
+"""
+
+from __future__ import annotations
+
+import zlib
+from abc import abstractmethod
+from collections.abc import Callable
+
+from ._codec import (
+    Buffer,
+    Close,
+    DecodesInOrder,
+    Event,
+    Fragment,
+    LocalProtocolError,
+    Ping,
+    Pong,
+    RemoteProtocolError,
+    Role,
+    encode_text,
+    refuse_to_encode,
+)
+from ._compression import Deflate
+from ._deflate import Deflater, Inflater
+from ._dialect import (
+    CLOSE,
+    CONTINUATION,
+    CONTROL,
+    MAX_CONTROL_PAYLOAD,
+    PING,
+    PONG,
+    RSV1,
+    Dialect,
+    control_payload,
+)
+from ._masking import KEY_SIZE, apply_mask, new_key
+from ._messages import BINARY, TEXT, Messages
+
+# Empty fragments cost their receiver time, and never reach a limit in bytes.
+MAX_EMPTY_FRAGMENTS = 1000
+# Up to here one buffer of header and payload is cheaper to write than two.
+JOIN_UP_TO = 4096
+_HEADER_SIZE = 10
+
+
+class FrameCodec(DecodesInOrder):
+    """One `Dialect` to events and back; a subclass says how a frame is written."""
+
+    __slots__ = (
+        "_closed",
+        "_compressed",
+        "_compresses",
+        "_deflate",
+        "_deflater",
+        "_dialect",
+        "_empty_fragments",
+        "_final",
+        "_inflater",
+        "_key",
+        "_key_offset",
+        "_left",
+        "_max_message_size",
+        "_messages",
+        "_new_key",
+        "_rest",
+        "_role",
+        "_sending",
+    )
+
+    def __init__(
+        self,
+        role: Role,
+        max_message_size: float,
+        dialect: Dialect,
+        deflate: Deflate | None = None,
+        *,
+        new_key: Callable[[], bytes] = new_key,
+    ) -> None:
+        super().__init__()
+        self._role = role
+        self._max_message_size = max_message_size
+        self._dialect = dialect
+        self._new_key = new_key
+        # Bytes that say nothing before more of them come
+        self._rest = b""
+        # The data frame that is coming: how many bytes are missing, and how they are masked
+        self._left = 0
+        self._final = True
+        self._key = b""
+        self._key_offset = 0
+        self._compressed = False
+        self._messages = Messages(max_message_size, dialect.utf8_errors)
+        self._empty_fragments = 0
+        self._closed = False
+        # The message that is being sent in fragments, and whether those are compressed
+        self._sending: int | None = None
+        self._compresses = False
+        self._deflate = deflate
+        if deflate is not None:
+            ours, theirs = deflate.client, deflate.server
+            if role == "server":
+                ours, theirs = theirs, ours
+            self._deflater = Deflater(ours, deflate.settings)
+            self._inflater = Inflater(theirs)
+
+    @property
+    def mid_message(self) -> bool:
+        return bool(self._messages.kind or self._rest)
+
+    # Out
+
+    def encode(self, event: Event, compress: bool | None = None) -> list[Buffer]:
+        if isinstance(event, str):
+            return self._write_message(TEXT, encode_text(event), compress)
+        if isinstance(event, (bytes, bytearray, memoryview)):
+            return self._write_message(BINARY, _as_bytes(event), compress)
+        if isinstance(event, Fragment):
+            return self._write_fragment(event, compress)
+        if isinstance(event, Close):
+            return self._write(CLOSE, self._dialect.encode_close(event, self._role))
+        if isinstance(event, Ping):
+            return self._write(PING, control_payload("a ping's payload", event.payload))
+        if isinstance(event, Pong):
+            return self._write(PONG, control_payload("a pong's payload", event.payload))
+        raise refuse_to_encode(event, "every event")
+
+    def _write_message(self, kind: int, payload: Buffer, compress: bool | None) -> list[Buffer]:
+        if self._deflate is None or not payload:
+            return self._write(kind, payload)
+        if compress is None:
+            compress = len(payload) >= self._deflate.settings.threshold
+        if not compress:
+            return self._write(kind, payload)
+        return self._write(kind, self._deflater.deflate(payload, ends=True), marks=RSV1)
+
+    def _write_fragment(self, fragment: Fragment, compress: bool | None) -> list[Buffer]:
+        payload: Buffer
+        if isinstance(fragment.data, str):
+            kind, payload = TEXT, encode_text(fragment.data)
+        else:
+            kind, payload = BINARY, _as_bytes(fragment.data)
+        opcode = CONTINUATION
+        marks = 0
+        if self._sending is None:
+            opcode = self._sending = kind
+            self._compresses = self._deflate is not None and compress is not False
+            # RFC 7692 section 6: the mark of a message is on its first frame
+            marks = RSV1 if self._compresses else 0
+        elif kind != self._sending:
+            raise LocalProtocolError("a message is text or binary in all its fragments")
+        if fragment.final:
+            self._sending = None
+        if self._compresses:
+            assert self._deflate is not None
+            # There each frame stands for itself, and is marked for itself.
+            per_frame = self._deflate.per_frame
+            marks = RSV1 if per_frame else marks
+            payload = self._deflater.deflate(payload, ends=fragment.final or per_frame)
+        return self._write(opcode, payload, final=fragment.final, marks=marks)
+
+    @abstractmethod
+    def _write(
+        self, kind: int, payload: Buffer, *, final: bool = True, marks: int = 0
+    ) -> list[Buffer]:
+        """One frame, in one buffer or two; `marks` are further bits of its first byte."""
+
+    # In
+
+    def _decode(self, view: memoryview, events: list[Event]) -> None:
+        data = bytes(view)
+        if self._rest:
+            data = self._rest + data
+            self._rest = b""
+        position = 0
+        try:
+            while position < len(data) and not self._closed:
+                if self._left:
+                    position = self._take_payload(data, position, events)
+                else:
+                    position = self._take_frame(data, position, events)
+        except RemoteProtocolError:
+            self._messages.forget()
+            raise
+        self._messages.hand_on(events)
+
+    def stream(self) -> Fragment | None:
+        return self._messages.stream()
+
+    def _take_frame(self, data: bytes, position: int, events: list[Event]) -> int:
+        """Takes a header, and what has come of its payload."""
+        start, head, key = self._begin_frame(data, position)
+        if len(head) < 2:
+            return self._wait(data, position)
+        kind, length = self._check_header(head[0], head[1])
+        size = 2
+        if length > 125:
+            size = 4 if length == 126 else _HEADER_SIZE
+            if len(head) < size:
+                return self._wait(data, position)
+            length = self._check_length(head[2:size])
+        compressed = kind < CONTROL and self._is_compressed(head[0], kind)
+        if kind < CONTROL and not compressed and length > self._messages.room:
+            raise self._too_big()
+        begin = start + size
+        offset = size
+        if head[1] & 0x80:  # RFC 6455 section 5.3: the key is the last of the header
+            begin += KEY_SIZE
+            offset = 0
+            key = data[begin - KEY_SIZE : begin]
+            if len(key) < KEY_SIZE:
+                return self._wait(data, position)
+        end = begin + length
+        if kind >= CONTROL:
+            if end > len(data):
+                return self._wait(data, position)
+            payload = data[begin:end]
+            if key:
+                payload = bytes(apply_mask(payload, key, offset))
+            events.append(self._control(kind, payload))
+            return end
+        if kind:
+            self._messages.begin(kind)
+        self._compressed = compressed
+        self._final = bool(head[0] & 0x80) is not self._dialect.more_bit
+        self._left = length
+        self._key = key
+        self._key_offset = offset
+        self._count_empty_fragments(length)
+        return self._take_payload(data, begin, events)
+
+    def _begin_frame(self, data: bytes, position: int) -> tuple[int, bytes, bytes]:
+        """Where the header begins, as much of it as has come, unmasked, and the key if it was."""
+        return position, data[position : position + _HEADER_SIZE], b""
+
+    def _wait(self, data: bytes, position: int) -> int:
+        self._rest = data[position:]
+        return len(data)
+
+    def _check_header(self, first: int, second: int) -> tuple[int, int]:
+        """What kind of frame two bytes announce, and the seven bits of its length."""
+        # RFC 6455 section 5.2: RSV1 to RSV3
+        if first & 0x70 and (self._deflate is None or first & 0x70 != RSV1):
+            raise RemoteProtocolError(1002, "a reserved bit is set, and no extension was agreed to")
+        kind = self._dialect.kinds[first & 0x0F]
+        if kind is None:
+            raise RemoteProtocolError(1002, f"the opcode {first & 0x0F:#x} is reserved")
+        if self._dialect.masking != "payload":
+            if second & 0x80:  # hybi-01 to hybi-06 section 4.2: RSV4
+                raise RemoteProtocolError(1002, "a reserved bit is set")
+        elif bool(second & 0x80) is not (self._role == "server"):  # RFC 6455 section 5.1
+            side = "client's frame is not" if self._role == "server" else "server's frame is"
+            raise RemoteProtocolError(1002, f"a {side} masked")
+        length = second & 0x7F
+        if kind >= CONTROL:  # RFC 6455 section 5.5
+            if bool(first & 0x80) is self._dialect.more_bit:
+                raise RemoteProtocolError(1002, "a control frame is fragmented")
+            if length > MAX_CONTROL_PAYLOAD:
+                raise RemoteProtocolError(1002, "a control frame has more than 125 bytes")
+            if first & RSV1:  # RFC 7692 section 6.1
+                raise RemoteProtocolError(1002, "a control frame is marked as compressed")
+        elif not (kind or self._messages.kind):  # RFC 6455 section 5.4
+            raise RemoteProtocolError(1002, "a fragment continues no message")
+        elif kind and self._messages.kind:
+            raise RemoteProtocolError(1002, "a message begins before another has ended")
+        return kind, length
+
+    def _is_compressed(self, first: int, kind: int) -> bool:
+        """Whether a data frame is compressed."""
+        if self._deflate is None:
+            return False
+        marked = bool(first & RSV1)
+        if kind or self._deflate.per_frame:
+            return marked
+        if marked:  # RFC 7692 section 6.2
+            raise RemoteProtocolError(1002, "a fragment that continues is marked as compressed")
+        return self._compressed
+
+    def _too_big(self) -> RemoteProtocolError:
+        reason = f"a message is longer than {self._max_message_size} bytes"
+        return RemoteProtocolError(self._dialect.too_big, reason)
+
+    def _check_length(self, field: bytes) -> int:
+        length = int.from_bytes(field, "big")
+        if length >> 63:  # RFC 6455 section 5.2
+            raise RemoteProtocolError(1002, "a frame's length has its top bit set")
+        if self._dialect.strict and length < (126 if len(field) == 2 else 1 << 16):
+            raise RemoteProtocolError(1002, "a frame's length is not in its shortest form")
+        return length
+
+    def _count_empty_fragments(self, length: int) -> None:
+        if length or self._final:
+            self._empty_fragments = 0
+            return
+        self._empty_fragments += 1
+        if self._empty_fragments > MAX_EMPTY_FRAGMENTS:
+            # Below version 13 there is no code for what is allowed and still too much.
+            raise RemoteProtocolError(
+                1008 if self._dialect.strict else 1002,
+                f"more than {MAX_EMPTY_FRAGMENTS} fragments in a row are empty",
+            )
+
+    def _control(self, kind: int, payload: bytes) -> Event:
+        if kind == PING:
+            return Ping(payload)
+        if kind == PONG:
+            return Pong(payload)
+        close = self._dialect.decode_close(payload)
+        self._closed = True
+        self._messages.forget()
+        return close
+
+    def _take_payload(self, data: bytes, position: int, events: list[Event]) -> int:
+        """Takes what has come of a data frame, and ends the message if that is its end."""
+        end = min(position + self._left, len(data))
+        part: bytes | bytearray = data[position:end]
+        if self._key:
+            part = apply_mask(part, self._key, self._key_offset)
+            self._key_offset += len(part)
+        self._left -= len(part)
+        if self._compressed:
+            part = self._inflate(part)
+        if self._left or not self._final:
+            self._messages.add(part)
+        else:
+            events.append(self._messages.end(part))
+        return end
+
+    def _inflate(self, part: bytes | bytearray) -> bytes:
+        assert self._deflate is not None
+        ends = not self._left and (self._final or self._deflate.per_frame)
+        room = self._messages.room
+        try:
+            inflated = self._inflater.inflate(part, room, ends=ends)
+        except zlib.error:
+            # RFC 6455 section 7.4.1, "data that is not consistent"; version 7 has no such code
+            code = 1007 if self._dialect.fails_bad_utf8 else 1002
+            raise RemoteProtocolError(code, "what is compressed cannot be inflated") from None
+        if len(inflated) > room:
+            raise self._too_big()
+        return inflated
+
+
+def _as_bytes(message: Buffer) -> Buffer:
+    """`message` itself, if its length is that of its bytes and they lie side by side."""
+    if isinstance(message, memoryview) and not (
+        message.ndim == message.itemsize == 1 and message.c_contiguous
+    ):
+        return message.tobytes()
+    return message

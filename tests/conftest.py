@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Iterator
 
 import pytest
 import trustme
@@ -10,6 +11,7 @@ import trustme
 from trio_draftws import DRAFTS, Draft
 
 from .pairs import TRANSPORTS
+from .peers.chromium import Browser, chromium
 
 
 @pytest.fixture(params=DRAFTS, ids=lambda draft: draft.name)
@@ -46,3 +48,10 @@ def client_ssl(authority: trustme.CA) -> ssl.SSLContext:
     context = ssl.create_default_context()
     authority.configure_trust(context)
     return context
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A real browser; where there is none, the test is skipped."""
+    with chromium() as browser:
+        yield browser

@@ -6,7 +6,9 @@ import os
 import re
 import subprocess
 import sys
-from contextlib import asynccontextmanager
+import urllib.error
+import urllib.request
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,10 +49,10 @@ async def run(name: str, *arguments: str) -> str:
 
 
 @asynccontextmanager
-async def echo_server(*origins: str) -> AsyncGenerator[tuple[str, list[str]], None]:
-    """The echo server's URL, and a list that at the end has the lines it printed."""
+async def running(name: str, *arguments: str) -> AsyncGenerator[tuple[str, list[str]], None]:
+    """The URL of an example that serves, and a list that at the end has the lines it printed."""
     process = await trio.lowlevel.open_process(
-        program("echo.py", "--port", "0", *origins),
+        program(name, "--port", "0", *arguments),
         stdout=subprocess.PIPE,
         env=environment(),
     )
@@ -74,6 +76,10 @@ async def echo_server(*origins: str) -> AsyncGenerator[tuple[str, list[str]], No
         process.kill()
         with trio.CancelScope(shield=True):
             await process.wait()
+
+
+def echo_server(*origins: str) -> AbstractAsyncContextManager[tuple[str, list[str]]]:
+    return running("echo.py", *origins)
 
 
 async def test_demo() -> None:
@@ -170,3 +176,34 @@ async def test_echo_says_goodbye(draft: str) -> None:
             nursery.start_soon(stay, url)
             await is_open.wait()
     assert ended == [draft]
+
+
+def fetch(url: str) -> tuple[int, str]:
+    """Status and text of what a plain GET gets."""
+    try:
+        with urllib.request.urlopen(url, timeout=DEADLINE) as response:
+            return response.status, response.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+async def test_browser() -> None:
+    """A page, and WebSocket for it and for clients without one; test_browser.py has a browser."""
+    async with running("browser.py") as (url, lines):
+        page = (EXAMPLES / "browser.html").read_text(encoding="utf-8")
+        assert await trio.to_thread.run_sync(fetch, url) == (200, page)
+        assert await trio.to_thread.run_sync(fetch, f"{url}x") == (404, "The page is at /\n")
+        target = url.replace("http", "ws")
+        for origin in (None, url.rstrip("/")):
+            async with open_websocket(
+                target, draft="rfc6455", origin=origin, subprotocols=["mirror", "echo"]
+            ) as connection:
+                assert connection.subprotocol == "echo"
+                for message in ("wörld", b"\xff"):
+                    await connection.send(message)
+                    assert await connection.receive() == message
+        with pytest.raises(Rejected, match="status 403: 'not for pages of http://a'"):
+            async with open_websocket(target, draft="rfc6455", origin="http://a"):
+                raise AssertionError("there is no connection")
+    assert lines == ["open: rfc6455, subprotocol echo", "closed: 1000"] * 2

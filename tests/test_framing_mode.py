@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import logging
 from functools import partial
 from typing import Any
 
@@ -14,6 +15,8 @@ from trio_draftws import (
     DRAFTS,
     Connection,
     Draft,
+    Reject,
+    Rejected,
     Request,
     Server,
     accept,
@@ -228,3 +231,92 @@ class TestWhatItDecides:
                     asked = request(Sec_WebSocket_Draft="0")
                     await stream.send_all(asked + KEY3 + b"\x00hello\xff\xff\x00")
                     assert (await read_to_end(stream)).endswith(b"\x00hello\xff\xff\x00")
+
+
+class TestSelector:
+    """A server's function that names the mode, request by request."""
+
+    ALIKE = ("hixie-76", "whatwg-2010-08", "hybi-01")
+
+    async def test_one_mode_for_each_path(self) -> None:
+        """It is asked for what looks the same in several drafts, and for nothing else."""
+        asked: list[tuple[str, Draft | None]] = []
+
+        def by_path(request: Request) -> str:
+            asked.append((request.path, request.draft))
+            return request.path.removeprefix("/")
+
+        # Under another mode, so that the word is the function's and not the variable's
+        with use_framing_mode("hixie-75"):
+            async with serving(framing_mode=by_path) as server:
+                for draft in DRAFTS:
+                    url = f"ws://127.0.0.1:{server.port}/{draft.name}"
+                    async with open_websocket(url, draft=draft, origin="http://a") as client:
+                        await client.send("hello")
+                        assert await client.receive() == "hello"
+                        assert [one.draft for one in server.connections] == [draft]
+        assert asked == [(f"/{name}", None) for name in self.ALIKE]
+
+    async def test_conn_headers_sees_the_draft_that_was_chosen(self) -> None:
+        seen: list[Draft | None] = []
+
+        async def conn_headers(asked: Request) -> tuple[dict[str, str], None]:
+            seen.append(asked.draft)
+            return {}, None
+
+        async with serving(framing_mode=lambda request: "new", conn_headers=conn_headers) as server:
+            async with open_websocket(f"ws://127.0.0.1:{server.port}/", draft="new"):
+                pass
+        assert seen == [NEW]
+
+    @pytest.mark.parametrize("name", ["hixie-75", "hybi-02", "rfc6455"])
+    async def test_a_draft_that_the_request_cannot_be(self, name: str) -> None:
+        """As under such a mode: it is taken for hixie-76."""
+        async with serving(framing_mode=lambda request: name) as server:
+            async with open_websocket(f"ws://127.0.0.1:{server.port}/", draft=OLD) as client:
+                await client.send("hello")
+                assert await client.receive() == "hello"
+
+    @pytest.mark.parametrize("name", ["hybi-08", "hybi-11"])
+    async def test_version_8_without_an_origin(self, name: str) -> None:
+        """Two drafts, told apart by the field that names it."""
+        async with serving(framing_mode=lambda request: name) as server:
+            async with open_websocket(f"ws://127.0.0.1:{server.port}/", draft="hybi-08") as client:
+                await client.send("hello")
+                assert await client.receive() == "hello"
+                assert [one.draft.name for one in server.connections] == [name]
+
+    async def test_it_may_refuse(self) -> None:
+        def refuse(request: Request) -> str:
+            raise Reject(404, body="no such path")
+
+        async with serving(framing_mode=refuse) as server:
+            with pytest.raises(Rejected, match="status 404: 'no such path'"):
+                async with open_websocket(f"ws://127.0.0.1:{server.port}/"):
+                    raise AssertionError("there is no connection")
+
+    @pytest.mark.parametrize(
+        ("table", "why"),
+        [({}, "KeyError: '/'"), ({"/": "hixie-77"}, "no draft is named 'hixie-77'")],
+        ids=["it raises", "no draft has that name"],
+    )
+    async def test_its_mistakes(
+        self, table: dict[str, str], why: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """The client hears of one, the log has it all, and others are not touched."""
+        with caplog.at_level(logging.INFO, "trio_draftws"):
+            async with serving(framing_mode=lambda request: table[request.path]) as server:
+                url = f"ws://127.0.0.1:{server.port}/"
+                async with open_websocket(url, draft="rfc6455") as other:
+                    with pytest.raises(Rejected, match="status 500: 'The server made a mistake"):
+                        async with open_websocket(url):
+                            raise AssertionError("there is no connection")
+                    await other.send("hello")
+                    assert await other.receive() == "hello"
+        [record] = caplog.records
+        assert record.levelno == logging.ERROR
+        assert why in caplog.text
+
+    async def test_a_name_is_no_function(self) -> None:
+        with pytest.raises(TypeError, match=r"write `with use_framing_mode\('new'\)`"):
+            await serve_websocket(echo, 0, framing_mode="new")  # type: ignore[arg-type]

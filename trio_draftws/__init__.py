@@ -18,6 +18,7 @@ from ._exceptions import (
     DialFailed,
     HandshakeTimeout,
     InternalError,
+    PageServed,
     PeerClosed,
     PeerViolation,
     Rejected,
@@ -25,7 +26,7 @@ from ._exceptions import (
     TLSFailed,
 )
 from ._framing_mode import framing_mode, use_framing_mode
-from ._handshake import ConnHeaders, SubprotocolSelector
+from ._handshake import ConnHeaders, FramingModeSelector, HTTPHandler, SubprotocolSelector
 from ._message_stream import MessageStream
 from ._server import Handler, Server, accept, serve_websocket
 from ._streams import StreamFactory, ssl_stream_factory
@@ -38,6 +39,7 @@ from .drafts import (
     HandshakeError,
     HeaderFields,
     Headers,
+    HTTPResponse,
     InvalidAnswer,
     LocalProtocolError,
     Reject,
@@ -56,6 +58,9 @@ __all__ = [
     "ConnectionLost",
     "DialFailed",
     "Draft",
+    "FramingModeSelector",
+    "HTTPHandler",
+    "HTTPResponse",
     "Handler",
     "HandshakeError",
     "HandshakeTimeout",
@@ -65,6 +70,7 @@ __all__ = [
     "InvalidAnswer",
     "LocalProtocolError",
     "MessageStream",
+    "PageServed",
     "PeerClosed",
     "PeerViolation",
     "Reject",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import trio
 
-from .drafts import HandshakeError, Headers
+from .drafts import HandshakeError, Headers, shown
 
 
 class PeerClosed(trio.EndOfChannel):
@@ -80,6 +80,21 @@ class RequestRefused(HandshakeError):
 
     def __str__(self) -> str:
         return f"the request was refused with status {self.status}: {self.reason}"
+
+
+class PageServed(HandshakeError):
+    """A server of ours answered what was no WebSocket request: there is no connection.
+
+    `line` is the request line, `status` what `http_handler` answered.
+    """
+
+    def __init__(self, line: bytes, status: int) -> None:
+        super().__init__(line, status)
+        self.line = line
+        self.status = status
+
+    def __str__(self) -> str:
+        return f"{shown(self.line)} was answered with a page, status {self.status}"
 
 
 class DialFailed(HandshakeError):

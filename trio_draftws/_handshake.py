@@ -14,8 +14,7 @@ import attrs
 import trio
 
 from ._connection import Connection
-from ._exceptions import HandshakeTimeout, Rejected, RequestRefused, TLSFailed
-from ._framing_mode import framing_mode
+from ._exceptions import HandshakeTimeout, PageServed, Rejected, RequestRefused, TLSFailed
 from ._limits import Limits
 from ._streams import DirectStream, StreamFactory, is_secure, take_over
 from ._upkeep import Upkeep
@@ -27,11 +26,13 @@ from .drafts import (
     Draft,
     HandshakeError,
     HeaderFields,
+    HTTPResponse,
     Reject,
     Request,
     Response,
+    announcement,
+    check_plain,
     checked_fields,
-    draft_named,
     find_head_end,
     identify,
     shown,
@@ -43,6 +44,9 @@ MAX_REFUSAL_BODY = 65536
 ConnHeaders: TypeAlias = Callable[[Request], Awaitable[tuple[HeaderFields, Any]]]
 """Sees a request before it is answered: returns fields for the answer and the connection's
 state, or raises `Reject`."""
+HTTPHandler: TypeAlias = Callable[[Request], Awaitable[HTTPResponse]]
+"""Sees a request that is no WebSocket request: returns the answer, or raises `Reject`."""
+FramingModeSelector: TypeAlias = Callable[[Request], str]
 SubprotocolSelector: TypeAlias = Callable[[Sequence[str]], "str | None"]
 
 logger = logging.getLogger("trio_draftws")
@@ -129,6 +133,8 @@ class Terms:
     drafts: tuple[Draft, ...]
     origins: frozenset[str | None] | None
     conn_headers: ConnHeaders | None
+    http_handler: HTTPHandler | None
+    framing_mode: FramingModeSelector
     subprotocols: Sequence[str] | SubprotocolSelector
     compression: Compression | None
     stream_factory: StreamFactory | None
@@ -269,9 +275,10 @@ async def answer(stream: trio.abc.Stream, terms: Terms, upkeep: Upkeep) -> Conne
     On any failure the peer is told what HTTP can tell, and the stream is closed.
 
     Raises:
-        RequestRefused: the request was refused, by us or by `conn_headers`.
+        RequestRefused: the request was refused, by us or by the application.
+        PageServed: it was no WebSocket request, and `http_handler` answered it.
         HandshakeError: the stream broke or ended, or TLS failed, or time ran out.
-        Exception: whatever else `conn_headers` raised; the peer was told 500.
+        Exception: whatever else of the application's raised; the peer was told 500.
     """
     stream = take_over(stream)
     async with opening(stream, terms.limits.handshake_timeout) as deadline:
@@ -280,7 +287,7 @@ async def answer(stream: trio.abc.Stream, terms: Terms, upkeep: Upkeep) -> Conne
         try:
             return await visit.answer()
         except Reject as reject:
-            await visit.refuse(reject)
+            await visit.reply(reject)
             body = reject.body.decode("utf-8", "replace").strip()
             raise RequestRefused(reject.status, body) from reject
         except trio.Cancelled:
@@ -297,6 +304,8 @@ class _Visit:
     stream: trio.abc.Stream
     terms: Terms
     upkeep: Upkeep
+    head_only: bool = False
+    """Whether what is answered in plain HTTP answers a HEAD."""
     answered: bool = False
 
     async def answer(self) -> Connection:
@@ -308,22 +317,20 @@ class _Visit:
         except BadHead as error:
             raise Reject(error.status, body=f"{error}\n") from error
         request = attrs.evolve(request, secure=is_secure(self.stream))
-        draft = identify(request, draft_named(framing_mode.get()), self.terms.drafts)
+        if self.terms.http_handler is not None and announcement(request) is None:
+            raise await self.serve_page(self.terms.http_handler, request)
+        async with self.own_mistakes():
+            draft = identify(request, self.terms.framing_mode, self.terms.drafts)
         request = attrs.evolve(request, draft=draft)
         self.terms.check_origin(request)
         server = draft.opening.answer(request)
         fields: HeaderFields = ()
         state: Any = None
-        try:
+        async with self.own_mistakes():
             if self.terms.conn_headers is not None:
                 fields, state = await self.terms.conn_headers(request)
             checked = checked_fields(fields, forbidden=FIELDS_OF_AN_ANSWER)
             subprotocol = self.terms.choose_subprotocol(request.subprotocols)
-        except Reject:
-            raise
-        except Exception:
-            await self.refuse(Reject(500, body="The server made a mistake.\n"))
-            raise
         compression = self.terms.compression if draft.compression else None
         response, agreement = server.accept(checked, subprotocol, compression)
         reader.read_nowait()
@@ -348,16 +355,59 @@ class _Visit:
             state=state,
         )
 
-    async def refuse(self, reject: Reject) -> None:
+    async def serve_page(self, http_handler: HTTPHandler, request: Request) -> PageServed:
+        """Answers what is no WebSocket request; returns what to raise, there being no connection.
+
+        Raises:
+            Reject: by `http_handler`, or because the request cannot be answered with a page.
+        """
+        self.head_only = request.method == "HEAD"
+        check_plain(request)
+        async with self.own_mistakes():
+            response = await http_handler(request)
+            if not isinstance(response, HTTPResponse):
+                raise TypeError(f"http_handler returned {response!r}, which is no HTTPResponse")
+        await self.reply(response)
+        return PageServed(request.line, response.status)
+
+    @asynccontextmanager
+    async def own_mistakes(self) -> AsyncIterator[None]:
+        """Runs what is the application's: if it fails, the peer is told 500, and not why."""
+        try:
+            yield
+        except Reject:
+            raise
+        except Exception:
+            await self.reply(Reject(500, body="The server made a mistake.\n"))
+            raise
+
+    async def reply(self, response: HTTPResponse | Reject) -> None:
         """Answers in plain HTTP and closes in order."""
-        await self.stream.send_all(write_response(reject.status, reject.headers, reject.body))
-        if isinstance(self.stream, trio.abc.HalfCloseableStream):
-            await self.stream.send_eof()
-            # To close while bytes are unread would make the kernel throw the answer away.
-            with trio.move_on_after(self.terms.limits.close_timeout):
-                while await self.stream.receive_some():
-                    await trio.lowlevel.checkpoint()
+        self.answered = True
+        try:
+            await self.stream.send_all(self.written(response))
+            if isinstance(self.stream, trio.abc.HalfCloseableStream):
+                await self.stream.send_eof()
+                await self.linger(self.stream)
+        except trio.BrokenResourceError:
+            pass  # whoever asked has gone; why it was answered so is still to be told
         await self.stream.aclose()
+
+    async def linger(self, stream: trio.abc.Stream) -> None:
+        """Reads until the peer has closed, or for `close_timeout`.
+
+        To close while bytes are unread would make the kernel throw the answer away.
+        """
+        # Less than what is left: a peer that does not close must not hide what happened.
+        left = trio.current_effective_deadline() - trio.current_time()
+        with trio.move_on_after(min(self.terms.limits.close_timeout, left / 2)):
+            while await stream.receive_some():
+                await trio.lowlevel.checkpoint()
+
+    def written(self, response: HTTPResponse | Reject) -> bytes:
+        return write_response(
+            response.status, response.headers, response.body, head_only=self.head_only
+        )
 
     async def say_goodbye(self) -> None:
         """Tells a client whose opening is not done that the server is going."""
@@ -365,7 +415,7 @@ class _Visit:
             return
         gone = Reject(503, body="The server is shutting down.\n")
         with trio.move_on_after(self.terms.limits.close_timeout, shield=True):
-            await self.stream.send_all(write_response(gone.status, gone.headers, gone.body))
+            await self.stream.send_all(self.written(gone))
             await self.stream.aclose()
 
 

@@ -19,7 +19,15 @@ import trio
 
 from ._connection import Connection
 from ._framing_mode import framing_mode
-from ._handshake import ConnHeaders, SubprotocolSelector, Terms, answer, check_subprotocols
+from ._handshake import (
+    ConnHeaders,
+    FramingModeSelector,
+    HTTPHandler,
+    SubprotocolSelector,
+    Terms,
+    answer,
+    check_subprotocols,
+)
 from ._limits import Limits
 from ._streams import StreamFactory, ssl_stream_factory
 from ._upkeep import Upkeep, open_upkeep
@@ -152,7 +160,9 @@ async def serve_websocket(
     listeners: Sequence[trio.abc.Listener[Any]] | None = None,
     handler_nursery: trio.Nursery | None = None,
     conn_headers: ConnHeaders | None = None,
+    http_handler: HTTPHandler | None = None,
     drafts: Iterable[str | Draft] | None = None,
+    framing_mode: FramingModeSelector | None = None,
     origins: Iterable[str | None] | None = None,
     subprotocols: Sequence[str] | SubprotocolSelector = (),
     compression: Compression | None = COMPRESSION,
@@ -184,7 +194,14 @@ async def serve_websocket(
         conn_headers: `async def conn_headers(request) -> (headers, state)`: sees each request
             before it is answered, and says which fields to add to the answer and what the handler
             gets as its state; or raises `Reject`.
+        http_handler: `async def http_handler(request) -> HTTPResponse`: answers what is no
+            WebSocket request, so that a page and its connections share one port. It is asked for
+            GET and HEAD alone, may raise `Reject`, and the connection closes behind its answer.
+            By default such requests get 426. `origins` and `drafts` are no concern of theirs.
         drafts: the names of the drafts to speak; by default all.
+        framing_mode: a function that is given a request which looks the same in several drafts,
+            and returns the name of the one to speak. By default the context variable of that
+            name says so for all.
         origins: the origins of the pages that may connect, as `https://example.com`; None among
             them stands for clients that name none, which no browser is. By default all may:
             a server that trusts cookies should say which (RFC 6455 section 10.2).
@@ -195,7 +212,8 @@ async def serve_websocket(
         ssl_context: serve wss, with the certificate that this holds.
         stream_factory: makes the stream to speak on from the one that was accepted: an async
             callable, stream to stream; in place of `ssl_context`.
-        handshake_timeout: seconds for TLS, the request and `conn_headers` together.
+        handshake_timeout: seconds for TLS, the request, and `conn_headers` or `http_handler` and
+            its answer together.
         close_timeout: seconds for the closing handshake.
         idle_timeout: seconds without a byte from the client after which it is given up.
         ping_interval: seconds of silence after which the client is pinged, where the draft has
@@ -221,7 +239,9 @@ async def serve_websocket(
             max_head_size=max_head_size,
         ),
         conn_headers,
+        http_handler,
         drafts,
+        framing_mode,
         origins,
         subprotocols,
         compression,
@@ -244,7 +264,9 @@ async def accept(
     stream: trio.abc.Stream,
     *,
     conn_headers: ConnHeaders | None = None,
+    http_handler: HTTPHandler | None = None,
     drafts: Iterable[str | Draft] | None = None,
+    framing_mode: FramingModeSelector | None = None,
     origins: Iterable[str | None] | None = None,
     subprotocols: Sequence[str] | SubprotocolSelector = (),
     compression: Compression | None = COMPRESSION,
@@ -269,6 +291,7 @@ async def accept(
 
     Raises:
         RequestRefused: a `HandshakeError`; the request was refused, and the client told.
+        PageServed: a `HandshakeError`; it was no WebSocket request, and `http_handler` answered it.
         TLSFailed: a `HandshakeError`; the cause says why.
         HandshakeTimeout: a `HandshakeError`; `handshake_timeout` passed.
         HandshakeError: the client ended or broke the connection before it was open.
@@ -285,7 +308,9 @@ async def accept(
             max_head_size=max_head_size,
         ),
         conn_headers,
+        http_handler,
         drafts,
+        framing_mode,
         origins,
         subprotocols,
         compression,
@@ -308,7 +333,9 @@ async def accept(
 def _make_terms(
     limits: Limits,
     conn_headers: ConnHeaders | None,
+    http_handler: HTTPHandler | None,
     drafts: Iterable[str | Draft] | None,
+    selector: FramingModeSelector | str | None,
     origins: Iterable[str | None] | None,
     subprotocols: Sequence[str] | SubprotocolSelector,
     compression: Compression | None,
@@ -319,6 +346,11 @@ def _make_terms(
         if stream_factory is not None:
             raise ValueError("give ssl_context or stream_factory, not both")
         stream_factory = ssl_stream_factory(ssl_context)
+    if isinstance(selector, str):
+        raise TypeError(
+            "framing_mode is a function of the request; for one mode write "
+            f"`with use_framing_mode({selector!r})`"
+        )
     # A name that no draft has is the caller's mistake, not a client's.
     draft_named(framing_mode.get())
     return Terms(
@@ -326,6 +358,8 @@ def _make_terms(
         drafts=allowed_drafts(drafts),
         origins=_check_origins(origins),
         conn_headers=conn_headers,
+        http_handler=http_handler,
+        framing_mode=selector or (lambda request: framing_mode.get()),
         subprotocols=subprotocols if callable(subprotocols) else check_subprotocols(subprotocols),
         compression=compression,
         stream_factory=stream_factory,

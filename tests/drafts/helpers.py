@@ -19,6 +19,7 @@ from trio_draftws.drafts import (
     Role,
     WebSocketURL,
 )
+from trio_draftws.drafts import identify as identify_by
 
 ROLES: tuple[Role, ...] = get_args(Role)
 URL = WebSocketURL.parse("ws://example.com/demo")
@@ -78,6 +79,11 @@ def get(*fields: str | bytes, target: str = "/demo", draft: Draft | None = None)
     """A GET request with these fields."""
     request = Request.parse(head(f"GET {target} HTTP/1.1", *fields))
     return attrs.evolve(request, draft=draft)
+
+
+def identify(request: Request, mode: Draft, drafts: tuple[Draft, ...]) -> Draft:
+    """Which draft a request speaks, under one mode for all."""
+    return identify_by(request, lambda request: mode, drafts)
 
 
 def pairs(headers: Headers) -> list[tuple[bytes, bytes]]:

@@ -484,7 +484,7 @@ def test_write_response_frames_the_body_itself(name: str) -> None:
         write_response(403, {name: "1"})
 
 
-@pytest.mark.parametrize("status", [*REASON_PHRASES, 418, 599])
+@pytest.mark.parametrize("status", [*REASON_PHRASES, 299, 599])
 def test_write_response_is_http(status: int) -> None:
     """Our own parser reads the status back, with a phrase or without one."""
     response = Response.parse(write_response(status))

@@ -16,12 +16,11 @@ from trio_draftws.drafts import (
     Request,
     allowed_drafts,
     draft_named,
-    identify,
     ladder,
 )
 from trio_draftws.drafts._opening_hixie76 import Hixie76Opening
 
-from .helpers import KEYS, UPGRADE, get, head
+from .helpers import KEYS, UPGRADE, get, head, identify
 
 UNPROVEN = draft_named("hixie-75")
 OLD = draft_named("old")

@@ -27,7 +27,6 @@ from trio_draftws.drafts import (
     WebSocketURL,
     checked_fields,
     find_head_end,
-    identify,
     write_response,
 )
 from trio_draftws.drafts import _opening_hixie76 as hixie76
@@ -35,7 +34,7 @@ from trio_draftws.drafts._opening import ONE_SUBPROTOCOL, SPACE_SEPARATED, Subpr
 from trio_draftws.drafts._opening_hixie75 import Hixie75Opening
 from trio_draftws.drafts._opening_hixie76 import KEY_FIELDS, MAX_NUMBER, make_key, number_in
 
-from .helpers import KEYS, UPGRADE, URL, get, head
+from .helpers import KEYS, UPGRADE, URL, get, head, identify
 
 each_draft = pytest.mark.parametrize("draft", DRAFTS, ids=lambda draft: draft.name)
 (UNPROVEN,) = (draft for draft in DRAFTS if isinstance(draft.opening, Hixie75Opening))

@@ -27,7 +27,6 @@ from trio_draftws.drafts import (
     WebSocketURL,
     draft_named,
     find_head_end,
-    identify,
 )
 from trio_draftws.drafts._length64 import Length64Codec
 from trio_draftws.drafts._opening_hixie75 import Hixie75Opening
@@ -42,7 +41,7 @@ from trio_draftws.drafts._opening_hixie76 import (
 from trio_draftws.drafts._sentinel import SentinelCodec
 
 from . import test_hybi_codecs, test_opening_hybi
-from .helpers import KEYS, ROLES, UPGRADE, Outcome, decoded, encoded, get, pairs
+from .helpers import KEYS, ROLES, UPGRADE, Outcome, decoded, encoded, get, identify, pairs
 
 Vector: TypeAlias = dict[str, Any]
 

@@ -391,7 +391,7 @@ def require(peer: Peer) -> None:
 
 
 @contextmanager
-def _stderr() -> Generator[IO[bytes]]:
+def shown_stderr() -> Generator[IO[bytes]]:
     """A file for what a peer complains about; shown if the test fails."""
     with tempfile.TemporaryFile() as file:
         try:
@@ -401,7 +401,8 @@ def _stderr() -> Generator[IO[bytes]]:
             sys.stderr.write(file.read().decode("utf-8", "replace"))
 
 
-def _kill(process: subprocess.Popen[bytes] | trio.Process) -> None:
+def kill(process: subprocess.Popen[bytes] | trio.Process) -> None:
+    """End a peer and all that it started."""
     # Nobody has waited for it yet, so that its number is still its own.
     if process.returncode is None:
         os.killpg(process.pid, signal.SIGKILL)
@@ -418,7 +419,7 @@ class PeerServers:
 
     def close(self) -> None:
         for _, process, stderr in self._running.values():
-            _kill(process)
+            kill(process)
             process.communicate()
             stderr.close()
 
@@ -455,7 +456,7 @@ class PeerServers:
             ready, _, _ = select.select([process.stdout], [], [], left)
             chunk = os.read(process.stdout.fileno(), 4096) if ready else b""
             if not chunk:
-                _kill(process)
+                kill(process)
                 process.communicate()
                 with stderr:
                     sys.stderr.write(stderr.read().decode("utf-8", "replace"))
@@ -492,7 +493,7 @@ async def run_peer_client(
     }
     with (
         tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as file,
-        _stderr() as stderr,
+        shown_stderr() as stderr,
     ):
         json.dump(task, file)
         file.flush()
@@ -512,7 +513,7 @@ async def run_peer_client(
                 status = await process.wait()
         finally:
             with trio.CancelScope(shield=True):
-                _kill(process)
+                kill(process)
                 await process.wait()
                 if process.stdout is not None:
                     await process.stdout.aclose()

@@ -24,6 +24,7 @@ from ._http import (
     BadHead,
     HeaderFields,
     Headers,
+    HTTPResponse,
     Request,
     Response,
     checked_fields,
@@ -31,7 +32,7 @@ from ._http import (
     shown,
     write_response,
 )
-from ._identify import identify
+from ._identify import announcement, check_plain, identify
 from ._opening import (
     FIELDS_OF_AN_ANSWER,
     Ask,
@@ -60,6 +61,7 @@ __all__ = [
     "Draft",
     "Event",
     "Fragment",
+    "HTTPResponse",
     "HandshakeError",
     "HeaderFields",
     "Headers",
@@ -75,6 +77,8 @@ __all__ = [
     "ServerOpening",
     "WebSocketURL",
     "allowed_drafts",
+    "announcement",
+    "check_plain",
     "checked_fields",
     "draft_named",
     "find_head_end",

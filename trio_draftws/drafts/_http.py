@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from http import HTTPStatus
 from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import unquote_to_bytes
 
@@ -32,22 +33,11 @@ _VERSION = re.compile(rb"HTTP/1\.\d")
 
 # What `write_response` writes itself
 FIELDS_OF_A_REFUSAL = ("Content-Length", "Transfer-Encoding", "Connection")
+TEXT_PLAIN = b"text/plain; charset=utf-8"
+# RFC 9110 sections 15.3.5, 15.3.6 and 15.4.5
+STATUSES_WITHOUT_BODY = (204, 205, 304)
 
-REASON_PHRASES = {
-    101: "Switching Protocols",
-    400: "Bad Request",
-    401: "Unauthorized",
-    403: "Forbidden",
-    404: "Not Found",
-    405: "Method Not Allowed",
-    408: "Request Timeout",
-    426: "Upgrade Required",
-    429: "Too Many Requests",
-    431: "Request Header Fields Too Large",
-    500: "Internal Server Error",
-    503: "Service Unavailable",
-    505: "HTTP Version Not Supported",
-}
+REASON_PHRASES = {status.value: status.phrase for status in HTTPStatus}
 
 
 class BadHead(Exception):
@@ -311,16 +301,52 @@ def write_head(line: bytes, fields: Iterable[tuple[bytes, bytes]]) -> bytes:
     return b"\r\n".join(lines)
 
 
-def write_response(status: int, fields: HeaderFields = (), body: bytes = b"") -> bytes:
-    """A whole plain HTTP answer, for what is refused; the connection ends with it."""
+@attrs.frozen(init=False)
+class HTTPResponse:
+    """What an `http_handler` answers with: a page, or whatever else plain HTTP can say.
+
+    Args:
+        status: the HTTP status code, 200 to 599.
+        headers: further fields of the answer; the length and the connection's end are told
+            without them.
+        body: str is sent as UTF-8. Where `headers` do not say what it is, a str is
+            `text/plain; charset=utf-8`, and bytes are `application/octet-stream`.
+
+    Raises:
+        ValueError: the status or a header field cannot be sent, or that status has no body.
+    """
+
+    status: int
+    headers: Headers
+    body: bytes
+
+    def __init__(
+        self, status: int = 200, headers: HeaderFields = (), body: bytes | str = b""
+    ) -> None:
+        if not 200 <= status <= 599:
+            raise ValueError(f"the status of an answer is 200 to 599, not {status}")
+        if body and status in STATUSES_WITHOUT_BODY:
+            raise ValueError(f"an answer with status {status} has no body")
+        checked = checked_fields(headers, forbidden=FIELDS_OF_A_REFUSAL)
+        if body and "Content-Type" not in checked:
+            what = TEXT_PLAIN if isinstance(body, str) else b"application/octet-stream"
+            checked = Headers([(b"Content-Type", what), *checked.raw])
+        self.__attrs_init__(status, checked, body.encode() if isinstance(body, str) else body)
+
+
+def write_response(
+    status: int, fields: HeaderFields = (), body: bytes = b"", *, head_only: bool = False
+) -> bytes:
+    """A whole plain HTTP answer, or what answers a HEAD; the connection ends with it."""
     reason = REASON_PHRASES.get(status, "")
     checked = checked_fields(fields, forbidden=FIELDS_OF_A_REFUSAL)
-    all_fields = [
-        *checked.raw,
-        (b"Content-Length", b"%d" % len(body)),
-        # RFC 9110 section 7.8: an Upgrade field is named here too
-        (b"Connection", b"Upgrade, close" if "Upgrade" in checked else b"close"),
-    ]
+    all_fields = list(checked.raw)
     if body and "Content-Type" not in checked:
-        all_fields.insert(0, (b"Content-Type", b"text/plain; charset=utf-8"))
-    return write_head(b"HTTP/1.1 %d %b" % (status, reason.encode()), all_fields) + body
+        all_fields.insert(0, (b"Content-Type", TEXT_PLAIN))
+    # RFC 9110 section 8.6: none in a 204; in a 304 it would be that of the page
+    if status not in (204, 304):
+        all_fields.append((b"Content-Length", b"%d" % len(body)))
+    # RFC 9110 section 7.8: an Upgrade field is named here too
+    all_fields.append((b"Connection", b"Upgrade, close" if "Upgrade" in checked else b"close"))
+    head = write_head(b"HTTP/1.1 %d %b" % (status, reason.encode()), all_fields)
+    return head if head_only else head + body

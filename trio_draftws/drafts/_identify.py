@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
+
 from ._http import Request
 from ._opening import Reject
-from ._rows import Draft
+from ._rows import Draft, draft_named
 
 
 def announcement(request: Request) -> str | None:
@@ -45,14 +47,18 @@ def _is_number(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) <= 9
 
 
-def identify(request: Request, mode: Draft, drafts: tuple[Draft, ...]) -> Draft:
+def identify(
+    request: Request, mode: Callable[[Request], str | Draft], drafts: tuple[Draft, ...]
+) -> Draft:
     """Which of `drafts` a request speaks.
 
-    Where requests of several look the same, `mode` decides if it is one of them; else the first.
+    Where requests of several look the same, `mode` is asked which; it is the first of them if
+    `mode` names none of them.
 
     Raises:
         Reject: 426 where it is none of them, or no WebSocket request; 400 where it contradicts
             itself or announces a body that no draft has.
+        ValueError: `mode` names no draft.
     """
     announced = announcement(request)
     candidates = [draft for draft in drafts if announced in draft.announced_by]
@@ -61,17 +67,38 @@ def identify(request: Request, mode: Draft, drafts: tuple[Draft, ...]) -> Draft:
     # Drafts of one number may tell themselves apart by where they name the origin.
     fitting = [draft for draft in candidates if draft.origin_fields[0] in request.headers]
     fitting = fitting or candidates
-    draft = mode if mode in fitting else fitting[0]
+    draft = fitting[0]
     if request.method != "GET":
         raise Reject(405, {"Allow": "GET"}, "A WebSocket request is a GET.\n")
     # Whatever follows an opening is frames, so nothing may announce a body; some clients of
     # hixie-76 count its eight bytes as one.
-    lengths = request.headers.get_all("Content-Length")
-    if "Transfer-Encoding" in request.headers or any(
-        length not in ("0", str(draft.opening.request_body)) for length in lengths
-    ):
-        raise Reject(400, body="A WebSocket request has no body.\n")
+    _check_no_body(request, ("0", str(draft.opening.request_body)), "A WebSocket request")
+    if len(fitting) > 1:
+        chosen = draft_named(mode(request))
+        draft = chosen if chosen in fitting else draft
     return draft
+
+
+def check_plain(request: Request) -> None:
+    """Whether a request that is no WebSocket request can be answered with a page.
+
+    Raises:
+        Reject: 405 where it is neither GET nor HEAD; 400 where it announces a body, or does not
+            say for which host it is.
+    """
+    if request.method not in ("GET", "HEAD"):
+        raise Reject(405, {"Allow": "GET, HEAD"}, "Only GET and HEAD are answered here.\n")
+    _check_no_body(request, ("0",), f"A {request.method}")
+    # RFC 9112 section 3.2; HTTP/1.0 had no such field
+    hosts = len(request.headers.get_all("Host"))
+    if hosts > 1 or (hosts == 0 and not request.line.endswith(b" HTTP/1.0")):
+        raise Reject(400, body="Expected one Host field.\n")
+
+
+def _check_no_body(request: Request, lengths: Collection[str], what: str) -> None:
+    announced = request.headers.get_all("Content-Length")
+    if "Transfer-Encoding" in request.headers or not set(announced) <= set(lengths):
+        raise Reject(400, body=f"{what} has no body.\n")
 
 
 def _upgrade_required(announced: str | None, drafts: tuple[Draft, ...]) -> Reject:

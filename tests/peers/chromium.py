@@ -1,0 +1,153 @@
+"""A page in Chromium, driven through chromedriver in the words of the WebDriver standard."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import re
+import subprocess
+import tempfile
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+import trio
+
+from .catalogue import Peer, kill, require, shown_stderr
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+CHROMIUM = Peer(
+    name="chromium",
+    drafts=("rfc6455",),
+    command=("chromedriver", "--port=0"),
+    needs=("sh", "-c", "command -v chromium && command -v chromedriver"),
+    subprotocols=("rfc6455",),
+    deflate=("rfc6455",),
+)
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    # Whatever else it may want to know of the world, no name leads there.
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+)
+# Above chromedriver's own, of 30 seconds for a script, so that it says what took so long.
+DEADLINE = 60
+
+
+class WebDriverError(Exception):
+    """Chromium could not do it, or the page raised."""
+
+
+def _ask(port: int, method: str, path: str, **body: object) -> Any:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=DEADLINE)
+    try:
+        connection.request(method, path, json.dumps(body) if method == "POST" else None)
+        response = connection.getresponse()
+        value = json.load(response)["value"]
+    finally:
+        connection.close()
+    if response.status != 200:
+        raise WebDriverError(value["message"])
+    return value
+
+
+@attrs.frozen
+class Browser:
+    """One window."""
+
+    port: int
+    session: str
+
+    async def open(self, url: str) -> None:
+        """Shows the page at `url`; returns when it is loaded."""
+        await self._post("url", url=url)
+
+    async def run(self, script: str, *arguments: object) -> Any:
+        """Runs the body of a JavaScript function in the page; what it returns, awaited there."""
+        return await self._post("execute/sync", script=script, args=arguments)
+
+    async def until(self, condition: str) -> None:
+        """Waits until a JavaScript expression about what the page shows is true."""
+        await self.run(
+            f"""return new Promise((resolve) => {{
+                const observer = new MutationObserver(look);
+                function look() {{
+                    if (!({condition})) return;
+                    observer.disconnect();
+                    resolve();
+                }}
+                const all = {{ subtree: true, childList: true, characterData: true }};
+                observer.observe(document, all);
+                look();
+            }})"""
+        )
+
+    async def click(self, selector: str) -> None:
+        """Clicks on the element that a CSS selector finds."""
+        await self._post(f"element/{await self._find(selector)}/click")
+
+    async def type(self, selector: str, text: str) -> None:
+        """Types into the element, in place of what is there."""
+        element = await self._find(selector)
+        await self._post(f"element/{element}/clear")
+        await self._post(f"element/{element}/value", text=text)
+
+    async def _find(self, selector: str) -> str:
+        found = await self._post("element", using="css selector", value=selector)
+        [element] = found.values()
+        return str(element)
+
+    async def _post(self, what: str, **body: object) -> Any:
+        ask = partial(_ask, self.port, "POST", f"/session/{self.session}/{what}", **body)
+        return await trio.to_thread.run_sync(ask)
+
+
+@contextmanager
+def chromium() -> Generator[Browser]:
+    """Chromium with a profile of its own that is thrown away at the end."""
+    require(CHROMIUM)
+    with (
+        # A Chromium that is killed may still be writing to it.
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home,
+        shown_stderr() as stderr,
+    ):
+        process = subprocess.Popen(
+            CHROMIUM.command,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            env={**os.environ, "HOME": home},
+            # A group of its own, so that Chromium ends with it.
+            start_new_session=True,
+        )
+        try:
+            port = _port_of(process)
+            wanted = {
+                "browserName": "chrome",
+                "goog:chromeOptions": {"args": [*FLAGS, f"--user-data-dir={home}/profile"]},
+            }
+            capabilities = {"alwaysMatch": wanted}
+            session = _ask(port, "POST", "/session", capabilities=capabilities)["sessionId"]
+            yield Browser(port, session)
+            _ask(port, "DELETE", f"/session/{session}")
+        finally:
+            kill(process)
+            process.communicate()
+
+
+def _port_of(process: subprocess.Popen[bytes]) -> int:
+    assert process.stdout is not None
+    for line in process.stdout:
+        if found := re.search(rb"successfully on port (\d+)", line):
+            return int(found[1])
+    pytest.fail(f"chromedriver ended with status {process.wait()}")

@@ -13,7 +13,8 @@ import trio.testing
 import trustme
 
 from trio_draftws import Connection, Draft, accept, use_framing_mode
-from trio_draftws._handshake import ask, opening
+from trio_draftws._ask import ask
+from trio_draftws._handshake import opening
 from trio_draftws._limits import Limits
 from trio_draftws._streams import is_secure, take_over
 from trio_draftws._upkeep import open_upkeep

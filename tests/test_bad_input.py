@@ -37,7 +37,7 @@ from trio_draftws import (
     open_websocket,
     use_framing_mode,
 )
-from trio_draftws._handshake import MAX_REFUSAL_BODY
+from trio_draftws._ask import MAX_REFUSAL_BODY
 from trio_draftws.drafts import draft_named
 
 from .wire import (

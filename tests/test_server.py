@@ -29,7 +29,7 @@ from trio_draftws import (
     serve_websocket,
     use_framing_mode,
 )
-from trio_draftws._handshake import Terms
+from trio_draftws._answer import Terms
 
 from .pairs import open_client, stream_pair
 

@@ -4,13 +4,14 @@ The rooms, from the top; arrows point down only:
 
 * `cli`: the command line
 * `_client`, `_server`: `open_websocket`, `serve_websocket`, `accept`
-* `_handshake`: one opening handshake on a stream
+* `_ask`, `_answer`: one opening handshake on a stream
 * `_connection`: `Connection`, a channel over a stream and a codec
 * `_inbox`, `_outbox`, `_upkeep`: what was read, what waits to be written, what runs beside it
 * `_streams`: TCP and TLS
 * `drafts`: each draft as a row: how it opens, how it frames; bytes in, bytes out, no trio
 """
 
+from ._answer import ConnHeaders, FramingModeSelector, HTTPHandler, SubprotocolSelector
 from ._client import open_websocket
 from ._connection import Connection, TextChannel
 from ._exceptions import (
@@ -26,7 +27,6 @@ from ._exceptions import (
     TLSFailed,
 )
 from ._framing_mode import framing_mode, use_framing_mode
-from ._handshake import ConnHeaders, FramingModeSelector, HTTPHandler, SubprotocolSelector
 from ._message_stream import MessageStream
 from ._server import Handler, Server, accept, serve_websocket
 from ._streams import StreamFactory, ssl_stream_factory

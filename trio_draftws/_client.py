@@ -9,10 +9,11 @@ from contextlib import asynccontextmanager
 
 import trio
 
+from ._ask import ask
 from ._connection import Connection
 from ._exceptions import DialFailed, HandshakeTimeout, Rejected
 from ._framing_mode import framing_mode
-from ._handshake import ask, check_subprotocols, dress, opening
+from ._handshake import check_subprotocols, dress, opening
 from ._limits import Limits
 from ._streams import StreamFactory, ssl_stream_factory, take_over
 from ._upkeep import Upkeep, open_upkeep

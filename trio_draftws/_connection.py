@@ -29,41 +29,30 @@ from ._inbox import Ended, Inbox
 from ._keepalive import Keepalive
 from ._limits import Limits
 from ._message_stream import MessageStream, gather
+from ._opened import Opened
 from ._outbox import ROOM, Outbox
 from ._pace import Pace
 from ._streams import is_secure
 from ._upkeep import Upkeep
 from .drafts import (
+    Agreement,
     Close,
     Codec,
     Draft,
     Event,
     Fragment,
-    Headers,
     LocalProtocolError,
-    Request,
-    Response,
     Role,
 )
 
 
 @attrs.define(eq=False, repr=False, init=False)
-class Connection(trio.abc.Channel["str | bytes"]):
+class Connection(Opened, trio.abc.Channel["str | bytes"]):
     """One side of an open WebSocket connection: a `trio.abc.Channel` of `str` and `bytes`.
 
     Got from `open_websocket`, `accept`, or as the argument of a server's handler.
     """
 
-    draft: Draft
-    """The draft that it speaks."""
-    role: Role
-    subprotocol: str | None
-    """What both sides agreed on."""
-    compression: str | None
-    """The extension that both sides agreed to compress with, and its parameters; None where they
-    agreed to none."""
-    state: Any
-    """On a server, what `conn_headers` returned beside the fields."""
     close_sent: Close | None
     """The closing frame that we sent."""
     close_received: Close | None
@@ -77,7 +66,6 @@ class Connection(trio.abc.Channel["str | bytes"]):
     _inbox: Inbox
     _upkeep: Upkeep
     _limits: Limits
-    _head: bytes
     _pace: Pace
     _end: Ended | None
     _closed: bool
@@ -92,26 +80,29 @@ class Connection(trio.abc.Channel["str | bytes"]):
         draft: Draft,
         role: Role,
         stream: trio.abc.Stream,
-        codec: Codec,
+        agreement: Agreement,
         upkeep: Upkeep,
         limits: Limits,
         head: bytes,
         rest: bytes = b"",
-        subprotocol: str | None = None,
-        compression: str | None = None,
         state: Any = None,
     ) -> None:
         """Takes over an open stream whose opening handshake is done.
 
         Args:
+            agreement: what the opening settled.
             head: what the peer opened with.
             rest: bytes that came behind the handshake.
         """
-        self.draft = draft
-        self.role = role
-        self.subprotocol = subprotocol
-        self.compression = compression
-        self.state = state
+        super().__init__(
+            draft=draft,
+            role=role,
+            state=state,
+            agreement=agreement,
+            head=head,
+            secure=is_secure(stream),
+        )
+        codec = draft.codec(role, limits.max_message_size, agreement)
         self.close_sent = None
         self.close_received = None
         self.closed_by = None
@@ -128,7 +119,6 @@ class Connection(trio.abc.Channel["str | bytes"]):
         self._receiving_parts = False
         self._upkeep = upkeep
         self._limits = limits
-        self._head = head
         self._end = None
         self._closed = False
         self._may_send = True
@@ -140,41 +130,6 @@ class Connection(trio.abc.Channel["str | bytes"]):
     def __repr__(self) -> str:
         state = "closed" if self.closed else "open"
         return f"<Connection {self.role} {self.draft.name} {state}>"
-
-    # What the peer said when it opened
-
-    @property
-    def line(self) -> bytes:
-        """The request line on a server, the status line on a client."""
-        return self._head.partition(b"\r\n")[0]
-
-    @property
-    def headers(self) -> Headers:
-        """The fields that the peer sent; parsed anew at each look."""
-        return (Request if self.role == "server" else Response).parse(self._head).headers
-
-    @property
-    def request(self) -> Request:
-        """On a server, the request that the client opened with.
-
-        Raises:
-            AttributeError: this is the client's side; see `response`.
-        """
-        if self.role != "server":
-            raise AttributeError("the client's side of a connection has a response, no request")
-        request = Request.parse(self._head)
-        return attrs.evolve(request, draft=self.draft, secure=is_secure(self._stream))
-
-    @property
-    def response(self) -> Response:
-        """On a client, the server's answer.
-
-        Raises:
-            AttributeError: this is the server's side; see `request`.
-        """
-        if self.role != "client":
-            raise AttributeError("the server's side of a connection has a request, no response")
-        return Response.parse(self._head)
 
     @property
     def closed(self) -> bool:

@@ -1,55 +1,24 @@
-"""The opening handshake on a stream: read one head, then n body bytes; answer, or ask.
+"""What both sides of an opening handshake need: to read a head, and to be done in time.
 
-Whoever calls has set the deadline: one for TLS, head and body together.
+Whoever calls sets the deadline: one for TLS, head and body together.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from typing import Any, TypeAlias
 
 import attrs
 import trio
 
-from ._connection import Connection
-from ._exceptions import HandshakeTimeout, PageServed, Rejected, RequestRefused, TLSFailed
-from ._limits import Limits
-from ._streams import DirectStream, StreamFactory, is_secure, take_over
-from ._upkeep import Upkeep
+from ._exceptions import HandshakeTimeout, TLSFailed
+from ._streams import DirectStream, StreamFactory
 from .drafts import (
-    FIELDS_OF_AN_ANSWER,
-    Ask,
     BadHead,
-    Compression,
-    Draft,
     HandshakeError,
-    HeaderFields,
-    HTTPResponse,
-    Reject,
-    Request,
-    Response,
-    announcement,
-    check_plain,
-    checked_fields,
     find_head_end,
-    identify,
     shown,
-    write_response,
 )
-
-MAX_REFUSAL_BODY = 65536
-
-ConnHeaders: TypeAlias = Callable[[Request], Awaitable[tuple[HeaderFields, Any]]]
-"""Sees a request before it is answered: returns fields for the answer and the connection's
-state, or raises `Reject`."""
-HTTPHandler: TypeAlias = Callable[[Request], Awaitable[HTTPResponse]]
-"""Sees a request that is no WebSocket request: returns the answer, or raises `Reject`."""
-FramingModeSelector: TypeAlias = Callable[[Request], str]
-SubprotocolSelector: TypeAlias = Callable[[Sequence[str]], "str | None"]
-
-logger = logging.getLogger("trio_draftws")
 
 
 @attrs.define
@@ -125,42 +94,6 @@ class HeadReader:
         self.buffer += data
 
 
-@attrs.frozen
-class Terms:
-    """What a server demands and offers; made once, used for every connection."""
-
-    limits: Limits
-    drafts: tuple[Draft, ...]
-    origins: frozenset[str | None] | None
-    conn_headers: ConnHeaders | None
-    http_handler: HTTPHandler | None
-    framing_mode: FramingModeSelector
-    subprotocols: Sequence[str] | SubprotocolSelector
-    compression: Compression | None
-    stream_factory: StreamFactory | None
-
-    def check_origin(self, request: Request) -> None:
-        """Refuses pages that may not connect (RFC 6455 section 10.2).
-
-        Raises:
-            Reject: 403.
-        """
-        if self.origins is not None:
-            origin = request.origin and request.origin.lower()
-            if origin not in self.origins:
-                named = "clients without an Origin" if origin is None else f"pages of {origin}"
-                raise Reject(403, body=f"This server is not for {named}.\n")
-
-    def choose_subprotocol(self, asked: Sequence[str]) -> str | None:
-        """One of those asked for, or None."""
-        if callable(self.subprotocols):
-            chosen = self.subprotocols(asked) if asked else None
-            if chosen is not None and chosen not in asked:
-                raise ValueError(f"subprotocol {chosen!r} was chosen, but asked for: {list(asked)}")
-            return chosen
-        return next((name for name in self.subprotocols if name in asked), None)
-
-
 @asynccontextmanager
 async def opening(
     stream: trio.abc.Stream, timeout: float, started: float | None = None
@@ -203,220 +136,6 @@ async def dress(stream: trio.abc.Stream, factory: StreamFactory | None) -> trio.
     except (trio.BrokenResourceError, OSError) as error:
         cause = error.__cause__ or error
         raise TLSFailed(f"TLS did not come about: {cause}") from cause
-
-
-# The client's side
-
-
-async def ask(
-    stream: trio.abc.Stream, draft: Draft, wish: Ask, limits: Limits, upkeep: Upkeep
-) -> Connection:
-    """Opens as a client on a stream that is connected.
-
-    Raises:
-        Rejected: the answer was not 101.
-        InvalidAnswer: it was, but not what the draft demands.
-        HandshakeError: the stream broke or ended.
-    """
-    if not draft.compression:
-        wish = attrs.evolve(wish, compression=None)
-    client = draft.opening.ask(wish, draft.subprotocols)
-    reader = HeadReader(stream)
-    # One write for head and body: several servers of the time want them in one read.
-    await stream.send_all(client.request())
-    try:
-        head = await reader.read_head(limits.max_head_size)
-        response = Response.parse(head)
-    except BadHead as error:
-        raise HandshakeError(f"the server's answer is no HTTP: {error}") from error
-    if response.status != 101:
-        # Less than what is left: a body that does not end must not hide the status.
-        left = trio.current_effective_deadline() - trio.current_time()
-        body = await _read_refusal(reader, response, min(limits.close_timeout, left / 2))
-        raise Rejected(response.status, response.headers, body)
-    body = await reader.read_body(client.response_body)
-    agreement = client.verify(response, body)
-    return Connection(
-        draft=draft,
-        role="client",
-        stream=stream,
-        codec=draft.codec("client", limits.max_message_size, agreement),
-        upkeep=upkeep,
-        limits=limits,
-        head=head,
-        rest=reader.rest(),
-        subprotocol=agreement.subprotocol,
-        compression=agreement.compression,
-    )
-
-
-async def _read_refusal(reader: HeadReader, response: Response, timeout: float) -> bytes:
-    """The body of an answer that is not 101: as long as it says, or to the stream's end, or what
-    came of it within `timeout` seconds.
-    """
-    length = response.headers.get("Content-Length", "")
-    size = MAX_REFUSAL_BODY
-    if length.isascii() and length.isdigit() and len(length) < 9:
-        size = min(int(length), MAX_REFUSAL_BODY)
-    with trio.move_on_after(timeout):
-        try:
-            await reader.read_more(size)
-        except (HandshakeError, trio.BrokenResourceError):
-            pass
-    return reader.rest()[:size]
-
-
-# The server's side
-
-
-async def answer(stream: trio.abc.Stream, terms: Terms, upkeep: Upkeep) -> Connection:
-    """Opens as a server: takes the stream over, reads a request, answers it.
-
-    On any failure the peer is told what HTTP can tell, and the stream is closed.
-
-    Raises:
-        RequestRefused: the request was refused, by us or by the application.
-        PageServed: it was no WebSocket request, and `http_handler` answered it.
-        HandshakeError: the stream broke or ended, or TLS failed, or time ran out.
-        Exception: whatever else of the application's raised; the peer was told 500.
-    """
-    stream = take_over(stream)
-    async with opening(stream, terms.limits.handshake_timeout) as deadline:
-        stream = await dress(stream, terms.stream_factory)
-        visit = _Visit(stream, terms, upkeep)
-        try:
-            return await visit.answer()
-        except Reject as reject:
-            await visit.reply(reject)
-            body = reject.body.decode("utf-8", "replace").strip()
-            raise RequestRefused(reject.status, body) from reject
-        except trio.Cancelled:
-            if not deadline.cancel_called:
-                await visit.say_goodbye()
-            raise
-    raise AssertionError("unreachable")  # pragma: no cover
-
-
-@attrs.define
-class _Visit:
-    """One client at the door."""
-
-    stream: trio.abc.Stream
-    terms: Terms
-    upkeep: Upkeep
-    head_only: bool = False
-    """Whether what is answered in plain HTTP answers a HEAD."""
-    answered: bool = False
-
-    async def answer(self) -> Connection:
-        limits = self.terms.limits
-        reader = HeadReader(self.stream)
-        try:
-            head = await reader.read_head(limits.max_head_size)
-            request = Request.parse(head)
-        except BadHead as error:
-            raise Reject(error.status, body=f"{error}\n") from error
-        request = attrs.evolve(request, secure=is_secure(self.stream))
-        if self.terms.http_handler is not None and announcement(request) is None:
-            raise await self.serve_page(self.terms.http_handler, request)
-        async with self.own_mistakes():
-            draft = identify(request, self.terms.framing_mode, self.terms.drafts)
-        request = attrs.evolve(request, draft=draft)
-        self.terms.check_origin(request)
-        server = draft.opening.answer(request)
-        fields: HeaderFields = ()
-        state: Any = None
-        async with self.own_mistakes():
-            if self.terms.conn_headers is not None:
-                fields, state = await self.terms.conn_headers(request)
-            checked = checked_fields(fields, forbidden=FIELDS_OF_AN_ANSWER)
-            subprotocol = self.terms.choose_subprotocol(request.subprotocols)
-        compression = self.terms.compression if draft.compression else None
-        response, agreement = server.accept(checked, subprotocol, compression)
-        reader.read_nowait()
-        self.answered = True
-        if len(reader.buffer) < server.request_body:
-            # A proxy may hold the body back until it sees the head.
-            await self.stream.send_all(response)
-            response = b""
-        proof = server.prove(await reader.read_body(server.request_body))
-        await self.stream.send_all(response + proof)
-        return Connection(
-            draft=draft,
-            role="server",
-            stream=self.stream,
-            codec=draft.codec("server", limits.max_message_size, agreement),
-            upkeep=self.upkeep,
-            limits=limits,
-            head=head,
-            rest=reader.rest(),
-            subprotocol=agreement.subprotocol,
-            compression=agreement.compression,
-            state=state,
-        )
-
-    async def serve_page(self, http_handler: HTTPHandler, request: Request) -> PageServed:
-        """Answers what is no WebSocket request; returns what to raise, there being no connection.
-
-        Raises:
-            Reject: by `http_handler`, or because the request cannot be answered with a page.
-        """
-        self.head_only = request.method == "HEAD"
-        check_plain(request)
-        async with self.own_mistakes():
-            response = await http_handler(request)
-            if not isinstance(response, HTTPResponse):
-                raise TypeError(f"http_handler returned {response!r}, which is no HTTPResponse")
-        await self.reply(response)
-        return PageServed(request.line, response.status)
-
-    @asynccontextmanager
-    async def own_mistakes(self) -> AsyncIterator[None]:
-        """Runs what is the application's: if it fails, the peer is told 500, and not why."""
-        try:
-            yield
-        except Reject:
-            raise
-        except Exception:
-            await self.reply(Reject(500, body="The server made a mistake.\n"))
-            raise
-
-    async def reply(self, response: HTTPResponse | Reject) -> None:
-        """Answers in plain HTTP and closes in order."""
-        self.answered = True
-        try:
-            await self.stream.send_all(self.written(response))
-            if isinstance(self.stream, trio.abc.HalfCloseableStream):
-                await self.stream.send_eof()
-                await self.linger(self.stream)
-        except trio.BrokenResourceError:
-            pass  # whoever asked has gone; why it was answered so is still to be told
-        await self.stream.aclose()
-
-    async def linger(self, stream: trio.abc.Stream) -> None:
-        """Reads until the peer has closed, or for `close_timeout`.
-
-        To close while bytes are unread would make the kernel throw the answer away.
-        """
-        # Less than what is left: a peer that does not close must not hide what happened.
-        left = trio.current_effective_deadline() - trio.current_time()
-        with trio.move_on_after(min(self.terms.limits.close_timeout, left / 2)):
-            while await stream.receive_some():
-                await trio.lowlevel.checkpoint()
-
-    def written(self, response: HTTPResponse | Reject) -> bytes:
-        return write_response(
-            response.status, response.headers, response.body, head_only=self.head_only
-        )
-
-    async def say_goodbye(self) -> None:
-        """Tells a client whose opening is not done that the server is going."""
-        if self.answered:
-            return
-        gone = Reject(503, body="The server is shutting down.\n")
-        with trio.move_on_after(self.terms.limits.close_timeout, shield=True):
-            await self.stream.send_all(self.written(gone))
-            await self.stream.aclose()
 
 
 def check_subprotocols(names: Iterable[str]) -> tuple[str, ...]:

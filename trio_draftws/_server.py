@@ -17,17 +17,17 @@ from typing import Any, TypeAlias
 import attrs
 import trio
 
-from ._connection import Connection
-from ._framing_mode import framing_mode
-from ._handshake import (
+from ._answer import (
     ConnHeaders,
     FramingModeSelector,
     HTTPHandler,
     SubprotocolSelector,
     Terms,
     answer,
-    check_subprotocols,
 )
+from ._connection import Connection
+from ._framing_mode import framing_mode
+from ._handshake import check_subprotocols
 from ._limits import Limits
 from ._streams import StreamFactory, ssl_stream_factory
 from ._upkeep import Upkeep, open_upkeep

@@ -159,11 +159,6 @@ class Agreement:
     deflate: Deflate | None = None
     """How messages are compressed; None where they are not."""
 
-    @property
-    def compression(self) -> str | None:
-        """The extension and its parameters, as the answer's field names them."""
-        return None if self.deflate is None else self.deflate.field
-
 
 class CodecFactory(Protocol):
     """Makes a codec for one side.

@@ -169,9 +169,21 @@ async def test_lines_come_back(draft: str) -> None:
 
 
 async def test_drafts_by_default() -> None:
-    """Both commands speak `old` unless told otherwise."""
+    """`connect` speaks the newest that the server knows; `echo` takes them all."""
+
+    async def tell(connection: Connection, state: object) -> None:
+        await connection.send(connection.draft.name)
+        await hear_out(connection, state)
+
+    async with server_of(tell) as url:
+        assert await run("connect", url) == (0, f"{DRAFTS[-1].name}\n", "")
+    async with server_of(tell, drafts=[DRAFTS[0]]) as url:
+        assert await run("connect", url) == (0, f"{DRAFTS[0].name}\n", "")
     async with echo_server() as (_, url):
         assert await run("connect", url, stdin=b"hello\n") == (0, "hello\n", "")
+        async with open_websocket(url, draft="old") as connection:
+            await connection.send("hello")
+            assert await connection.receive() == "hello"
 
 
 async def test_output_is_flushed_line_by_line() -> None:

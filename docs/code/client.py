@@ -8,7 +8,7 @@ from trio_draftws import open_websocket
 
 
 async def main(url: str) -> None:
-    async with open_websocket(url) as connection:
+    async with open_websocket(url, draft="rfc6455") as connection:
         for message in ["hello", "wörld"]:
             await connection.send(message)
             print(await connection.receive())

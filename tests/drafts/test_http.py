@@ -714,3 +714,17 @@ def test_responses_against_h11() -> None:
     rules = {rule.__name__ for rule in ours_alone + h11_alone}
     assert rules | {"both refuse", "both agree"} == set(seen)
     assert min(seen["both refuse"], seen["both agree"]) > 300
+
+
+@pytest.mark.parametrize(
+    ("fields", "cookies"),
+    [
+        ([], {}),
+        (["Cookie: a=1"], {"a": "1"}),
+        (["Cookie: a=1; b=2=3;c=", "Cookie: d=4"], {"a": "1", "b": "2=3", "c": "", "d": "4"}),
+        (['Cookie: a="x y"; ; bare; a=2;\te = 5 '], {"a": '"x y"', "e": "5"}),
+    ],
+)
+def test_cookies(fields: list[str], cookies: dict[str, str]) -> None:
+    """Of several with one name, the first; a value is what stands there."""
+    assert get(*fields).cookies == cookies

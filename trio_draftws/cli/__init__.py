@@ -95,7 +95,11 @@ def _parser() -> argparse.ArgumentParser:
     talk.set_defaults(command=connect)
     talk.add_argument("url", metavar="URL", help="ws://HOST[:PORT][/PATH] or wss://...")
     talk.add_argument(
-        "--draft", metavar="NAME", default="old", help="the draft to speak (default: %(default)s)"
+        "--draft",
+        metavar="NAME",
+        default="auto",
+        help="the draft to speak; auto tries one after the other, the newest first "
+        "(default: %(default)s)",
     )
     talk.add_argument(
         "--header",

@@ -213,6 +213,21 @@ class Request:
         return next((self.headers[name] for name in names if name in self.headers), None)
 
     @property
+    def cookies(self) -> dict[str, str]:
+        """The cookies that came, each value as it is written there.
+
+        Of several with one name it is the first, the one of the more specific path (RFC 6265
+        section 5.4).
+        """
+        cookies: dict[str, str] = {}
+        for field in self.headers.get_all("Cookie"):
+            for pair in field.split(";"):
+                name, equals, value = pair.partition("=")
+                if equals:
+                    cookies.setdefault(name.strip(" \t"), value.strip(" \t"))
+        return cookies
+
+    @property
     def subprotocols(self) -> tuple[str, ...]:
         """The subprotocols asked for, the client's favourite first."""
         if self.draft is None:

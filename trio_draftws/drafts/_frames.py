@@ -120,10 +120,18 @@ class FrameCodec(DecodesInOrder):
     # Out
 
     def encode(self, event: Event, compress: bool | None = None) -> list[Buffer]:
+        payload: Buffer
         if isinstance(event, str):
-            return self._write_message(TEXT, encode_text(event), compress)
-        if isinstance(event, (bytes, bytearray, memoryview)):
-            return self._write_message(BINARY, _as_bytes(event), compress)
+            kind, payload = TEXT, encode_text(event)
+        elif isinstance(event, (bytes, bytearray, memoryview)):
+            kind, payload = BINARY, _as_bytes(event)
+        else:
+            return self._write_other(event, compress)
+        if self._deflate is None:
+            return self._write(kind, payload)
+        return self._write_message(self._deflate, kind, payload, compress)
+
+    def _write_other(self, event: Event, compress: bool | None) -> list[Buffer]:
         if isinstance(event, Fragment):
             return self._write_fragment(event, compress)
         if isinstance(event, Close):
@@ -134,12 +142,12 @@ class FrameCodec(DecodesInOrder):
             return self._write(PONG, control_payload("a pong's payload", event.payload))
         raise refuse_to_encode(event, "every event")
 
-    def _write_message(self, kind: int, payload: Buffer, compress: bool | None) -> list[Buffer]:
-        if self._deflate is None or not payload:
-            return self._write(kind, payload)
+    def _write_message(
+        self, deflate: Deflate, kind: int, payload: Buffer, compress: bool | None
+    ) -> list[Buffer]:
         if compress is None:
-            compress = len(payload) >= self._deflate.settings.threshold
-        if not compress:
+            compress = len(payload) >= deflate.settings.threshold
+        if not compress or not payload:
             return self._write(kind, payload)
         return self._write(kind, self._deflater.deflate(payload, ends=True), marks=RSV1)
 
@@ -191,7 +199,8 @@ class FrameCodec(DecodesInOrder):
         except RemoteProtocolError:
             self._messages.forget()
             raise
-        self._messages.hand_on(events)
+        if self._messages.streaming:
+            self._messages.hand_on(events)
 
     def stream(self) -> Fragment | None:
         return self._messages.stream()

@@ -60,7 +60,8 @@ class Length64Codec(DecodesInOrder):
 
     def _decode(self, data: memoryview, events: list[Event]) -> None:
         self._take_frames(data, events)
-        self._messages.hand_on(events)
+        if self._messages.streaming:
+            self._messages.hand_on(events)
 
     def _take_frames(self, data: memoryview, events: list[Event]) -> None:
         size = len(data)
@@ -74,7 +75,7 @@ class Length64Codec(DecodesInOrder):
                     self._decode_header(events)
             elif self._state == _TEXT:
                 taken = min(self._missing, size - position)
-                part = bytes(data[position : position + taken])
+                part = data[position : position + taken]
                 self._missing -= taken
                 position += taken
                 if self._missing:
@@ -84,7 +85,7 @@ class Length64Codec(DecodesInOrder):
                     events.append(
                         self._messages.end(part)
                         if self._messages.kind
-                        else part.decode("utf-8", "replace")
+                        else str(part, "utf-8", "replace")
                     )
                     self._state = _HEADER
             elif self._state == _SKIP:

@@ -20,7 +20,7 @@ NONE, TEXT, BINARY = 0, 1, 2
 class Messages:
     """The message that one side is receiving, if it did not come all at once."""
 
-    __slots__ = ("_body", "_errors", "_limit", "_size", "_streaming", "_unchecked", "kind")
+    __slots__ = ("_body", "_errors", "_limit", "_unchecked", "kind", "room", "streaming")
 
     def __init__(self, limit: float, errors: Literal["strict", "replace"]) -> None:
         self._limit = limit
@@ -28,15 +28,12 @@ class Messages:
         self._errors = errors
         #: TEXT or BINARY; NONE while no message has begun.
         self.kind: Kind = NONE
+        #: How many more bytes it may have.
+        self.room = limit
+        #: Whether it is handed on as it comes.
+        self.streaming = False
         self._body = bytearray()
-        self._size = 0
         self._unchecked = b""  # the start of a character, at the end of `_body`
-        self._streaming = False
-
-    @property
-    def room(self) -> float:
-        """How many more bytes the message may have."""
-        return self._limit - self._size
 
     def begin(self, kind: Kind) -> None:
         """A message begins."""
@@ -50,21 +47,21 @@ class Messages:
         """
         if self.kind == TEXT and self._errors == "strict":
             self._check_utf8(part)
-        self._size += len(part)
+        self.room -= len(part)
         self._body += part
 
-    def end(self, part: bytes | bytearray) -> Event:
+    def end(self, part: Buffer) -> Event:
         """Takes the last part of it, and gives the message, or its last fragment.
 
         Raises:
             RemoteProtocolError: it is a text and no UTF-8.
         """
-        if self._body or self._streaming:
+        if self._body or self.streaming:
             self._body += part
             part = self._body
         event: Event
         try:
-            if self._streaming:
+            if self.streaming:
                 event = Fragment(self._taken(final=True), final=True)
             elif self.kind == TEXT:
                 event = str(part, "utf-8", self._errors)
@@ -78,8 +75,8 @@ class Messages:
     def forget(self) -> None:
         """There is no such message any more."""
         self.kind = NONE
-        self._size = 0
-        self._streaming = False
+        self.room = self._limit
+        self.streaming = False
         self._unchecked = b""
         if self._body:
             self._body = bytearray()
@@ -90,12 +87,12 @@ class Messages:
         """As `Codec.stream`."""
         if self.kind == NONE:
             return None
-        self._streaming = True
+        self.streaming = True
         return Fragment(self._taken())
 
     def hand_on(self, events: list[Event]) -> None:
         """Adds what has come of a message that is to be given part by part."""
-        if self._streaming and self._body and (data := self._taken()):
+        if self._body and (data := self._taken()):
             events.append(Fragment(data))
 
     def _taken(self, *, final: bool = False) -> str | bytes:

@@ -72,7 +72,8 @@ class SentinelCodec(DecodesInOrder):
 
     def _decode(self, view: memoryview, events: list[Event]) -> None:
         self._take_frames(bytes(view), events)
-        self._messages.hand_on(events)
+        if self._messages.streaming:
+            self._messages.hand_on(events)
 
     def _take_frames(self, data: bytes, events: list[Event]) -> None:
         size = len(data)

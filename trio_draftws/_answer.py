@@ -24,10 +24,10 @@ from .drafts import (
     HTTPResponse,
     Reject,
     Request,
-    announcement,
     check_plain,
     checked_fields,
     identify,
+    is_plain,
     write_response,
 )
 
@@ -124,7 +124,7 @@ class _Visit:
         except BadHead as error:
             raise Reject(error.status, body=f"{error}\n") from error
         request = attrs.evolve(request, secure=is_secure(self.stream))
-        if self.terms.http_handler is not None and announcement(request) is None:
+        if self.terms.http_handler is not None and is_plain(request):
             raise await self.serve_page(self.terms.http_handler, request)
         async with self.own_mistakes():
             draft = identify(request, self.terms.framing_mode, self.terms.drafts)

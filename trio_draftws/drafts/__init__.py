@@ -32,7 +32,7 @@ from ._http import (
     shown,
     write_response,
 )
-from ._identify import announcement, check_plain, identify
+from ._identify import check_plain, identify, is_plain
 from ._opening import (
     FIELDS_OF_AN_ANSWER,
     Ask,
@@ -77,12 +77,12 @@ __all__ = [
     "ServerOpening",
     "WebSocketURL",
     "allowed_drafts",
-    "announcement",
     "check_plain",
     "checked_fields",
     "draft_named",
     "find_head_end",
     "identify",
+    "is_plain",
     "is_ws_url",
     "is_wss_url",
     "ladder",

@@ -79,6 +79,15 @@ def identify(
     return draft
 
 
+def is_plain(request: Request) -> bool:
+    """Whether a request is no WebSocket request, nor meant to be one.
+
+    Raises:
+        Reject: it contradicts itself.
+    """
+    return announcement(request) is None and "Sec-WebSocket-Key" not in request.headers
+
+
 def check_plain(request: Request) -> None:
     """Whether a request that is no WebSocket request can be answered with a page.
 

@@ -8,6 +8,7 @@ import pytest
 import trio
 
 from trio_draftws import (
+    DRAFTS,
     DialFailed,
     Draft,
     HandshakeError,
@@ -17,7 +18,7 @@ from trio_draftws import (
 )
 from trio_draftws.drafts import ladder
 
-from .wire import raw_server, read_until, serving
+from .wire import prove, raw_server, read_until, serving
 
 RUNGS = ladder()
 
@@ -45,8 +46,45 @@ async def test_a_server_of_every_draft_is_asked_once() -> None:
 
 
 def test_each_rung_is_told_from_the_others() -> None:
+    """And no announcement is left out but that of drafts which want to be hixie-76."""
     announced = [rung.announced_by[0] for rung in RUNGS]
     assert len(set(announced)) == len(announced)
+    assert set(announced) == {draft.announced_by[0] for draft in DRAFTS}
+
+
+def test_the_newest_comes_first() -> None:
+    """But for one: servers of hixie-76 would answer hybi-02 as well, and not understand it."""
+    names = [rung.name for rung in RUNGS]
+    newest_first = [draft.name for draft in reversed(DRAFTS) if draft in RUNGS]
+    assert names != newest_first
+    names.remove("hybi-02")
+    newest_first.remove("hybi-02")
+    assert names == newest_first
+
+
+async def test_a_server_that_answers_every_request_with_keys() -> None:
+    """As those of hixie-76 did."""
+    attempts: list[bytes] = []
+
+    async def behave(stream: trio.SocketStream) -> None:
+        head = await read_head(stream)
+        attempts.append(head)
+        if b"Sec-WebSocket-Key1" not in head:
+            await stream.send_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+            return
+        await stream.send_all(
+            b"HTTP/1.1 101 x\r\nUpgrade: WebSocket\r\nConnection: Upgrade\r\n\r\n"
+        )
+        head, _, key3 = head.partition(b"\r\n\r\n")
+        if len(key3) < 8:
+            key3 += await stream.receive_some()
+        await stream.send_all(prove(head, key3) + b"\x00hello\xff")
+
+    async with raw_server(behave) as port:
+        async with open_websocket(f"ws://127.0.0.1:{port}/", draft="auto") as client:
+            assert client.draft.name == "hixie-76"
+            assert await client.receive() == "hello"
+    assert not any(b"Sec-WebSocket-Draft" in head for head in attempts)
 
 
 @pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"no HTTP\r\n\r\n"])

@@ -120,7 +120,7 @@ async def _connect(
                     raise
             else:
                 break
-        assert (connection.compression is not None) is (draft in peer.deflate)
+        assert (connection.compression is not None) is (connection.draft.name in peer.deflate)
         yield connection
 
 
@@ -144,6 +144,15 @@ async def test_server(servers: PeerServers, peer: Peer, draft: str) -> None:
         assert (answer is not None) is _with_frame(draft, peer.answers_no_close)
         if answer is not None and connection.draft.close_status:
             assert answer.code == peer.answers_code.get(draft, 4002)
+
+
+@pytest.mark.parametrize("peer", SERVERS, ids=lambda peer: peer.name)
+async def test_server_is_found_out(servers: PeerServers, peer: Peer) -> None:
+    """`draft="auto"` finds the newest draft that a server speaks."""
+    newest = max((ROWS[draft] for draft in peer.drafts), key=DRAFTS.index)
+    async with _connect(servers, peer, "auto") as connection:
+        assert connection.draft is newest
+        await _echoes(connection, newest.name)
 
 
 @pytest.mark.parametrize(("peer", "draft"), _rows(SERVERS, ending=True))

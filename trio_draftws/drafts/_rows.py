@@ -43,6 +43,13 @@ class Draft:
     subprotocol_field: str
     origin_fields: tuple[str, ...]
     """The request's field that names the origin of the page, and others where to look for it."""
+    rung: int | None = None
+    """Its place among those that a client tries one after the other; None where its requests look
+    like those of another, for which a server takes them.
+
+    Servers of hixie-76 answer a request of hybi-02 too, not knowing its further field, and would
+    understand no frame of it; so hixie-76 is tried before that.
+    """
     version: int | None = None
     """Its number in Sec-WebSocket-Version, from hybi-04 on."""
     binary: bool = False
@@ -72,6 +79,7 @@ DRAFTS: tuple[Draft, ...] = (
         aliases=(),
         published="4 February 2010",
         announced_by=("upgrade",),
+        rung=9,
         opening=Hixie75Opening(),
         codec=sentinel(closing_frame=False),
         subprotocols=ONE_SUBPROTOCOL,
@@ -85,6 +93,7 @@ DRAFTS: tuple[Draft, ...] = (
         aliases=("old", "hybi-00"),
         published="6 May 2010",
         announced_by=("keys", "draft 0"),
+        rung=7,
         opening=Hixie76Opening(),
         codec=sentinel(closing_frame=True),
         subprotocols=ONE_SUBPROTOCOL,
@@ -123,6 +132,7 @@ DRAFTS: tuple[Draft, ...] = (
         aliases=("hybi-03",),
         published="24 September 2010",
         announced_by=("draft 1+",),
+        rung=8,
         opening=Hixie76Opening(draft_number="2"),
         codec=hybi_early(more_bit=True, masking="none", close_body="free"),
         subprotocols=SPACE_SEPARATED,
@@ -137,6 +147,7 @@ DRAFTS: tuple[Draft, ...] = (
         aliases=(),
         published="11 January 2011",
         announced_by=("version 4",),
+        rung=6,
         version=4,
         opening=HybiOpening(version=4, origin_field="Sec-WebSocket-Origin", nonce=True),
         codec=hybi_early(masking="frame-key", close_body="free"),
@@ -152,6 +163,7 @@ DRAFTS: tuple[Draft, ...] = (
         aliases=(),
         published="8 February 2011",
         announced_by=("version 5",),
+        rung=5,
         version=5,
         opening=HybiOpening(version=5, origin_field="Sec-WebSocket-Origin"),
         codec=hybi_early(masking="whole-frame", close_body="letter"),
@@ -167,6 +179,7 @@ DRAFTS: tuple[Draft, ...] = (
         aliases=(),
         published="25 February 2011",
         announced_by=("version 6",),
+        rung=4,
         version=6,
         opening=HybiOpening(version=6, origin_field="Sec-WebSocket-Origin"),
         codec=hybi_early(masking="whole-frame", close_body="status", too_big=1004),
@@ -183,6 +196,7 @@ DRAFTS: tuple[Draft, ...] = (
         aliases=(),
         published="22 April 2011",
         announced_by=("version 7",),
+        rung=3,
         version=7,
         opening=HybiOpening(version=7, origin_field="Sec-WebSocket-Origin"),
         codec=rfc6455(fails_bad_utf8=False, too_big=1004, strict=False),
@@ -200,6 +214,7 @@ DRAFTS: tuple[Draft, ...] = (
         aliases=("hybi-09", "hybi-10"),
         published="7 June 2011",
         announced_by=("version 8",),
+        rung=2,
         version=8,
         opening=HybiOpening(version=8, origin_field="Sec-WebSocket-Origin"),
         codec=rfc6455(fails_bad_utf8=True, too_big=1004, strict=False),
@@ -234,6 +249,7 @@ DRAFTS: tuple[Draft, ...] = (
         aliases=("hybi-13", "hybi-14", "hybi-15", "hybi-16", "hybi-17"),
         published="December 2011",
         announced_by=("version 13",),
+        rung=1,
         version=13,
         opening=HybiOpening(version=13, origin_field="Origin", key_length=16),
         codec=rfc6455(fails_bad_utf8=True, too_big=1009, strict=True),
@@ -270,14 +286,9 @@ def draft_named(name: str | Draft) -> Draft:
 
 
 def ladder() -> tuple[Draft, ...]:
-    """The drafts that a client tries one after the other, newest first.
-
-    Of drafts whose requests look the same it holds the one that a server takes them for.
-    """
-    rungs: dict[str, Draft] = {}
-    for draft in DRAFTS:
-        rungs.setdefault(draft.announced_by[0], draft)
-    return tuple(reversed(rungs.values()))
+    """The drafts that a client tries one after the other."""
+    rungs = {draft.rung: draft for draft in DRAFTS if draft.rung is not None}
+    return tuple(rungs[place] for place in sorted(rungs))
 
 
 def allowed_drafts(names: Iterable[str | Draft] | None) -> tuple[Draft, ...]:

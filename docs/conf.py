@@ -18,6 +18,7 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinxcontrib_trio",
     "drafts_table",
+    "peers_table",
     "tidy_docstrings",
 ]
 exclude_patterns = ["_build"]
@@ -27,6 +28,7 @@ highlight_language = "python"
 
 html_theme = "furo"
 html_title = "trio_draftws"
+html_static_path = ["_static"]
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"

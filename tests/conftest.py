@@ -7,11 +7,21 @@ from collections.abc import Iterator
 
 import pytest
 import trustme
+from hypothesis import HealthCheck, settings
 
 from trio_draftws import DRAFTS, Draft
 
 from .pairs import TRANSPORTS
 from .peers.chromium import Browser, chromium
+
+pytest_plugins = ["tests.peers.table"]
+
+# Nothing that looks at a clock. "quick" is for runs beside a full one, which has its 100 examples:
+# pytest --hypothesis-profile quick
+CLOCKLESS = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("full", CLOCKLESS)
+settings.register_profile("quick", CLOCKLESS, max_examples=20)
+settings.load_profile("full")
 
 
 @pytest.fixture(params=DRAFTS, ids=lambda draft: draft.name)
@@ -44,10 +54,8 @@ def server_ssl(authority: trustme.CA) -> ssl.SSLContext:
 
 @pytest.fixture
 def client_ssl(authority: trustme.CA) -> ssl.SSLContext:
-    """A client's context, which trusts the authority."""
-    context = ssl.create_default_context()
-    authority.configure_trust(context)
-    return context
+    """A client's context, which trusts the authority and nobody else."""
+    return ssl.create_default_context(cadata=authority.cert_pem.bytes().decode())
 
 
 @pytest.fixture(scope="module")

@@ -130,6 +130,7 @@ async def _echoes(connection: Connection, draft: str) -> None:
         assert await connection.receive() == message
 
 
+@pytest.mark.shows("echo", "we end")
 @pytest.mark.parametrize(("peer", "draft"), _rows(SERVERS))
 async def test_server(servers: PeerServers, peer: Peer, draft: str) -> None:
     """A peer's server echoes, and answers a ping, and us when we close."""
@@ -155,6 +156,7 @@ async def test_server_is_found_out(servers: PeerServers, peer: Peer) -> None:
         await _echoes(connection, newest.name)
 
 
+@pytest.mark.shows("peer ends")
 @pytest.mark.parametrize(("peer", "draft"), _rows(SERVERS, ending=True))
 async def test_server_ends(servers: PeerServers, peer: Peer, draft: str) -> None:
     """A peer's server closes, and we see it as what it is."""
@@ -171,6 +173,7 @@ async def test_server_ends(servers: PeerServers, peer: Peer, draft: str) -> None
         assert came is _with_frame(draft, peer.sends_no_close)
 
 
+@pytest.mark.shows("subprotocol")
 @pytest.mark.parametrize(("peer", "draft"), _rows(SERVERS, subprotocols=True))
 async def test_server_subprotocol(servers: PeerServers, peer: Peer, draft: str) -> None:
     """A peer's server agrees to our subprotocol."""
@@ -261,6 +264,7 @@ async def _serve_client(
     return connection, report
 
 
+@pytest.mark.shows("echo", "peer ends")
 @pytest.mark.parametrize(
     ("peer", "draft", "deflate"),
     [
@@ -284,6 +288,7 @@ async def test_client(peer: Peer, draft: str, deflate: bool) -> None:
         assert (close.code, close.reason) == (4001, "bye")
 
 
+@pytest.mark.shows("we end")
 @pytest.mark.parametrize(("peer", "draft"), _rows(CLIENTS))
 async def test_client_is_closed(peer: Peer, draft: str) -> None:
     """A peer's client sees our server close."""
@@ -299,6 +304,7 @@ async def test_client_is_closed(peer: Peer, draft: str) -> None:
         assert (report.code, report.reason) == (4002, "enough")
 
 
+@pytest.mark.shows("subprotocol")
 @pytest.mark.parametrize(("peer", "draft"), _rows(CLIENTS, subprotocols=True))
 async def test_client_subprotocol(peer: Peer, draft: str) -> None:
     """A peer's client asks for a subprotocol, and is content with our answer."""

@@ -375,7 +375,8 @@ class TestHandlers:
         done: list[int] = []
         logging.getLogger("trio_draftws").disabled = True
         try:
-            async with serving(handler, backlog=1000) as (server, url):
+            # On a busy machine a thousand openings take their time.
+            async with serving(handler, backlog=1000, handshake_timeout=60) as (server, url):
                 everybody = trio.Event()
                 there = 0
 

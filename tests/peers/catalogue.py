@@ -7,6 +7,7 @@ import functools
 import json
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).resolve().parent
 INSTALLED = HERE / ".installed"
+
+# Begins a command that ends with the process that started it, however that ends: a worker of
+# pytest-xdist may be killed.
+TIED = ("setpriv", "--pdeathsig", "KILL") if shutil.which("setpriv") else ()
 
 # An interpreter on a busy machine takes seconds to start. Nothing waits this long when all is well.
 START_DEADLINE = 30
@@ -439,7 +444,7 @@ class PeerServers:
     def _start(self, peer: Peer) -> None:
         with tempfile.NamedTemporaryFile() as file:
             process = subprocess.Popen(
-                peer.command,
+                (*TIED, *peer.command),
                 stdout=subprocess.PIPE,
                 stderr=file,
                 env={**os.environ, **peer.environment},
@@ -448,6 +453,18 @@ class PeerServers:
             )
             # A second file, read where the last test stopped.
             stderr = Path(file.name).open("rb")  # noqa: SIM115
+        try:
+            port = self._port_of(peer, process)
+        except BaseException:
+            kill(process)
+            process.communicate()
+            with stderr:
+                sys.stderr.write(stderr.read().decode("utf-8", "replace"))
+            raise
+        self._running[peer.name] = PeerServer(peer, port), process, stderr
+
+    def _port_of(self, peer: Peer, process: subprocess.Popen[bytes]) -> int:
+        """Waits until the server that was just started says where it listens."""
         line = b""
         deadline = time.monotonic() + START_DEADLINE
         assert process.stdout is not None
@@ -456,15 +473,11 @@ class PeerServers:
             ready, _, _ = select.select([process.stdout], [], [], left)
             chunk = os.read(process.stdout.fileno(), 4096) if ready else b""
             if not chunk:
-                kill(process)
-                process.communicate()
-                with stderr:
-                    sys.stderr.write(stderr.read().decode("utf-8", "replace"))
                 pytest.fail(f"{peer.name} does not listen: {line!r}")
             line += chunk
         words = line.split()
         assert words[:2] == [b"listening", b"on"], line
-        self._running[peer.name] = PeerServer(peer, int(words[2])), process, stderr
+        return int(words[2])
 
 
 async def run_peer_client(

@@ -654,6 +654,33 @@ class TestWriting:
             assert await client.receive() == "and one more"
             assert await server.receive() == "x"
 
+    @pytest.mark.parametrize("view", [False, True])
+    @pytest.mark.parametrize("name", ["hybi-01", "rfc6455"])
+    async def test_a_buffer_may_be_changed_when_it_was_sent(
+        self, transport: str, name: str, view: bool
+    ) -> None:
+        """What the kernel did not take, or what waits for more, is a copy."""
+        draft = draft_named(name)
+        size = 8_000_000
+        async with connected(transport, draft, max_message_size=size) as (client, server):
+            async with trio.open_nursery() as nursery:
+
+                @nursery.start_soon
+                async def send() -> None:
+                    buffer = bytearray(b"x" * size)
+                    await server.send(memoryview(buffer) if view else buffer)
+                    buffer[:] = b"y" * size
+
+                assert await client.receive() == b"x" * size
+            # Two in one read, so that the answer to the first waits for the second's.
+            await client._stream.send_all(b"".join(map(bytes, client._codec.encode("a") * 2)))
+            assert await server.receive() == "a"
+            buffer = bytearray(b"x" * 10_000)
+            await server.send(memoryview(buffer) if view else buffer)
+            buffer[:] = b"y" * len(buffer)
+            assert await server.receive() == "a"
+            assert await client.receive() == b"x" * 10_000
+
     async def test_past_64_kib_it_is_written_while_messages_wait(self, draft: Draft) -> None:
         async with connected("tcp", draft) as (client, server):
             frames = [wire(client, "x")] * 3

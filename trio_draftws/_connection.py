@@ -36,6 +36,7 @@ from ._streams import is_secure
 from ._upkeep import Upkeep
 from .drafts import (
     Agreement,
+    Buffer,
     Close,
     Codec,
     Draft,
@@ -147,7 +148,7 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
 
     # Sending
 
-    async def send(self, message: str | bytes, *, compress: bool | None = None) -> None:
+    async def send(self, message: str | Buffer, *, compress: bool | None = None) -> None:
         """Sends one message.
 
         It waits while 64 KiB are waiting to be written; several senders go in the order in which
@@ -157,7 +158,8 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
 
         Args:
             message: text as `str`; `bytes` where the draft has binary messages
-                (`connection.draft.binary`).
+                (`connection.draft.binary`). A `bytearray` or `memoryview` will do, and may be
+                changed as soon as this returns.
             compress: whether to compress it, where that was agreed to (`connection.compression`);
                 by default if it has so many bytes as the `threshold` of the settings.
 
@@ -219,7 +221,8 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
                 async for part in parts:
                     await self._pace.breathe()
                     await self._outbox.wait_for_room()
-                    self._put(Fragment(part), compress)
+                    data = part if isinstance(part, str) else bytes(part)
+                    self._put(Fragment(data), compress)
                     last = Fragment(part[:0], final=True)
                 if last is not None:
                     self._put(last)
@@ -266,7 +269,7 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
         self._outbox.flush()
 
     @trio.lowlevel.enable_ki_protection
-    def _put(self, event: Event, compress: bool | None = None) -> None:
+    def _put(self, event: Event | Buffer, compress: bool | None = None) -> None:
         """Encodes and adds to the outbox; writes, unless there is more to be handed out."""
         outbox = self._outbox
         if not self._may_send or outbox.failure is not None:
@@ -278,6 +281,8 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
                 self._upkeep.flush_soon(outbox)
         else:
             outbox.flush()
+        if outbox.size and not isinstance(event, (str, bytes, Fragment)):
+            outbox.own()
 
     def _why_not_sendable(self) -> Exception:
         if self._closed:

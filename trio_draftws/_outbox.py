@@ -9,10 +9,12 @@ The rules, which `Connection.send` rests on:
 3. `flush` never blocks. On a `DirectStream` it writes what the kernel takes. What is left, and
    everything for another stream, goes to a drain task, which lives only while bytes wait; nobody
    else writes meanwhile.
-4. There is room while fewer than 64 KiB wait, so at most 64 KiB and one message ever do.
-5. An answer to a ping that finds no room waits apart, and only the latest does: so a peer that
+4. What waits is ours: a buffer that its sender could change is copied, unless it was written at
+   once.
+5. There is room while fewer than 64 KiB wait, so at most 64 KiB and one message ever do.
+6. An answer to a ping that finds no room waits apart, and only the latest does: so a peer that
    pings and never reads costs no memory.
-6. After `finish` nothing is put any more, and when all is written our side of the stream ends,
+7. After `finish` nothing is put any more, and when all is written our side of the stream ends,
    where the stream can end one side.
 """
 
@@ -92,6 +94,12 @@ class Outbox:
             return
         self._buffers += buffers
         self.size += sum(map(len, buffers))
+
+    def own(self) -> None:
+        """Copies what waits and could be changed by whoever sent it."""
+        for position, buffer in enumerate(self._buffers):
+            if not isinstance(getattr(buffer, "obj", buffer), bytes):
+                self._buffers[position] = bytes(buffer)
 
     def put_latest(self, buffers: list[Buffer]) -> None:
         """As `put`, but what finds no room is replaced by what comes after it."""

@@ -87,7 +87,7 @@ class Codec(Protocol):
         """True while a message has begun and not ended: an end of stream now cuts it."""
         ...
 
-    def encode(self, event: Event, compress: bool | None = None) -> list[Buffer]:
+    def encode(self, event: Event | Buffer, compress: bool | None = None) -> list[Buffer]:
         """The bytes that say `event`, in one buffer or several.
 
         Between the fragments of a message, only control frames may be encoded.

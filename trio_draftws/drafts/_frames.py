@@ -119,7 +119,7 @@ class FrameCodec(DecodesInOrder):
 
     # Out
 
-    def encode(self, event: Event, compress: bool | None = None) -> list[Buffer]:
+    def encode(self, event: Event | Buffer, compress: bool | None = None) -> list[Buffer]:
         payload: Buffer
         if isinstance(event, str):
             kind, payload = TEXT, encode_text(event)

@@ -46,7 +46,7 @@ class Length64Codec(DecodesInOrder):
     def mid_message(self) -> bool:
         return self._state == _TEXT or bool(self._buffer)
 
-    def encode(self, event: Event, compress: bool | None = None) -> list[Buffer]:
+    def encode(self, event: Event | Buffer, compress: bool | None = None) -> list[Buffer]:
         del compress
         if isinstance(event, str):
             payload = encode_text(event)

@@ -58,7 +58,7 @@ class SentinelCodec(DecodesInOrder):
     def mid_message(self) -> bool:
         return self._state == _TEXT
 
-    def encode(self, event: Event, compress: bool | None = None) -> list[Buffer]:
+    def encode(self, event: Event | Buffer, compress: bool | None = None) -> list[Buffer]:
         del compress
         if isinstance(event, str):
             # hixie-76 section 5.3: 0x00, UTF-8, 0xFF; UTF-8 never holds an 0xFF

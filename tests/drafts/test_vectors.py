@@ -40,7 +40,7 @@ from trio_draftws.drafts._opening_hixie76 import (
 )
 from trio_draftws.drafts._sentinel import SentinelCodec
 
-from . import test_hybi_codecs, test_opening_hybi
+from . import test_deflate, test_hybi_codecs, test_opening_hybi
 from .helpers import KEYS, ROLES, UPGRADE, Outcome, decoded, encoded, get, identify, pairs
 
 Vector: TypeAlias = dict[str, Any]
@@ -58,13 +58,13 @@ ROWS: dict[Draft, str] = {}
 for _row in DRAFTS:
     for _name in (_row.name, *_row.aliases):
         ROWS.setdefault(draft_named(_name), _name)
-# The others' vectors are in `test_opening_hybi` and `test_hybi_codecs`.
+# The others' vectors are in `test_opening_hybi`, `test_hybi_codecs` and `test_deflate`.
 OPENED_HERE = [row for row in ROWS if isinstance(row.opening, Hixie75Opening | Hixie76Opening)]
 FRAMED_HERE = [
     row for row in ROWS if isinstance(row.codec("client", 0), SentinelCodec | Length64Codec)
 ]
-# What the file says of itself, and extensions, which no row has.
-NO_VECTORS = ("meta", "extensions")
+# What the file says of itself
+NO_VECTORS = ("meta",)
 # Read, but never written like this.
 NOT_WRITTEN = {"sentinel-bad-utf8", "sentinel-close-with-padded-zero-length"}
 
@@ -157,7 +157,7 @@ def test_every_vector_is_claimed() -> None:
     kinds = [VECTORS[kind] for kind in VECTORS if kind not in NO_VECTORS]
     vectors = [vector["id"] for kind in kinds for vector in kind]
     assert len(vectors) == len(set(vectors))
-    modules = (sys.modules[__name__], test_hybi_codecs, test_opening_hybi)
+    modules = (sys.modules[__name__], test_deflate, test_hybi_codecs, test_opening_hybi)
     assert set(vectors) - set().union(*map(claimed_by, modules)) == set()
 
 

@@ -17,7 +17,7 @@ other. The rules:
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncGenerator, AsyncIterable
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from typing import Any
 
@@ -177,6 +177,32 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
         async with outbox.turn():
             self._put(message, compress)
 
+    async def send_many(
+        self, messages: Iterable[str | Buffer], *, compress: bool | None = None
+    ) -> None:
+        """Sends several messages at once: less work for each than with `send`.
+
+        They follow each other, with nobody else's between, and are written together. It waits for
+        room once, as `send` does, so all of them may then be waiting to be written. If it is
+        cancelled, none was sent. A cancellation point and a schedule point as `send` is.
+
+        Args:
+            messages: each as `send` takes it.
+            compress: as for `send`.
+
+        Raises:
+            LocalProtocolError: the draft cannot say one of them; those before it were sent.
+            trio.ClosedResourceError: we closed the connection.
+            trio.BrokenResourceError: the peer closed it, or it was lost.
+        """
+        messages = list(messages)
+        await self._pace.breathe()
+        if not self._outbox.crowded:
+            self._put_all(messages, compress)
+            return
+        async with self._outbox.turn():
+            self._put_all(messages, compress)
+
     async def send_stream(
         self,
         parts: AsyncIterable[str] | AsyncIterable[bytes],
@@ -275,14 +301,33 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
         if not self._may_send or outbox.failure is not None:
             raise self._why_not_sendable()
         outbox.put(self._codec.encode(event, compress))
+        self._write()
+        if outbox.size and not isinstance(event, (str, bytes, Fragment)):
+            outbox.own()
+
+    @trio.lowlevel.enable_ki_protection
+    def _put_all(self, messages: list[str | Buffer], compress: bool | None) -> None:
+        """As `_put`, for each of them."""
+        outbox = self._outbox
+        if not self._may_send or outbox.failure is not None:
+            raise self._why_not_sendable()
+        try:
+            for message in messages:
+                outbox.put(self._codec.encode(message, compress))
+        finally:
+            self._write()
+            if outbox.size:
+                outbox.own()
+
+    def _write(self) -> None:
+        """Writes what was put, or leaves it for when no more is to be handed out."""
+        outbox = self._outbox
         if self._inbox.pending and outbox.size < ROOM:
             if not outbox.late:
                 outbox.late = True
                 self._upkeep.flush_soon(outbox)
         else:
             outbox.flush()
-        if outbox.size and not isinstance(event, (str, bytes, Fragment)):
-            outbox.own()
 
     def _why_not_sendable(self) -> Exception:
         if self._closed:
@@ -317,6 +362,27 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
         event = await self._next_event()
         assert isinstance(event, (str, bytes))
         return event
+
+    async def receive_many(self) -> list[str | bytes]:
+        """Receives all messages that are there, one at least: less work for each than `receive`.
+
+        It waits as `receive` does, and returns what one read brought: 64 KiB at most, and the
+        rest of a message that began before. Cancelling it loses nothing. A cancellation point and
+        a schedule point as `receive` is.
+
+        Raises:
+            PeerClosed, ConnectionLost, PeerViolation, trio.ClosedResourceError,
+            trio.BusyResourceError: as `receive`, when no message stands before that.
+        """
+        self._check_not_busy()
+        await self._wait_for_event()
+        if self._end is None:
+            messages = self._inbox.take_messages()
+            if messages:
+                return messages
+            self._reach(self._inbox.pending.pop())
+        assert self._end is not None
+        raise self._end.error()
 
     @asynccontextmanager
     async def receive_stream(self) -> AsyncGenerator[MessageStream, None]:

@@ -201,6 +201,14 @@ class Inbox:
                 kept.append(event)
         return kept
 
+    def take_messages(self) -> list[str | bytes]:
+        """All messages that are pending, the oldest first; an end behind them stays."""
+        end = 1 if self.heard_all else 0
+        taken = self.pending[end:]
+        del self.pending[end:]
+        taken.reverse()
+        return taken  # type: ignore[return-value]
+
     def skip_message(self) -> None:
         """Drops what is left of a message that was given part by part up to here."""
         while self.pending:

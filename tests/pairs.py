@@ -12,7 +12,7 @@ import trio
 import trio.testing
 import trustme
 
-from trio_draftws import Connection, Draft, accept, use_framing_mode
+from trio_draftws import Compression, Connection, Draft, accept, use_framing_mode
 from trio_draftws._ask import ask
 from trio_draftws._handshake import opening
 from trio_draftws._limits import Limits
@@ -77,15 +77,15 @@ def make_limits(**changes: float) -> Limits:
 
 @asynccontextmanager
 async def open_client(
-    stream: trio.abc.Stream, draft: Draft, **limits: Any
+    stream: trio.abc.Stream, draft: Draft, *, offer: Compression | None = None, **limits: Any
 ) -> AsyncIterator[Connection]:
-    """The client's side over a stream that is there already."""
+    """The client's side over a stream that is there already; it offers that compression."""
     async with open_upkeep() as upkeep:
         stream = take_over(stream)
         made = make_limits(**limits)
         async with opening(stream, made.handshake_timeout):
             scheme = "wss" if is_secure(stream) else "ws"
-            wish = Ask(url=WebSocketURL.parse(f"{scheme}://localhost/"))
+            wish = Ask(url=WebSocketURL.parse(f"{scheme}://localhost/"), compression=offer)
             connection = await ask(stream, draft, wish, made, upkeep)
         try:
             yield connection
@@ -95,9 +95,17 @@ async def open_client(
 
 @asynccontextmanager
 async def connected(
-    transport: str, draft: Draft, **limits: Any
+    transport: str,
+    draft: Draft,
+    *,
+    offer: Compression | None = None,
+    compression: Compression | None = None,
+    **limits: Any,
 ) -> AsyncIterator[tuple[Connection, Connection]]:
-    """A client's and a server's side of one connection; both are closed at the end."""
+    """A client's and a server's side of one connection; both are closed at the end.
+
+    The client offers one way to compress, and the server takes another.
+    """
     client_stream, server_stream = await stream_pair(transport)
     sides: list[Connection] = []
     ready = trio.Event()
@@ -105,14 +113,14 @@ async def connected(
 
     async def serve() -> None:
         with use_framing_mode(draft.name):
-            async with accept(server_stream, **limits) as connection:
+            async with accept(server_stream, compression=compression, **limits) as connection:
                 sides.append(connection)
                 ready.set()
                 await done.wait()
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(serve)
-        async with open_client(client_stream, draft, **limits) as client:
+        async with open_client(client_stream, draft, offer=offer, **limits) as client:
             await ready.wait()
             try:
                 yield client, sides[0]

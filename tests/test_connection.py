@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import socket
 import struct
+from typing import Any
 
 import pytest
 import trio
@@ -788,7 +789,7 @@ class TestUpkeep:
     async def test_no_more_is_read_ahead_than_a_limit(
         self, transport: str, draft: Draft, autojump_clock: trio.testing.MockClock
     ) -> None:
-        settings = {"ping_interval": math.inf}
+        settings: dict[str, Any] = {"ping_interval": math.inf}
         async with connected(transport, draft, **settings) as (client, server):
             async with trio.open_nursery() as nursery:
 
@@ -811,7 +812,7 @@ class TestUpkeep:
         receiving: bool,
         autojump_clock: trio.testing.MockClock,
     ) -> None:
-        settings = {"idle_timeout": 50, "ping_interval": math.inf}
+        settings: dict[str, Any] = {"idle_timeout": 50, "ping_interval": math.inf}
         async with connected(transport, draft, **settings) as (client, server):
             # The other side would give this one up as well.
             client._upkeep.forget(client)
@@ -859,7 +860,7 @@ class TestUpkeep:
                 await trio.testing.wait_all_tasks_blocked()
                 assert isinstance(server._stream, trio.StapledStream)
                 server._stream.receive_stream.put_data(wire(client, "late"))
-                server._give_up("nothing came")
+                server._give_up("nothing came", Close(1001))
 
     async def test_one_that_has_ended_is_left_alone(
         self, draft: Draft, autojump_clock: trio.testing.MockClock

@@ -20,7 +20,7 @@ FLOORS = [
     ["_inbox", "_upkeep"],
     ["_keepalive", "_message_stream", "_opened"],
     ["_connection"],
-    ["_wait_any", "_handshake"],
+    ["_wait_any", "_broadcast", "_handshake"],
     ["_ask", "_answer"],
     ["_client", "_server"],
     ["__init__"],

@@ -369,3 +369,41 @@ async def test_a_slow_reader_of_a_long_message(draft: Draft) -> None:
                     told += len(part)
                     await trio.lowlevel.checkpoint()
             assert told == size
+
+
+@with_fragments
+@pytest.mark.parametrize("ending", ["its end", "a close"])
+async def test_what_upkeep_read_of_a_message_that_is_dropped(
+    draft: Draft, ending: str, autojump_clock: trio.testing.MockClock
+) -> None:
+    """Several parts stand there when the block ends, and behind them the message's end or not."""
+    async with connected("tcp", draft) as (client, server):
+        last = Fragment("end", final=True) if ending == "its end" else Close(1000)
+        await say(client, Fragment("begun"))
+        async with server.receive_stream() as stream:
+            assert await anext(stream) == "begun"
+            for event in (Fragment("more"), Fragment("and more"), last):
+                await say(client, event)
+                await trio.sleep(10)
+        if ending == "its end":
+            await client.send("next")
+            assert await server.receive() == "next"
+        else:
+            with pytest.raises(PeerClosed):
+                await server.receive()
+
+
+@with_fragments
+async def test_a_close_instead_of_what_is_dropped(draft: Draft) -> None:
+    async with connected("tcp", draft) as (client, server):
+        await say(client, Fragment("begun"))
+        async with server.receive_stream():
+            pass
+        for event in (Fragment("more"), Close(1000)):
+            await say(client, event)
+        with pytest.raises(PeerClosed):
+            await server.receive()
+
+
+async def say(client: Connection, event: Fragment | Close) -> None:
+    await client._stream.send_all(b"".join(map(bytes, client._codec.encode(event))))

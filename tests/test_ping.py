@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from typing import Any
 
 import pytest
 import trio
@@ -126,7 +127,7 @@ async def test_a_ping_is_answered_while_the_handler_sleeps(
 async def test_a_silent_peer_is_pinged_and_given_up(
     transport: str, pinging: Draft, autojump_clock: trio.testing.MockClock
 ) -> None:
-    settings = {"ping_interval": 30, "ping_timeout": 10}
+    settings: dict[str, Any] = {"ping_interval": 30, "ping_timeout": 10}
     async with connected(transport, pinging, **settings) as (client, server):
         started = trio.current_time()
         client._upkeep.forget(client)
@@ -151,7 +152,7 @@ async def test_a_slow_reader_does_not_get_its_peer_killed(
     transport: str, pinging: Draft, autojump_clock: trio.testing.MockClock
 ) -> None:
     """The answers stand behind messages that are not read."""
-    settings = {"ping_interval": 30, "ping_timeout": 10}
+    settings: dict[str, Any] = {"ping_interval": 30, "ping_timeout": 10}
     async with connected(transport, pinging, **settings) as (client, server):
         # Its own pings are not answered, since they are not read either.
         client._upkeep.forget(client)

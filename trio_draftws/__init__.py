@@ -12,6 +12,7 @@ The rooms, from the top; arrows point down only:
 """
 
 from ._answer import ConnHeaders, FramingModeSelector, HTTPHandler, SubprotocolSelector
+from ._broadcast import BroadcastResult, broadcast
 from ._client import open_websocket
 from ._connection import Connection, TextChannel
 from ._exceptions import (
@@ -51,6 +52,7 @@ from .drafts import (
 
 __all__ = [
     "DRAFTS",
+    "BroadcastResult",
     "Close",
     "Compression",
     "ConnHeaders",
@@ -84,6 +86,7 @@ __all__ = [
     "TLSFailed",
     "TextChannel",
     "accept",
+    "broadcast",
     "framing_mode",
     "is_ws_url",
     "is_wss_url",

@@ -17,9 +17,9 @@ other. The rules:
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncGenerator, AsyncIterable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
-from typing import Any
+from typing import Any, Literal
 
 import attrs
 import trio
@@ -74,6 +74,7 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
     _gone: trio.Event | None
     _keepalive: Keepalive
     _receiving_parts: bool
+    _sending_parts: bool
 
     def __init__(
         self,
@@ -118,6 +119,7 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
         if draft.ping:
             self._inbox.on_control = self._keepalive.see
         self._receiving_parts = False
+        self._sending_parts = False
         self._upkeep = upkeep
         self._limits = limits
         self._end = None
@@ -249,11 +251,13 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
                     await self._outbox.wait_for_room()
                     data = part if isinstance(part, str) else bytes(part)
                     self._put(Fragment(data), compress)
+                    self._sending_parts = True
                     last = Fragment(part[:0], final=True)
                 if last is not None:
                     self._put(last)
                     last = None
             finally:
+                self._sending_parts = False
                 if last is not None and self._may_send:
                     self._begin_close(Close(1011, "a message was left unfinished"))
 
@@ -538,11 +542,11 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
         """Gives the peer up for having been silent too long, or asks whether it is there."""
         why = self._keepalive.attend()
         if why is not None:
-            self._give_up(why)
+            self._give_up(why, Close(1001, "silent"))
 
-    def _give_up(self, reason: str) -> None:
+    def _give_up(self, reason: str, answer: Close) -> None:
         self._inbox.last_heard = math.inf
-        self._inbox.add([Ended(ConnectionLost, (reason,), answer=Close(1001, "silent"))])
+        self._inbox.add([Ended(ConnectionLost, (reason,), answer=answer)])
         self._reach_if_first()
         self._inbox.interrupt()
 
@@ -554,6 +558,32 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
         """Acts on an end that no message stands before; the answers to messages go before it."""
         if len(self._inbox.pending) == 1 and self._inbox.heard_all:
             self._reach(self._inbox.pending.pop())
+
+    # What broadcast asks for
+
+    @trio.lowlevel.enable_ki_protection
+    def _offer(
+        self, encode: Callable[[Codec], list[Buffer]], size: int, limit: int
+    ) -> Literal["sent", "dropped", "gone", "unable"]:
+        """Puts a message of `size` bytes that `encode` encodes, unless it would have to wait, or
+        more than `limit` bytes would then wait for the peer; says what became of it.
+        """
+        if self.closed:
+            return "gone"
+        if self._sending_parts or (self._outbox.size and self._outbox.size + size > limit):
+            return "dropped"
+        try:
+            self._outbox.put(encode(self._codec))
+        except LocalProtocolError:
+            return "unable"
+        self._write()
+        return "sent"
+
+    def _cut(self, reason: str) -> None:
+        """Ends a connection whose peer is too slow; whoever waits for it is told."""
+        self._give_up(reason, Close(1008, "too slow"))
+        self._stop_sending()
+        self._outbox.hurry()
 
     # Closing
 

@@ -18,6 +18,7 @@ from ._codec import (
     Pong,
     RemoteProtocolError,
     Role,
+    encode_text,
 )
 from ._compression import COMPRESSION, Compression, Deflate
 from ._http import (
@@ -80,6 +81,7 @@ __all__ = [
     "check_plain",
     "checked_fields",
     "draft_named",
+    "encode_text",
     "find_head_end",
     "identify",
     "is_plain",

@@ -6,6 +6,7 @@ Nothing here does I/O, looks at a clock or knows of trio.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Hashable
 from typing import Literal, Protocol, TypeAlias
 
 import attrs
@@ -110,6 +111,12 @@ class Codec(Protocol):
 
         Raises:
             RemoteProtocolError: the peer broke the draft. Nothing else is ever raised.
+        """
+        ...
+
+    def shared(self, message: str | bytes, compress: bool | None = None) -> Hashable | None:
+        """The same for all codecs that `encode` a message to the same bytes, which any of them
+        may then send; None where only this one can say it so, as with a mask of its own.
         """
         ...
 

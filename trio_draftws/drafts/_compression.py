@@ -86,3 +86,10 @@ class Deflate:
     """Our own: how our compressor does it."""
     per_frame: bool = False
     """Whether each frame is compressed for itself, as in x-webkit-deflate-frame."""
+
+    def applies_to(self, size: int, compress: bool | None) -> bool:
+        """Whether a message of `size` bytes is compressed; `compress` is the sender's own word."""
+        if compress is None:
+            compress = size >= self.settings.threshold
+        # An empty one would only grow.
+        return compress and size > 0

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import zlib
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 
 from ._codec import (
     Buffer,
@@ -145,9 +145,7 @@ class FrameCodec(DecodesInOrder):
     def _write_message(
         self, deflate: Deflate, kind: int, payload: Buffer, compress: bool | None
     ) -> list[Buffer]:
-        if compress is None:
-            compress = len(payload) >= deflate.settings.threshold
-        if not compress or not payload:
+        if not deflate.applies_to(len(payload), compress):
             return self._write(kind, payload)
         return self._write(kind, self._deflater.deflate(payload, ends=True), marks=RSV1)
 
@@ -175,6 +173,17 @@ class FrameCodec(DecodesInOrder):
             marks = RSV1 if per_frame else marks
             payload = self._deflater.deflate(payload, ends=fragment.final or per_frame)
         return self._write(opcode, payload, final=fragment.final, marks=marks)
+
+    def shared(self, message: str | bytes, compress: bool | None = None) -> Hashable | None:
+        # RFC 6455 section 10.3: no two frames have the same mask
+        if self._role == "client" and self._dialect.masking != "none":
+            return None
+        size = len(encode_text(message) if isinstance(message, str) else message)
+        if self._deflate is None or not self._deflate.applies_to(size, compress):
+            return id(self._dialect)
+        if self._deflate.server.takeover:
+            return None
+        return id(self._dialect), self._deflate.server, self._deflate.settings
 
     @abstractmethod
     def _write(

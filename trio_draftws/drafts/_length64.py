@@ -7,6 +7,8 @@ the implementations of the time. Every other frame is skipped, never stored and 
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+
 from ._codec import (
     Agreement,
     Buffer,
@@ -54,6 +56,10 @@ class Length64Codec(DecodesInOrder):
         if isinstance(event, Close):
             return [bytes(_HEADER_SIZE)]  # r5241: type 0x00 with length 0
         raise refuse_to_encode(event, "text and close")
+
+    def shared(self, message: str | bytes, compress: bool | None = None) -> Hashable:
+        del message, compress
+        return Length64Codec
 
     def stream(self) -> Fragment | None:
         return self._messages.stream()

@@ -6,6 +6,8 @@ it is read to its end, never stored and never delivered.
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+
 from ._codec import (
     Agreement,
     Buffer,
@@ -66,6 +68,10 @@ class SentinelCodec(DecodesInOrder):
         if isinstance(event, Close) and self._closing_frame:
             return [b"\xff\x00"]  # hixie-76 section 5.3, the closing handshake
         raise refuse_to_encode(event, "text and close" if self._closing_frame else "text only")
+
+    def shared(self, message: str | bytes, compress: bool | None = None) -> Hashable:
+        del message, compress
+        return SentinelCodec
 
     def stream(self) -> Fragment | None:
         return self._messages.stream()

@@ -210,6 +210,11 @@ async def test_arguments_out_of_range(arguments: dict[str, Any], error: str) -> 
         await broadcast([], "x", **arguments)
 
 
+async def test_what_is_no_message() -> None:
+    with pytest.raises(TypeError, match="a message is a str or bytes, not int"):
+        await broadcast([], 5)  # type: ignore[arg-type]
+
+
 async def test_a_text_that_cannot_be_said() -> None:
     async with pairs([RFC6455]) as [(client, server)]:
         with pytest.raises(LocalProtocolError, match="lone surrogate"):

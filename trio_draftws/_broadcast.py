@@ -60,12 +60,17 @@ async def broadcast(
     Raises:
         ValueError: `slow` or `limit` is out of range, or the message is a text that UTF-8 cannot
             say (a `LocalProtocolError`); nobody was sent anything.
+        TypeError: it is no message.
     """
     if slow not in ("drop", "close"):
         raise ValueError(f"slow is 'drop' or 'close', not {slow!r}")
     if limit < 1:
         raise ValueError(f"limit must be above 0, not {limit}")
-    once = _Once(message if isinstance(message, str) else bytes(message), compress)
+    if isinstance(message, (bytearray, memoryview)):
+        message = bytes(message)
+    elif not isinstance(message, (str, bytes)):
+        raise TypeError(f"a message is a str or bytes, not {type(message).__name__}")
+    once = _Once(message, compress)
     await trio.lowlevel.checkpoint()
     verdicts: dict[str, list[Connection]] = {
         field.name: [] for field in attrs.fields(BroadcastResult)

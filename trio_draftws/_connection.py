@@ -228,6 +228,7 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
 
         Raises:
             LocalProtocolError: the draft cannot say it, or the parts are not of one type.
+            TypeError: a part is no part of a message.
             trio.ClosedResourceError: we closed the connection.
             trio.BrokenResourceError: the peer closed it, or it was lost.
         """
@@ -244,22 +245,22 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
         self, parts: AsyncIterable[str] | AsyncIterable[bytes], compress: bool | None
     ) -> None:
         async with self._outbox.turn():
-            last: Fragment | None = None
             try:
                 async for part in parts:
                     await self._pace.breathe()
                     await self._outbox.wait_for_room()
-                    data = part if isinstance(part, str) else bytes(part)
-                    self._put(Fragment(data), compress)
-                    self._sending_parts = True
-                    last = Fragment(part[:0], final=True)
-                if last is not None:
-                    self._put(last)
-                    last = None
+                    self._put_fragment(Fragment(part), compress)
+                if self._sending_parts:
+                    self._put_fragment(Fragment(part[:0], final=True))
             finally:
-                self._sending_parts = False
-                if last is not None and self._may_send:
+                unfinished, self._sending_parts = self._sending_parts, False
+                if unfinished and self._may_send:
                     self._begin_close(Close(1011, "a message was left unfinished"))
+
+    @trio.lowlevel.enable_ki_protection
+    def _put_fragment(self, fragment: Fragment, compress: bool | None = None) -> None:
+        self._put(fragment, compress)
+        self._sending_parts = not fragment.final
 
     async def send_close(self, code: int = 1000, reason: str = "") -> None:
         """Says that we send nothing more; `receive` goes on until the peer closes too.

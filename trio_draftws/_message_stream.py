@@ -6,7 +6,7 @@ from collections.abc import AsyncIterable, Awaitable, Callable
 
 import attrs
 
-from .drafts import Fragment
+from .drafts import Fragment, LocalProtocolError
 
 
 @attrs.define(eq=False)
@@ -50,10 +50,11 @@ async def gather(parts: AsyncIterable[str] | AsyncIterable[bytes]) -> str | byte
     """All parts as one message; None where there are none.
 
     Raises:
-        TypeError: they are not all of one type.
+        LocalProtocolError: they are not all of one type.
     """
     gathered = [part async for part in parts]
     if not gathered:
         return None
-    empty = gathered[0][:0]
-    return empty.join(gathered)  # type: ignore[arg-type]
+    if any(isinstance(part, str) is not isinstance(gathered[0], str) for part in gathered):
+        raise LocalProtocolError("a message is text or binary in all its parts")
+    return gathered[0][:0].join(gathered)  # type: ignore[arg-type]

@@ -153,8 +153,11 @@ class FrameCodec(DecodesInOrder):
         payload: Buffer
         if isinstance(fragment.data, str):
             kind, payload = TEXT, encode_text(fragment.data)
+        elif isinstance(fragment.data, (bytes, bytearray, memoryview)):
+            # A copy, if need be: there is nobody who would make one later.
+            kind, payload = BINARY, bytes(fragment.data)
         else:
-            kind, payload = BINARY, _as_bytes(fragment.data)
+            raise refuse_to_encode(fragment.data, "every event")
         opcode = CONTINUATION
         marks = 0
         if self._sending is None:

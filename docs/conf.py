@@ -7,6 +7,8 @@ from importlib.metadata import version as installed_version
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
+# For the benchmarks, which know how their results read
+sys.path.append(str(Path(__file__).parent.parent))
 
 project = "trio_draftws"
 author = "trio_draftws contributors"
@@ -17,6 +19,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "sphinxcontrib_trio",
+    "benchmarks_table",
     "drafts_table",
     "peers_table",
     "tidy_docstrings",

@@ -52,7 +52,7 @@ class Task:
 
 
 async def aiohttp(task: Task) -> Report:
-    from aiohttp import ClientSession, WSMsgType  # type: ignore[import-not-found]
+    from aiohttp import ClientSession, WSMsgType
 
     async with ClientSession() as session:
         compress = 15 if task.deflate else 0
@@ -79,7 +79,7 @@ async def aiohttp(task: Task) -> Report:
 
 
 async def websockets(task: Task) -> Report:
-    from websockets.asyncio.client import connect  # type: ignore[import-not-found]
+    from websockets.asyncio.client import connect
 
     compression = "deflate" if task.deflate else None
     async with connect(
@@ -95,7 +95,7 @@ async def websockets(task: Task) -> Report:
 
 
 async def trio_websocket(task: Task) -> Report:
-    import trio_websocket as library  # type: ignore[import-not-found]
+    import trio_websocket as library
 
     async with library.open_websocket_url(task.url, subprotocols=task.subprotocols) as connection:
         for message in task.messages:

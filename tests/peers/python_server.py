@@ -17,7 +17,7 @@ def listening(port: int) -> None:
 
 
 async def aiohttp() -> None:
-    from aiohttp import WSMsgType, web  # type: ignore[import-not-found]
+    from aiohttp import WSMsgType, web
 
     async def echo(request: Any) -> Any:
         connection = web.WebSocketResponse(protocols=("proto1",))
@@ -42,8 +42,8 @@ async def aiohttp() -> None:
 
 
 async def websockets() -> None:
-    from websockets.asyncio.server import serve  # type: ignore[import-not-found]
-    from websockets.exceptions import ConnectionClosed  # type: ignore[import-not-found]
+    from websockets.asyncio.server import serve
+    from websockets.exceptions import ConnectionClosed
 
     async def echo(connection: Any) -> None:
         try:
@@ -63,7 +63,7 @@ async def websockets() -> None:
 
 async def trio_websocket() -> None:
     import trio
-    import trio_websocket as library  # type: ignore[import-not-found]
+    import trio_websocket as library
 
     async def echo(request: Any) -> None:
         offered = request.proposed_subprotocols

@@ -1,0 +1,35 @@
+"""Echoes messages: aiohttp."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from aiohttp import WSMsgType, web
+
+from .common import Options, listening, run_asyncio
+
+
+async def echo(request: Any) -> Any:
+    connection = web.WebSocketResponse(compress=False)
+    await connection.prepare(request)
+    async for message in connection:
+        if message.type is WSMsgType.TEXT:
+            await connection.send_str(message.data)
+        elif message.type is WSMsgType.BINARY:
+            await connection.send_bytes(message.data)
+    return connection
+
+
+async def serve(chosen: Options) -> None:
+    application = web.Application()
+    application.router.add_get("/", echo)
+    runner = web.AppRunner(application, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=chosen.ssl_context).start()
+    listening(runner.addresses[0][1])
+    await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    run_asyncio(serve)

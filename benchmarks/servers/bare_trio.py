@@ -1,0 +1,51 @@
+"""Echoes bytes, no messages: a non-blocking socket, and Trio asked to wait only when it must.
+
+The least that a server on Trio can cost.
+"""
+
+from __future__ import annotations
+
+import socket
+from functools import partial
+
+import trio
+
+from .common import listening
+
+CHUNK = 1 << 16
+
+
+async def echo(stream: trio.SocketStream) -> None:
+    with socket.socket(fileno=stream.socket.detach()) as sock:
+        sock.setblocking(False)
+        while True:
+            try:
+                chunk = sock.recv(CHUNK)
+            except BlockingIOError:
+                await trio.lowlevel.wait_readable(sock)
+                continue
+            if not chunk:
+                return
+            await send_all(sock, chunk)
+            if len(chunk) < CHUNK:
+                # There was no more; another call would only say so.
+                await trio.lowlevel.wait_readable(sock)
+
+
+async def send_all(sock: socket.socket, chunk: bytes) -> None:
+    rest = memoryview(chunk)
+    while rest:
+        try:
+            rest = rest[sock.send(rest) :]
+        except BlockingIOError:
+            await trio.lowlevel.wait_writable(sock)
+
+
+async def serve() -> None:
+    async with trio.open_nursery() as nursery:
+        listeners = await nursery.start(partial(trio.serve_tcp, echo, 0, host="127.0.0.1"))
+        listening(listeners[0].socket.getsockname()[1])
+
+
+if __name__ == "__main__":
+    trio.run(serve)

@@ -1,0 +1,53 @@
+"""What the servers share: their options, how they say their port, and how asyncio runs."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import ssl
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import attrs
+
+
+@attrs.frozen
+class Options:
+    """How a server was told to run."""
+
+    ssl_context: ssl.SSLContext | None
+    """None: without TLS."""
+    uvloop: bool
+    mode: str
+    """The framing mode, for drafts whose requests look the same."""
+
+
+def options() -> Options:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--certificate", help="serve TLS with it; a file with its key in it too")
+    parser.add_argument("--uvloop", action="store_true")
+    parser.add_argument("--mode", default="old")
+    given = parser.parse_args()
+    context = None
+    if given.certificate is not None:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(given.certificate)
+    return Options(context, given.uvloop, given.mode)
+
+
+def listening(port: int) -> None:
+    print("listening on", port, flush=True)
+
+
+def run_asyncio(serve: Callable[[Options], Coroutine[Any, Any, None]]) -> None:
+    """Runs `serve`, on the loop that the options name."""
+    chosen = options()
+    factory = None
+    if chosen.uvloop:
+        import uvloop
+
+        factory = uvloop.new_event_loop
+    # asyncio.run takes a factory from Python 3.12 on only.
+    loop = factory() if factory is not None else asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    loop.run_until_complete(serve(chosen))

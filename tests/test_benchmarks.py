@@ -1,0 +1,252 @@
+"""The benchmarks run, and reckon rightly; what they measure is no concern of the tests."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import attrs
+import pytest
+
+from benchmarks import goals
+from benchmarks.__main__ import chosen, run
+from benchmarks.cpu import cpu_nanoseconds, resident_bytes
+from benchmarks.instructions import WORKS, named, work
+from benchmarks.load import Sample
+from benchmarks.peers import PEERS, Peer
+from benchmarks.report import Entry, Report, Table, as_rst, as_text, number, rows, spread
+from benchmarks.wire import DIALECTS, text
+from benchmarks.workloads import BARE, STREAM, WORKLOADS, Workload
+from trio_draftws import DRAFTS, Close, Draft
+
+ROOT = Path(__file__).resolve().parent.parent
+NAMES = [workload.name for workload in WORKLOADS]
+
+
+def peer(name: str) -> Peer:
+    return next(peer for peer in PEERS if peer.name == name)
+
+
+# The command
+
+
+def test_a_quick_run(tmp_path: Path) -> None:
+    results = tmp_path / "results.json"
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "benchmarks", "--quick"),
+            *("--workloads", "ping-pong-1,handshakes,memory", "--json", str(results)),
+            *("--peers", f"{BARE},trio_draftws rfc"),
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    report = Report.from_json(json.loads(results.read_text("utf-8")))
+    names = [table.workload.name for table in report.tables]
+    assert names == ["ping-pong-1", "handshakes", "memory"]
+    assert not report.missing
+    for table in report.tables:
+        assert list(table.entries) == [BARE, "trio_draftws rfc6455"]
+        for entry in table.entries.values():
+            assert entry.failed is None
+            (sample,) = entry.rounds
+            assert sample is not None
+            assert sample.count > 0
+            assert sample.seconds > 0
+            assert sample.cost > 0
+        (ratio,) = table.ratios("trio_draftws rfc6455", BARE)
+        assert ratio > 0
+    assert as_text(report) == done.stdout.rstrip("\n")
+
+
+def measured(*peers: Peer) -> Report:
+    # The certificate is for TLS only.
+    return run(list(peers), [WORKLOADS[0]], 1, True, "")
+
+
+def test_a_missing_peer_is_named() -> None:
+    report = measured(attrs.evolve(peer(BARE), name="nobody's", package="is-no-package-at-all"))
+    assert report.missing == {"nobody's": "is-no-package-at-all is not installed here"}
+    assert not report.versions
+    assert not report.tables[0].entries
+    assert "missing: nobody's: is-no-package-at-all is not installed" in as_text(report)
+
+
+@pytest.mark.parametrize(
+    ("lame", "told"),
+    [
+        # It does not start.
+        (
+            attrs.evolve(peer(BARE), command=(sys.executable, "-c", "raise SystemExit('no')")),
+            "no",
+        ),
+        (attrs.evolve(peer(BARE), command=(sys.executable, "-c", "")), "it said nothing"),
+        # It is no WebSocket server.
+        (
+            attrs.evolve(peer(BARE), dialect="rfc6455"),
+            "Failed: the server answered b'GET / HTTP/1.1",
+        ),
+    ],
+    ids=["complains", "silent", "bare"],
+)
+def test_a_peer_that_fails_is_told(lame: Peer, told: str) -> None:
+    report = measured(lame)
+    entry = report.tables[0].entries[BARE]
+    assert entry.rounds == [None]
+    assert entry.failed is not None
+    assert entry.failed.startswith(told)
+    assert f"failed: {told}" in as_text(report)
+
+
+def test_names_are_chosen_by_their_beginning() -> None:
+    names = ["ping-pong-1", "ping-pong-64", "tls-64"]
+    assert chosen(None, names) == names
+    assert chosen("tls-64, ping", names) == names
+    assert chosen("ping-pong-6", names) == ["ping-pong-64"]
+    with pytest.raises(SystemExit, match="'pong' is none of"):
+        chosen("tls-64,pong", names)
+
+
+# What the load generator sends
+
+
+@pytest.mark.parametrize("name", [name for name in DIALECTS if name != "bare"])
+@pytest.mark.parametrize("size", [32, 125, 126, 65_535, 65_536])
+def test_prepared_bytes_are_messages(name: str, size: int) -> None:
+    dialect, draft = DIALECTS[name], named(name)
+    message = text(size).decode("ascii")
+    assert len(message) == size
+    server = draft.codec("server", math.inf)
+    assert server.decode(dialect.frame(message.encode())) == [message]
+    assert b"".join(server.encode(message)) == dialect.echo(message.encode())
+    (close,) = server.decode(dialect.close)
+    assert isinstance(close, Close)
+    assert close.code in (None, 1000)
+
+
+# What a process has used
+
+
+def test_processor_time_and_memory() -> None:
+    pid = os.getpid()
+    before = cpu_nanoseconds(pid)
+    while cpu_nanoseconds(pid) == before:
+        pass
+    assert cpu_nanoseconds(pid) > before > 0
+    size = resident_bytes(pid)
+    held = b"x" * (64 << 20)
+    assert resident_bytes(pid) - size > len(held) // 2
+
+
+# What is reckoned from it
+
+
+def sample(cost: float, rate: float = 1000) -> Sample:
+    return Sample(int(rate * 2), 2.0, cost)
+
+
+@pytest.fixture
+def table() -> Table:
+    workload = Workload("made-up", "Made up", "echo")
+    return Table(
+        workload,
+        {
+            "dear": Entry([sample(20), sample(90), sample(30)]),
+            BARE: Entry([sample(10, 4000), sample(30), sample(20)]),
+            "lame": Entry([None, sample(60), sample(10)], "it fell"),
+            "dead": Entry([None, None, None], "it never came"),
+        },
+    )
+
+
+def test_ratios_are_those_of_one_round(table: Table) -> None:
+    assert table.ratios("dear", BARE) == [2, 3, 1.5]
+    assert table.ratios("lame", BARE) == [2, 0.5]
+    assert table.ratios("dead", BARE) == table.ratios("nobody", BARE) == []
+
+
+def test_rows(table: Table) -> None:
+    assert list(rows(table)) == [
+        (BARE, "20.0 (10.0 … 30.0)", "1.00 (1.00 … 1.00)", "1,000"),
+        ("dear", "30.0 (20.0 … 90.0)", "2.00 (1.50 … 3.00)", "1,000"),
+        ("lame", "35.0 (10.0 … 60.0)", "1.25 (0.50 … 2.00)", "1,000"),
+        ("dead", "failed: it never came", "–", "–"),
+    ]
+
+
+def test_numbers() -> None:
+    assert [number(value) for value in (0.054, 9.5, 12.34, 1234.5)] == [
+        "0.05",
+        "9.50",
+        "12.3",
+        "1,234",
+    ]
+    assert spread([3, 1, 2]) == "2.00 (1.00 … 3.00)"
+    assert spread([]) == "–"
+
+
+def test_rst(table: Table) -> None:
+    assert list(as_rst(table))[:8] == [
+        ".. list-table:: Made up",
+        "   :header-rows: 1",
+        "",
+        "   * - Peer",
+        "     - µs of server CPU for each message",
+        "     - against bare Trio",
+        "     - messages in a second",
+        "   * - bare Trio",
+    ]
+
+
+def test_json_and_back(table: Table) -> None:
+    report = Report({"Python": "3"}, {BARE: "trio 1"}, {"gone": "not here"}, [table])
+    assert Report.from_json(json.loads(json.dumps(report.to_json()))) == report
+
+
+def test_goals(table: Table) -> None:
+    report = Report({}, {}, {}, [table])
+    assert goals.Goal("made-up", "dear", BARE, 1).reached(report) == 1.5
+    assert goals.Goal("made-up", "dear", BARE, 1, difference=True).reached(report) == 10
+    assert goals.Goal("made-up", "dear", "dead", 1).reached(report) is None
+    assert goals.Goal("elsewhere", "dear", BARE, 1).reached(report) is None
+
+
+def test_goals_are_about_what_is_measured() -> None:
+    names = {peer.name for peer in PEERS}
+    for goal in goals.GOALS:
+        assert goal.workload in NAMES
+        assert {goal.peer, goal.against} <= names
+
+
+def test_every_base_is_measured() -> None:
+    for workload in WORKLOADS:
+        base = peer(workload.base)
+        assert base.tls or not workload.tls
+    assert {BARE, STREAM} == {workload.base for workload in WORKLOADS}
+
+
+def test_the_results_in_the_documentation() -> None:
+    report = Report.from_json(json.loads((ROOT / "docs" / "benchmarks.json").read_text("utf-8")))
+    assert [table.workload.name for table in report.tables] == NAMES
+    page = (ROOT / "docs" / "performance.rst").read_text("utf-8")
+    for name in (*NAMES, "about", "goals"):
+        assert f".. benchmarks:: {name}\n" in page
+    for table in report.tables:
+        assert all(len(entry.rounds) >= 3 for entry in table.entries.values())
+    assert all(goal.reached(report) is not None for goal in goals.GOALS)
+
+
+# What is counted
+
+
+@pytest.mark.parametrize("draft", DRAFTS, ids=lambda draft: draft.name)
+def test_what_is_counted_can_be_done(draft: Draft) -> None:
+    for each in WORKS:
+        each.prepare(draft)()
+    work(draft, "encode 32 bytes")

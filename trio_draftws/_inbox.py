@@ -87,6 +87,11 @@ class Inbox:
 
     # For `receive`, `receive_stream` and `wait_readable`
 
+    @property
+    def being_waited_for(self) -> bool:
+        """Whether somebody is in `wait`."""
+        return self._reading is not False
+
     async def wait(self, *, ready: bool, part: bool = False) -> None:
         """Waits until something is pending, or nothing ever will be; at once where `ready`.
 

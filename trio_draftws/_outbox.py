@@ -93,7 +93,8 @@ class Outbox:
         if self.failure is not None:
             return
         self._buffers += buffers
-        self.size += sum(map(len, buffers))
+        for buffer in buffers:
+            self.size += len(buffer)
 
     def own(self) -> None:
         """Copies what waits and could be changed by whoever sent it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from time import perf_counter
 
 import attrs
 import trio
@@ -20,15 +20,12 @@ class Pace:
     """
 
     _steps: int = 0
-    _passed_at: float = attrs.field(factory=time.perf_counter)
+    _passed_at: float = attrs.field(factory=perf_counter)
 
     async def breathe(self) -> None:
         """A cancellation point, and a pass of the scheduler when one is due."""
         self._steps += 1
-        if (
-            self._steps >= MESSAGES_PER_PASS
-            or time.perf_counter() - self._passed_at > SECONDS_PER_PASS
-        ):
+        if self._steps >= MESSAGES_PER_PASS or perf_counter() - self._passed_at > SECONDS_PER_PASS:
             await trio.lowlevel.checkpoint()
             self.note_pass()
         else:
@@ -37,4 +34,4 @@ class Pace:
     def note_pass(self) -> None:
         """Says that the scheduler has just made a pass."""
         self._steps = 0
-        self._passed_at = time.perf_counter()
+        self._passed_at = perf_counter()

@@ -26,7 +26,8 @@ find_python() {
 }
 
 # prepare GROUP: a .venv with the project and that dependency group in it. What
-# was installed for this pyproject.toml before, alone or as part of dev, stays.
+# was installed before, alone or as part of dev, stays, unless pyproject.toml or
+# what is built has changed since.
 prepare() {
     local base wanted
     if ! "$python" -c '' >/dev/null 2>&1; then
@@ -34,7 +35,7 @@ prepare() {
         echo "Making .venv with $("$base" --version)"
         "$base" -m venv --clear .venv
     fi
-    wanted=$(cksum <pyproject.toml)
+    wanted=$(cat pyproject.toml hatch_build.py trio_draftws/drafts/*.c | cksum)
     if ! grep -qsxF "$wanted" ".venv/installed-for-$1" .venv/installed-for-dev; then
         echo "Installing the project and its group $1 into .venv"
         # --group is known to pip from 25.1 on.

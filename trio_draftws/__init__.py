@@ -34,6 +34,7 @@ from ._streams import StreamFactory, ssl_stream_factory
 from ._wait_any import wait_any
 from .drafts import (
     DRAFTS,
+    MASKS_IN_C,
     Close,
     Compression,
     Draft,
@@ -52,6 +53,7 @@ from .drafts import (
 
 __all__ = [
     "DRAFTS",
+    "MASKS_IN_C",
     "BroadcastResult",
     "Close",
     "Compression",

@@ -424,7 +424,7 @@ def test_memory_is_taken_for_what_came(name: str, role: Role) -> None:
         return codec
 
     begin()
-    assert traced(begin)[1] < 8192
+    assert traced(begin)[1] < 2**16
 
 
 @each_role

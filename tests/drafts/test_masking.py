@@ -11,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trio_draftws.drafts import _masking
-from trio_draftws.drafts._masking import KEY_SIZE, apply_mask, new_key
+from trio_draftws.drafts._masking import KEY_SIZE, ApplyMask, new_key
+
+from .masks import both_ways
 
 
 def masked_bytewise(payload: bytes, key: bytes, offset: int = 0) -> bytes:
@@ -26,16 +28,20 @@ KEYS = st.sampled_from([4, 20]).flatmap(lambda size: st.binary(min_size=size, ma
 AROUND_EVERY_SWITCH = [0, 1, 3, 4, 5, 19, 20, 21, 125, 511, 512, 513, 2559, 2560, 2561, 70_000]
 
 
+@both_ways
 @given(st.binary(max_size=600), KEYS, st.integers(0, 2**40))
-def test_each_byte_gets_its_own(payload: bytes, key: bytes, offset: int) -> None:
+def test_each_byte_gets_its_own(
+    apply_mask: ApplyMask, payload: bytes, key: bytes, offset: int
+) -> None:
     """Byte n is XORed with byte n of the repeated key, from any offset in it."""
     expected = masked_bytewise(payload, key, offset % len(key))
     assert expected == apply_mask(payload, key, offset)
 
 
+@both_ways
 @pytest.mark.parametrize("key_size", [1, 4, 20])
 @pytest.mark.parametrize("size", AROUND_EVERY_SWITCH)
-def test_every_size(size: int, key_size: int) -> None:
+def test_every_size(apply_mask: ApplyMask, size: int, key_size: int) -> None:
     """Short and long payloads are masked alike."""
     payload, key = os.urandom(size), os.urandom(key_size)
     for offset in (0, 1, 3, 21):
@@ -43,20 +49,24 @@ def test_every_size(size: int, key_size: int) -> None:
         assert expected == apply_mask(payload, key, offset)
 
 
+@both_ways
 @pytest.mark.parametrize("size", [5, 5000])
-def test_masking_twice_is_nothing(size: int) -> None:
+def test_masking_twice_is_nothing(apply_mask: ApplyMask, size: int) -> None:
     """What puts a mask on takes it off."""
     payload = os.urandom(size)
     assert payload == apply_mask(apply_mask(payload, b"\x37\xfa\x21\x3d"), b"\x37\xfa\x21\x3d")
 
 
-@pytest.mark.parametrize("size", [5, 5000])
+@both_ways
+@pytest.mark.parametrize("size", [0, 5, 125, 5000])
 @pytest.mark.parametrize("kind", [bytes, bytearray, lambda data: memoryview(bytearray(data))])
-def test_the_payload_stays(kind: type[bytearray], size: int) -> None:
-    """The caller's buffer is not masked in place."""
+def test_the_payload_stays(apply_mask: ApplyMask, kind: type[bytearray], size: int) -> None:
+    """The caller's buffer is not masked in place, and of short ones come bytes."""
     payload = kind(b"x" * size)
     expected = masked_bytewise(b"x" * size, b"abcd")
-    assert expected == apply_mask(payload, b"abcd")
+    masked = apply_mask(payload, b"abcd")
+    assert expected == masked
+    assert type(masked) is bytes or size > 125
     assert bytes(payload) == b"x" * size
 
 

@@ -338,9 +338,10 @@ def test_skipped_frames_are_not_stored(draft: Draft, role: Role) -> None:
         return codec
 
     skip()
+    # Other threads of the test run may take a little meanwhile.
     taken, peak = traced(skip)
-    assert taken < 2048
-    assert peak < 8192
+    assert taken < 2**15
+    assert peak < 2**16
 
 
 @pytest.mark.parametrize(
@@ -359,7 +360,7 @@ def test_a_frame_skipped_to_its_sentinel_is_not_stored(draft: Draft) -> None:
         return codec
 
     skip()
-    assert traced(skip)[0] < 2048
+    assert traced(skip)[0] < 2**15
 
 
 @each_role

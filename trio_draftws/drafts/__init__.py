@@ -34,6 +34,7 @@ from ._http import (
     write_response,
 )
 from ._identify import check_plain, identify, is_plain
+from ._masking import MASKS_IN_C
 from ._opening import (
     FIELDS_OF_AN_ANSWER,
     Ask,
@@ -50,6 +51,7 @@ __all__ = [
     "COMPRESSION",
     "DRAFTS",
     "FIELDS_OF_AN_ANSWER",
+    "MASKS_IN_C",
     "Agreement",
     "Ask",
     "BadHead",

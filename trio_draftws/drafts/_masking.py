@@ -3,12 +3,16 @@
 A mask is a key repeated over the bytes and XORed with them, so that putting it on and taking it off
 is the same thing. Keys must not be foreseen by whoever chooses the payload (RFC 6455 section 10.3):
 they come from the system's randomness, a new one for each frame.
+
+Masks are put on by `apply_mask`. It is written twice: here, and in C, which is taken where it was
+built, unless the environment has TRIO_DRAFTWS_PURE_PYTHON=1.
 """
 
 from __future__ import annotations
 
 import functools
 import os
+from typing import Protocol
 
 from ._codec import Buffer
 
@@ -21,6 +25,12 @@ _REPEATS_FOR_XOR = 128
 _new_keys: list[bytes] = []
 # A forked child must not use the keys that its parent uses.
 getattr(os, "register_at_fork", lambda **_: None)(after_in_child=_new_keys.clear)
+
+
+class ApplyMask(Protocol):
+    """`payload` XOR `key`, repeated, beginning `offset` bytes into it."""
+
+    def __call__(self, payload: Buffer, key: bytes, offset: int = 0, /) -> bytes | bytearray: ...
 
 
 def new_key() -> bytes:
@@ -36,16 +46,18 @@ def new_key() -> bytes:
         return block[:KEY_SIZE]
 
 
-def apply_mask(payload: Buffer, key: bytes, offset: int = 0) -> bytes | bytearray:
+def apply_mask_in_python(payload: Buffer, key: bytes, offset: int = 0, /) -> bytes | bytearray:
     """`payload` XOR `key`, repeated, beginning `offset` bytes into it.
 
-    The key may have any length but none. The payload is one of bytes, and is left as it was.
+    The key may have any length but none. The payload is one of bytes, and is left as it was. What
+    is short is given as bytes; of what is long, that would be one copy more.
     """
     period = len(key)
-    if offset := offset % period:
+    if offset:
+        offset %= period
         key = key[offset:] + key[:offset]
     size = len(payload)
-    repeats = -(-size // period)
+    repeats = size // period + 1
     if repeats <= _REPEATS_FOR_XOR:
         mask = int.from_bytes((key * repeats)[:size], "little")
         return (int.from_bytes(payload, "little") ^ mask).to_bytes(size, "little")
@@ -58,3 +70,18 @@ def apply_mask(payload: Buffer, key: bytes, offset: int = 0) -> bytes | bytearra
 @functools.cache
 def _table(key: int) -> bytes:
     return bytes(byte ^ key for byte in range(256))
+
+
+def fastest_mask() -> ApplyMask:
+    """`apply_mask` of `_cmask`, if that was built and is wanted; else the one in Python."""
+    if os.environ.get("TRIO_DRAFTWS_PURE_PYTHON") == "1":
+        return apply_mask_in_python
+    try:
+        from ._cmask import apply_mask
+    except ImportError:
+        return apply_mask_in_python
+    return apply_mask
+
+
+apply_mask: ApplyMask = fastest_mask()
+MASKS_IN_C: bool = apply_mask is not apply_mask_in_python

@@ -1,0 +1,40 @@
+"""Builds the C version of masking into a wheel, if a compiler is there; else the wheel has none."""
+
+from __future__ import annotations
+
+import platform
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+from setuptools import Distribution, Extension
+from setuptools.command.build_ext import build_ext
+
+MODULE = "trio_draftws.drafts._cmask"
+
+
+class MaskInC(BuildHookInterface[Any]):
+    """Compiles beside the source, where an editable installation looks for it."""
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Adds what was built to the files of the wheel, and to its name what that is built for."""
+        if platform.python_implementation() != "CPython":
+            return
+        source = Path(self.root, *MODULE.split(".")).with_suffix(".c")
+        # Optional: a build that fails says so, and is no error.
+        extension = Extension(MODULE, [str(source)], optional=True)
+        with tempfile.TemporaryDirectory() as scratch:
+            command = build_ext(Distribution({"ext_modules": [extension]}))
+            command.build_lib = command.build_temp = scratch
+            command.ensure_finalized()
+            name = command.get_ext_filename(MODULE)
+            built = Path(self.root, name)
+            built.unlink(missing_ok=True)
+            command.run()
+            if not Path(scratch, name).exists():
+                return
+            built.write_bytes(Path(scratch, name).read_bytes())
+        build_data["pure_python"] = False
+        build_data["infer_tag"] = True
+        build_data["force_include"][str(built)] = name

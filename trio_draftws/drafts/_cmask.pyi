@@ -1,0 +1,3 @@
+from ._codec import Buffer
+
+def apply_mask(payload: Buffer, key: bytes, offset: int = 0, /) -> bytes: ...

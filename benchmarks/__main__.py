@@ -20,6 +20,8 @@ from pathlib import Path
 import trio
 import trustme
 
+from trio_draftws import MASKS_IN_C
+
 from .load import Sample
 from .peers import PEERS, ROOT, Missing, NoStart, Peer, running
 from .report import Entry, Report, Table, as_text
@@ -83,6 +85,7 @@ def run(
         "Trio": trio.__version__,
         "System": f"{platform.system()} {platform.machine()}",
         "Processors": str(os.cpu_count()),
+        "Masks": "in C" if MASKS_IN_C else "in Python",
         "Rounds": str(rounds),
         "Day": dt.datetime.now(dt.timezone.utc).date().isoformat(),
     }

@@ -25,6 +25,11 @@ find_python() {
     return 1
 }
 
+# What an installation depends on: when it changes, another one is due.
+installed_from() {
+    cat pyproject.toml hatch_build.py trio_draftws/drafts/*.c | cksum
+}
+
 # prepare GROUP: a .venv with the project and that dependency group in it. What
 # was installed before, alone or as part of dev, stays, unless pyproject.toml or
 # what is built has changed since.
@@ -35,7 +40,7 @@ prepare() {
         echo "Making .venv with $("$base" --version)"
         "$base" -m venv --clear .venv
     fi
-    wanted=$(cat pyproject.toml hatch_build.py trio_draftws/drafts/*.c | cksum)
+    wanted=$(installed_from)
     if ! grep -qsxF "$wanted" ".venv/installed-for-$1" .venv/installed-for-dev; then
         echo "Installing the project and its group $1 into .venv"
         # --group is known to pip from 25.1 on.

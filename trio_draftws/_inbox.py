@@ -122,7 +122,8 @@ class Inbox:
         while not self._has_event(part) and not self.heard_all and not self._stopped:
             self._outbox.flush()
             # A violation behind the messages that were handed out is due now.
-            if self._broke_the_draft():
+            if self._codec.broken:
+                self._hear_violation()
                 await self._pace.breathe()
             elif isinstance(self._stream, DirectStream):
                 await self._read_directly(self._stream)
@@ -245,13 +246,11 @@ class Inbox:
         self.stream_ended = True
         self.add([Ended(ConnectionLost, (reason,), cause)])
 
-    def _broke_the_draft(self) -> bool:
+    def _hear_violation(self) -> None:
         try:
             self._codec.decode(b"")
         except RemoteProtocolError as violation:
             self._note_violation(violation)
-            return True
-        return False
 
     def _note_violation(self, violation: RemoteProtocolError) -> None:
         code, reason = violation.close_code, violation.reason

@@ -88,6 +88,11 @@ class Codec(Protocol):
         """True while a message has begun and not ended: an end of stream now cuts it."""
         ...
 
+    @property
+    def broken(self) -> bool:
+        """Whether the peer broke the draft, so that `decode` raises from now on."""
+        ...
+
     def encode(self, event: Event | Buffer, compress: bool | None = None) -> list[Buffer]:
         """The bytes that say `event`, in one buffer or several.
 
@@ -106,8 +111,8 @@ class Codec(Protocol):
         """The events that `data` completes; any split of the wire gives the same ones.
 
         Events that came before a violation are returned first, and the violation is raised by
-        the next call (and every one after), so `decode(b"")` asks whether one is due. Nothing is
-        decoded after a `Close`.
+        the next call (and every one after); `broken` tells that one is due. Nothing is decoded
+        after a `Close`.
 
         Raises:
             RemoteProtocolError: the peer broke the draft. Nothing else is ever raised.
@@ -137,6 +142,11 @@ class DecodesInOrder(ABC):
     def __init__(self) -> None:
         # Not the exception: its traceback would hold on to the bytes that it was found in.
         self._violation: tuple[int | None, str] | None = None
+
+    @property
+    def broken(self) -> bool:
+        """As `Codec.broken`."""
+        return self._violation is not None
 
     def decode(self, data: Buffer) -> list[Event]:
         """As `Codec.decode`."""

@@ -7,8 +7,9 @@ other. The rules:
    messages or 1 ms, since deadlines are only seen on a pass of the scheduler.
 2. While messages of one chunk are being handed out, `send` only adds to the outbox; it is written
    when they are used up, past 64 KiB, or in the scheduler's next pass.
-3. Replies to control frames are the same in every draft, so they are here and not in the codecs.
-   A closing frame is answered when it is reached, behind the answers to what came before it.
+3. Replies to control frames are the same in every draft, so no codec has them. Pings are answered
+   as soon as they are read, by `Keepalive`; a closing frame when it is reached, behind the answers
+   to what came before it.
 4. `aclose` always closes, once, even when cancelled, within `close_timeout`.
 5. A message that is sent part by part keeps its turn until it ends. What was begun can be neither
    taken back nor passed off as whole: where its rest never comes, the connection closes.

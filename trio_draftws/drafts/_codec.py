@@ -93,6 +93,11 @@ class Codec(Protocol):
         """Whether the peer broke the draft, so that `decode` raises from now on."""
         ...
 
+    @property
+    def heard_control(self) -> bool:
+        """Whether pings or pongs are among what the last `decode` gave."""
+        ...
+
     def encode(self, event: Event | Buffer, compress: bool | None = None) -> list[Buffer]:
         """The bytes that say `event`, in one buffer or several.
 
@@ -137,9 +142,11 @@ class Codec(Protocol):
 class DecodesInOrder(ABC):
     """The half of a codec that keeps a violation back until what came before it was taken."""
 
-    __slots__ = ("_violation",)
+    __slots__ = ("_violation", "heard_control")
 
     def __init__(self) -> None:
+        #: As `Codec.heard_control`.
+        self.heard_control = False
         # Not the exception: its traceback would hold on to the bytes that it was found in.
         self._violation: tuple[int | None, str] | None = None
 
@@ -151,10 +158,10 @@ class DecodesInOrder(ABC):
     def decode(self, data: Buffer) -> list[Event]:
         """As `Codec.decode`."""
         events: list[Event] = []
+        self.heard_control = False
         if self._violation is None:
             try:
-                with memoryview(data) as view:
-                    self._decode(view, events)
+                self._decode(data if type(data) is bytes else bytes(data), events)
             except RemoteProtocolError as violation:
                 self._violation = (violation.close_code, violation.reason)
             if events or self._violation is None:
@@ -162,7 +169,7 @@ class DecodesInOrder(ABC):
         raise RemoteProtocolError(*self._violation)
 
     @abstractmethod
-    def _decode(self, data: memoryview, events: list[Event]) -> None:
+    def _decode(self, data: bytes, events: list[Event]) -> None:
         """Adds the events that `data` completes, up to a violation, which it raises."""
 
 
@@ -197,10 +204,15 @@ def encode_text(message: str) -> bytes:
     try:
         return message.encode()
     except UnicodeEncodeError as error:
-        raise LocalProtocolError(
-            f"text must be encodable in UTF-8, but character {error.start} is the lone surrogate "
-            f"U+{ord(message[error.start]):04X}"
-        ) from None
+        raise not_encodable(error) from None
+
+
+def not_encodable(error: UnicodeEncodeError) -> LocalProtocolError:
+    """The error for a text that UTF-8 cannot say."""
+    return LocalProtocolError(
+        f"text must be encodable in UTF-8, but character {error.start} is the lone surrogate "
+        f"U+{ord(error.object[error.start]):04X}"
+    )
 
 
 def refuse_to_encode(event: object, draft_can: str) -> LocalProtocolError | TypeError:

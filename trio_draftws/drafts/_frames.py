@@ -196,12 +196,14 @@ class FrameCodec(DecodesInOrder):
 
     # In
 
-    def _decode(self, view: memoryview, events: list[Event]) -> None:
-        data = bytes(view)
+    def _decode(self, data: bytes, events: list[Event]) -> None:
         if self._rest:
             data = self._rest + data
             self._rest = b""
-        position = 0
+        self._take_frames(data, 0, events)
+
+    def _take_frames(self, data: bytes, position: int, events: list[Event]) -> None:
+        """Takes all that is there."""
         try:
             while position < len(data) and not self._closed:
                 if self._left:
@@ -331,10 +333,9 @@ class FrameCodec(DecodesInOrder):
             )
 
     def _control(self, kind: int, payload: bytes) -> Event:
-        if kind == PING:
-            return Ping(payload)
-        if kind == PONG:
-            return Pong(payload)
+        if kind != CLOSE:
+            self.heard_control = True
+            return Ping(payload) if kind == PING else Pong(payload)
         close = self._dialect.decode_close(payload)
         self._closed = True
         self._messages.forget()

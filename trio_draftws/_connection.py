@@ -18,7 +18,7 @@ other. The rules:
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from time import perf_counter
 from typing import Any, Literal
@@ -372,13 +372,14 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
             trio.ClosedResourceError: we closed the connection.
             trio.BusyResourceError: another task is receiving.
         """
-        return await self._next_message()
+        try:
+            return await self.__anext__()
+        except StopAsyncIteration:
+            assert self._end is not None
+            raise self._end.error() from None
 
-    def __anext__(self) -> Coroutine[Any, Any, str | bytes]:
-        return self._next_message(iterating=True)
-
-    async def _next_message(self, *, iterating: bool = False) -> str | bytes:
-        """As `receive`; the end of an iteration is told in Python's way.
+    async def __anext__(self) -> str | bytes:
+        """As `receive`, but for how it says that the peer ended the connection as the draft says.
 
         Here is the short way for what is told most: a message that has come already, or that the
         next bytes on a stream of our own complete. The rest, with its rules, is the inbox's.
@@ -399,12 +400,16 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
             elif (some_bytes := inbox.begin_to_wait()) is not None:
                 try:
                     await some_bytes
-                    pace.note_pass()
+                    # As `Pace.note_pass`
+                    pace.received = pace.sent = 0
+                    pace.passed_at = perf_counter()
                     inbox.read_nowait()
                 except trio.ClosedResourceError:
                     pass  # interrupted, and why is told below
                 finally:
-                    inbox.leave()
+                    inbox.reading = False
+                    if inbox.reader_left is not None:
+                        inbox.reader_left.set()
             # Others may have run, so what was there may be gone.
             pending = inbox.pending
             if pending and type(pending[-1]) in _MESSAGES and not self._closed:
@@ -413,9 +418,7 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
         try:
             event = await self._next_event()
         except PeerClosed:
-            if iterating:
-                raise StopAsyncIteration from None
-            raise
+            raise StopAsyncIteration from None
         assert isinstance(event, (str, bytes))
         return event
 

@@ -49,6 +49,10 @@ class Ended:
         return error
 
 
+_MESSAGES = (str, bytes)
+_LAST = (Close, Ended)
+
+
 @attrs.define(eq=False)
 class _Look:
     """A read of a foreign stream on behalf of upkeep."""
@@ -83,7 +87,8 @@ class Inbox:
     _ahead: int = 0
     reading: trio.CancelScope | bool = False
     """Whether somebody waits: the scope of a blocked read of a foreign stream, True for others."""
-    _reader_left: trio.Event | None = None
+    reader_left: trio.Event | None = None
+    """Set when whoever waits has left, for `take_over`."""
     _look: _Look | None = None
 
     def __attrs_post_init__(self) -> None:
@@ -108,16 +113,18 @@ class Inbox:
             else:
                 await self._read_until_pending(part)
         finally:
-            self.leave()
+            self.reading = False
+            if self.reader_left is not None:
+                self.reader_left.set()
 
     def begin_to_wait(self) -> Awaitable[None] | None:
-        """What to await for the next bytes, where only those are missing; `leave` has to follow,
-        and before it, if they came, `read_nowait`. None where it takes all that `wait` does.
+        """What to await for the next bytes, where only those are missing, and then `read_nowait`;
+        `reading` and `reader_left` have to be seen to as in `wait`. None where more is to be done.
         """
         stream = self._direct
         if (
             stream is None
-            or stream.closed
+            or stream.fileno == -1
             or stream.may_have_more
             or self._look is not None
             or self.heard_all
@@ -129,13 +136,7 @@ class Inbox:
         if self._outbox.size:
             self._outbox.flush()
         self.reading = True
-        return stream.wait_readable()
-
-    def leave(self) -> None:
-        """Says that nobody waits any more."""
-        self.reading = False
-        if self._reader_left is not None:
-            self._reader_left.set()
+        return trio.lowlevel.wait_readable(stream.fileno)  # noqa: ASYNC105
 
     async def _read_until_pending(self, part: bool) -> None:
         await self._end_look()
@@ -219,7 +220,9 @@ class Inbox:
                 events = self._without_control(events, self.on_control)
             if self._skipping:
                 events = self._after_skipped(events)
-            if events:
+            if len(events) == 1 and not self.pending and type(events[0]) in _MESSAGES:
+                self.pending = events  # type: ignore[assignment]
+            elif events:
                 self.add(events)
 
     @staticmethod
@@ -265,11 +268,8 @@ class Inbox:
     def add(self, events: Sequence[Event | Ended]) -> None:
         """Adds to what is pending, unless the last there will ever be has come."""
         if not self.heard_all:
-            self.heard_all = isinstance(events[-1], (Close, Ended))
-            if len(events) == 1:
-                self.pending.insert(0, events[0])
-            else:
-                self.pending[:0] = reversed(events)
+            self.heard_all = type(events[-1]) in _LAST
+            self.pending[:0] = reversed(events)
 
     def _lose(self, reason: str, cause: BaseException | None) -> None:
         self.stream_ended = True
@@ -354,9 +354,9 @@ class Inbox:
         self._stopped = True
         await self._end_look()
         if self.reading:
-            self._reader_left = trio.Event()
+            self.reader_left = trio.Event()
             self.interrupt()
-            await self._reader_left.wait()
+            await self.reader_left.wait()
 
     async def discard_some(self, *, decode: bool) -> None:
         """Reads on for the peer's goodbye: a closing frame, if bytes are still to be decoded, or

@@ -46,14 +46,15 @@ class DirectStream(trio.abc.HalfCloseableStream):
     """
 
     socket: socket.socket
-    _fileno: int = attrs.field(init=False)
+    fileno: int = attrs.field(init=False)
+    """The socket's; -1 when it is closed."""
     may_have_more: bool = attrs.field(default=False, init=False)
     """Whether a read is worth trying before waiting: false after a short one."""
     _sending: bool = attrs.field(default=False, init=False)
     _ended_sending: bool = attrs.field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._fileno = self.socket.fileno()
+        self.fileno = self.socket.fileno()
 
     def setsockopt(self, level: int, option: int, value: int | bytes) -> None:
         """As `socket.socket.setsockopt`."""
@@ -61,7 +62,7 @@ class DirectStream(trio.abc.HalfCloseableStream):
 
     @property
     def closed(self) -> bool:
-        return self._fileno == -1
+        return self.fileno == -1
 
     def receive_nowait(self, max_bytes: int = RECEIVE_SIZE) -> bytes | None:
         """What is there: None for nothing yet, empty for the end of the stream."""
@@ -86,18 +87,18 @@ class DirectStream(trio.abc.HalfCloseableStream):
         except OSError as error:
             raise _as_trio_error(error) from error
 
-    def wait_readable(self) -> Awaitable[None]:
-        """To be awaited: the kernel has bytes, or the end of the stream."""
-        # Not a coroutine itself: one less for each message.
+    async def wait_readable(self) -> None:
+        """Waits until the kernel has bytes, or the end of the stream."""
         self._check_open()
-        return trio.lowlevel.wait_readable(self._fileno)  # noqa: ASYNC105
+        await trio.lowlevel.wait_readable(self.fileno)
+        self.may_have_more = True
 
     async def wait_writable(self) -> None:
         """Waits until the kernel takes bytes; an `interrupt` does not end it."""
         while True:
             self._check_open()
             try:
-                await trio.lowlevel.wait_writable(self._fileno)
+                await trio.lowlevel.wait_writable(self.fileno)
             except trio.ClosedResourceError:
                 continue
             return
@@ -118,7 +119,6 @@ class DirectStream(trio.abc.HalfCloseableStream):
                 if data is not None:
                     return data
             await self.wait_readable()
-            self.may_have_more = True
 
     async def send_all(self, data: Buffer) -> None:
         with self._one_sender(), memoryview(data) as view:
@@ -168,7 +168,7 @@ class DirectStream(trio.abc.HalfCloseableStream):
         if not self.closed:
             trio.lowlevel.notify_closing(self.socket)
             # From now on the number may be another socket's.
-            self._fileno = -1
+            self.fileno = -1
             self.socket.close()
 
     async def aclose(self) -> None:

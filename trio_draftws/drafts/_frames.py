@@ -196,14 +196,11 @@ class FrameCodec(DecodesInOrder):
 
     # In
 
-    def _decode(self, data: bytes, events: list[Event]) -> None:
+    def _decode(self, data: bytes, position: int, events: list[Event]) -> None:
         if self._rest:
-            data = self._rest + data
+            data = self._rest + data[position:]
+            position = 0
             self._rest = b""
-        self._take_frames(data, 0, events)
-
-    def _take_frames(self, data: bytes, position: int, events: list[Event]) -> None:
-        """Takes all that is there."""
         try:
             while position < len(data) and not self._closed:
                 if self._left:
@@ -218,6 +215,12 @@ class FrameCodec(DecodesInOrder):
 
     def stream(self) -> Fragment | None:
         return self._messages.stream()
+
+    def _take_short_messages(self, data: bytes, position: int, events: list[Event]) -> int:
+        return position
+
+    def _is_between(self) -> bool:
+        return not (self._rest or self._left or self._messages.kind or self._closed)
 
     def _take_frame(self, data: bytes, position: int, events: list[Event]) -> int:
         """Takes a header, and what has come of its payload."""

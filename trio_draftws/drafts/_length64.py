@@ -76,20 +76,17 @@ class Length64Codec(DecodesInOrder):
     def stream(self) -> Fragment | None:
         return self._messages.stream()
 
-    def _decode(self, data: bytes, events: list[Event]) -> None:
-        position = 0
-        if self._state == _HEADER and not self._buffer:
-            position = self._take_short_texts(data, events)
-        if position < len(data):
-            with memoryview(data) as view:
-                self._take_frames(view, position, events)
+    def _decode(self, data: bytes, position: int, events: list[Event]) -> None:
+        with memoryview(data) as view:
+            self._take_frames(view, position, events)
         if self._messages.streaming:
             self._messages.hand_on(events)
 
-    def _take_short_texts(self, data: bytes, events: list[Event]) -> int:
-        """Takes whole texts of less than 256 bytes, as many as follow each other from the start."""
+    def _is_between(self) -> bool:
+        return self._state == _HEADER and not self._buffer
+
+    def _take_short_messages(self, data: bytes, position: int, events: list[Event]) -> int:
         size = len(data)
-        position = 0
         while data.startswith(_SHORT_START, position) and position + _HEADER_SIZE <= size:
             begin = position + _HEADER_SIZE
             length = data[begin - 1]

@@ -35,7 +35,13 @@ _SHORT_HEADERS = {
 class Rfc6455Codec(FrameCodec):
     """hybi-07 section 4, RFC 6455 section 5."""
 
-    __slots__ = ("_masked", "_short", "_short_binaries", "_short_texts", "_short_to_send")
+    __slots__ = (
+        "_masked",
+        "_reading",
+        "_short_binaries",
+        "_short_texts",
+        "_short_to_send",
+    )
 
     def __init__(
         self,
@@ -51,7 +57,16 @@ class Rfc6455Codec(FrameCodec):
         self._masked = role == "client"
         self._short_texts = _SHORT_HEADERS[self._masked][TEXT]
         self._short_binaries = _SHORT_HEADERS[self._masked][BINARY]
-        self._short = min(_SHORT - 1, max_message_size)
+        # How what comes is masked, what that adds to a header, how long a message is that is taken
+        # in the short way, and what becomes of bad UTF-8
+        masked = not self._masked
+        self._reading = (
+            masked,
+            _MASKED if masked else 0,
+            2 + KEY_SIZE if masked else 2,
+            min(_SHORT - 1, max_message_size),
+            dialect.utf8_errors,
+        )
         # How long a message is at most that is sent in the short way: what is compressed is not.
         self._short_to_send = _SHORT - 1
         if deflate is not None:
@@ -91,17 +106,6 @@ class Rfc6455Codec(FrameCodec):
             return [b"".join((header, payload))]
         return [header, payload]
 
-    def _decode(self, data: bytes, events: list[Event]) -> None:
-        position = 0
-        if not (self._rest or self._left or self._messages.kind or self._closed):
-            position = self._take_short_messages(data, 0, events)
-            if position == len(data):
-                return
-        elif self._rest:
-            data = self._rest + data
-            self._rest = b""
-        self._take_frames(data, position, events)
-
     def _take_frame(self, data: bytes, position: int, events: list[Event]) -> int:
         if not self._messages.kind:
             position = self._take_short_messages(data, position, events)
@@ -110,16 +114,8 @@ class Rfc6455Codec(FrameCodec):
         return super()._take_frame(data, position, events)
 
     def _take_short_messages(self, data: bytes, position: int, events: list[Event]) -> int:
-        """Takes whole messages of one short frame, as many as follow each other.
-
-        Stops at anything else, and before anything wrong.
-        """
         size = len(data)
-        longest = self._short
-        errors = self._dialect.utf8_errors
-        masked = not self._masked
-        mask_bit = _MASKED if masked else 0
-        header_size = 2 + KEY_SIZE if masked else 2
+        masked, mask_bit, header_size, longest, errors = self._reading
         while (begin := position + header_size) <= size:
             length = data[position + 1] - mask_bit
             end = begin + length

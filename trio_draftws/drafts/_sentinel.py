@@ -84,20 +84,21 @@ class SentinelCodec(DecodesInOrder):
     def stream(self) -> Fragment | None:
         return self._messages.stream()
 
-    def _decode(self, data: bytes, events: list[Event]) -> None:
-        position = 0
+    def _decode(self, data: bytes, position: int, events: list[Event]) -> None:
         if self._state == _TEXT:
-            position = self._decode_text(data, 0, events)
-        if self._state == _TYPE:
-            position = self._take_texts(data, position, events)
+            position = self._decode_text(data, position, events)
+            if self._state == _TYPE:
+                position = self._take_short_messages(data, position, events)
         self._take_frames(data, position, events)
         if self._messages.streaming:
             self._messages.hand_on(events)
 
-    def _take_texts(self, data: bytes, position: int, events: list[Event]) -> int:
-        """Takes all whole frames, if they are texts and nothing else: each begins with 00 and ends
-        with the only ff in it. Says where the rest begins; all that is wrong is left to it.
-        """
+    def _is_between(self) -> bool:
+        return self._state == _TYPE
+
+    def _take_short_messages(self, data: bytes, position: int, events: list[Event]) -> int:
+        # All whole frames or none: if they are texts and nothing else, each begins with 00 and
+        # ends with the only ff in it.
         end = data.rfind(b"\xff", position) + 1
         if not end or data[position] or end - position > self._max_message_size:
             return position

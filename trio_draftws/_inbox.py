@@ -49,7 +49,6 @@ class Ended:
         return error
 
 
-_MESSAGES = (str, bytes)
 _LAST = (Close, Ended)
 
 
@@ -220,9 +219,7 @@ class Inbox:
                 events = self._without_control(events, self.on_control)
             if self._skipping:
                 events = self._after_skipped(events)
-            if len(events) == 1 and not self.pending and type(events[0]) in _MESSAGES:
-                self.pending = events  # type: ignore[assignment]
-            elif events:
+            if events:
                 self.add(events)
 
     @staticmethod
@@ -269,7 +266,10 @@ class Inbox:
         """Adds to what is pending, unless the last there will ever be has come."""
         if not self.heard_all:
             self.heard_all = type(events[-1]) in _LAST
-            self.pending[:0] = reversed(events)
+            if self.pending or len(events) > 1:
+                self.pending[:0] = reversed(events)
+            else:
+                self.pending.append(events[0])
 
     def _lose(self, reason: str, cause: BaseException | None) -> None:
         self.stream_ended = True

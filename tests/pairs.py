@@ -16,7 +16,8 @@ from trio_draftws import Compression, Connection, Draft, accept, use_framing_mod
 from trio_draftws._ask import ask
 from trio_draftws._handshake import opening
 from trio_draftws._limits import Limits
-from trio_draftws._streams import is_secure, take_over
+from trio_draftws._streams import StreamFactory, take_over
+from trio_draftws._tls import is_secure, ssl_stream_factory
 from trio_draftws._upkeep import open_upkeep
 from trio_draftws.drafts import Ask, WebSocketURL
 
@@ -47,16 +48,16 @@ async def stream_pair(transport: str) -> tuple[trio.abc.Stream, trio.abc.Stream]
         server: trio.abc.Stream = await listener.accept()
     if transport == "tls":
         client_context, server_context = tls_contexts()
-        client_tls = trio.SSLStream(
-            take_over(client), client_context, server_hostname="localhost", https_compatible=True
-        )
-        server_tls = trio.SSLStream(
-            take_over(server), server_context, server_side=True, https_compatible=True
-        )
+        ends: dict[str, trio.abc.Stream] = {}
+
+        async def dress(end: str, stream: trio.abc.Stream, factory: StreamFactory) -> None:
+            ends[end] = await factory(take_over(stream))
+
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(client_tls.do_handshake)
-            nursery.start_soon(server_tls.do_handshake)
-        return client_tls, server_tls
+            as_client = ssl_stream_factory(client_context, server_hostname="localhost")
+            nursery.start_soon(dress, "client", client, as_client)
+            nursery.start_soon(dress, "server", server, ssl_stream_factory(server_context))
+        return ends["client"], ends["server"]
     assert transport == "tcp"
     return client, server
 

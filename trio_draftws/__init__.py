@@ -30,7 +30,8 @@ from ._exceptions import (
 from ._framing_mode import framing_mode, use_framing_mode
 from ._message_stream import MessageStream
 from ._server import Handler, Server, accept, serve_websocket
-from ._streams import StreamFactory, ssl_stream_factory
+from ._streams import StreamFactory
+from ._tls import ssl_stream_factory
 from ._wait_any import wait_any
 from .drafts import (
     DRAFTS,

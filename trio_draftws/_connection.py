@@ -35,7 +35,7 @@ from ._message_stream import MessageStream, gather
 from ._opened import Opened
 from ._outbox import ROOM, Outbox
 from ._pace import MESSAGES_PER_PASS, SECONDS_PER_PASS, Pace
-from ._streams import is_secure
+from ._tls import is_secure
 from ._upkeep import Upkeep
 from .drafts import (
     Agreement,

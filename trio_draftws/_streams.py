@@ -32,7 +32,7 @@ from .drafts import Buffer
 StreamFactory: TypeAlias = Callable[[trio.abc.Stream], Awaitable[trio.abc.Stream]]
 """Turns the stream that was dialled or accepted into the one to speak on."""
 
-RECEIVE_SIZE = 65536
+RECEIVE_SIZE = 16384
 # Below what every kernel takes in one call (IOV_MAX is 1024 on Linux)
 MAX_GATHERED = 512
 
@@ -75,6 +75,18 @@ class DirectStream(trio.abc.Stream):
             raise _as_trio_error(error) from error
         self.may_have_more = len(data) == max_bytes
         return data
+
+    def receive_into_nowait(self, place: memoryview) -> int | None:
+        """As `receive_nowait`, into memory of the caller's; says how many bytes."""
+        try:
+            size = self.socket.recv_into(place)
+        except (BlockingIOError, InterruptedError):
+            self.may_have_more = False
+            return None
+        except OSError as error:
+            raise _as_trio_error(error) from error
+        self.may_have_more = size == len(place)
+        return size
 
     def send_nowait(self, buffers: Sequence[Buffer]) -> int:
         """How many bytes of `buffers` the kernel took at once; it may be none."""

@@ -109,6 +109,13 @@ class TLSStream(DirectStream):
         data = parts[0] if len(parts) == 1 else b"".join(parts)
         return data if data or ended else None
 
+    def receive_into_nowait(self, place: memoryview) -> int | None:
+        data = self.receive_nowait(len(place))
+        if data is None:
+            return None
+        place[: len(data)] = data
+        return len(data)
+
     def _has_records(self) -> bool:
         return bool(self._incoming.pending or self.ssl_object.pending() or self._incoming.eof)
 

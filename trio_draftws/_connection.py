@@ -121,6 +121,7 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
         self._keepalive = Keepalive(codec, self._outbox, self._inbox, limits)
         if draft.ping:
             self._inbox.on_control = self._keepalive.see
+            self._inbox.on_last = self._keepalive.stop
         self._receiving_parts = False
         self._sending_parts = False
         self._upkeep = upkeep
@@ -353,6 +354,9 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
             return error
         if not self._may_send:
             return trio.ClosedResourceError("we have said that we send nothing more")
+        if self._outbox.failure is None:
+            # Only a ping is told so early.
+            return trio.BrokenResourceError("the peer ended the connection behind unread messages")
         lost = ConnectionLost(str(self._outbox.failure))
         lost.__cause__ = self._outbox.failure
         return lost
@@ -425,7 +429,7 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
     async def receive_many(self) -> list[str | bytes]:
         """Receives all messages that are there, one at least: less work for each than `receive`.
 
-        It waits as `receive` does, and returns what one read brought: 64 KiB at most, and the
+        It waits as `receive` does, and returns what one read brought: 16 KiB at most, and the
         rest of a message that began before. Cancelling it loses nothing. A cancellation point and
         a schedule point as `receive` is.
 
@@ -575,7 +579,7 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
         await self._pace.breathe()
         # It may go between the fragments of a message, so it waits for no turn.
         await self._outbox.wait_for_room()
-        if self.closed:
+        if self.closed or self._inbox.heard_all:
             raise self._why_not_sendable()
         sent = self._keepalive.ping()
         self._inbox.read_ahead(

@@ -72,6 +72,8 @@ class Inbox:
     """Whether the end of the stream is the draft's close, as in hixie-75."""
     on_control: Callable[[Ping | Pong], None] | None = None
     """Sees pings and pongs as soon as they are read; None where the draft has none."""
+    on_last: Callable[[], None] | None = None
+    """Called when the last there will ever be has come, before it is reached."""
     _direct: DirectStream | None = attrs.field(init=False)
     pending: list[Event | Ended] = attrs.field(factory=list)
     """Newest first, so that the next one is popped from the end."""
@@ -290,11 +292,14 @@ class Inbox:
     def add(self, events: Sequence[Event | Ended]) -> None:
         """Adds to what is pending, unless the last there will ever be has come."""
         if not self.heard_all:
-            self.heard_all = type(events[-1]) in _LAST
             if self.pending or len(events) > 1:
                 self.pending[:0] = reversed(events)
             else:
                 self.pending.append(events[0])
+            if type(events[-1]) in _LAST:
+                self.heard_all = True
+                if self.on_last is not None:
+                    self.on_last()
 
     def _lose(self, reason: str, cause: BaseException | None) -> None:
         self.stream_ended = True
@@ -327,6 +332,8 @@ class Inbox:
             return None
         if self._direct is not None:
             self.read_nowait()
+            while self._direct.may_have_more and self._may_be_read_ahead():
+                self.read_nowait()
             act()
             return None
         self._look = _Look()

@@ -381,6 +381,11 @@ class Inbox:
         elif self.reading and self._direct is not None:
             self._direct.interrupt()
 
+    @property
+    def is_left_alone(self) -> bool:
+        """Whether nobody waits or looks."""
+        return self.reading is False and self._look is None
+
     async def take_over(self) -> None:
         """Makes whoever waits leave, and waits until they have: from now on `aclose` reads."""
         self._stopped = True

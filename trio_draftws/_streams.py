@@ -20,8 +20,7 @@ from __future__ import annotations
 import errno
 import operator
 import socket
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeAlias
 
 import attrs
@@ -133,28 +132,30 @@ class DirectStream(trio.abc.Stream):
             await self.wait_readable()
 
     async def send_all(self, data: Buffer) -> None:
-        with self._one_sender(), memoryview(data) as view:
+        self._begin_to_send()
+        try:
             await trio.lowlevel.checkpoint_if_cancelled()
             self._check_open()
-            sent = self.send_nowait([view])
-            while sent < len(view):
-                await self.wait_writable()
-                with view[sent:] as rest:
-                    sent += self.send_nowait([rest])
+            with memoryview(data) as view:
+                sent = self.send_nowait([view])
+                while sent < len(view):
+                    await self.wait_writable()
+                    with view[sent:] as rest:
+                        sent += self.send_nowait([rest])
+        finally:
+            self._sending = False
 
     async def wait_send_all_might_not_block(self) -> None:
-        with self._one_sender():
+        self._begin_to_send()
+        try:
             await self.wait_writable()
+        finally:
+            self._sending = False
 
-    @contextmanager
-    def _one_sender(self) -> Iterator[None]:
+    def _begin_to_send(self) -> None:
         if self._sending:
             raise trio.BusyResourceError("another task is sending on this stream")
         self._sending = True
-        try:
-            yield
-        finally:
-            self._sending = False
 
     def _check_open(self) -> None:
         if self.closed:
@@ -197,9 +198,12 @@ class TCPStream(DirectStream, trio.abc.HalfCloseableStream):
             raise _as_trio_error(error) from error
 
     async def send_eof(self) -> None:
-        with self._one_sender():
+        self._begin_to_send()
+        try:
             await trio.lowlevel.checkpoint()
             self.end_sending()
+        finally:
+            self._sending = False
 
 
 def _as_trio_error(error: OSError) -> Exception:

@@ -21,5 +21,6 @@ class Limits:
     idle_timeout: float = attrs.field(validator=_positive)
     ping_interval: float = attrs.field(validator=_positive)
     ping_timeout: float = attrs.field(validator=_positive)
+    write_timeout: float = attrs.field(validator=_positive)
     max_message_size: float = attrs.field(validator=_positive)
     max_head_size: float = attrs.field(validator=_positive)

@@ -30,6 +30,8 @@ from ._streams import DirectStream
 from .drafts import Buffer
 
 ROOM = 65536
+# How much goes to a stream that is not ours at once
+PIECE = 65536
 
 
 @attrs.define(eq=False)
@@ -61,6 +63,11 @@ class Outbox:
     def crowded(self) -> bool:
         """Whether a sender has to wait, for room or behind others."""
         return self.size >= ROOM or (self._turn is not None and self._turn.locked())
+
+    @property
+    def in_turn(self) -> bool:
+        """Whether a sender waits for room, or for the rest of its message."""
+        return self._turn is not None and self._turn.locked()
 
     @asynccontextmanager
     async def turn(self) -> AsyncGenerator[None, None]:
@@ -165,14 +172,18 @@ class Outbox:
                     self._note_progress()
             else:
                 while self._buffers:
-                    batch = self._buffers
+                    batch = b"".join(self._buffers)
                     self._buffers = []
-                    size = sum(map(len, batch))
-                    await self.stream.send_all(b"".join(batch))
-                    self.size -= size
-                    self.written += size
-                    self._note_progress()
-            if self.finishing:
+                    # In pieces, since only a whole one is known to be taken.
+                    for start in range(0, len(batch), PIECE):
+                        piece = batch[start : start + PIECE]
+                        await self.stream.send_all(piece)
+                        if self.failure is not None:
+                            return
+                        self.size -= len(piece)
+                        self.written += len(piece)
+                        self._note_progress()
+            if self.finishing and self.failure is None:
                 self._finished = True
                 if isinstance(self.stream, trio.abc.HalfCloseableStream):
                     await self.stream.send_eof()
@@ -191,8 +202,12 @@ class Outbox:
             self.put(latest)
         self._tell()
 
+    def give_up(self, reason: str) -> None:
+        """Says that nothing more will be written; the drain task may still be trying."""
+        self._fail(trio.BrokenResourceError(reason))
+
     def _fail(self, error: Exception) -> None:
-        self.failure = error
+        self.failure = self.failure or error
         self._buffers.clear()
         self.size = 0
         self._tell()

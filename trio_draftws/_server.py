@@ -173,6 +173,7 @@ async def serve_websocket(
     idle_timeout: float = 3600,
     ping_interval: float = 20,
     ping_timeout: float = 20,
+    write_timeout: float = 60,
     max_message_size: int = 2**20,
     max_head_size: int = 2**14,
     task_status: trio.TaskStatus[Server] = trio.TASK_STATUS_IGNORED,
@@ -219,6 +220,8 @@ async def serve_websocket(
         ping_interval: seconds of silence after which the client is pinged, where the draft has
             pings.
         ping_timeout: seconds without a byte after such a ping, after which it is given up.
+        write_timeout: seconds in which the client takes nothing of what waits for it, after which
+            it is given up. It may be as slow as it likes while it takes something.
         max_message_size: the most bytes that a received message may have.
         max_head_size: the most bytes that a request's head may have.
 
@@ -235,6 +238,7 @@ async def serve_websocket(
             idle_timeout=idle_timeout,
             ping_interval=ping_interval,
             ping_timeout=ping_timeout,
+            write_timeout=write_timeout,
             max_message_size=max_message_size,
             max_head_size=max_head_size,
         ),
@@ -277,6 +281,7 @@ async def accept(
     idle_timeout: float = 3600,
     ping_interval: float = 20,
     ping_timeout: float = 20,
+    write_timeout: float = 60,
     max_message_size: int = 2**20,
     max_head_size: int = 2**14,
 ) -> AsyncGenerator[Connection, None]:
@@ -304,6 +309,7 @@ async def accept(
             idle_timeout=idle_timeout,
             ping_interval=ping_interval,
             ping_timeout=ping_timeout,
+            write_timeout=write_timeout,
             max_message_size=max_message_size,
             max_head_size=max_head_size,
         ),

@@ -13,7 +13,7 @@ from ._connection import Connection
 from ._exceptions import PageServed, RequestRefused
 from ._handshake import HeadReader, dress, opening
 from ._limits import Limits
-from ._streams import StreamFactory, is_secure, take_over
+from ._streams import DirectStream, StreamFactory, is_secure, take_over
 from ._upkeep import Upkeep
 from .drafts import (
     FIELDS_OF_AN_ANSWER,
@@ -76,8 +76,34 @@ class Terms:
         return next((name for name in self.subprotocols if name in asked), None)
 
 
-async def answer(stream: trio.abc.Stream, terms: Terms, upkeep: Upkeep) -> Connection:
-    """Opens as a server: takes the stream over, reads a request, answers it.
+async def turn_away(stream: trio.abc.Stream, terms: Terms, refusal: Reject) -> None:
+    """Refuses a client at once, whatever it wants; tells it so where nobody has to wait for that.
+
+    Raises:
+        RequestRefused: always.
+    """
+    stream = take_over(stream)
+    if isinstance(stream, DirectStream) and terms.stream_factory is None:
+        try:
+            # To close while bytes are unread would make the kernel throw the answer away.
+            stream.receive_nowait()
+            stream.send_nowait([write_response(refusal.status, refusal.headers, refusal.body)])
+        except trio.BrokenResourceError:
+            pass
+    await trio.aclose_forcefully(stream)
+    raise refused(refusal)
+
+
+def refused(reject: Reject) -> RequestRefused:
+    """What says that a request was refused so."""
+    return RequestRefused(reject.status, reject.body.decode("utf-8", "replace").strip())
+
+
+async def answer(
+    stream: trio.abc.Stream, terms: Terms, upkeep: Upkeep, refusal: Reject | None = None
+) -> Connection:
+    """Opens as a server: takes the stream over, reads a request, answers it: with `refusal`, if
+    there is one.
 
     On any failure the peer is told what HTTP can tell, and the stream is closed.
 
@@ -90,13 +116,12 @@ async def answer(stream: trio.abc.Stream, terms: Terms, upkeep: Upkeep) -> Conne
     stream = take_over(stream)
     async with opening(stream, terms.limits.handshake_timeout) as deadline:
         stream = await dress(stream, terms.stream_factory)
-        visit = _Visit(stream, terms, upkeep)
+        visit = _Visit(stream, terms, upkeep, refusal)
         try:
             return await visit.answer()
         except Reject as reject:
             await visit.reply(reject)
-            body = reject.body.decode("utf-8", "replace").strip()
-            raise RequestRefused(reject.status, body) from reject
+            raise refused(reject) from reject
         except trio.Cancelled:
             if not deadline.cancel_called:
                 await visit.say_goodbye()
@@ -111,6 +136,8 @@ class _Visit:
     stream: trio.abc.Stream
     terms: Terms
     upkeep: Upkeep
+    refusal: Reject | None
+    """Why it may not come in, whatever it wants."""
     head_only: bool = False
     """Whether what is answered in plain HTTP answers a HEAD."""
     answered: bool = False
@@ -123,6 +150,8 @@ class _Visit:
             request = Request.parse(head)
         except BadHead as error:
             raise Reject(error.status, body=f"{error}\n") from error
+        if self.refusal is not None:
+            raise self.refusal
         request = attrs.evolve(request, secure=is_secure(self.stream))
         if self.terms.http_handler is not None and is_plain(request):
             raise await self.serve_page(self.terms.http_handler, request)

@@ -8,6 +8,7 @@ get 503; each connection is closed with 1001 when its handler has returned; upke
 from __future__ import annotations
 
 import logging
+import math
 import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -24,8 +25,10 @@ from ._answer import (
     SubprotocolSelector,
     Terms,
     answer,
+    turn_away,
 )
 from ._connection import Connection
+from ._door import Door, Place, peer_of
 from ._framing_mode import framing_mode
 from ._handshake import check_subprotocols
 from ._limits import Limits
@@ -61,6 +64,7 @@ class Server:
     _handler: Handler
     _terms: Terms
     _upkeep: Upkeep
+    _door: Door
     _accepting: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     _visits: set[trio.CancelScope] = attrs.field(factory=set, init=False)
     _ending: bool = attrs.field(default=False, init=False)
@@ -105,20 +109,24 @@ class Server:
         self._visits.add(visit)
         if self._ending:
             visit.cancel()
+        place = self._door.enter(stream)
         try:
-            await self._host(stream, visit)
+            await self._host(stream, visit, place)
         finally:
+            self._door.leave(place)
             self._visits.discard(visit)
             if self._ending and not self._visits:
                 self._all_left.set()
 
-    async def _host(self, stream: trio.abc.Stream, visit: trio.CancelScope) -> None:
+    async def _host(self, stream: trio.abc.Stream, visit: trio.CancelScope, place: Place) -> None:
         connection: Connection | None = None
-        peer = _peer_of(stream)
+        peer = peer_of(stream)
         code = 1001
         try:
             with visit:
-                connection = await answer(stream, self._terms, self._upkeep)
+                if place.refusal is not None and not place.heard:
+                    await turn_away(stream, self._terms, place.refusal)
+                connection = await answer(stream, self._terms, self._upkeep, place.refusal)
                 self.connections.add(connection)
                 await self._handler(connection, connection.state)
                 code = 1000
@@ -176,6 +184,8 @@ async def serve_websocket(
     write_timeout: float = 60,
     max_message_size: int = 2**20,
     max_head_size: int = 2**14,
+    max_connections: float = math.inf,
+    max_connections_per_host: float = math.inf,
     task_status: trio.TaskStatus[Server] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serves WebSocket connections until it is cancelled or `Server.aclose` is called.
@@ -224,6 +234,12 @@ async def serve_websocket(
             it is given up. It may be as slow as it likes while it takes something.
         max_message_size: the most bytes that a received message may have.
         max_head_size: the most bytes that a request's head may have.
+        max_connections: how many clients may be there at once, those included whose opening is
+            not done. Another one gets 503. There is no limit by default, since it depends on the
+            program; the system has one, of open files.
+        max_connections_per_host: the same for one address; where that is IPv6, for all that share
+            its first 64 bits. There is no limit by default, since behind a proxy all clients have
+            one address. Streams without an address are not counted here.
 
     Times may be `math.inf`.
 
@@ -252,8 +268,9 @@ async def serve_websocket(
         ssl_context,
         stream_factory,
     )
+    door = Door(max_connections=max_connections, max_connections_per_host=max_connections_per_host)
     async with open_upkeep() as upkeep:
-        server = Server(handler, terms, upkeep)
+        server = Server(handler, terms, upkeep, door)
         handlers = upkeep.nursery if handler_nursery is None else handler_nursery
         serve: partial[Any]
         if listeners is None:
@@ -292,7 +309,7 @@ async def accept(
     it raises comes out as it is. What `conn_headers` returned is `connection.state`. Entering is a
     checkpoint; cancelling it tells the client 503 and closes the stream.
 
-    Args: as those of `serve_websocket`.
+    Args: as those of `serve_websocket`, where it has them.
 
     Raises:
         RequestRefused: a `HandshakeError`; the request was refused, and the client told.
@@ -386,16 +403,3 @@ def _port_of(listener: trio.abc.Listener[Any]) -> int | None:
         if isinstance(address, tuple):
             return int(address[1])
     return None
-
-
-def _peer_of(stream: trio.abc.Stream) -> str:
-    """Who is at the other end, for the log."""
-    if isinstance(stream, trio.SocketStream):
-        try:
-            address = stream.socket.getpeername()
-        except OSError:
-            return "a peer that has gone"
-        if isinstance(address, tuple):
-            host, port = address[:2]
-            return f"{host} port {port}"
-    return f"a {type(stream).__name__}"

@@ -16,7 +16,7 @@ PACKAGE = Path(trio_draftws.__file__).parent
 FLOORS = [
     ["drafts"],
     ["_framing_mode", "_limits", "_exceptions", "_pace", "_streams"],
-    ["_outbox", "_door"],
+    ["_outbox", "_door", "_origins"],
     ["_inbox", "_upkeep"],
     ["_keepalive", "_message_stream", "_opened"],
     ["_connection"],

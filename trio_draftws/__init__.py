@@ -29,6 +29,7 @@ from ._exceptions import (
 )
 from ._framing_mode import framing_mode, use_framing_mode
 from ._message_stream import MessageStream
+from ._origins import OriginPolicy, same_host
 from ._server import Handler, Server, accept, serve_websocket
 from ._streams import StreamFactory, ssl_stream_factory
 from ._wait_any import wait_any
@@ -74,6 +75,7 @@ __all__ = [
     "InvalidAnswer",
     "LocalProtocolError",
     "MessageStream",
+    "OriginPolicy",
     "PageServed",
     "PeerClosed",
     "PeerViolation",
@@ -93,6 +95,7 @@ __all__ = [
     "is_ws_url",
     "is_wss_url",
     "open_websocket",
+    "same_host",
     "serve_websocket",
     "ssl_stream_factory",
     "use_framing_mode",

@@ -13,6 +13,7 @@ from ._connection import Connection
 from ._exceptions import PageServed, RequestRefused
 from ._handshake import HeadReader, dress, opening
 from ._limits import Limits
+from ._origins import OriginCheck
 from ._streams import DirectStream, StreamFactory, is_secure, take_over
 from ._upkeep import Upkeep
 from .drafts import (
@@ -46,25 +47,13 @@ class Terms:
 
     limits: Limits
     drafts: tuple[Draft, ...]
-    origins: frozenset[str | None] | None
+    origins: OriginCheck
     conn_headers: ConnHeaders | None
     http_handler: HTTPHandler | None
     framing_mode: FramingModeSelector
     subprotocols: Sequence[str] | SubprotocolSelector
     compression: Compression | None
     stream_factory: StreamFactory | None
-
-    def check_origin(self, request: Request) -> None:
-        """Refuses pages that may not connect (RFC 6455 section 10.2).
-
-        Raises:
-            Reject: 403.
-        """
-        if self.origins is not None:
-            origin = request.origin and request.origin.lower()
-            if origin not in self.origins:
-                named = "clients without an Origin" if origin is None else f"pages of {origin}"
-                raise Reject(403, body=f"This server is not for {named}.\n")
 
     def choose_subprotocol(self, asked: Sequence[str]) -> str | None:
         """One of those asked for, or None."""
@@ -157,8 +146,8 @@ class _Visit:
             raise await self.serve_page(self.terms.http_handler, request)
         async with self.own_mistakes():
             draft = identify(request, self.terms.framing_mode, self.terms.drafts)
-        request = attrs.evolve(request, draft=draft)
-        self.terms.check_origin(request)
+            request = attrs.evolve(request, draft=draft)
+            self.terms.origins.check(request)
         server = draft.opening.answer(request)
         fields: HeaderFields = ()
         state: Any = None
@@ -171,6 +160,7 @@ class _Visit:
         response, agreement = server.accept(checked, subprotocol, compression)
         reader.read_nowait()
         self.answered = True
+        self.terms.origins.warn_of_cookies(request)
         if len(reader.buffer) < server.request_body:
             # A proxy may hold the body back until it sees the head.
             await self.stream.send_all(response)

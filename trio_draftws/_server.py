@@ -32,6 +32,7 @@ from ._door import Door, Place, peer_of
 from ._framing_mode import framing_mode
 from ._handshake import check_subprotocols
 from ._limits import Limits
+from ._origins import OriginCheck, OriginPolicy
 from ._streams import StreamFactory, ssl_stream_factory
 from ._upkeep import Upkeep, open_upkeep
 from .drafts import (
@@ -171,7 +172,7 @@ async def serve_websocket(
     http_handler: HTTPHandler | None = None,
     drafts: Iterable[str | Draft] | None = None,
     framing_mode: FramingModeSelector | None = None,
-    origins: Iterable[str | None] | None = None,
+    origins: Iterable[str | None] | OriginPolicy | None = None,
     subprotocols: Sequence[str] | SubprotocolSelector = (),
     compression: Compression | None = COMPRESSION,
     ssl_context: ssl.SSLContext | None = None,
@@ -214,8 +215,11 @@ async def serve_websocket(
             and returns the name of the one to speak. By default the context variable of that
             name says so for all.
         origins: the origins of the pages that may connect, as `https://example.com`; None among
-            them stands for clients that name none, which no browser is. By default all may:
-            a server that trusts cookies should say which (RFC 6455 section 10.2).
+            them stands for clients that name none, which no browser is. Or a function that is
+            given the request and says whether it may; `same_host` is one. By default all may,
+            **and a server that trusts cookies must say which**: a browser lets any page connect,
+            with the visitor's cookies (RFC 6455 section 10.2). The first request with cookies to
+            a server that was not told is logged as a warning.
         subprotocols: those to agree to, the favourite first; or a function that is given those
             asked for and returns one of them, or None.
         compression: how to compress messages, where the client offers it; by default with
@@ -288,7 +292,7 @@ async def accept(
     http_handler: HTTPHandler | None = None,
     drafts: Iterable[str | Draft] | None = None,
     framing_mode: FramingModeSelector | None = None,
-    origins: Iterable[str | None] | None = None,
+    origins: Iterable[str | None] | OriginPolicy | None = None,
     subprotocols: Sequence[str] | SubprotocolSelector = (),
     compression: Compression | None = COMPRESSION,
     ssl_context: ssl.SSLContext | None = None,
@@ -359,7 +363,7 @@ def _make_terms(
     http_handler: HTTPHandler | None,
     drafts: Iterable[str | Draft] | None,
     selector: FramingModeSelector | str | None,
-    origins: Iterable[str | None] | None,
+    origins: Iterable[str | None] | OriginPolicy | None,
     subprotocols: Sequence[str] | SubprotocolSelector,
     compression: Compression | None,
     ssl_context: ssl.SSLContext | None,
@@ -379,7 +383,7 @@ def _make_terms(
     return Terms(
         limits=limits,
         drafts=allowed_drafts(drafts),
-        origins=_check_origins(origins),
+        origins=OriginCheck.of(origins),
         conn_headers=conn_headers,
         http_handler=http_handler,
         framing_mode=selector or (lambda request: framing_mode.get()),
@@ -387,12 +391,6 @@ def _make_terms(
         compression=compression,
         stream_factory=stream_factory,
     )
-
-
-def _check_origins(origins: Iterable[str | None] | None) -> frozenset[str | None] | None:
-    if isinstance(origins, str):
-        raise TypeError(f"origins is a list of origins, not one str; write [{origins!r}]")
-    return None if origins is None else frozenset(origin and origin.lower() for origin in origins)
 
 
 def _port_of(listener: trio.abc.Listener[Any]) -> int | None:

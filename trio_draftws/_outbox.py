@@ -30,6 +30,8 @@ from ._streams import DirectStream
 from .drafts import Buffer
 
 ROOM = 65536
+# How many buffers may wait before they are made one
+MANY = 1024
 # How much goes to a stream that is not ours at once
 PIECE = 65536
 
@@ -124,6 +126,9 @@ class Outbox:
     def flush(self) -> None:
         """Writes what can be written now, and leaves the rest to the drain task."""
         if self._draining or self.failure is not None or self._finished:
+            if len(self._buffers) > MANY:
+                # An object for a few bytes takes fifty; the peer may be one that never reads.
+                self._buffers = [b"".join(self._buffers)]
             return
         if not self._buffers and not self.finishing:
             return

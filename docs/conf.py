@@ -39,7 +39,14 @@ autodoc_class_signature = "mixed"
 # Names, as a reader would write them, instead of what they stand for
 autodoc_type_aliases = {
     name: name
-    for name in ("ConnHeaders", "Handler", "HeaderFields", "StreamFactory", "SubprotocolSelector")
+    for name in (
+        "ConnHeaders",
+        "Handler",
+        "HeaderFields",
+        "OriginPolicy",
+        "StreamFactory",
+        "SubprotocolSelector",
+    )
 }
 maximum_signature_line_length = 88
 napoleon_google_docstring = True

@@ -14,11 +14,11 @@ import trio
 
 from trio_draftws import (
     Connection,
-    HeaderFields,
     HTTPResponse,
     Reject,
     Request,
     Server,
+    same_host,
     serve_websocket,
 )
 
@@ -29,14 +29,6 @@ async def page(request: Request) -> HTTPResponse:
     if request.path != "/":
         raise Reject(404, body="The page is at /\n")
     return HTTPResponse(200, {"Content-Type": "text/html; charset=utf-8"}, PAGE)
-
-
-async def only_own_page(request: Request) -> tuple[HeaderFields, None]:
-    # Any page may try to connect; the browser only tells us which one it is. A client that is no
-    # browser may say nothing.
-    if request.origin not in (None, f"http://{request.host}"):
-        raise Reject(403, body=f"not for pages of {request.origin}\n")
-    return {}, None
 
 
 async def echo(connection: Connection, state: None) -> None:
@@ -58,7 +50,8 @@ async def main(port: int) -> None:
                     port,
                     host="127.0.0.1",
                     http_handler=page,
-                    conn_headers=only_own_page,
+                    # Any page may try to connect; the browser only tells which one it is.
+                    origins=same_host,
                     subprotocols=["echo"],
                 )
             )

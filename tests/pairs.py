@@ -82,6 +82,7 @@ def make_limits(**changes: float) -> Limits:
         "idle_timeout": 3600,
         "ping_interval": 20,
         "ping_timeout": 20,
+        "write_timeout": 60,
         "max_message_size": 2**20,
         "max_head_size": 2**14,
     }

@@ -38,7 +38,7 @@ from trio_draftws import (
     use_framing_mode,
 )
 from trio_draftws._ask import MAX_REFUSAL_BODY
-from trio_draftws.drafts import draft_named
+from trio_draftws.drafts import MAX_LINE, draft_named
 
 from .wire import (
     ACCEPT,
@@ -116,6 +116,7 @@ NOT_SPOKEN = (
     (("Upgrade", "websocket"), ALL_VERSIONS),
 )
 BAD_REQUEST = "HTTP/1.1 400 Bad Request"
+URI_TOO_LONG = "HTTP/1.1 414 URI Too Long"
 TOO_LARGE = "HTTP/1.1 431 Request Header Fields Too Large"
 
 REFUSED = [
@@ -234,8 +235,14 @@ REFUSED = [
     Refused(
         "a long line that does not end",
         b"GET /" + b"x" * 100_000,
-        TOO_LARGE,
-        "the head is longer than 16384 bytes",
+        URI_TOO_LONG,
+        "the first line is longer than 8192 bytes",
+    ),
+    Refused(
+        "a long request line",
+        request("GET /" + "x" * (MAX_LINE - 13) + " HTTP/1.1"),
+        URI_TOO_LONG,
+        "the first line is longer than 8192 bytes",
     ),
     Refused(
         "many fields",
@@ -293,6 +300,21 @@ async def test_a_request_that_is_refused(case: Refused, caplog: pytest.LogCaptur
     why = f": the request was refused with status {status}: {case.text}"
     assert record.message.endswith(why)
     assert record.exc_info is None
+
+
+async def test_the_longest_request_line() -> None:
+    line = "GET /" + "x" * (MAX_LINE - 14) + " HTTP/1.1"
+    async with serving() as server, await dial(server) as stream:
+        await stream.send_all(request_13(line))
+        assert (await stream.receive_some()).startswith(b"HTTP/1.1 101 ")
+
+
+async def test_a_line_within_a_small_head() -> None:
+    """Where the head may be shorter than a line, that is what bounds the line."""
+    async with serving(max_head_size=100) as server:
+        answer = Answer.parse(await answer_to(server, b"GET /" + b"x" * 100))
+        assert answer.line.decode() == URI_TOO_LONG
+        assert answer.text == "the first line is longer than 100 bytes\n"
 
 
 async def test_only_the_drafts_spoken_are_named() -> None:
@@ -884,12 +906,13 @@ async def test_a_refusal_whose_body_does_not_end(mock_clock: trio.testing.MockCl
         (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", r"no HTTP: expected a status line .* `SSH-2.0-OpenSSH"),
         (b"HTTP/1.1 abc\r\n\r\n", "no HTTP: expected a status line"),
         (b"HTTP/1.1 101 a\r\nno field\r\n\r\n", "no HTTP: expected a field"),
-        (b"x" * 20_000, "longer than 16384 bytes"),
+        (b"x" * 20_000, "the first line is longer than 8192 bytes"),
+        (b"HTTP/1.1 101 a\r\nA: " + b"x" * 20_000, "longer than 16384 bytes"),
         (b"HTTP/1.1 101 a\r\n" + b"A: b\r\n" * 101 + b"\r\n", "101 fields, more than 100"),
         (b"", "the peer ended the stream within the opening handshake$"),
         (b"HTTP/1.1 101 Web", "within the opening handshake, after 16 bytes"),
     ],
-    ids=["ssh", "status", "field", "long", "many", "nothing", "half"],
+    ids=["ssh", "status", "field", "long line", "long", "many", "nothing", "half"],
 )
 async def test_an_answer_that_is_no_answer(answer: bytes, why: str) -> None:
     with pytest.raises(HandshakeError, match=why):

@@ -789,7 +789,7 @@ class TestUpkeep:
     async def test_no_more_is_read_ahead_than_a_limit(
         self, transport: str, draft: Draft, autojump_clock: trio.testing.MockClock
     ) -> None:
-        settings: dict[str, Any] = {"ping_interval": math.inf}
+        settings: dict[str, Any] = {"ping_interval": math.inf, "write_timeout": math.inf}
         async with connected(transport, draft, **settings) as (client, server):
             async with trio.open_nursery() as nursery:
 

@@ -203,7 +203,7 @@ async def test_browser() -> None:
                 for message in ("wörld", b"\xff"):
                     await connection.send(message)
                     assert await connection.receive() == message
-        with pytest.raises(Rejected, match="status 403: 'not for pages of http://a'"):
+        with pytest.raises(Rejected, match="status 403: 'This server is not for pages of http://a"):
             async with open_websocket(target, draft="rfc6455", origin="http://a"):
                 raise AssertionError("there is no connection")
     assert lines == ["open: rfc6455, subprotocol echo", "closed: 1000"] * 2

@@ -6,7 +6,7 @@ import pytest
 import trio
 import trio.testing
 
-from trio_draftws._outbox import Outbox
+from trio_draftws._outbox import MANY, Outbox
 from trio_draftws._streams import MAX_GATHERED, DirectStream, TCPStream, take_over
 
 from .pairs import stream_pair
@@ -123,3 +123,20 @@ async def test_ending_a_side_that_the_peer_has_reset() -> None:
         outbox.flush()
         assert isinstance(outbox.failure, trio.ClosedResourceError)
     await theirs.aclose()
+
+
+async def test_many_small_buffers_become_one() -> None:
+    """Each is an object, which takes far more than the few bytes in it."""
+    async with trio.open_nursery() as nursery:
+        ours, theirs = trio.testing.lockstep_stream_pair()
+        outbox = Outbox(ours, nursery.start_soon, Outbox.flush)
+        for number in range(5000):
+            outbox.put([b"%04d" % number])
+            outbox.flush()
+        assert len(outbox._buffers) <= MANY + 1
+        assert outbox.size == 20_000
+        nursery.start_soon(outbox.wait_written)
+        received = b""
+        while len(received) < 20_000:
+            received += await theirs.receive_some()
+        assert received == b"".join(b"%04d" % number for number in range(5000))

@@ -30,6 +30,7 @@ from ._exceptions import (
 )
 from ._framing_mode import framing_mode, use_framing_mode
 from ._message_stream import MessageStream
+from ._origins import OriginPolicy, same_host
 from ._server import Handler, Server, accept, serve_websocket
 from ._streams import StreamFactory
 from ._tls import ssl_stream_factory
@@ -76,6 +77,7 @@ __all__ = [
     "InvalidAnswer",
     "LocalProtocolError",
     "MessageStream",
+    "OriginPolicy",
     "PageServed",
     "PeerClosed",
     "PeerViolation",
@@ -95,6 +97,7 @@ __all__ = [
     "is_ws_url",
     "is_wss_url",
     "open_websocket",
+    "same_host",
     "serve_websocket",
     "ssl_stream_factory",
     "use_framing_mode",

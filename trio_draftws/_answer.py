@@ -13,7 +13,8 @@ from ._connection import Connection
 from ._exceptions import PageServed, RequestRefused
 from ._handshake import HeadReader, dress, opening
 from ._limits import Limits
-from ._streams import StreamFactory, take_over
+from ._origins import OriginCheck
+from ._streams import DirectStream, StreamFactory, take_over
 from ._tls import is_secure
 from ._upkeep import Upkeep
 from .drafts import (
@@ -47,25 +48,13 @@ class Terms:
 
     limits: Limits
     drafts: tuple[Draft, ...]
-    origins: frozenset[str | None] | None
+    origins: OriginCheck
     conn_headers: ConnHeaders | None
     http_handler: HTTPHandler | None
     framing_mode: FramingModeSelector
     subprotocols: Sequence[str] | SubprotocolSelector
     compression: Compression | None
     stream_factory: StreamFactory | None
-
-    def check_origin(self, request: Request) -> None:
-        """Refuses pages that may not connect (RFC 6455 section 10.2).
-
-        Raises:
-            Reject: 403.
-        """
-        if self.origins is not None:
-            origin = request.origin and request.origin.lower()
-            if origin not in self.origins:
-                named = "clients without an Origin" if origin is None else f"pages of {origin}"
-                raise Reject(403, body=f"This server is not for {named}.\n")
 
     def choose_subprotocol(self, asked: Sequence[str]) -> str | None:
         """One of those asked for, or None."""
@@ -77,8 +66,34 @@ class Terms:
         return next((name for name in self.subprotocols if name in asked), None)
 
 
-async def answer(stream: trio.abc.Stream, terms: Terms, upkeep: Upkeep) -> Connection:
-    """Opens as a server: takes the stream over, reads a request, answers it.
+async def turn_away(stream: trio.abc.Stream, terms: Terms, refusal: Reject) -> None:
+    """Refuses a client at once, whatever it wants; tells it so where nobody has to wait for that.
+
+    Raises:
+        RequestRefused: always.
+    """
+    stream = take_over(stream)
+    if isinstance(stream, DirectStream) and terms.stream_factory is None:
+        try:
+            # To close while bytes are unread would make the kernel throw the answer away.
+            stream.receive_nowait()
+            stream.send_nowait([write_response(refusal.status, refusal.headers, refusal.body)])
+        except trio.BrokenResourceError:
+            pass
+    await trio.aclose_forcefully(stream)
+    raise refused(refusal)
+
+
+def refused(reject: Reject) -> RequestRefused:
+    """What says that a request was refused so."""
+    return RequestRefused(reject.status, reject.body.decode("utf-8", "replace").strip())
+
+
+async def answer(
+    stream: trio.abc.Stream, terms: Terms, upkeep: Upkeep, refusal: Reject | None = None
+) -> Connection:
+    """Opens as a server: takes the stream over, reads a request, answers it: with `refusal`, if
+    there is one.
 
     On any failure the peer is told what HTTP can tell, and the stream is closed.
 
@@ -91,13 +106,12 @@ async def answer(stream: trio.abc.Stream, terms: Terms, upkeep: Upkeep) -> Conne
     stream = take_over(stream)
     async with opening(stream, terms.limits.handshake_timeout) as deadline:
         stream = await dress(stream, terms.stream_factory)
-        visit = _Visit(stream, terms, upkeep)
+        visit = _Visit(stream, terms, upkeep, refusal)
         try:
             return await visit.answer()
         except Reject as reject:
             await visit.reply(reject)
-            body = reject.body.decode("utf-8", "replace").strip()
-            raise RequestRefused(reject.status, body) from reject
+            raise refused(reject) from reject
         except trio.Cancelled:
             if not deadline.cancel_called:
                 await visit.say_goodbye()
@@ -112,6 +126,8 @@ class _Visit:
     stream: trio.abc.Stream
     terms: Terms
     upkeep: Upkeep
+    refusal: Reject | None
+    """Why it may not come in, whatever it wants."""
     head_only: bool = False
     """Whether what is answered in plain HTTP answers a HEAD."""
     answered: bool = False
@@ -124,13 +140,15 @@ class _Visit:
             request = Request.parse(head)
         except BadHead as error:
             raise Reject(error.status, body=f"{error}\n") from error
+        if self.refusal is not None:
+            raise self.refusal
         request = attrs.evolve(request, secure=is_secure(self.stream))
         if self.terms.http_handler is not None and is_plain(request):
             raise await self.serve_page(self.terms.http_handler, request)
         async with self.own_mistakes():
             draft = identify(request, self.terms.framing_mode, self.terms.drafts)
-        request = attrs.evolve(request, draft=draft)
-        self.terms.check_origin(request)
+            request = attrs.evolve(request, draft=draft)
+            self.terms.origins.check(request)
         server = draft.opening.answer(request)
         fields: HeaderFields = ()
         state: Any = None
@@ -143,6 +161,7 @@ class _Visit:
         response, agreement = server.accept(checked, subprotocol, compression)
         reader.read_nowait()
         self.answered = True
+        self.terms.origins.warn_of_cookies(request)
         if len(reader.buffer) < server.request_body:
             # A proxy may hold the body back until it sees the head.
             await self.stream.send_all(response)

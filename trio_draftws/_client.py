@@ -55,6 +55,7 @@ async def open_websocket(
     idle_timeout: float = 3600,
     ping_interval: float = 20,
     ping_timeout: float = 20,
+    write_timeout: float = 60,
     max_message_size: int = 2**20,
     max_head_size: int = 2**14,
 ) -> AsyncGenerator[Connection, None]:
@@ -85,6 +86,8 @@ async def open_websocket(
         ping_interval: seconds of silence after which the server is pinged, where the draft has
             pings.
         ping_timeout: seconds without a byte after such a ping, after which it is given up.
+        write_timeout: seconds in which the server takes nothing of what waits for it, after which
+            it is given up. It may be as slow as it likes while it takes something.
         max_message_size: the most bytes that a received message may have.
         max_head_size: the most bytes that the head of the server's answer may have.
 
@@ -106,6 +109,7 @@ async def open_websocket(
         idle_timeout=idle_timeout,
         ping_interval=ping_interval,
         ping_timeout=ping_timeout,
+        write_timeout=write_timeout,
         max_message_size=max_message_size,
         max_head_size=max_head_size,
     )

@@ -1,10 +1,14 @@
-"""Trio's errors, with the facts attached; and those of the opening handshake."""
+"""Trio's errors, with the facts attached; and those of the opening handshake.
+
+Their attributes hold what the peer said, as it said it. Their text, which ends in logs and on
+terminals, has it escaped.
+"""
 
 from __future__ import annotations
 
 import trio
 
-from .drafts import HandshakeError, Headers, shown
+from .drafts import HandshakeError, Headers, escaped, shown
 
 
 class PeerClosed(trio.EndOfChannel):
@@ -19,7 +23,7 @@ class PeerClosed(trio.EndOfChannel):
         self.reason = reason
 
     def __str__(self) -> str:
-        told = " ".join(str(fact) for fact in (self.code, self.reason) if fact)
+        told = " ".join(str(fact) for fact in (self.code, escaped(self.reason)) if fact)
         return (
             f"the peer closed the connection: {told}" if told else "the peer closed the connection"
         )
@@ -79,7 +83,7 @@ class RequestRefused(HandshakeError):
         self.reason = reason
 
     def __str__(self) -> str:
-        return f"the request was refused with status {self.status}: {self.reason}"
+        return f"the request was refused with status {self.status}: {escaped(self.reason)}"
 
 
 class PageServed(HandshakeError):

@@ -14,9 +14,11 @@ import trio
 from ._exceptions import HandshakeTimeout, TLSFailed
 from ._streams import DirectStream, StreamFactory
 from .drafts import (
+    MAX_LINE,
     BadHead,
     HandshakeError,
     find_head_end,
+    line_too_long,
     shown,
 )
 
@@ -32,13 +34,16 @@ class HeadReader:
         """The head, its blank line included.
 
         Raises:
-            BadHead: it is longer than `max_size` bytes.
+            BadHead: it is longer than `max_size` bytes, or its first line than `MAX_LINE`.
             HandshakeError: the stream ended first.
         """
         searched = 0
         while True:
             end = find_head_end(self.buffer, searched)
             if end > max_size or (end < 0 and len(self.buffer) >= max_size):
+                longest = min(max_size, MAX_LINE)
+                if b"\r\n" not in self.buffer[: int(longest) + 2]:
+                    raise line_too_long(longest)
                 raise BadHead(f"the head is longer than {max_size} bytes", 431)
             if end >= 0:
                 return self._take(end)

@@ -3,10 +3,15 @@
 A peer that has been silent for `ping_interval` is pinged, and given up when nothing comes from it
 for `ping_timeout` after that. It is never given up while it is us who do not read, nor while it is
 still taking what stands before the ping.
+
+A peer that takes nothing of what waits for it for `write_timeout` is given up too. It may be as
+slow as it likes while it takes something, and it may be us that it waits for: while we do not read,
+and no sender waits for room, that time does not pass.
 """
 
 from __future__ import annotations
 
+import math
 import secrets
 
 import attrs
@@ -15,6 +20,7 @@ import trio
 from ._inbox import Inbox
 from ._limits import Limits
 from ._outbox import Outbox
+from ._streams import untaken
 from .drafts import Codec, Ping, Pong
 
 
@@ -46,6 +52,9 @@ class Keepalive:
     """How much was written at the last look."""
     _ping_left: int = 0
     """How much will have been written when the latest ping is."""
+    _stuck_at: tuple[int, int] | None = None
+    """How much was written at the last look, and how much of it the kernel still had."""
+    _stuck_since: float = 0
 
     @property
     def waiting(self) -> bool:
@@ -91,19 +100,24 @@ class Keepalive:
     def deadline(self, *, may_ping: bool) -> float:
         """When to attend to the peer, unless it is heard from."""
         heard = self._inbox.last_heard
+        idle = min(heard + self._limits.idle_timeout, self._write_deadline())
         if not may_ping:
-            return heard + self._limits.idle_timeout
+            return idle
         if self._heard_when_pinged == self._inbox.times_heard:
             due = self._pinged_at + self._limits.ping_timeout
         else:
             due = heard + self._limits.ping_interval
-        return min(due, heard + self._limits.idle_timeout)
+        return min(due, idle)
 
     def attend(self) -> str | None:
         """At the deadline: asks the peer whether it is there; or says why to give it up."""
         now = trio.current_time()
         if now - self._inbox.last_heard >= self._limits.idle_timeout:
             return f"nothing came from the peer for {self._limits.idle_timeout} s"
+        if now >= self._write_deadline():
+            why = f"the peer took nothing of what waits for it for {self._limits.write_timeout} s"
+            self._outbox.give_up(why)
+            return why
         if self._heard_when_pinged != self._inbox.times_heard:
             self.ping()
             return None
@@ -112,3 +126,15 @@ class Keepalive:
             self._written = self._outbox.written
             return None
         return f"no answer to a ping came within {self._limits.ping_timeout} s"
+
+    def _write_deadline(self) -> float:
+        """When to give the peer up, unless it takes something until then."""
+        outbox = self._outbox
+        if not outbox.size or (self._inbox.full and not outbox.in_turn):
+            self._stuck_at = None
+            return math.inf
+        at = (outbox.written, untaken(outbox.stream))
+        if self._stuck_at != at:
+            self._stuck_at = at
+            self._stuck_since = trio.current_time()
+        return self._stuck_since + self._limits.write_timeout

@@ -32,6 +32,10 @@ from .drafts import Buffer
 ROOM = 65536
 # Buffers of fewer bytes on average cost the kernel more to gather than us to join.
 JOIN_BELOW = 2048
+# How many buffers may wait before they are made one
+MANY = 1024
+# How much goes to a stream that is not ours at once
+PIECE = 65536
 
 
 @attrs.define(eq=False)
@@ -164,6 +168,9 @@ class Outbox:
     def flush(self) -> None:
         """Writes what can be written now, and leaves the rest to the drain task."""
         if self._draining or self.failure is not None or self._finished:
+            if len(self._buffers) > MANY:
+                # An object for a few bytes takes fifty; the peer may be one that never reads.
+                self._buffers = [b"".join(self._buffers)]
             return
         if not self._buffers and not self.finishing:
             return
@@ -219,14 +226,18 @@ class Outbox:
                     self._note_progress()
             else:
                 while self._buffers:
-                    batch = self._buffers
+                    batch = b"".join(self._buffers)
                     self._buffers = []
-                    size = sum(map(len, batch))
-                    await self.stream.send_all(b"".join(batch))
-                    self.size -= size
-                    self.written += size
-                    self._note_progress()
-            if self.finishing:
+                    # In pieces, since only a whole one is known to be taken.
+                    for start in range(0, len(batch), PIECE):
+                        piece = batch[start : start + PIECE]
+                        await self.stream.send_all(piece)
+                        if self.failure is not None:
+                            return
+                        self.size -= len(piece)
+                        self.written += len(piece)
+                        self._note_progress()
+            if self.finishing and self.failure is None:
                 self._finished = True
                 if isinstance(self.stream, trio.abc.HalfCloseableStream):
                     await self.stream.send_eof()
@@ -245,8 +256,12 @@ class Outbox:
             self.put(latest)
         self._tell()
 
+    def give_up(self, reason: str) -> None:
+        """Says that nothing more will be written; the drain task may still be trying."""
+        self._fail(trio.BrokenResourceError(reason))
+
     def _fail(self, error: Exception) -> None:
-        self.failure = error
+        self.failure = self.failure or error
         self._buffers.clear()
         self.size = 0
         self._tell()

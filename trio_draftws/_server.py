@@ -8,6 +8,7 @@ get 503; each connection is closed with 1001 when its handler has returned; upke
 from __future__ import annotations
 
 import logging
+import math
 import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -24,11 +25,14 @@ from ._answer import (
     SubprotocolSelector,
     Terms,
     answer,
+    turn_away,
 )
 from ._connection import Connection
+from ._door import Door, Place, peer_of
 from ._framing_mode import framing_mode
 from ._handshake import check_subprotocols
 from ._limits import Limits
+from ._origins import OriginCheck, OriginPolicy
 from ._streams import StreamFactory
 from ._tls import ssl_stream_factory
 from ._upkeep import Upkeep, open_upkeep
@@ -62,6 +66,7 @@ class Server:
     _handler: Handler
     _terms: Terms
     _upkeep: Upkeep
+    _door: Door
     _accepting: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     _visits: set[trio.CancelScope] = attrs.field(factory=set, init=False)
     _ending: bool = attrs.field(default=False, init=False)
@@ -106,20 +111,24 @@ class Server:
         self._visits.add(visit)
         if self._ending:
             visit.cancel()
+        place = self._door.enter(stream)
         try:
-            await self._host(stream, visit)
+            await self._host(stream, visit, place)
         finally:
+            self._door.leave(place)
             self._visits.discard(visit)
             if self._ending and not self._visits:
                 self._all_left.set()
 
-    async def _host(self, stream: trio.abc.Stream, visit: trio.CancelScope) -> None:
+    async def _host(self, stream: trio.abc.Stream, visit: trio.CancelScope, place: Place) -> None:
         connection: Connection | None = None
-        peer = _peer_of(stream)
+        peer = peer_of(stream)
         code = 1001
         try:
             with visit:
-                connection = await answer(stream, self._terms, self._upkeep)
+                if place.refusal is not None and not place.heard:
+                    await turn_away(stream, self._terms, place.refusal)
+                connection = await answer(stream, self._terms, self._upkeep, place.refusal)
                 self.connections.add(connection)
                 await self._handler(connection, connection.state)
                 code = 1000
@@ -164,7 +173,7 @@ async def serve_websocket(
     http_handler: HTTPHandler | None = None,
     drafts: Iterable[str | Draft] | None = None,
     framing_mode: FramingModeSelector | None = None,
-    origins: Iterable[str | None] | None = None,
+    origins: Iterable[str | None] | OriginPolicy | None = None,
     subprotocols: Sequence[str] | SubprotocolSelector = (),
     compression: Compression | None = COMPRESSION,
     ssl_context: ssl.SSLContext | None = None,
@@ -174,8 +183,11 @@ async def serve_websocket(
     idle_timeout: float = 3600,
     ping_interval: float = 20,
     ping_timeout: float = 20,
+    write_timeout: float = 60,
     max_message_size: int = 2**20,
     max_head_size: int = 2**14,
+    max_connections: float = math.inf,
+    max_connections_per_host: float = math.inf,
     task_status: trio.TaskStatus[Server] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serves WebSocket connections until it is cancelled or `Server.aclose` is called.
@@ -204,8 +216,11 @@ async def serve_websocket(
             and returns the name of the one to speak. By default the context variable of that
             name says so for all.
         origins: the origins of the pages that may connect, as `https://example.com`; None among
-            them stands for clients that name none, which no browser is. By default all may:
-            a server that trusts cookies should say which (RFC 6455 section 10.2).
+            them stands for clients that name none, which no browser is. Or a function that is
+            given the request and says whether it may; `same_host` is one. By default all may,
+            **and a server that trusts cookies must say which**: a browser lets any page connect,
+            with the visitor's cookies (RFC 6455 section 10.2). The first request with cookies to
+            a server that was not told is logged as a warning.
         subprotocols: those to agree to, the favourite first; or a function that is given those
             asked for and returns one of them, or None.
         compression: how to compress messages, where the client offers it; by default with
@@ -220,8 +235,16 @@ async def serve_websocket(
         ping_interval: seconds of silence after which the client is pinged, where the draft has
             pings.
         ping_timeout: seconds without a byte after such a ping, after which it is given up.
+        write_timeout: seconds in which the client takes nothing of what waits for it, after which
+            it is given up. It may be as slow as it likes while it takes something.
         max_message_size: the most bytes that a received message may have.
         max_head_size: the most bytes that a request's head may have.
+        max_connections: how many clients may be there at once, those included whose opening is
+            not done. Another one gets 503. There is no limit by default, since it depends on the
+            program; the system has one, of open files.
+        max_connections_per_host: the same for one address; where that is IPv6, for all that share
+            its first 64 bits. There is no limit by default, since behind a proxy all clients have
+            one address. Streams without an address are not counted here.
 
     Times may be `math.inf`.
 
@@ -236,6 +259,7 @@ async def serve_websocket(
             idle_timeout=idle_timeout,
             ping_interval=ping_interval,
             ping_timeout=ping_timeout,
+            write_timeout=write_timeout,
             max_message_size=max_message_size,
             max_head_size=max_head_size,
         ),
@@ -249,8 +273,9 @@ async def serve_websocket(
         ssl_context,
         stream_factory,
     )
+    door = Door(max_connections=max_connections, max_connections_per_host=max_connections_per_host)
     async with open_upkeep() as upkeep:
-        server = Server(handler, terms, upkeep)
+        server = Server(handler, terms, upkeep, door)
         handlers = upkeep.nursery if handler_nursery is None else handler_nursery
         serve: partial[Any]
         if listeners is None:
@@ -268,7 +293,7 @@ async def accept(
     http_handler: HTTPHandler | None = None,
     drafts: Iterable[str | Draft] | None = None,
     framing_mode: FramingModeSelector | None = None,
-    origins: Iterable[str | None] | None = None,
+    origins: Iterable[str | None] | OriginPolicy | None = None,
     subprotocols: Sequence[str] | SubprotocolSelector = (),
     compression: Compression | None = COMPRESSION,
     ssl_context: ssl.SSLContext | None = None,
@@ -278,6 +303,7 @@ async def accept(
     idle_timeout: float = 3600,
     ping_interval: float = 20,
     ping_timeout: float = 20,
+    write_timeout: float = 60,
     max_message_size: int = 2**20,
     max_head_size: int = 2**14,
 ) -> AsyncGenerator[Connection, None]:
@@ -288,7 +314,7 @@ async def accept(
     it raises comes out as it is. What `conn_headers` returned is `connection.state`. Entering is a
     checkpoint; cancelling it tells the client 503 and closes the stream.
 
-    Args: as those of `serve_websocket`.
+    Args: as those of `serve_websocket`, where it has them.
 
     Raises:
         RequestRefused: a `HandshakeError`; the request was refused, and the client told.
@@ -305,6 +331,7 @@ async def accept(
             idle_timeout=idle_timeout,
             ping_interval=ping_interval,
             ping_timeout=ping_timeout,
+            write_timeout=write_timeout,
             max_message_size=max_message_size,
             max_head_size=max_head_size,
         ),
@@ -337,7 +364,7 @@ def _make_terms(
     http_handler: HTTPHandler | None,
     drafts: Iterable[str | Draft] | None,
     selector: FramingModeSelector | str | None,
-    origins: Iterable[str | None] | None,
+    origins: Iterable[str | None] | OriginPolicy | None,
     subprotocols: Sequence[str] | SubprotocolSelector,
     compression: Compression | None,
     ssl_context: ssl.SSLContext | None,
@@ -357,7 +384,7 @@ def _make_terms(
     return Terms(
         limits=limits,
         drafts=allowed_drafts(drafts),
-        origins=_check_origins(origins),
+        origins=OriginCheck.of(origins),
         conn_headers=conn_headers,
         http_handler=http_handler,
         framing_mode=selector or (lambda request: framing_mode.get()),
@@ -365,12 +392,6 @@ def _make_terms(
         compression=compression,
         stream_factory=stream_factory,
     )
-
-
-def _check_origins(origins: Iterable[str | None] | None) -> frozenset[str | None] | None:
-    if isinstance(origins, str):
-        raise TypeError(f"origins is a list of origins, not one str; write [{origins!r}]")
-    return None if origins is None else frozenset(origin and origin.lower() for origin in origins)
 
 
 def _port_of(listener: trio.abc.Listener[Any]) -> int | None:
@@ -381,16 +402,3 @@ def _port_of(listener: trio.abc.Listener[Any]) -> int | None:
         if isinstance(address, tuple):
             return int(address[1])
     return None
-
-
-def _peer_of(stream: trio.abc.Stream) -> str:
-    """Who is at the other end, for the log."""
-    if isinstance(stream, trio.SocketStream):
-        try:
-            address = stream.socket.getpeername()
-        except OSError:
-            return "a peer that has gone"
-        if isinstance(address, tuple):
-            host, port = address[:2]
-            return f"{host} port {port}"
-    return f"a {type(stream).__name__}"

@@ -20,11 +20,19 @@ from __future__ import annotations
 import errno
 import operator
 import socket
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeAlias
 
 import attrs
 import trio
+
+try:
+    import fcntl
+    import termios
+except ImportError:  # pragma: no cover
+    # Windows, where the kernel cannot be asked for what `untaken` says
+    pass
 
 from .drafts import Buffer
 
@@ -223,3 +231,20 @@ def take_over(stream: trio.abc.Stream) -> trio.abc.Stream:
     taken = socket.socket(fileno=stream.socket.detach())
     taken.setblocking(False)
     return TCPStream(taken)
+
+
+def untaken(stream: trio.abc.Stream) -> int:
+    """How many bytes the kernel has taken from us and the peer's has not taken from it.
+
+    It takes more from us only when a third of its buffer is free, which may be a megabyte: so a
+    slow peer is seen here long before. It is 0 where nobody can be asked.
+    """
+    while isinstance(stream, trio.SSLStream):
+        stream = stream.transport_stream
+    if not isinstance(stream, (DirectStream, trio.SocketStream)):
+        return 0
+    try:
+        held = fcntl.ioctl(stream.socket.fileno(), termios.TIOCOUTQ, bytes(4))
+    except (OSError, ValueError, NameError):
+        return 0  # it was closed, or there is no such thing
+    return int.from_bytes(held, sys.byteorder)

@@ -22,6 +22,7 @@ from ._codec import (
 )
 from ._compression import COMPRESSION, Compression, Deflate
 from ._http import (
+    MAX_LINE,
     BadHead,
     HeaderFields,
     Headers,
@@ -29,7 +30,9 @@ from ._http import (
     Request,
     Response,
     checked_fields,
+    escaped,
     find_head_end,
+    line_too_long,
     shown,
     write_response,
 )
@@ -52,6 +55,7 @@ __all__ = [
     "DRAFTS",
     "FIELDS_OF_AN_ANSWER",
     "MASKS_IN_C",
+    "MAX_LINE",
     "Agreement",
     "Ask",
     "BadHead",
@@ -84,12 +88,14 @@ __all__ = [
     "checked_fields",
     "draft_named",
     "encode_text",
+    "escaped",
     "find_head_end",
     "identify",
     "is_plain",
     "is_ws_url",
     "is_wss_url",
     "ladder",
+    "line_too_long",
     "shown",
     "write_response",
 ]

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from ._rows import Draft
 
 MAX_FIELDS = 100
+# RFC 9112 section 3: at least 8000 bytes
+MAX_LINE = 8192
 
 HeaderFields: TypeAlias = Mapping[str, str] | Iterable[tuple[str | bytes, str | bytes]]
 """Header fields as a caller gives them: a mapping, or pairs of name and value."""
@@ -38,6 +40,8 @@ TEXT_PLAIN = b"text/plain; charset=utf-8"
 STATUSES_WITHOUT_BODY = (204, 205, 304)
 
 REASON_PHRASES = {status.value: status.phrase for status in HTTPStatus}
+# RFC 9110 section 15.5.15; Python had an older phrase until 3.13.
+REASON_PHRASES[414] = "URI Too Long"
 
 
 class BadHead(Exception):
@@ -113,6 +117,11 @@ def find_head_end(buffer: bytearray, searched: int) -> int:
     return found + 4 if found >= 0 else -1
 
 
+def line_too_long(limit: float) -> BadHead:
+    """What says that the first line has more bytes than `limit`."""
+    return BadHead(f"the first line is longer than {limit} bytes", 414)
+
+
 def _parse_fields(lines: list[bytes]) -> Headers:
     if len(lines) > MAX_FIELDS:
         raise BadHead(f"the head has {len(lines)} fields, more than {MAX_FIELDS}", 431)
@@ -155,6 +164,8 @@ class Request:
             BadHead: it is not an HTTP/1 request.
         """
         line, headers = _split_head(head)
+        if len(line) > MAX_LINE:
+            raise line_too_long(MAX_LINE)
         parts = line.split(b" ")
         if (
             len(parts) < 3
@@ -270,6 +281,13 @@ def shown(raw: bytes) -> str:
     """`raw` for a message: escaped, and short."""
     text = raw.decode("latin-1").encode("unicode_escape").decode("ascii")
     return f"`{text}`" if len(text) <= 80 else f"`{text[:77]}...`"
+
+
+def escaped(text: str) -> str:
+    """`text` for a message, with all in it that could move a terminal or end a line as escapes."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def checked_fields(fields: HeaderFields, *, forbidden: Iterable[str] = ()) -> Headers:

@@ -18,6 +18,8 @@ NONE, TEXT, BINARY = 0, 1, 2
 
 # A length alone takes no memory: so many times what has come of the message, at most.
 TAKEN_AHEAD = 4
+# How much text is looked at together: what Python makes of it takes up to four times the memory.
+_SLICE = 16384
 
 
 class Messages:
@@ -142,12 +144,15 @@ class Messages:
 
     def _check_utf8(self, part: Buffer) -> None:
         """Looks at text that goes on; no byte is looked at more than twice, here or at the end."""
-        unchecked = self._unchecked + bytes(part)
-        try:
-            checked = codecs.utf_8_decode(unchecked)[1]
-        except UnicodeDecodeError:
-            raise RemoteProtocolError(1007, "a text is not UTF-8") from None
-        self._unchecked = rest = unchecked[checked:]
+        rest = self._unchecked
+        for start in range(0, len(part), _SLICE):
+            unchecked = rest + part[start : start + _SLICE]
+            try:
+                checked = codecs.utf_8_decode(unchecked)[1]
+            except UnicodeDecodeError:
+                raise RemoteProtocolError(1007, "a text is not UTF-8") from None
+            rest = unchecked[checked:]
+        self._unchecked = rest
         # RFC 3629 section 4: ED goes on with 80 to 9F. Python waits for the third byte here, in
         # case that somebody wants surrogates.
         if rest[:1] == b"\xed" and rest[1:] >= b"\xa0":

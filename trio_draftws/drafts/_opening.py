@@ -10,7 +10,15 @@ import attrs
 
 from ._codec import Agreement
 from ._compression import Compression
-from ._http import FIELDS_OF_A_REFUSAL, HeaderFields, Headers, Request, Response, checked_fields
+from ._http import (
+    FIELDS_OF_A_REFUSAL,
+    HeaderFields,
+    Headers,
+    Request,
+    Response,
+    checked_fields,
+    escaped,
+)
 from ._url import WebSocketURL
 
 # What no application may add to an answer, since the handshake writes it
@@ -66,7 +74,7 @@ class Reject(Exception):
         super().__init__(status, self.headers, self.body)
 
     def __str__(self) -> str:
-        text = self.body.decode("utf-8", "replace").strip()
+        text = escaped(self.body.decode("utf-8", "replace").strip())
         return f"{self.status}: {text}" if text else str(self.status)
 
 

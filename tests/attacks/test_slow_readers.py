@@ -1,0 +1,234 @@
+"""A peer that does not read what it is sent: it is waited for as long as it takes something."""
+
+from __future__ import annotations
+
+import logging
+import math
+import socket
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+
+from tests.pairs import connected
+from tests.wire import dial, read_until, request_13, serving
+from trio_draftws import Connection, ConnectionLost, Draft
+from trio_draftws._outbox import ROOM
+from trio_draftws._streams import DirectStream, untaken
+from trio_draftws.drafts import draft_named
+
+# A memory stream takes everything, whether it is read or not.
+TRANSPORTS = ("lockstep", "tcp", "tls")
+RFC6455 = draft_named("rfc6455")
+SETTINGS: dict[str, Any] = {"write_timeout": 30, "close_timeout": 1, "ping_interval": math.inf}
+
+each_side = pytest.mark.parametrize("side", ["client", "server"])
+each_transport = pytest.mark.parametrize("transport", TRANSPORTS)
+
+
+def sides(pair: tuple[Connection, Connection], side: str) -> tuple[Connection, Connection]:
+    """Who sends, and the peer: nobody reads for that, not even its upkeep."""
+    client, server = pair
+    sender, peer = (client, server) if side == "client" else (server, client)
+    peer._upkeep.forget(peer)
+    return sender, peer
+
+
+def narrow(*connections: Connection, size: int = 4096) -> None:
+    """Makes the kernel hold little of what is sent between them."""
+    for connection in connections:
+        stream = connection._stream
+        if isinstance(stream, trio.SSLStream):
+            stream = stream.transport_stream
+        if isinstance(stream, DirectStream):
+            for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
+                stream.setsockopt(socket.SOL_SOCKET, option, size)
+
+
+async def wait_until_given_up(sender: Connection, clock: trio.testing.MockClock) -> None:
+    """Lets time pass; fails where that does not end it, or ends it too early.
+
+    The kernel's own timers run in real time, so it may move a last few bytes a little later.
+    """
+    await trio.testing.wait_all_tasks_blocked(0.01)
+    clock.jump(2)
+    await trio.testing.wait_all_tasks_blocked(0.01)
+    clock.jump(25)
+    await trio.testing.wait_all_tasks_blocked()
+    periods = 0
+    while not sender.closed:
+        clock.jump(31)
+        await trio.testing.wait_all_tasks_blocked()
+        periods += 1
+    assert 1 <= periods <= 5
+
+
+async def fill(sender: Connection) -> None:
+    """Sends until nothing is taken any more, and stays there."""
+    while True:
+        await sender.send("x" * 100_000)
+
+
+async def told(action: Callable[[], Awaitable[object]]) -> None:
+    with pytest.raises(ConnectionLost, match=r"took nothing of what waits for it for 30 s"):
+        await action()
+
+
+@each_side
+@each_transport
+async def test_a_sender_that_waits_for_room_is_told(
+    transport: str, draft: Draft, side: str, mock_clock: trio.testing.MockClock
+) -> None:
+    """What waited is let go, and from then on each call says what happened."""
+    async with connected(transport, draft, **SETTINGS) as pair, trio.open_nursery() as nursery:
+        sender, _ = sides(pair, side)
+        nursery.start_soon(told, partial(fill, sender))
+        await wait_until_given_up(sender, mock_clock)
+        assert sender._outbox.size == 0
+        await told(partial(sender.send, "more"))
+        await told(sender.receive)
+
+
+@each_side
+async def test_a_receiver_is_told(
+    draft: Draft, side: str, mock_clock: trio.testing.MockClock
+) -> None:
+    """Also where the sender has left."""
+    async with connected("tcp", draft, **SETTINGS) as pair, trio.open_nursery() as nursery:
+        sender, _ = sides(pair, side)
+        async with trio.open_nursery() as filling:
+            filling.start_soon(fill, sender)
+            await trio.testing.wait_all_tasks_blocked(0.01)
+            filling.cancel_scope.cancel()
+        nursery.start_soon(told, sender.receive)
+        await wait_until_given_up(sender, mock_clock)
+
+
+async def take_some(sender: Connection, peer: Connection) -> None:
+    """The peer reads until that is seen at the other end."""
+    outbox = sender._outbox
+
+    def seen() -> tuple[int, int]:
+        return outbox.written, untaken(outbox.stream)
+
+    before = seen()
+    while seen() == before:
+        peer._inbox.hear(await peer._stream.receive_some())
+
+
+@each_side
+@each_transport
+async def test_a_slow_peer_is_waited_for(
+    transport: str, draft: Draft, side: str, mock_clock: trio.testing.MockClock
+) -> None:
+    """One long message, of which a little is taken every 25 seconds, for far longer than that."""
+    size = 2**20
+    async with connected(transport, draft, **SETTINGS) as pair:
+        sender, peer = sides(pair, side)
+        narrow(*pair, size=ROOM)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(sender.send, "x" * size)
+            for _ in range(4):
+                await trio.testing.wait_all_tasks_blocked()
+                mock_clock.jump(25)
+                await trio.testing.wait_all_tasks_blocked()
+                await take_some(sender, peer)
+            assert sender._outbox.size
+            assert await peer.receive() == "x" * size
+
+
+@each_side
+async def test_the_kernel_is_asked_what_the_peer_took(
+    side: str, mock_clock: trio.testing.MockClock
+) -> None:
+    """It takes more from us only when a third of its buffer is free."""
+    async with connected("tcp", RFC6455, **SETTINGS) as pair:
+        sender, peer = sides(pair, side)
+        narrow(sender, size=2**20)
+        narrow(peer, size=2**13)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(fill, sender)
+            await trio.testing.wait_all_tasks_blocked(0.05)
+            written = [sender._outbox.written]
+            for _ in range(6):
+                mock_clock.jump(25)
+                await trio.testing.wait_all_tasks_blocked()
+                await take_some(sender, peer)
+                written.append(sender._outbox.written)
+            assert any(written.count(value) > 2 for value in written), "this shows nothing"
+            assert not sender.closed
+            nursery.cancel_scope.cancel()
+
+
+@each_side
+async def test_time_does_not_pass_while_we_do_not_read(
+    draft: Draft, side: str, mock_clock: trio.testing.MockClock
+) -> None:
+    """The peer may wait for us to read before it reads; unless a sender of ours waits as well."""
+    async with connected("lockstep", draft, **SETTINGS) as pair, trio.open_nursery() as nursery:
+        sender, peer = sides(pair, side)
+        nursery.start_soon(fill, peer)
+        while not sender._inbox.full:
+            await trio.testing.wait_all_tasks_blocked()
+            mock_clock.jump(2)
+        # It needs no room, and so waits for nothing.
+        await sender.send("x" * 100_000)
+        for _ in range(10):
+            await trio.testing.wait_all_tasks_blocked()
+            mock_clock.jump(10)
+        assert sender._outbox.size
+        assert not sender.closed
+        nursery.start_soon(told, partial(fill, sender))
+        await wait_until_given_up(sender, mock_clock)
+        nursery.cancel_scope.cancel()
+
+
+async def test_no_deadline(autojump_clock: trio.testing.MockClock) -> None:
+    settings = SETTINGS | {"write_timeout": math.inf}
+    async with connected("lockstep", RFC6455, **settings) as pair:
+        sender, _ = sides(pair, "server")
+        with trio.move_on_after(1000) as scope:
+            await fill(sender)
+        assert scope.cancelled_caught
+        assert not sender.closed
+
+
+async def test_a_pause_is_no_stall(autojump_clock: trio.testing.MockClock) -> None:
+    """The time begins when something waits, not when something last did."""
+    async with connected("lockstep", RFC6455, **SETTINGS) as pair:
+        sender, peer = sides(pair, "server")
+        for _ in range(3):
+            await trio.sleep(100)
+            await sender.send("hello")
+            await trio.sleep(20)
+            assert await peer.receive() == "hello"
+            assert not sender.closed
+
+
+async def test_over_real_sockets_by_a_real_clock(caplog: pytest.LogCaptureFixture) -> None:
+    """And the log says what happened to the handler's connection."""
+    failures: list[Exception] = []
+    failed = trio.Event()
+
+    async def handler(connection: Connection, state: object) -> None:
+        try:
+            await fill(connection)
+        except ConnectionLost as error:
+            failures.append(error)
+            failed.set()
+            raise
+
+    with caplog.at_level(logging.INFO, "trio_draftws"):
+        async with serving(handler, write_timeout=0.3, close_timeout=0.3) as server:
+            async with await dial(server) as stream:
+                await stream.send_all(request_13())
+                await read_until(stream, lambda said: b"\r\n\r\n" in said)
+                await failed.wait()
+    why = "the peer took nothing of what waits for it for 0.3 s"
+    assert [str(failure) for failure in failures] == [why]
+    [record] = caplog.records
+    assert record.levelno == logging.INFO
+    assert record.message.endswith(f" ended under its handler: {why}")

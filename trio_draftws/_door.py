@@ -1,0 +1,119 @@
+"""Who may come in: how many clients a server has at once, in all and from one host.
+
+A client counts from the moment in which it is accepted, so openings count as connections do. One
+too many is told so, and those inside do not notice. Those who are being told are bounded as well:
+a hundred at a time are heard and answered in order; whoever else comes meanwhile gets the same
+answer at once, unheard, where that can be said without waiting.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+from typing import Any
+
+import attrs
+import trio
+
+from ._limits import positive
+from .drafts import Reject
+
+MAX_REFUSING = 100
+
+FULL = "This server has as many connections as it takes.\n"
+FULL_FOR_HOST = "This server has as many connections from your address as it takes.\n"
+
+
+@attrs.frozen
+class Place:
+    """Where one client stands: inside, or before the door."""
+
+    host: str | None = None
+    refusal: Reject | None = None
+    """Why it may not come in."""
+    heard: bool = True
+    """Whether there is room to hear what it wants before it is told."""
+
+
+@attrs.define(eq=False, kw_only=True)
+class Door:
+    """Counts those inside."""
+
+    max_connections: float = attrs.field(validator=positive)
+    max_connections_per_host: float = attrs.field(validator=positive)
+    inside: int = 0
+    refusing: int = 0
+    hosts: dict[str, int] = attrs.field(factory=dict)
+    """How many of those inside are from each host; kept only where that is bounded."""
+
+    def enter(self, stream: trio.abc.Stream) -> Place:
+        """The place of a client that was accepted; `leave` has to follow."""
+        host = None if math.isinf(self.max_connections_per_host) else host_of(stream)
+        if self.inside >= self.max_connections:
+            return self._refuse(FULL)
+        if host is not None:
+            count = self.hosts.get(host, 0)
+            if count >= self.max_connections_per_host:
+                return self._refuse(FULL_FOR_HOST)
+            self.hosts[host] = count + 1
+        self.inside += 1
+        return Place(host)
+
+    def _refuse(self, why: str) -> Place:
+        heard = self.refusing < MAX_REFUSING
+        self.refusing += heard
+        return Place(refusal=Reject(503, body=why), heard=heard)
+
+    def leave(self, place: Place) -> None:
+        """The client of that place has gone."""
+        if place.refusal is not None:
+            self.refusing -= place.heard
+            return
+        self.inside -= 1
+        if place.host is not None:
+            self.hosts[place.host] -= 1
+            if not self.hosts[place.host]:
+                del self.hosts[place.host]
+
+
+def host_of(stream: trio.abc.Stream) -> str | None:
+    """What counts as one host; what has no address is none."""
+    address = address_of(stream)
+    return network_of(str(address[0])) if isinstance(address, tuple) else None
+
+
+def network_of(address: str) -> str:
+    """What counts as one host: an IPv4 address, or an IPv6 network of 64 bits.
+
+    Who has one address of such a network has them all, and would otherwise be 2**64 hosts. In the
+    network of link-local addresses each is another host.
+    """
+    if ":" not in address:
+        return address
+    ip = ipaddress.IPv6Address(address)
+    if ip.ipv4_mapped is not None:
+        return str(ip.ipv4_mapped)
+    if ip.is_link_local:
+        return address
+    return f"{ipaddress.IPv6Address(int(ip) >> 64 << 64)}/64"
+
+
+def peer_of(stream: trio.abc.Stream) -> str:
+    """Who is at the other end, for the log."""
+    address = address_of(stream)
+    if isinstance(address, tuple):
+        host, port = address[:2]
+        return f"{host} port {port}"
+    return "a peer that has gone" if address is None else f"a {type(stream).__name__}"
+
+
+def address_of(stream: trio.abc.Stream) -> Any:
+    """The peer's address as its socket has it, empty where there is none; None if it has gone."""
+    while isinstance(stream, trio.SSLStream):
+        stream = stream.transport_stream
+    if not isinstance(stream, trio.SocketStream):
+        return ""
+    try:
+        return stream.socket.getpeername()
+    except OSError:
+        return None

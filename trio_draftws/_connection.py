@@ -115,14 +115,13 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
         self._stream = stream
         self._codec = codec
         self._pace = Pace()
-        self._outbox = Outbox(stream, upkeep.nursery.start_soon, upkeep.flush_soon)
+        self._outbox = Outbox(stream, upkeep.start_soon, upkeep.flush_soon)
         self._inbox = Inbox(
             stream, codec, self._outbox, self._pace, end_is_close=not draft.closing_handshake
         )
         self._keepalive = Keepalive(codec, self._outbox, self._inbox, limits)
         if draft.ping:
-            self._inbox.on_control = self._keepalive.see
-            self._inbox.on_last = self._keepalive.stop
+            self._inbox.watcher = self._keepalive
         self._receiving_parts = False
         self._sending_parts = False
         self._upkeep = upkeep

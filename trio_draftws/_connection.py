@@ -3,8 +3,8 @@
 What comes in is the inbox's business, what goes out the outbox's; here is what the two mean to each
 other. The rules:
 
-1. Each `receive` and `send` is a cancellation point; it is a schedule point at least every 64
-   messages or 1 ms, since deadlines are only seen on a pass of the scheduler.
+1. Each `receive` and `send` is a cancellation point; each of them is a schedule point at least
+   every 64 messages or 1 ms, since deadlines are only seen on a pass of the scheduler.
 2. While messages of one chunk are being handed out, `send` only adds to the outbox; it is written
    when they are used up, past 64 KiB, or in the scheduler's next pass.
 3. Replies to control frames are the same in every draft, so no codec has them. Pings are answered

@@ -45,10 +45,18 @@ class Messages:
         Raises:
             RemoteProtocolError: no further bytes can make UTF-8 of it.
         """
-        if self.kind == TEXT and self._errors == "strict":
-            self._check_utf8(part)
+        self.check(part)
         self.room -= len(part)
         self._body += part
+
+    def check(self, part: Buffer) -> None:
+        """Looks at a part of it, as `add` does, but does not take it.
+
+        Raises:
+            RemoteProtocolError: no further bytes can make UTF-8 of it.
+        """
+        if self.kind == TEXT and self._errors == "strict":
+            self._check_utf8(part)
 
     def end(self, part: Buffer) -> Event:
         """Takes the last part of it, and gives the message, or its last fragment.
@@ -106,12 +114,12 @@ class Messages:
 
     def _check_utf8(self, part: Buffer) -> None:
         """Looks at text that goes on; no byte is looked at more than twice, here or at the end."""
-        unchecked = self._unchecked + part
+        unchecked = self._unchecked + part if self._unchecked else part
         try:
             checked = codecs.utf_8_decode(unchecked)[1]
         except UnicodeDecodeError:
             raise RemoteProtocolError(1007, "a text is not UTF-8") from None
-        self._unchecked = rest = unchecked[checked:]
+        self._unchecked = rest = bytes(unchecked[checked:])
         # RFC 3629 section 4: ED goes on with 80 to 9F. Python waits for the third byte here, in
         # case that somebody wants surrogates.
         if rest[:1] == b"\xed" and rest[1:] >= b"\xa0":

@@ -17,6 +17,7 @@ from .drafts import (
     BadHead,
     HandshakeError,
     find_head_end,
+    may_begin_head,
     shown,
 )
 
@@ -42,7 +43,7 @@ class HeadReader:
                 raise BadHead(f"the head is longer than {max_size} bytes", 431)
             if end >= 0:
                 return self._take(end)
-            if self.buffer and not self.buffer[:1].isalpha():
+            if self.buffer and not may_begin_head(self.buffer):
                 raise BadHead(f"expected HTTP, got {shown(bytes(self.buffer[:16]))}")
             searched = len(self.buffer)
             await self._read_more()

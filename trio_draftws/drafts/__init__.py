@@ -30,6 +30,7 @@ from ._http import (
     Response,
     checked_fields,
     find_head_end,
+    may_begin_head,
     shown,
     write_response,
 )
@@ -90,6 +91,7 @@ __all__ = [
     "is_ws_url",
     "is_wss_url",
     "ladder",
+    "may_begin_head",
     "shown",
     "write_response",
 ]

@@ -113,6 +113,11 @@ def find_head_end(buffer: bytearray, searched: int) -> int:
     return found + 4 if found >= 0 else -1
 
 
+def may_begin_head(buffer: bytearray) -> bool:
+    """Whether a head may begin so: a method does, or an answer, with a character of a token."""
+    return _TOKEN.match(buffer, 0, 1) is not None
+
+
 def _parse_fields(lines: list[bytes]) -> Headers:
     if len(lines) > MAX_FIELDS:
         raise BadHead(f"the head has {len(lines)} fields, more than {MAX_FIELDS}", 431)

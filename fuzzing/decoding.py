@@ -1,0 +1,192 @@
+"""The oracle of codecs: events, or the one error, and the same for every split."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeAlias
+
+import attrs
+
+from trio_draftws.drafts import (
+    Close,
+    Codec,
+    Event,
+    Fragment,
+    Ping,
+    Pong,
+    RemoteProtocolError,
+)
+
+from .oracle import expect, splits
+
+MakeCodec: TypeAlias = Callable[[], Codec]
+
+EVENTS = (str, bytes, Ping, Pong, Close)
+# The start of a header or of a control frame, and what a violation's reason says
+HELD_BESIDE = 512
+# U+FFFD, where one byte is not UTF-8
+REPLACED = 3
+NO_DEFLATE = "what is compressed cannot be inflated"
+CLOSE_CODES = (None, 1002, 1004, 1007, 1008, 1009)
+
+
+@attrs.frozen
+class Outcome:
+    """All that a codec made of some bytes."""
+
+    events: list[Event]
+    violation: tuple[int | None, str] | None
+
+
+def outcome(codec: Codec, chunks: Iterable[bytes]) -> Outcome:
+    """Feeds all of `chunks`, and asks at the end whether a violation is due.
+
+    Anything but the one error is left to the caller, who will not expect it.
+    """
+    events: list[Event] = []
+    try:
+        for chunk in chunks:
+            events += codec.decode(chunk)
+        codec.decode(b"")
+    except RemoteProtocolError as error:
+        return Outcome(events, (error.close_code, error.reason))
+    return Outcome(events, None)
+
+
+def check_decoding(
+    make: MakeCodec,
+    wire: bytes,
+    *,
+    seed: int = 0,
+    limit: float = math.inf,
+    kept: int = 0,
+    stream_from: int = 0,
+) -> Outcome:
+    """Decodes `wire` in every way, and returns what all of them gave.
+
+    Args:
+        seed: of the places to cut at.
+        limit: the most bytes that `make`'s codecs take for a message.
+        kept: how many bytes such a codec may keep beside a message.
+        stream_from: after how many chunks a message is asked for part by part.
+
+    Raises:
+        Finding: two ways differ, or too much was held, or the events are not what they may be.
+    """
+    whole = outcome(make(), [wire])
+    check_outcome(whole, limit)
+    for chunks in splits(wire, seed):
+        expect_same("another split", whole, outcome(make(), chunks))
+        codec = make()
+        check_held(codec, chunks, limit, kept)
+        check_violation(codec, whole)
+        expect_same("part by part", whole, streamed(make(), chunks, stream_from))
+    return whole
+
+
+def expect_same(how: str, whole: Outcome, other: Outcome) -> None:
+    expect(
+        whole == other or is_broken_twice(whole, other), f"{how} gives something else", whole, other
+    )
+
+
+def is_broken_twice(one: Outcome, other: Outcome) -> bool:
+    """Whether zlib found something to be broken, which was not the first thing wrong with it.
+
+    It tells so without what it had inflated, so nobody has looked at that.
+    """
+    reasons = [each.violation and each.violation[1] for each in (one, other)]
+    return one.events == other.events and None not in reasons and NO_DEFLATE in reasons
+
+
+def check_outcome(whole: Outcome, limit: float) -> None:
+    for event in whole.events:
+        expect(type(event) in EVENTS, "an event is of another type", type(event))
+        if isinstance(event, (str, bytes)):
+            expect(size_of(event) <= limit, "a message is over the limit", limit, event)
+    closes = [place for place, event in enumerate(whole.events) if isinstance(event, Close)]
+    if closes:
+        expect(closes == [len(whole.events) - 1], "something comes after a close", whole)
+        expect(whole.violation is None, "a violation comes after a close", whole)
+    if whole.violation is not None:
+        code, reason = whole.violation
+        expect(code in CLOSE_CODES and reason, "a violation has another code", whole.violation)
+
+
+def size_of(message: str | bytes) -> float:
+    """Of how many bytes it was made, at least."""
+    if isinstance(message, bytes):
+        return len(message)
+    replaced = message.count("\ufffd")
+    return len(message.encode()) - replaced * REPLACED + replaced
+
+
+def check_held(codec: Codec, chunks: Sequence[bytes], limit: float, kept: int) -> None:
+    """Feeds it, and looks whether no more is held than a message may have."""
+    fed = 0
+    try:
+        for number, chunk in enumerate(chunks):
+            fed += len(chunk)
+            codec.decode(chunk)
+            # Of many small chunks, some
+            if number % 64 == 0 or len(chunks) < 16:
+                most = kept + HELD_BESIDE + (limit if math.isfinite(limit) else fed)
+                expect(held(codec) <= most, "it holds more than a message", held(codec), most)
+    except RemoteProtocolError:
+        pass
+
+
+def held(thing: object) -> int:
+    """How many bytes of payload a codec, or a part of one, holds."""
+    if isinstance(thing, (str, bytes, bytearray)):
+        return len(thing)
+    if isinstance(thing, (list, tuple)):
+        return sum(map(held, thing))
+    names = {name for kind in type(thing).__mro__ for name in getattr(kind, "__slots__", ())}
+    if isinstance(thing, type) or callable(thing):
+        return 0
+    own = [
+        *(getattr(thing, name, None) for name in names),
+        *getattr(thing, "__dict__", {}).values(),
+    ]
+    return sum(map(held, own))
+
+
+def check_violation(codec: Codec, whole: Outcome) -> None:
+    """Looks whether a violation, if there was one, is raised for ever."""
+    expect(codec.broken is (whole.violation is not None), "`broken` is wrong", whole)
+    if whole.violation is not None:
+        for more in (b"", b"\x00a\xff", b"\x81\x01a"):
+            expect_same(
+                "a violation met again", Outcome([], whole.violation), outcome(codec, [more])
+            )
+
+
+def streamed(codec: Codec, chunks: Iterable[bytes], stream_from: int) -> Outcome:
+    """As `outcome`, but from a chunk on messages are asked for part by part, and put together."""
+    joined: list[Event] = []
+    parts: list[str | bytes] = []
+
+    def take(event: Event) -> None:
+        if isinstance(event, Fragment):
+            parts.append(event.data)
+            if event.final:
+                joined.append(type(parts[0])().join(parts))  # type: ignore[arg-type]
+                parts.clear()
+            return
+        expect(
+            not (parts and isinstance(event, (str, bytes))), "a message is within another", event
+        )
+        joined.append(event)
+
+    try:
+        for number, chunk in enumerate(chunks):
+            for event in codec.decode(chunk):
+                take(event)
+            if number >= stream_from and not parts and (begun := codec.stream()) is not None:
+                take(begun)
+        codec.decode(b"")
+    except RemoteProtocolError as error:
+        return Outcome(joined, (error.close_code, error.reason))
+    return Outcome(joined, None)

@@ -97,19 +97,22 @@ def shown(path: Path) -> str:
 async def fuzz_all(targets: list[Target], seconds: int, jobs: int) -> list[Result]:
     """Runs all of them, some side by side."""
     results: dict[str, Result] = {}
-    limiter = trio.CapacityLimiter(jobs)
+    waiting = iter(targets)
 
-    async def take_turn(target: Target) -> None:
-        async with limiter:
-            result = results[target.name] = await fuzz(target, seconds)
+    async def work() -> None:
+        for target in waiting:
+            take_note(target, await fuzz(target, seconds))
+
+    def take_note(target: Target, result: Result) -> None:
+        results[target.name] = result
         tell(f"{result.name}: {result.executions:,} executions, {result.edges} edges")
         if result.finding is not None:
             tell(why(FOUND / target.name / "log"))
             tell(f"{result.name}: FOUND: {result.finding}")
 
     async with trio.open_nursery() as nursery:
-        for target in targets:
-            nursery.start_soon(take_turn, target)
+        for _ in range(jobs):
+            nursery.start_soon(work)
     return [results[target.name] for target in targets]
 
 

@@ -18,7 +18,7 @@ from trio_draftws.drafts import (
     RemoteProtocolError,
 )
 
-from .oracle import expect, splits
+from .oracle import Finding, expect, splits
 
 MakeCodec: TypeAlias = Callable[[], Codec]
 
@@ -156,11 +156,14 @@ def held(thing: object) -> int:
 def check_violation(codec: Codec, whole: Outcome) -> None:
     """Looks whether a violation, if there was one, is raised for ever."""
     expect(codec.broken is (whole.violation is not None), "`broken` is wrong", whole)
-    if whole.violation is not None:
-        for more in (b"", b"\x00a\xff", b"\x81\x01a"):
-            expect_same(
-                "a violation met again", Outcome([], whole.violation), outcome(codec, [more])
-            )
+    for more in (b"", b"\x00a\xff", b"\x81\x01a") if codec.broken else ():
+        try:
+            codec.decode(more)
+        except RemoteProtocolError as error:
+            again = Outcome(whole.events, (error.close_code, error.reason))
+            expect_same("a violation met again", whole, again)
+        else:
+            raise Finding(f"a violation is forgotten: {whole}")
 
 
 def streamed(codec: Codec, chunks: Iterable[bytes], stream_from: int) -> Outcome:

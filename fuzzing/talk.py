@@ -24,7 +24,7 @@ from .oracle import Choices, Target, expect
 
 MAX_EVENTS = 12
 # Many that are short, that where lengths change their form, and one for what compresses well
-SIZES = (*range(16), 32, 64, 125, 126, 300, 5000)
+SIZES: tuple[int, ...] = (*range(16), 32, 64, 125, 126, 300, 5000)
 CODES = (None, 999, 1000, 1004, 1005, 1010, 1015, 3000, 4999, 5000)
 COMPRESS = (None, True, False)
 

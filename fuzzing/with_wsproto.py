@@ -98,7 +98,8 @@ def fails_later(role: Role, wire: bytes, ours: Outcome, others: Outcome) -> bool
     if ours.violation is None:
         return False
     codec = new_codec(DRAFT, role)
-    end = next(end for end in range(1, len(wire) + 1) if fails_by(codec, wire[end - 1 : end]))
+    wrong = (end for end in range(1, len(wire) + 1) if fails_by(codec, wire[end - 1 : end]))
+    end = next(wrong, len(wire))
     follows = [GOING_ON[role]] if ours.violation[0] == 1007 else [WRONG, PINGS[role]]
     return all(agree(ours, wsproto_outcome(role, [wire[:end] + more])) for more in follows)
 

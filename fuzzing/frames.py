@@ -40,6 +40,8 @@ LIMITS = (math.inf, 300, 40, 5, 0)
 # Compressed, a few bytes may say very much.
 LIMITS_INFLATED = (1 << 17, 300, 40, 5, 0)
 BITS = range(8, 16)
+# Of an input: each is decoded byte by byte, and there are lengths of two bytes in it.
+SIZE = 320
 # A history grows to twice the largest window before it is cut.
 MOST_HISTORY = 2 * (1 << 15)
 
@@ -223,6 +225,7 @@ TARGETS = (
         SENTINEL.check,
         lambda: SENTINEL.seeds(vectors.frames("F-S")),
         words=(b"\x00", b"\xff", b"\xff\x00", b"\x80\x80", b"\xed\xa0\x80"),
+        max_size=SIZE,
     ),
     Target(
         "length64",
@@ -230,24 +233,28 @@ TARGETS = (
         LENGTH64.check,
         lambda: LENGTH64.seeds(vectors.frames("F-L64")),
         words=(bytes(9), b"\xff" + bytes(7), b"\xed\xa0\x80"),
+        max_size=SIZE,
     ),
     Target(
         "hybi-01",
         "decoding in hybi-01 to 03",
         HYBI_01.check,
         lambda: HYBI_01.seeds([*vectors.frames("F-MORE"), *conversation(HYBI_01)]),
+        max_size=SIZE,
     ),
     Target(
         "hybi-04",
         "decoding in hybi-04 to 06",
         HYBI_04.check,
         lambda: HYBI_04.seeds([*vectors.frames("F-04", "F-05"), *conversation(HYBI_04)]),
+        max_size=SIZE,
     ),
     Target(
         "rfc6455",
         "decoding in hybi-07 to RFC 6455",
         RFC6455.check,
         lambda: RFC6455.seeds([*vectors.frames("F-07"), *conversation(RFC6455)]),
+        max_size=SIZE,
         words=(b"\x01", b"\x80", b"\x81", b"\x82", b"\x88\x02\x03\xe8", b"\x89\x00", b"\xed\xa0"),
     ),
     Target(
@@ -255,6 +262,7 @@ TARGETS = (
         "the same with permessage-deflate and x-webkit-deflate-frame, in every window",
         DEFLATE.check,
         deflate_seeds,
+        max_size=SIZE,
         words=(b"\xc1", b"\x41", b"\x00\x00\xff\xff", b"\x03\x00", b"\x01\x00\x00\xff\xff"),
     ),
 )

@@ -24,6 +24,7 @@ from fuzzing.targets import TARGETS, names, target_named
 from fuzzing.with_wsproto import RULES, agree, wsproto_outcome
 from trio_draftws import _handshake
 from trio_draftws.drafts import (
+    DRAFTS,
     Buffer,
     Close,
     Codec,
@@ -91,6 +92,15 @@ def test_names() -> None:
     assert len(set(names())) == len(TARGETS)
     with pytest.raises(ValueError, match="no target is named 'x'; there are: sentinel, "):
         target_named("x")
+
+
+def test_every_draft_is_fuzzed() -> None:
+    families = (
+        *(frames.SENTINEL, frames.LENGTH64, frames.HYBI_01, frames.HYBI_04),
+        frames.RFC6455,
+    )
+    assert [draft for family in families for draft in family.drafts] == list(DRAFTS)
+    assert frames.DEFLATE.drafts == tuple(draft for draft in DRAFTS if draft.compression)
 
 
 # How inputs are read

@@ -64,6 +64,8 @@ async def fuzz(target: Target, seconds: int) -> Result:
             f"-timeout={SECONDS_FOR_ONE}",
             f"-rss_limit_mb={MEGABYTES}",
             "-print_final_stats=1",
+            # Comparisons tell how near they are.
+            "-use_value_profile=1",
         ],
         cwd=HERE.parent,
         check=False,

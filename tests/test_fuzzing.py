@@ -206,6 +206,8 @@ class Raises(Broken):
 
 
 class Keeps(Broken):
+    __slots__ = ("kept",)
+
     def __init__(self, codec: Codec) -> None:
         super().__init__(codec)
         self.kept: list[bytes] = []

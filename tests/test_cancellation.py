@@ -25,6 +25,8 @@ from trio_draftws import (
     PeerClosed,
     Request,
     Server,
+    _connection,
+    _pace,
     accept,
     open_websocket,
     serve_websocket,
@@ -68,7 +70,8 @@ async def cancelled_at(k: int, action: Action, monkeypatch: pytest.MonkeyPatch) 
             await ask_trio()
 
         trio.lowlevel.add_instrument(canceller)
-        monkeypatch.setattr(trio.lowlevel, "checkpoint_if_cancelled", checkpoint_if_cancelled)
+        for module in (trio.lowlevel, _connection, _pace):
+            monkeypatch.setattr(module, "checkpoint_if_cancelled", checkpoint_if_cancelled)
         try:
             await action()
         finally:

@@ -20,10 +20,12 @@ from __future__ import annotations
 import math
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from time import perf_counter
 from typing import Any, Literal
 
 import attrs
 import trio
+from trio.lowlevel import checkpoint_if_cancelled
 
 from ._exceptions import ConnectionLost, PeerClosed, PeerViolation
 from ._inbox import Ended, Inbox
@@ -32,7 +34,7 @@ from ._limits import Limits
 from ._message_stream import MessageStream, gather
 from ._opened import Opened
 from ._outbox import ROOM, Outbox
-from ._pace import Pace
+from ._pace import MESSAGES_PER_PASS, SECONDS_PER_PASS, Pace
 from ._streams import is_secure
 from ._upkeep import Upkeep
 from .drafts import (
@@ -112,7 +114,7 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
         self._stream = stream
         self._codec = codec
         self._pace = Pace()
-        self._outbox = Outbox(stream, upkeep.nursery.start_soon)
+        self._outbox = Outbox(stream, upkeep.nursery.start_soon, upkeep.flush_soon)
         self._inbox = Inbox(
             stream, codec, self._outbox, self._pace, end_is_close=not draft.closing_handshake
         )
@@ -172,9 +174,15 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
             trio.ClosedResourceError: we closed the connection.
             trio.BrokenResourceError: the peer closed it, or it was lost.
         """
-        await self._pace.breathe()
+        # As `Pace.breathe_out`; here it costs less.
+        pace = self._pace
+        pace.sent += 1
+        if pace.sent >= MESSAGES_PER_PASS or perf_counter() - pace.passed_at > SECONDS_PER_PASS:
+            await pace.take_a_pass()
+        else:
+            await checkpoint_if_cancelled()
         outbox = self._outbox
-        if not outbox.crowded:
+        if outbox.size < ROOM and not outbox.in_turn:
             self._put(message, compress)
             return
         async with outbox.turn():
@@ -199,7 +207,7 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
             trio.BrokenResourceError: the peer closed it, or it was lost.
         """
         messages = list(messages)
-        await self._pace.breathe()
+        await self._pace.breathe_out()
         if not self._outbox.crowded:
             self._put_all(messages, compress)
             return
@@ -236,7 +244,7 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
         async with AsyncExitStack() as stack:
             if isinstance(parts, AsyncGenerator):
                 await stack.enter_async_context(aclosing(parts))
-            await self._pace.breathe()
+            await self._pace.breathe_out()
             if self.draft.fragments:
                 await self._send_fragments(parts, compress)
             elif (message := await gather(parts)) is not None:
@@ -248,7 +256,7 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
         async with self._outbox.turn():
             try:
                 async for part in parts:
-                    await self._pace.breathe()
+                    await self._pace.breathe_out()
                     await self._outbox.wait_for_room()
                     self._put_fragment(Fragment(part), compress)
                 if self._sending_parts:
@@ -279,7 +287,7 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
             trio.ClosedResourceError: we closed the connection, or called this before.
             trio.BrokenResourceError: the peer closed it, or it was lost.
         """
-        await self._pace.breathe()
+        await self._pace.breathe_out()
         async with self._outbox.turn():
             if not self._may_send or self._outbox.failure is not None:
                 raise self._why_not_sendable()
@@ -306,8 +314,10 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
         outbox = self._outbox
         if not self._may_send or outbox.failure is not None:
             raise self._why_not_sendable()
-        outbox.put(self._codec.encode(event, compress))
-        self._write()
+        if self._inbox.pending:
+            outbox.write_soon(self._codec.encode(event, compress))
+        else:
+            outbox.write(self._codec.encode(event, compress))
         if outbox.size and not isinstance(event, (str, bytes, Fragment)):
             outbox.own()
 
@@ -317,23 +327,21 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
         outbox = self._outbox
         if not self._may_send or outbox.failure is not None:
             raise self._why_not_sendable()
+        wire: list[Buffer] = []
         try:
             for message in messages:
-                outbox.put(self._codec.encode(message, compress))
+                wire += self._codec.encode(message, compress)
         finally:
-            self._write()
+            self._write(wire)
             if outbox.size:
                 outbox.own()
 
-    def _write(self) -> None:
-        """Writes what was put, or leaves it for when no more is to be handed out."""
-        outbox = self._outbox
-        if self._inbox.pending and outbox.size < ROOM:
-            if not outbox.late:
-                outbox.late = True
-                self._upkeep.flush_soon(outbox)
+    def _write(self, wire: list[Buffer]) -> None:
+        """Writes it now, or together with what follows while more is to be handed out."""
+        if self._inbox.pending:
+            self._outbox.write_soon(wire)
         else:
-            outbox.flush()
+            self._outbox.write(wire)
 
     def _why_not_sendable(self) -> Exception:
         if self._closed:
@@ -364,15 +372,53 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
             trio.ClosedResourceError: we closed the connection.
             trio.BusyResourceError: another task is receiving.
         """
+        try:
+            return await self.__anext__()
+        except StopAsyncIteration:
+            assert self._end is not None
+            raise self._end.error() from None
+
+    async def __anext__(self) -> str | bytes:
+        """As `receive`, but for how it says that the peer ended the connection as the draft says.
+
+        Here is the short way for what is told most: a message that has come already, or that the
+        next bytes on a stream of our own complete. The rest, with its rules, is the inbox's.
+        """
         inbox = self._inbox
-        # The short way for what has come already, which is most of a stream of small messages;
-        # `breathe` may let others run, so what it found may be gone.
-        if inbox.pending and not inbox.being_waited_for and not self._receiving_parts:
-            await self._pace.breathe()
-            if inbox.pending and type(inbox.pending[-1]) in _MESSAGES and not self._closed:
-                return inbox.pending.pop()  # type: ignore[return-value]
+        if inbox.reading is False and not self._receiving_parts:
+            pace = self._pace
+            if inbox.pending:
+                # As `Pace.breathe`; here it costs less.
+                pace.received += 1
+                if (
+                    pace.received >= MESSAGES_PER_PASS
+                    or perf_counter() - pace.passed_at > SECONDS_PER_PASS
+                ):
+                    await pace.take_a_pass()
+                else:
+                    await checkpoint_if_cancelled()
+            elif (some_bytes := inbox.begin_to_wait()) is not None:
+                try:
+                    await some_bytes
+                    # As `Pace.note_pass`
+                    pace.received = pace.sent = 0
+                    pace.passed_at = perf_counter()
+                    inbox.read_nowait()
+                except trio.ClosedResourceError:
+                    pass  # interrupted, and why is told below
+                finally:
+                    inbox.reading = False
+                    if inbox.reader_left is not None:
+                        inbox.reader_left.set()
+            # Others may have run, so what was there may be gone.
+            pending = inbox.pending
+            if pending and type(pending[-1]) in _MESSAGES and not self._closed:
+                return pending.pop()  # type: ignore[return-value]
         self._check_not_busy()
-        event = await self._next_event()
+        try:
+            event = await self._next_event()
+        except PeerClosed:
+            raise StopAsyncIteration from None
         assert isinstance(event, (str, bytes))
         return event
 
@@ -582,10 +628,9 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
         if self._sending_parts or (self._outbox.size and self._outbox.size + size > limit):
             return "dropped"
         try:
-            self._outbox.put(encode(self._codec))
+            self._write(encode(self._codec))
         except LocalProtocolError:
             return "unable"
-        self._write()
         return "sent"
 
     def _cut(self, reason: str) -> None:

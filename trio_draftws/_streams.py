@@ -46,10 +46,15 @@ class DirectStream(trio.abc.HalfCloseableStream):
     """
 
     socket: socket.socket
-    may_have_more: bool = False
+    fileno: int = attrs.field(init=False)
+    """The socket's; -1 when it is closed."""
+    may_have_more: bool = attrs.field(default=False, init=False)
     """Whether a read is worth trying before waiting: false after a short one."""
-    _sending: bool = False
-    _ended_sending: bool = False
+    _sending: bool = attrs.field(default=False, init=False)
+    _ended_sending: bool = attrs.field(default=False, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.fileno = self.socket.fileno()
 
     def setsockopt(self, level: int, option: int, value: int | bytes) -> None:
         """As `socket.socket.setsockopt`."""
@@ -57,7 +62,7 @@ class DirectStream(trio.abc.HalfCloseableStream):
 
     @property
     def closed(self) -> bool:
-        return self.socket.fileno() == -1
+        return self.fileno == -1
 
     def receive_nowait(self, max_bytes: int = RECEIVE_SIZE) -> bytes | None:
         """What is there: None for nothing yet, empty for the end of the stream."""
@@ -85,7 +90,7 @@ class DirectStream(trio.abc.HalfCloseableStream):
     async def wait_readable(self) -> None:
         """Waits until the kernel has bytes, or the end of the stream."""
         self._check_open()
-        await trio.lowlevel.wait_readable(self.socket)
+        await trio.lowlevel.wait_readable(self.fileno)
         self.may_have_more = True
 
     async def wait_writable(self) -> None:
@@ -93,7 +98,7 @@ class DirectStream(trio.abc.HalfCloseableStream):
         while True:
             self._check_open()
             try:
-                await trio.lowlevel.wait_writable(self.socket)
+                await trio.lowlevel.wait_writable(self.fileno)
             except trio.ClosedResourceError:
                 continue
             return
@@ -162,6 +167,8 @@ class DirectStream(trio.abc.HalfCloseableStream):
         """Closes the socket at once; whoever waits gets `trio.ClosedResourceError`."""
         if not self.closed:
             trio.lowlevel.notify_closing(self.socket)
+            # From now on the number may be another socket's.
+            self.fileno = -1
             self.socket.close()
 
     async def aclose(self) -> None:

@@ -28,6 +28,11 @@ def in_c(payload: Buffer, key: bytes, offset: int = 0, /) -> bytes:
     return _cmask.apply_mask(payload, key, offset)
 
 
+def unmask_in_c(data: bytes, begin: int, end: int, /) -> bytes:
+    """As `_cmask.unmask`; an error where that was not built."""
+    return _cmask.unmask(data, begin, end)
+
+
 both_ways = pytest.mark.parametrize(
     "apply_mask",
     [

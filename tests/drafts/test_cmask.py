@@ -15,13 +15,21 @@ import pytest
 
 from trio_draftws import MASKS_IN_C
 from trio_draftws.drafts import Buffer, _masking
-from trio_draftws.drafts._masking import apply_mask_in_python, fastest_mask
+from trio_draftws.drafts._masking import Unmask, apply_mask_in_python, fastest, unmask_in_python
 
-from .masks import IS_BUILT, in_c, needs_c
+from .masks import IS_BUILT, in_c, needs_c, unmask_in_c
 
 RANDOM = os.urandom(1 << 20)
 # Of any kind: what divides a word, what does not, and what is longer than what C does in words
 PERIODS = [4, 20, 1, 2, 3, 7, 8, 9, 31, 32, 33, 100]
+
+both_unmask = pytest.mark.parametrize(
+    "unmask",
+    [
+        pytest.param(unmask_in_python, id="in Python"),
+        pytest.param(unmask_in_c, id="in C", marks=needs_c),
+    ],
+)
 
 
 @needs_c
@@ -53,6 +61,43 @@ def test_every_alignment(period: int) -> None:
             key = keys[begin : begin + period]
             expected = apply_mask_in_python(payload, bytes(key), begin)
             assert expected == in_c(payload, key, begin), (size, begin)  # type: ignore[arg-type]
+
+
+@both_unmask
+def test_unmasking_in_place(unmask: Unmask) -> None:
+    """A payload behind its key, of every length and wherever it lies."""
+    for size in range(301):
+        for begin in range(4, 14):
+            expected = apply_mask_in_python(
+                RANDOM[begin : begin + size], RANDOM[begin - 4 : begin], 0
+            )
+            found = unmask(RANDOM, begin, begin + size)
+            assert type(found) is bytes
+            assert expected == found, (size, begin)
+
+
+@needs_c
+@pytest.mark.parametrize(
+    ("error", "arguments"),
+    [
+        (TypeError, ()),
+        (TypeError, (b"12345678", 4)),
+        (TypeError, (b"12345678", 4, 8, 0)),
+        (TypeError, (bytearray(b"12345678"), 4, 8)),
+        (TypeError, (b"12345678", "4", 8)),
+        (TypeError, (b"12345678", 4, 8.0)),
+        (OverflowError, (b"12345678", 4, 1 << 64)),
+        (IndexError, (b"12345678", 3, 8)),
+        (IndexError, (b"12345678", -1, 8)),
+        (IndexError, (b"12345678", 6, 5)),
+        (IndexError, (b"12345678", 4, 9)),
+        (IndexError, (b"12345678", 9, 9)),
+    ],
+)
+def test_what_cannot_be_unmasked(error: type[Exception], arguments: tuple[Any, ...]) -> None:
+    """No byte outside of the buffer is ever looked at."""
+    with pytest.raises(error):
+        unmask_in_c(*arguments)
 
 
 @needs_c
@@ -156,6 +201,7 @@ def test_nothing_leaks() -> None:
     def use() -> None:
         for _ in range(2000):
             in_c(payload, key, offset)
+            unmask_in_c(payload, 4, 1000)
             for wrong in ("", b""):
                 try:
                     in_c(payload, wrong, offset)  # type: ignore[arg-type]
@@ -185,16 +231,17 @@ def test_c_is_taken_where_it_was_built(monkeypatch: pytest.MonkeyPatch) -> None:
     """Python where it was not, or where the environment says so."""
     module = ModuleType("_cmask")
     monkeypatch.setattr(module, "apply_mask", in_c, raising=False)
+    monkeypatch.setattr(module, "unmask", unmask_in_c, raising=False)
     monkeypatch.delenv("TRIO_DRAFTWS_PURE_PYTHON", raising=False)
     monkeypatch.setitem(sys.modules, "trio_draftws.drafts._cmask", module)
-    assert fastest_mask() is in_c
+    assert fastest() == (in_c, unmask_in_c)
     monkeypatch.setenv("TRIO_DRAFTWS_PURE_PYTHON", "1")
-    assert fastest_mask() is apply_mask_in_python
+    assert fastest() == (apply_mask_in_python, unmask_in_python)
     monkeypatch.setenv("TRIO_DRAFTWS_PURE_PYTHON", "0")
-    assert fastest_mask() is in_c
+    assert fastest() == (in_c, unmask_in_c)
     # This is how Python remembers that there is no such module.
     monkeypatch.setitem(sys.modules, "trio_draftws.drafts._cmask", None)
-    assert fastest_mask() is apply_mask_in_python
+    assert fastest() == (apply_mask_in_python, unmask_in_python)
 
 
 @pytest.mark.parametrize("pure", ["0", "1"])
@@ -206,6 +253,8 @@ def test_the_codecs_use_what_was_chosen(pure: str) -> None:
         is_python = _masking.apply_mask is _masking.apply_mask_in_python
         for module in (_frames, _hybi_early, _rfc6455):
             assert module.apply_mask is _masking.apply_mask
+        assert (_masking.unmask is _masking.unmask_in_python) is is_python
+        assert _rfc6455.unmask is _masking.unmask
         assert trio_draftws.MASKS_IN_C is not is_python
         print(trio_draftws.MASKS_IN_C)
     """

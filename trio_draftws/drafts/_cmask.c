@@ -102,7 +102,41 @@ apply_mask(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
     return result;
 }
 
+static PyObject *
+unmask(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
+{
+    const Py_ssize_t key_size = 4;
+    if (count != 3) {
+        PyErr_Format(PyExc_TypeError, "unmask takes 3 arguments, not %zd", count);
+        return NULL;
+    }
+    if (!PyBytes_Check(args[0])) {
+        PyErr_SetString(PyExc_TypeError, "unmask takes bytes");
+        return NULL;
+    }
+    const Py_ssize_t begin = PyLong_AsSsize_t(args[1]);
+    if (begin == -1 && PyErr_Occurred())
+        return NULL;
+    const Py_ssize_t end = PyLong_AsSsize_t(args[2]);
+    if (end == -1 && PyErr_Occurred())
+        return NULL;
+    if (begin < key_size || end < begin || end > PyBytes_GET_SIZE(args[0])) {
+        PyErr_SetString(PyExc_IndexError, "there is no such payload with a key before it");
+        return NULL;
+    }
+    const unsigned char *from = (const unsigned char *)PyBytes_AS_STRING(args[0]) + begin;
+    PyObject *result = PyBytes_FromStringAndSize(NULL, end - begin);
+    if (result == NULL)
+        return NULL;
+    mask_bytes((unsigned char *)PyBytes_AS_STRING(result), from, end - begin, from - key_size,
+               key_size, 0);
+    return result;
+}
+
 static PyMethodDef functions[] = {
+    {"unmask", (PyCFunction)(void (*)(void))unmask, METH_FASTCALL,
+     PyDoc_STR("unmask(data, begin, end, /)\n--\n\n"
+               "`data[begin:end]` XOR the four bytes before it, repeated.")},
     {"apply_mask", (PyCFunction)(void (*)(void))apply_mask, METH_FASTCALL,
      PyDoc_STR("apply_mask(payload, key, offset=0, /)\n--\n\n"
                "`payload` XOR `key`, repeated, beginning `offset` bytes into it.")},

@@ -198,12 +198,11 @@ class FrameCodec(DecodesInOrder):
 
     # In
 
-    def _decode(self, view: memoryview, events: list[Event]) -> None:
-        data = bytes(view)
+    def _decode(self, data: bytes, position: int, events: list[Event]) -> None:
         if self._rest:
-            data = self._rest + data
+            data = self._rest + data[position:]
+            position = 0
             self._rest = b""
-        position = 0
         try:
             while position < len(data) and not self._closed:
                 if self._left:
@@ -218,6 +217,12 @@ class FrameCodec(DecodesInOrder):
 
     def stream(self) -> Fragment | None:
         return self._messages.stream()
+
+    def _take_short_messages(self, data: bytes, position: int, events: list[Event]) -> int:
+        return position
+
+    def _is_between(self) -> bool:
+        return not (self._rest or self._left or self._messages.kind or self._closed)
 
     def _take_frame(self, data: bytes, position: int, events: list[Event]) -> int:
         """Takes a header, and what has come of its payload."""
@@ -333,10 +338,9 @@ class FrameCodec(DecodesInOrder):
             )
 
     def _control(self, kind: int, payload: bytes) -> Event:
-        if kind == PING:
-            return Ping(payload)
-        if kind == PONG:
-            return Pong(payload)
+        if kind != CLOSE:
+            self.heard_control = True
+            return Ping(payload) if kind == PING else Pong(payload)
         close = self._dialect.decode_close(payload)
         self._closed = True
         self._messages.forget()

@@ -25,8 +25,8 @@ from .oracle import Finding, expect, splits
 MakeCodec: TypeAlias = Callable[[], Codec]
 
 EVENTS = (str, bytes, Ping, Pong, Close)
-# The start of a header or of a control frame, and what a violation's reason says
-HELD_BESIDE = 512
+# The start of a header or of a control frame, keys, and a settled extension's field
+HELD_BESIDE = 256
 # U+FFFD, where one byte is not UTF-8
 REPLACED = 3
 NO_DEFLATE = "what is compressed cannot be inflated"
@@ -49,7 +49,10 @@ def outcome(codec: Codec, chunks: Iterable[bytes]) -> Outcome:
     events: list[Event] = []
     try:
         for chunk in chunks:
-            events += codec.decode(chunk)
+            found = codec.decode(chunk)
+            has_control = any(isinstance(event, (Ping, Pong)) for event in found)
+            expect(codec.heard_control is has_control, "`heard_control` is wrong", found)
+            events += found
         codec.decode(b"")
     except RemoteProtocolError as error:
         return Outcome(events, (error.close_code, error.reason))
@@ -140,8 +143,9 @@ def held(thing: object) -> int:
     """How many bytes of payload a codec, or a part of one, holds."""
     if isinstance(thing, (str, bytes, bytearray)):
         return len(thing)
-    if isinstance(thing, (list, tuple)):
+    if isinstance(thing, list):
         return sum(map(held, thing))
+    # Tuples are tables, the same for all.
     kind: Any = type(thing)
     return sum(map(held, [getattr(thing, name, None) for name in parts_of(kind)]))
 

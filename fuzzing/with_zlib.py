@@ -10,7 +10,13 @@ import attrs
 from trio_draftws.drafts import COMPRESSION, Compression
 from trio_draftws.drafts._compression import Window
 from trio_draftws.drafts._deflate import TAIL, Deflater, Inflater
-from trio_draftws.drafts._masking import apply_mask, apply_mask_in_python
+from trio_draftws.drafts._masking import (
+    KEY_SIZE,
+    apply_mask,
+    apply_mask_in_python,
+    unmask,
+    unmask_in_python,
+)
 
 from . import vectors
 from .frames import BITS, NO_YES, WIDEST, clear_frames
@@ -156,6 +162,7 @@ def check_masks(data: bytes) -> None:
     choices = Choices(data)
     key = choices.take(choices.byte() % 20 + 1) or b"\x00"
     offset, cut, repeated = choices.byte(), choices.byte(), choices.byte() + 1
+    check_unmask(choices)
     payload = choices.rest * repeated
     expected = bytes(byte ^ key[(offset + place) % len(key)] for place, byte in enumerate(payload))
     for mask in (apply_mask, apply_mask_in_python):
@@ -165,6 +172,17 @@ def check_masks(data: bytes) -> None:
         first = mask(payload[:cut], key, offset)
         second = mask(memoryview(payload)[cut:], key, offset + len(first))
         expect(first + second == expected, "in two parts it is another", mask, first, second)
+
+
+def check_unmask(choices: Choices) -> None:
+    """Takes the mask off what stands behind its key."""
+    data = choices.rest
+    end = len(data)
+    if end >= KEY_SIZE:
+        expected = apply_mask_in_python(data[KEY_SIZE:end], data[:KEY_SIZE])
+        for take_off in (unmask, unmask_in_python):
+            found = take_off(data, KEY_SIZE, end)
+            expect(found == expected, "it is another mask", take_off, found, expected)
 
 
 def mask_seeds() -> Iterator[bytes]:

@@ -42,6 +42,7 @@ LIMITS_INFLATED = (1 << 17, 300, 40, 5, 0)
 BITS = range(8, 16)
 # Of an input: each is decoded byte by byte, and there are lengths of two bytes in it.
 SIZE = 320
+WIDEST = Window(15, takeover=True)
 # A history grows to twice the largest window before it is cut.
 MOST_HISTORY = 2 * (1 << 15)
 
@@ -86,7 +87,6 @@ def as_client(draft: Draft, wire: bytes) -> bytes:
             + bytes(byte | 0x80 for byte in header[1:2])
             + header[2:]
             + KEY
-            # What has no whole header is cut there.
             + apply_mask(payload, KEY)
             for header, payload in clear_frames(wire)
         )
@@ -138,9 +138,6 @@ def check_frames(
         # it does. So if the peer breaks that rule, what becomes of it depends on the cuts. No
         # distance goes behind the widest window.
         return check(attrs.evolve(deflate, client=WIDEST, server=WIDEST))
-
-
-WIDEST = Window(15, takeover=True)
 
 
 @attrs.frozen

@@ -11,9 +11,6 @@ import attrs
 
 Option = TypeVar("Option")
 
-# Choices that a byte makes between all its values
-BYTE = range(256)
-
 
 class Finding(AssertionError):
     """The library did what it must not."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from . import frames, openings, parsers, talk, with_h11, with_wsproto, with_zlib
+from . import frames, heads, openings, parsers, talk, with_h11, with_wsproto, with_zlib
 from .oracle import Target
 
-MODULES = (frames, talk, openings, parsers, with_wsproto, with_h11, with_zlib)
+MODULES = (frames, talk, openings, heads, parsers, with_wsproto, with_h11, with_zlib)
 TARGETS: tuple[Target, ...] = tuple(target for module in MODULES for target in module.TARGETS)
 
 

@@ -53,6 +53,8 @@ each_target = pytest.mark.parametrize("target", TARGETS, ids=names())
 FOUND = [
     # What was compressed is bad UTF-8, and too long.
     ("deflate", bytes([3, 0, 3, 7, 0, 0, 0, 3, 0, 0, 0]) + b"\xc1\x07\x4a\x4c\x4a\xfe\x0f\x00\x00"),
+    # An origin of nothing but white space
+    ("openings", bytes.fromhex("010101ffff3a0a09")),
     # A method that begins with a digit
     ("head-reader", bytes([2, 7]) + b"101GET / HTTP/1.1\r\nHost: h\r\n\r\n"),
     # A host of many letters that are no ASCII

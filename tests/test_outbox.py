@@ -7,15 +7,15 @@ import trio
 import trio.testing
 
 from trio_draftws._outbox import Outbox
-from trio_draftws._streams import MAX_GATHERED, DirectStream, take_over
+from trio_draftws._streams import MAX_GATHERED, DirectStream, TCPStream, take_over
 
 from .pairs import stream_pair
 
 
-async def direct_pair() -> tuple[DirectStream, trio.abc.Stream]:
+async def direct_pair() -> tuple[TCPStream, trio.abc.Stream]:
     ours, theirs = await stream_pair("tcp")
     taken = take_over(ours)
-    assert isinstance(taken, DirectStream)
+    assert isinstance(taken, TCPStream)
     return taken, theirs
 
 

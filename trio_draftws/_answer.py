@@ -13,7 +13,8 @@ from ._connection import Connection
 from ._exceptions import PageServed, RequestRefused
 from ._handshake import HeadReader, dress, opening
 from ._limits import Limits
-from ._streams import StreamFactory, is_secure, take_over
+from ._streams import StreamFactory, take_over
+from ._tls import is_secure
 from ._upkeep import Upkeep
 from .drafts import (
     FIELDS_OF_AN_ANSWER,

@@ -35,7 +35,8 @@ from ._message_stream import MessageStream, gather
 from ._opened import Opened
 from ._outbox import ROOM, Outbox
 from ._pace import MESSAGES_PER_PASS, SECONDS_PER_PASS, Pace
-from ._streams import is_secure
+from ._streams import DirectStream
+from ._tls import is_secure
 from ._upkeep import Upkeep
 from .drafts import (
     Agreement,
@@ -121,6 +122,7 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
         self._keepalive = Keepalive(codec, self._outbox, self._inbox, limits)
         if draft.ping:
             self._inbox.on_control = self._keepalive.see
+            self._inbox.on_last = self._keepalive.stop
         self._receiving_parts = False
         self._sending_parts = False
         self._upkeep = upkeep
@@ -296,7 +298,7 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
 
     def _check_close(self, close: Close) -> None:
         """A code that cannot be sent is the caller's mistake: told before anything is done."""
-        if self.draft.close_status:
+        if self.draft.close_status and close != _NORMAL:
             self._codec.encode(close)
 
     @trio.lowlevel.enable_ki_protection
@@ -353,6 +355,9 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
             return error
         if not self._may_send:
             return trio.ClosedResourceError("we have said that we send nothing more")
+        if self._outbox.failure is None:
+            # Only a ping is told so early.
+            return trio.BrokenResourceError("the peer ended the connection behind unread messages")
         lost = ConnectionLost(str(self._outbox.failure))
         lost.__cause__ = self._outbox.failure
         return lost
@@ -425,7 +430,7 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
     async def receive_many(self) -> list[str | bytes]:
         """Receives all messages that are there, one at least: less work for each than `receive`.
 
-        It waits as `receive` does, and returns what one read brought: 64 KiB at most, and the
+        It waits as `receive` does, and returns what one read brought: 16 KiB at most, and the
         rest of a message that began before. Cancelling it loses nothing. A cancellation point and
         a schedule point as `receive` is.
 
@@ -575,7 +580,7 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
         await self._pace.breathe()
         # It may go between the fragments of a message, so it waits for no turn.
         await self._outbox.wait_for_room()
-        if self.closed:
+        if self.closed or self._inbox.heard_all:
             raise self._why_not_sendable()
         sent = self._keepalive.ping()
         self._inbox.read_ahead(
@@ -663,13 +668,16 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
         self._gone = trio.Event()
         self._closed = True
         self._stop_sending()
-        deadline = trio.current_time() + self._limits.close_timeout
         try:
-            with trio.CancelScope(shield=True) as scope:
-                scope.deadline = deadline
-                await self._close_in_order(Close(code, reason))
-            with trio.CancelScope(shield=True):
-                await trio.aclose_forcefully(self._stream)
+            if not self._has_said_all():
+                deadline = trio.current_time() + self._limits.close_timeout
+                with trio.CancelScope(deadline=deadline, shield=True):
+                    await self._close_in_order(Close(code, reason))
+            if isinstance(self._stream, DirectStream):
+                self._stream.close()
+            else:
+                with trio.CancelScope(shield=True):
+                    await trio.aclose_forcefully(self._stream)
         finally:
             self._upkeep.forget(self)
             self._gone.set()
@@ -687,7 +695,14 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
                 await self._inbox.discard_some(decode=self._end is None)
                 self._reach_end()
         await self._outbox.wait_written()
-        await self._stream.aclose()
+        if not isinstance(self._stream, DirectStream):
+            await self._stream.aclose()
+
+    def _has_said_all(self) -> bool:
+        """Whether both sides have said goodbye and all is written: nothing is to be waited for."""
+        inbox = self._inbox
+        ended = self._end is not None and (inbox.stream_ended or self.close_received is not None)
+        return ended and inbox.is_left_alone and not self._outbox.size
 
     def _reach_end(self) -> None:
         """Drops the messages that nobody will receive; an end behind them counts."""
@@ -704,6 +719,7 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
 
 
 _MESSAGES = (str, bytes)
+_NORMAL = Close(1000)
 
 
 def _other(role: Role) -> Role:

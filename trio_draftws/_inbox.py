@@ -72,6 +72,8 @@ class Inbox:
     """Whether the end of the stream is the draft's close, as in hixie-75."""
     on_control: Callable[[Ping | Pong], None] | None = None
     """Sees pings and pongs as soon as they are read; None where the draft has none."""
+    on_last: Callable[[], None] | None = None
+    """Called when the last there will ever be has come, before it is reached."""
     _direct: DirectStream | None = attrs.field(init=False)
     pending: list[Event | Ended] = attrs.field(factory=list)
     """Newest first, so that the next one is popped from the end."""
@@ -186,41 +188,66 @@ class Inbox:
 
     def read_nowait(self) -> None:
         """Reads what a stream of our own has now, if anything."""
-        assert self._direct is not None
+        stream = self._direct
+        assert stream is not None
+        place = self._codec.place
         try:
-            data = self._direct.receive_nowait()
+            if place is None:
+                data = stream.receive_nowait()
+                if data is not None:
+                    self.hear(data)
+            else:
+                size = stream.receive_into_nowait(place)
+                if size is not None:
+                    self._hear_in_place(size)
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
             self._lose(str(error), error)
-        else:
-            if data is not None:
-                self.hear(data)
 
     # What was heard
 
     def hear(self, data: bytes | bytearray) -> None:
         """Decodes what came and adds it to what is pending; empty data is the stream's end."""
+        if not data:
+            self._hear_end()
+            return
         self.last_heard = trio.current_time()
         self.times_heard += 1
         # What is pending was read ahead; what was received counts no more.
         self._ahead = len(data) + (self._ahead if self.pending else 0)
-        if not data:
-            if self._end_is_close and not self._codec.mid_message:
-                self.stream_ended = True
-                self.add([Ended(PeerClosed)])
-            else:
-                self._lose("the peer ended the stream without closing the connection", None)
-            return
         try:
             events = self._codec.decode(data)
         except RemoteProtocolError as violation:
             self._note_violation(violation)
         else:
-            if self.on_control is not None and self._codec.heard_control:
+            if self._codec.heard_control and self.on_control is not None:
                 events = self._without_control(events, self.on_control)
             if self._skipping:
                 events = self._after_skipped(events)
             if events:
                 self.add(events)
+
+    def _hear_in_place(self, size: int) -> None:
+        """The same for the payload of a long frame, which stays where it was read to."""
+        if not size:
+            self._hear_end()
+            return
+        self.last_heard = trio.current_time()
+        self.times_heard += 1
+        self._ahead += size
+        try:
+            events = self._codec.fill(size)
+        except RemoteProtocolError as violation:
+            self._note_violation(violation)
+        else:
+            if events:
+                self.add(events)
+
+    def _hear_end(self) -> None:
+        if self._end_is_close and not self._codec.mid_message:
+            self.stream_ended = True
+            self.add([Ended(PeerClosed)])
+        else:
+            self._lose("the peer ended the stream without closing the connection", None)
 
     @staticmethod
     def _without_control(events: list[Event], see: Callable[[Ping | Pong], None]) -> list[Event]:
@@ -265,11 +292,14 @@ class Inbox:
     def add(self, events: Sequence[Event | Ended]) -> None:
         """Adds to what is pending, unless the last there will ever be has come."""
         if not self.heard_all:
-            self.heard_all = type(events[-1]) in _LAST
             if self.pending or len(events) > 1:
                 self.pending[:0] = reversed(events)
             else:
                 self.pending.append(events[0])
+            if type(events[-1]) in _LAST:
+                self.heard_all = True
+                if self.on_last is not None:
+                    self.on_last()
 
     def _lose(self, reason: str, cause: BaseException | None) -> None:
         self.stream_ended = True
@@ -302,6 +332,8 @@ class Inbox:
             return None
         if self._direct is not None:
             self.read_nowait()
+            while self._direct.may_have_more and self._may_be_read_ahead():
+                self.read_nowait()
             act()
             return None
         self._look = _Look()
@@ -348,6 +380,11 @@ class Inbox:
             self.reading.cancel()
         elif self.reading and self._direct is not None:
             self._direct.interrupt()
+
+    @property
+    def is_left_alone(self) -> bool:
+        """Whether nobody waits or looks."""
+        return self.reading is False and self._look is None
 
     async def take_over(self) -> None:
         """Makes whoever waits leave, and waits until they have: from now on `aclose` reads."""

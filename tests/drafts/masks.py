@@ -33,6 +33,11 @@ def unmask_in_c(data: bytes, begin: int, end: int, /) -> bytes:
     return _cmask.unmask(data, begin, end)
 
 
+def mask_in_place_in_c(payload: memoryview, key: bytes, offset: int, /) -> bool:
+    """As `_cmask.mask_in_place`; an error where that was not built."""
+    return _cmask.mask_in_place(payload, key, offset)
+
+
 both_ways = pytest.mark.parametrize(
     "apply_mask",
     [

@@ -102,6 +102,58 @@ apply_mask(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
     return result;
 }
 
+/* As mask_bytes where the bytes lie, with a key of four; says whether what comes of it is ASCII. */
+static int
+mask_where_it_lies(unsigned char *at, Py_ssize_t size, const unsigned char *key, Py_ssize_t offset)
+{
+    unsigned char repeated[2 * sizeof(uint64_t)];
+    uint64_t mask, seen = 0;
+    Py_ssize_t done = 0;
+    for (size_t i = 0; i < sizeof repeated; i++)
+        repeated[i] = key[(i + (size_t)offset) % 4];
+    memcpy(&mask, repeated, sizeof mask);
+    for (; done + WORD <= size; done += WORD) {
+        uint64_t word;
+        memcpy(&word, at + done, sizeof word);
+        word ^= mask;
+        seen |= word;
+        memcpy(at + done, &word, sizeof word);
+    }
+    for (Py_ssize_t i = 0; done < size; done++, i++) {
+        at[done] ^= repeated[i];
+        seen |= at[done];
+    }
+    return (seen & UINT64_C(0x8080808080808080)) == 0;
+}
+
+static PyObject *
+mask_in_place(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
+{
+    if (count != 3) {
+        PyErr_Format(PyExc_TypeError, "mask_in_place takes 3 arguments, not %zd", count);
+        return NULL;
+    }
+    Py_ssize_t offset = PyLong_AsSsize_t(args[2]);
+    if (offset == -1 && PyErr_Occurred())
+        return NULL;
+    Py_buffer payload, key;
+    if (PyObject_GetBuffer(args[0], &payload, PyBUF_WRITABLE) < 0)
+        return NULL;
+    if (PyObject_GetBuffer(args[1], &key, PyBUF_SIMPLE) < 0) {
+        PyBuffer_Release(&payload);
+        return NULL;
+    }
+    PyObject *is_ascii = NULL;
+    if (key.len != 4 || offset < 0)
+        PyErr_SetString(PyExc_ValueError, "the key must have four bytes, and the offset be one");
+    else
+        is_ascii = PyBool_FromLong(
+            mask_where_it_lies(payload.buf, payload.len, key.buf, offset % 4));
+    PyBuffer_Release(&key);
+    PyBuffer_Release(&payload);
+    return is_ascii;
+}
+
 static PyObject *
 unmask(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
 {
@@ -134,6 +186,9 @@ unmask(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
 }
 
 static PyMethodDef functions[] = {
+    {"mask_in_place", (PyCFunction)(void (*)(void))mask_in_place, METH_FASTCALL,
+     PyDoc_STR("mask_in_place(payload, key, offset, /)\n--\n\n"
+               "Masks `payload` where it lies; says whether it is ASCII then.")},
     {"unmask", (PyCFunction)(void (*)(void))unmask, METH_FASTCALL,
      PyDoc_STR("unmask(data, begin, end, /)\n--\n\n"
                "`data[begin:end]` XOR the four bytes before it, repeated.")},

@@ -124,6 +124,21 @@ class Codec(Protocol):
         """
         ...
 
+    @property
+    def place(self) -> memoryview | None:
+        """Where the next bytes may be put, instead of giving them to `decode`: the payload of a
+        long frame. `fill` has to follow.
+        """
+        ...
+
+    def fill(self, size: int) -> list[Event]:
+        """As `decode`, for `size` bytes that were put at the beginning of `place`.
+
+        Raises:
+            RemoteProtocolError: as `decode`.
+        """
+        ...
+
     def shared(self, message: str | bytes, compress: bool | None = None) -> Hashable | None:
         """The same for all codecs that `encode` a message to the same bytes, which any of them
         may then send; None where only this one can say it so, as with a mask of its own.
@@ -146,13 +161,15 @@ class DecodesInOrder(ABC):
     knows everything.
     """
 
-    __slots__ = ("_between", "_violation", "broken", "heard_control")
+    __slots__ = ("_between", "_violation", "broken", "heard_control", "place")
 
     def __init__(self) -> None:
         #: As `Codec.heard_control`.
         self.heard_control = False
         #: As `Codec.broken`.
         self.broken = False
+        #: As `Codec.place`.
+        self.place: memoryview | None = None
         # Not the exception: its traceback would hold on to the bytes that it was found in.
         self._violation: tuple[int | None, str] | None = None
         # Whether the next byte, if any comes, begins a message
@@ -175,11 +192,30 @@ class DecodesInOrder(ABC):
                 self._decode(data, position, events)
                 self._between = self._is_between()
             except RemoteProtocolError as violation:
-                self._violation = (violation.close_code, violation.reason)
-                self.broken = True
+                self._keep_back(violation)
         if self._violation is not None and not events:
             raise RemoteProtocolError(*self._violation)
         return events
+
+    def fill(self, size: int) -> list[Event]:
+        """As `Codec.fill`."""
+        events: list[Event] = []
+        self.heard_control = False
+        try:
+            self._fill(size, events)
+            self._between = self._is_between()
+        except RemoteProtocolError as violation:
+            self._keep_back(violation)
+            raise
+        return events
+
+    def _keep_back(self, violation: RemoteProtocolError) -> None:
+        self._violation = (violation.close_code, violation.reason)
+        self.broken = True
+
+    def _fill(self, size: int, events: list[Event]) -> None:
+        """As `_decode`, for what was put at `place`; only for those who ever have one."""
+        raise NotImplementedError
 
     @abstractmethod
     def _take_short_messages(self, data: bytes, position: int, events: list[Event]) -> int:

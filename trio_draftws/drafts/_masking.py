@@ -4,9 +4,9 @@ A mask is a key repeated over the bytes and XORed with them, so that putting it 
 is the same thing. Keys must not be foreseen by whoever chooses the payload (RFC 6455 section 10.3):
 they come from the system's randomness, a new one for each frame.
 
-Masks are put on by `apply_mask`, and taken off short payloads where they lie by `unmask`. Both are
-written twice: here, and in C, which is taken where it was built, unless the environment has
-TRIO_DRAFTWS_PURE_PYTHON=1.
+Masks are put on by `apply_mask`. `unmask` takes them off what is short and lies among other frames,
+`mask_in_place` off what is long and lies where it will stay. All are written twice: here, and in C,
+which is taken where it was built, unless the environment has TRIO_DRAFTWS_PURE_PYTHON=1.
 """
 
 from __future__ import annotations
@@ -38,6 +38,12 @@ class Unmask(Protocol):
     """`data[begin:end]` XOR the four bytes before it, repeated."""
 
     def __call__(self, data: bytes, begin: int, end: int, /) -> bytes: ...
+
+
+class MaskInPlace(Protocol):
+    """Masks `payload` where it lies; says whether it is ASCII then."""
+
+    def __call__(self, payload: memoryview, key: bytes, offset: int, /) -> bool: ...
 
 
 def new_key() -> bytes:
@@ -89,17 +95,27 @@ def unmask_in_python(data: bytes, begin: int, end: int, /) -> bytes:
     return (int.from_bytes(data[begin:end], "little") ^ mask).to_bytes(size, "little")
 
 
-def fastest() -> tuple[ApplyMask, Unmask]:
-    """`apply_mask` and `unmask` of `_cmask`, if that was built and is wanted; else in Python."""
+def mask_in_place_in_python(payload: memoryview, key: bytes, offset: int, /) -> bool:
+    """Masks `payload` with a key of four bytes, from `offset` bytes into it on, where it lies.
+
+    Says whether what comes of it is ASCII.
+    """
+    masked = apply_mask_in_python(payload, key, offset)
+    payload[:] = masked
+    return masked.isascii()
+
+
+def fastest() -> tuple[ApplyMask, Unmask, MaskInPlace]:
+    """What `_cmask` has, if that was built and is wanted; else what is written in Python."""
     if os.environ.get("TRIO_DRAFTWS_PURE_PYTHON") != "1":
         try:
-            from ._cmask import apply_mask, unmask
+            from ._cmask import apply_mask, mask_in_place, unmask
         except ImportError:
             pass
         else:
-            return apply_mask, unmask
-    return apply_mask_in_python, unmask_in_python
+            return apply_mask, unmask, mask_in_place
+    return apply_mask_in_python, unmask_in_python, mask_in_place_in_python
 
 
-apply_mask, unmask = fastest()
+apply_mask, unmask, mask_in_place = fastest()
 MASKS_IN_C: bool = apply_mask is not apply_mask_in_python

@@ -86,7 +86,10 @@ class Rfc6455Codec(FrameCodec):
             return super().encode(event, compress)
         size = len(payload)
         if size > self._short_to_send or compress:
-            return super().encode(event, compress)
+            kind = TEXT if headers is self._short_texts else BINARY
+            if self._deflate is None:
+                return self._write(kind, payload)
+            return self._write_message(self._deflate, kind, payload, compress)
         if self._masked:
             key = self._new_key()
             return [b"".join((headers[size], key, apply_mask(payload, key)))]

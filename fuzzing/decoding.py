@@ -19,6 +19,7 @@ from trio_draftws.drafts import (
     Pong,
     RemoteProtocolError,
 )
+from trio_draftws.drafts._messages import TAKEN_AHEAD
 
 from .oracle import Finding, expect, splits
 
@@ -41,22 +42,34 @@ class Outcome:
     violation: tuple[int | None, str] | None
 
 
-def outcome(codec: Codec, chunks: Iterable[bytes]) -> Outcome:
+def outcome(codec: Codec, chunks: Iterable[bytes], puts: int = 0) -> Outcome:
     """Feeds all of `chunks`, and asks at the end whether a violation is due.
 
-    Anything but the one error is left to the caller, who will not expect it.
+    Anything but the one error is left to the caller, who will not expect it. A bit of `puts` tells
+    of a chunk, and of each eighth after it, whether it is put where it will stay.
     """
     events: list[Event] = []
     try:
-        for chunk in chunks:
-            found = codec.decode(chunk)
-            has_control = any(isinstance(event, (Ping, Pong)) for event in found)
-            expect(codec.heard_control is has_control, "`heard_control` is wrong", found)
-            events += found
+        for number, chunk in enumerate(chunks):
+            for found in taken(codec, chunk, puts >> number % 8 & 1):
+                has_control = any(isinstance(event, (Ping, Pong)) for event in found)
+                expect(codec.heard_control is has_control, "`heard_control` is wrong", found)
+                events += found
         codec.decode(b"")
     except RemoteProtocolError as error:
         return Outcome(events, (error.close_code, error.reason))
     return Outcome(events, None)
+
+
+def taken(codec: Codec, chunk: bytes, puts: int) -> Iterator[list[Event]]:
+    """What is made of a chunk; where the codec has a place for it, it is put there if `puts`."""
+    while puts and chunk and (place := codec.place) is not None:
+        size = min(len(chunk), len(place))
+        place[:size] = chunk[:size]
+        chunk = chunk[size:]
+        yield codec.fill(size)
+    if chunk:
+        yield codec.decode(chunk)
 
 
 def check_decoding(
@@ -71,7 +84,7 @@ def check_decoding(
     """Decodes `wire` in every way, and returns what all of them gave.
 
     Args:
-        seed: of the places to cut at.
+        seed: of the places to cut at, and of what is put where it will stay.
         limit: the most bytes that `make`'s codecs take for a message.
         kept: how many bytes such a codec may keep beside a message.
         stream_from: after how many chunks a message is asked for part by part.
@@ -79,17 +92,17 @@ def check_decoding(
     Raises:
         Finding: two ways differ, or too much was held, or the events are not what they may be.
     """
-    most = kept + HELD_BESIDE + (limit if math.isfinite(limit) else len(wire))
+    most = kept + HELD_BESIDE + (limit if math.isfinite(limit) else len(wire) * (1 + TAKEN_AHEAD))
     whole = None
     for chunks in splits(wire, seed):
         codec = make()
-        found = outcome(codec, looked_at(codec, chunks, most))
+        found = outcome(codec, looked_at(codec, chunks, most), puts=seed)
         if whole is None:
             whole = found
             check_outcome(whole, limit)
         expect_same("another split", whole, found)
         check_violation(codec, whole)
-        expect_same("part by part", whole, streamed(make(), chunks, stream_from))
+        expect_same("part by part", whole, streamed(make(), chunks, stream_from, seed))
     assert whole is not None
     return whole
 
@@ -171,7 +184,7 @@ def check_violation(codec: Codec, whole: Outcome) -> None:
             raise Finding(f"a violation is forgotten: {whole}")
 
 
-def streamed(codec: Codec, chunks: Iterable[bytes], stream_from: int) -> Outcome:
+def streamed(codec: Codec, chunks: Iterable[bytes], stream_from: int, puts: int) -> Outcome:
     """As `outcome`, but from a chunk on messages are asked for part by part, and put together."""
     joined: list[Event] = []
     parts: list[str | bytes] = []
@@ -190,8 +203,9 @@ def streamed(codec: Codec, chunks: Iterable[bytes], stream_from: int) -> Outcome
 
     try:
         for number, chunk in enumerate(chunks):
-            for event in codec.decode(chunk):
-                take(event)
+            for found in taken(codec, chunk, puts >> number % 8 & 1):
+                for event in found:
+                    take(event)
             if number >= stream_from and not parts and (begun := codec.stream()) is not None:
                 take(begun)
         codec.decode(b"")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 import attrs
 
@@ -18,6 +19,7 @@ from trio_draftws.drafts import (
     Fragment,
     RemoteProtocolError,
     Role,
+    _frames,
 )
 from trio_draftws.drafts._compression import Window
 from trio_draftws.drafts._frames import FrameCodec
@@ -43,6 +45,9 @@ BITS = range(8, 16)
 # Of an input: each is decoded byte by byte, and there are lengths of two bytes in it.
 SIZE = 320
 WIDEST = Window(15, takeover=True)
+# Inputs are short, so a place has to be worth it for less: where bit 4 of the seed says so.
+LITTLE = 8
+CUTS_AND_PLACES = 0b1010111
 # A history grows to twice the largest window before it is cut.
 MOST_HISTORY = 2 * (1 << 15)
 
@@ -129,6 +134,25 @@ def check_frames(
             stream_from=stream_from,
         )
 
+    with worth_a_place(LITTLE if seed & 0x10 else _frames.WORTH_A_PLACE):
+        return allowing_for_zlib(check, deflate)
+
+
+@contextmanager
+def worth_a_place(size: int) -> Iterator[None]:
+    """From so many bytes that are missing on, there is a place for them."""
+    before = _frames.WORTH_A_PLACE
+    _frames.WORTH_A_PLACE = size
+    try:
+        yield
+    finally:
+        _frames.WORTH_A_PLACE = before
+
+
+def allowing_for_zlib(
+    check: Callable[[Deflate | None], Outcome], deflate: Deflate | None
+) -> Outcome:
+    """What `check` returns, with `deflate` or else a wider window."""
     try:
         return check(deflate)
     except Finding as finding:
@@ -174,7 +198,7 @@ class Family:
             for role in range(len(ROLES)):
                 settings = [place, role, 0, *([7, 0, 0] if self.deflates else ())]
                 for wire in wires:
-                    yield bytes([*settings, 1, 3, 0, 0, 9]) + wire
+                    yield bytes([*settings, 1, CUTS_AND_PLACES, 0, 0, 9]) + wire
 
 
 def named(*numbers: str) -> tuple[Draft, ...]:

@@ -19,7 +19,16 @@ from trio_draftws.drafts import (
 )
 
 from .decoding import Outcome
-from .frames import NO_YES, PEER, ROLES, check_frames, encoded, new_codec, some_deflate
+from .frames import (
+    CUTS_AND_PLACES,
+    NO_YES,
+    PEER,
+    ROLES,
+    check_frames,
+    encoded,
+    new_codec,
+    some_deflate,
+)
 from .oracle import Choices, Target, expect
 
 MAX_EVENTS = 12
@@ -153,12 +162,23 @@ def expect_heard(draft: Draft, said: list[Event], heard: Outcome) -> None:
 
 def seeds() -> Iterator[bytes]:
     """Each draft in both roles, saying some of everything."""
-    said = bytes([11, *(0, 0, 5, 3), *b"\xc3\xa9a", *(1, 1, 4, 1), 0, *(1, 2, 6, 2), *b"bc", 0, 0])
+    said = bytes([11, *(0, 0, 5, 3), *b"\xc3\xa9a", *(2, 1, 20, 1), *b"z", *(1, 1, 4, 1), 0])
+    said += bytes([*(1, 2, 6, 2), *b"bc", 0, 0])
     for place in range(len(DRAFTS)):
         for role in range(len(ROLES)):
             for settings in (b"\x00\x00", b"\x01\x07\x00\x00", b"\x01\x00\x01\x01"):
-                yield bytes([place, role]) + settings + bytes([3, 1, 0, 0, 9, 64]) + said
-                yield bytes([place, role]) + settings + bytes([3, 1, 1, 0, 9, 64]) + said
+                yield (
+                    bytes([place, role])
+                    + settings
+                    + bytes([CUTS_AND_PLACES, 1, 0, 0, 9, 64])
+                    + said
+                )
+                yield (
+                    bytes([place, role])
+                    + settings
+                    + bytes([CUTS_AND_PLACES, 1, 1, 0, 9, 64])
+                    + said
+                )
 
 
 TARGETS = (Target("round-trip", "what one side encodes, and the other decodes", check, seeds),)

@@ -174,6 +174,9 @@ def test_linear_work_is_not(work: Callable[[bytes], object]) -> None:
 # What is broken
 
 RFC6455 = draft_named("rfc6455")
+LIMIT = 32_000
+# Cuts within the messages, and puts most chunks where they will stay, if there is a place
+SEED = 0xFE
 
 
 class Broken:
@@ -184,7 +187,7 @@ class Broken:
 
     @classmethod
     def made(cls) -> Any:
-        return cls(RFC6455.codec("client", 1000))
+        return cls(RFC6455.codec("client", LIMIT))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.codec, name)
@@ -203,6 +206,15 @@ class LosesBytes(Broken):
 class Raises(Broken):
     def decode(self, data: Buffer) -> list[Event]:
         return self.codec.decode(data) if data[0] else []
+
+
+class ForgetsToMask(Broken):
+    """What is put where it will stay stays as it was."""
+
+    def fill(self, size: int) -> list[Event]:
+        assert self.codec.place is not None
+        self.codec.place[:1] = b"?"
+        return self.codec.fill(size)
 
 
 class Keeps(Broken):
@@ -253,7 +265,8 @@ BAD = b"\x81\x03abc\x83\x00"
     ("kind", "wire", "found"),
     [
         (LosesBytes, GOOD, "another split gives something else"),
-        (Keeps, b"\x81\x02aa" * 999, "it holds more than a message"),
+        (ForgetsToMask, b"\x82\x7e\x7d\x00" + bytes(32_000), "another split gives something else"),
+        (Keeps, b"\x81\x02aa" * 9999, "it holds more than a message"),
         (GoesOn, GOOD, "something comes after a close"),
         (GivesBytearrays, GOOD, "an event is of another type"),
         (Forgives, BAD, "a violation is forgotten"),
@@ -261,9 +274,9 @@ BAD = b"\x81\x03abc\x83\x00"
     ],
 )
 def test_a_broken_codec_is_found(kind: type[Broken], wire: bytes, found: str) -> None:
-    check_decoding(lambda: RFC6455.codec("client", 1000), wire, limit=1000)
+    check_decoding(lambda: RFC6455.codec("client", LIMIT), wire, limit=LIMIT, seed=SEED)
     with pytest.raises(Finding, match=found):
-        check_decoding(kind.made, wire, limit=1000)
+        check_decoding(kind.made, wire, limit=LIMIT, seed=SEED)
 
 
 def test_another_error_is_found() -> None:

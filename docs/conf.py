@@ -7,7 +7,7 @@ from importlib.metadata import version as installed_version
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
-# For the benchmarks, which know how their results read
+# For the benchmarks and the fuzzer, which know how their results read
 sys.path.append(str(Path(__file__).parent.parent))
 
 project = "trio_draftws"
@@ -21,6 +21,7 @@ extensions = [
     "sphinxcontrib_trio",
     "benchmarks_table",
     "drafts_table",
+    "fuzzing_table",
     "peers_table",
     "tidy_docstrings",
 ]

@@ -33,6 +33,7 @@ from ._http import (
     escaped,
     find_head_end,
     line_too_long,
+    may_begin_head,
     shown,
     write_response,
 )
@@ -96,6 +97,7 @@ __all__ = [
     "is_wss_url",
     "ladder",
     "line_too_long",
+    "may_begin_head",
     "shown",
     "write_response",
 ]

@@ -35,7 +35,7 @@ from . import vectors
 from .growth import check_growth
 from .oracle import Choices, Finding, Target, expect
 
-STATUSES = (400, 403, 405, 426, 431, 505)
+STATUSES = (400, 403, 405, 414, 426, 431, 505)
 # A client's secrets, which are none here
 KEY1, KEY2, KEY3 = b"4 @1  46546xW%0l 1 5", b"12998 5 Y3 1  .P00", b"^n:ds[4U"
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="

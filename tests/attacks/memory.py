@@ -52,6 +52,7 @@ async def taken_by(
     suffer: Suffer,
     *,
     transport: str = "tcp",
+    count: int = ATTACKED_AT_ONCE,
     **settings: Any,
 ) -> float:
     """The most bytes that the process had more than before, for each connection attacked.
@@ -60,7 +61,7 @@ async def taken_by(
     """
     async with AsyncExitStack() as stack:
         pairs: list[tuple[Connection, Connection]] = []
-        for _ in range(ATTACKED_AT_ONCE):
+        for _ in range(count):
             both = connected(transport, draft, close_timeout=0.05, **settings)
             client, server = await stack.enter_async_context(both)
             victim, attacker = (client, server) if attacked == "client" else (server, client)
@@ -79,6 +80,6 @@ async def taken_by(
                 most = tracemalloc.get_traced_memory()[1] - before
                 for _, attacker in pairs:
                     await trio.aclose_forcefully(attacker._stream)
-            return most / ATTACKED_AT_ONCE
+            return most / count
         finally:
             tracemalloc.stop()

@@ -16,11 +16,15 @@ from trio_draftws import Compression, Connection, Draft, accept, use_framing_mod
 from trio_draftws._ask import ask
 from trio_draftws._handshake import opening
 from trio_draftws._limits import Limits
-from trio_draftws._streams import is_secure, take_over
+from trio_draftws._streams import StreamFactory, take_over
+from trio_draftws._tls import is_secure, ssl_stream_factory
 from trio_draftws._upkeep import open_upkeep
-from trio_draftws.drafts import Ask, WebSocketURL
+from trio_draftws.drafts import Ask, WebSocketURL, draft_named
+from trio_draftws.testing import Faults, FaultyStream
 
 TRANSPORTS = ("memory", "lockstep", "tcp", "tls")
+# The two that the handshake cannot tell apart, and the one of today: where all would take too long
+SOME_DRAFTS = [draft_named(name) for name in ("old", "new", "rfc6455")]
 
 
 @lru_cache(maxsize=1)
@@ -35,7 +39,10 @@ def tls_contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
 
 
 async def stream_pair(transport: str) -> tuple[trio.abc.Stream, trio.abc.Stream]:
-    """A client's and a server's end of a stream of that kind."""
+    """A client's and a server's end of a stream of that kind.
+
+    That of kind "foreign" is somebody else's: it runs over TCP, and reads and writes in pieces.
+    """
     if transport == "memory":
         return trio.testing.memory_stream_pair()
     if transport == "lockstep":
@@ -45,20 +52,26 @@ async def stream_pair(transport: str) -> tuple[trio.abc.Stream, trio.abc.Stream]
         port = listener.socket.getsockname()[1]
         client: trio.abc.Stream = await trio.open_tcp_stream("127.0.0.1", port)
         server: trio.abc.Stream = await listener.accept()
+    if transport == "foreign":
+        return in_pieces(client), in_pieces(server)
     if transport == "tls":
         client_context, server_context = tls_contexts()
-        client_tls = trio.SSLStream(
-            take_over(client), client_context, server_hostname="localhost", https_compatible=True
-        )
-        server_tls = trio.SSLStream(
-            take_over(server), server_context, server_side=True, https_compatible=True
-        )
+        ends: dict[str, trio.abc.Stream] = {}
+
+        async def dress(end: str, stream: trio.abc.Stream, factory: StreamFactory) -> None:
+            ends[end] = await factory(take_over(stream))
+
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(client_tls.do_handshake)
-            nursery.start_soon(server_tls.do_handshake)
-        return client_tls, server_tls
+            as_client = ssl_stream_factory(client_context, server_hostname="localhost")
+            nursery.start_soon(dress, "client", client, as_client)
+            nursery.start_soon(dress, "server", server, ssl_stream_factory(server_context))
+        return ends["client"], ends["server"]
     assert transport == "tcp"
     return client, server
+
+
+def in_pieces(stream: trio.abc.Stream) -> trio.abc.Stream:
+    return FaultyStream(stream, incoming=Faults(split=25_000), outgoing=Faults(split=20_000))
 
 
 def make_limits(**changes: float) -> Limits:

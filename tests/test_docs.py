@@ -9,12 +9,14 @@ import subprocess
 import sys
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 import trio
 
 import trio_draftws
+import trio_draftws.testing
 from trio_draftws import Server, serve_websocket
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -87,13 +89,21 @@ def test_no_python_is_typed_into_a_page() -> None:
         assert not re.search(r"code-block:: *(python|pycon)|>>>", text), page.name
 
 
-def test_every_public_name_is_in_the_reference() -> None:
-    """The reference lists what `trio_draftws` exports: each name once, nothing else."""
+@pytest.mark.parametrize("module", [trio_draftws, trio_draftws.testing])
+def test_every_public_name_is_in_the_reference(module: ModuleType) -> None:
+    """The reference lists what each module exports: each name once, nothing else."""
     text = (DOCS / "reference.rst").read_text(encoding="utf-8")
-    listed = re.findall(
-        r"^\.\. (?:autofunction|autoclass|autoexception|data):: (\w+)(?:\(\))?$", text, re.MULTILINE
+    [section] = re.findall(
+        rf"^\.\. currentmodule:: {re.escape(module.__name__)}\n(.*?)(?=^\.\. currentmodule|\Z)",
+        text,
+        re.MULTILINE | re.DOTALL,
     )
-    assert sorted(listed) == sorted(trio_draftws.__all__)
+    listed = re.findall(
+        r"^\.\. (?:autofunction|autoclass|autoexception|data):: (\w+)(?:\(.*\))?$",
+        section,
+        re.MULTILINE,
+    )
+    assert sorted(listed) == sorted(module.__all__)
 
 
 async def test_readme_programs(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,22 +7,22 @@ import trio
 import trio.testing
 
 from trio_draftws._outbox import MANY, Outbox
-from trio_draftws._streams import MAX_GATHERED, DirectStream, take_over
+from trio_draftws._streams import MAX_GATHERED, DirectStream, TCPStream, take_over
 
 from .pairs import stream_pair
 
 
-async def direct_pair() -> tuple[DirectStream, trio.abc.Stream]:
+async def direct_pair() -> tuple[TCPStream, trio.abc.Stream]:
     ours, theirs = await stream_pair("tcp")
     taken = take_over(ours)
-    assert isinstance(taken, DirectStream)
+    assert isinstance(taken, TCPStream)
     return taken, theirs
 
 
 async def test_more_buffers_than_one_call_takes() -> None:
     ours, theirs = await direct_pair()
     async with ours, theirs, trio.open_nursery() as nursery:
-        outbox = Outbox(ours, nursery.start_soon)
+        outbox = Outbox(ours, nursery.start_soon, Outbox.flush)
         pieces = [b"%d," % number for number in range(3 * MAX_GATHERED)]
         outbox.put(list(pieces))
         outbox.flush()
@@ -48,7 +48,7 @@ async def test_a_write_that_stops_between_and_within_buffers(
 
     monkeypatch.setattr(DirectStream, "send_nowait", stingy)
     async with ours, theirs, trio.open_nursery() as nursery:
-        outbox = Outbox(ours, nursery.start_soon)
+        outbox = Outbox(ours, nursery.start_soon, Outbox.flush)
         outbox.put([b"ab", b"cde", b"fgh", b"ij"])
         outbox.flush()
         assert outbox.size == 5
@@ -64,7 +64,7 @@ async def test_a_drain_task_that_is_cancelled_says_so() -> None:
     """As when the whole program is torn down: whoever waits must not wait for ever."""
     ours, theirs = trio.testing.lockstep_stream_pair()
     async with ours, theirs, trio.open_nursery() as nursery:
-        outbox = Outbox(ours, nursery.start_soon)
+        outbox = Outbox(ours, nursery.start_soon, Outbox.flush)
         outbox.put([b"never read"])
         outbox.flush()
         await trio.testing.wait_all_tasks_blocked()
@@ -80,7 +80,7 @@ async def test_a_drain_task_that_is_cancelled_says_so() -> None:
 async def test_of_what_finds_no_room_only_the_latest_waits() -> None:
     ours, theirs = trio.testing.lockstep_stream_pair()
     async with ours, theirs, trio.open_nursery() as nursery:
-        outbox = Outbox(ours, nursery.start_soon)
+        outbox = Outbox(ours, nursery.start_soon, Outbox.flush)
         outbox.put_latest([b"room. "])
         outbox.flush()
         await trio.testing.wait_all_tasks_blocked()
@@ -99,7 +99,7 @@ async def test_after_finish_our_side_ends_once_all_is_written(transport: str) ->
     ours, theirs = await stream_pair(transport)
     stream = take_over(ours)
     async with stream, theirs, trio.open_nursery() as nursery:
-        outbox = Outbox(stream, nursery.start_soon)
+        outbox = Outbox(stream, nursery.start_soon, Outbox.flush)
         outbox.put([b"x" * 200_000])
         outbox.finish()
         outbox.flush()
@@ -117,7 +117,7 @@ async def test_after_finish_our_side_ends_once_all_is_written(transport: str) ->
 async def test_ending_a_side_that_the_peer_has_reset() -> None:
     ours, theirs = await direct_pair()
     async with trio.open_nursery() as nursery:
-        outbox = Outbox(ours, nursery.start_soon)
+        outbox = Outbox(ours, nursery.start_soon, Outbox.flush)
         ours.close()
         outbox.put([b"x"])
         outbox.flush()
@@ -129,7 +129,7 @@ async def test_many_small_buffers_become_one() -> None:
     """Each is an object, which takes far more than the few bytes in it."""
     async with trio.open_nursery() as nursery:
         ours, theirs = trio.testing.lockstep_stream_pair()
-        outbox = Outbox(ours, nursery.start_soon)
+        outbox = Outbox(ours, nursery.start_soon, Outbox.flush)
         for number in range(5000):
             outbox.put([b"%04d" % number])
             outbox.flush()

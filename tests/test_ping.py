@@ -114,6 +114,37 @@ async def test_a_peer_that_goes_wakes_them_too(pinging: Draft) -> None:
         assert ended == ["ConnectionLost"]
 
 
+@pytest.mark.parametrize("how", ["close", "cut"])
+async def test_an_end_behind_unread_messages_wakes_them_too(
+    transport: str, pinging: Draft, how: str, autojump_clock: trio.testing.MockClock
+) -> None:
+    """There is no answer any more, also where nobody receives what stands before the end."""
+    async with connected(transport, pinging) as (client, server), trio.open_nursery() as nursery:
+        ended: list[str] = []
+
+        async def ping() -> None:
+            with pytest.raises(trio.BrokenResourceError):
+                await client.ping()
+            ended.append("while it waited")
+            # Nor does it wait for one when all has come already.
+            with pytest.raises(trio.BrokenResourceError):
+                await client.ping()
+            ended.append("at once")
+
+        nursery.start_soon(server.send, "unread")
+        nursery.start_soon(ping)
+        await trio.sleep(1)
+        if how == "close":
+            nursery.start_soon(server.aclose)
+        else:
+            await trio.aclose_forcefully(server._stream)
+        await trio.sleep(1)
+        assert ended == ["while it waited", "at once"]
+        assert await client.receive() == "unread"
+        with pytest.raises(PeerClosed if how == "close" else ConnectionLost):
+            await client.receive()
+
+
 async def test_a_ping_is_answered_while_the_handler_sleeps(
     transport: str, pinging: Draft, autojump_clock: trio.testing.MockClock
 ) -> None:

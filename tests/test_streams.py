@@ -17,10 +17,10 @@ from trio_draftws._streams import (
     MAX_GATHERED,
     RECEIVE_SIZE,
     DirectStream,
-    is_secure,
-    ssl_stream_factory,
+    TCPStream,
     take_over,
 )
+from trio_draftws._tls import is_secure, ssl_stream_factory
 
 KINDS = ("tcp", "unix")
 
@@ -37,10 +37,10 @@ async def socket_streams(kind: str) -> tuple[trio.SocketStream, trio.SocketStrea
         return client, await listener.accept()
 
 
-async def direct_streams(kind: str) -> tuple[DirectStream, DirectStream]:
+async def direct_streams(kind: str) -> tuple[TCPStream, TCPStream]:
     made = [take_over(stream) for stream in await socket_streams(kind)]
-    assert isinstance(made[0], DirectStream)
-    assert isinstance(made[1], DirectStream)
+    assert isinstance(made[0], TCPStream)
+    assert isinstance(made[1], TCPStream)
     return made[0], made[1]
 
 
@@ -60,7 +60,7 @@ def kind(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
-class Scheduled(trio.abc.HalfCloseableStream):
+class Scheduled(trio.abc.Stream):
     """A `DirectStream` with a schedule point in each call.
 
     That it has none when the kernel is ready is the one thing in which it differs from what
@@ -81,11 +81,15 @@ class Scheduled(trio.abc.HalfCloseableStream):
     async def wait_send_all_might_not_block(self) -> None:
         await self.inner.wait_send_all_might_not_block()
 
-    async def send_eof(self) -> None:
-        await self.inner.send_eof()
-
     async def aclose(self) -> None:
         await self.inner.aclose()
+
+
+class ScheduledTCP(Scheduled, trio.abc.HalfCloseableStream):
+    inner: TCPStream
+
+    async def send_eof(self) -> None:
+        await self.inner.send_eof()
 
 
 class TestAsAStream:
@@ -101,11 +105,11 @@ class TestAsAStream:
         clogged: bool,
         autojump_clock: trio.testing.MockClock,
     ) -> None:
-        async def make() -> tuple[Scheduled, Scheduled]:
+        async def make() -> tuple[ScheduledTCP, ScheduledTCP]:
             a, b = await direct_streams("unix")
-            return Scheduled(a), Scheduled(b)
+            return ScheduledTCP(a), ScheduledTCP(b)
 
-        async def make_clogged() -> tuple[Scheduled, Scheduled]:
+        async def make_clogged() -> tuple[ScheduledTCP, ScheduledTCP]:
             made = await make()
             for end in made:
                 clog(end.inner)

@@ -3,6 +3,7 @@
 The rooms, from the top; arrows point down only:
 
 * `cli`: the command line
+* `testing`: what programs that use this need for their own tests
 * `_client`, `_server`: `open_websocket`, `serve_websocket`, `accept`
 * `_ask`, `_answer`: one opening handshake on a stream
 * `_connection`: `Connection`, a channel over a stream and a codec
@@ -31,7 +32,8 @@ from ._framing_mode import framing_mode, use_framing_mode
 from ._message_stream import MessageStream
 from ._origins import OriginPolicy, same_host
 from ._server import Handler, Server, accept, serve_websocket
-from ._streams import StreamFactory, ssl_stream_factory
+from ._streams import StreamFactory
+from ._tls import ssl_stream_factory
 from ._wait_any import wait_any
 from .drafts import (
     DRAFTS,

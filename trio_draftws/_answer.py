@@ -14,7 +14,8 @@ from ._exceptions import PageServed, RequestRefused
 from ._handshake import HeadReader, dress, opening
 from ._limits import Limits
 from ._origins import OriginCheck
-from ._streams import DirectStream, StreamFactory, is_secure, take_over
+from ._streams import DirectStream, StreamFactory, take_over
+from ._tls import is_secure
 from ._upkeep import Upkeep
 from .drafts import (
     FIELDS_OF_AN_ANSWER,

@@ -15,7 +15,8 @@ from ._exceptions import DialFailed, HandshakeTimeout, Rejected
 from ._framing_mode import framing_mode
 from ._handshake import check_subprotocols, dress, opening
 from ._limits import Limits
-from ._streams import StreamFactory, ssl_stream_factory, take_over
+from ._streams import StreamFactory, take_over
+from ._tls import ssl_stream_factory
 from ._upkeep import Upkeep, open_upkeep
 from .drafts import (
     COMPRESSION,

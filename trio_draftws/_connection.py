@@ -20,10 +20,12 @@ from __future__ import annotations
 import math
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from time import perf_counter
 from typing import Any, Literal
 
 import attrs
 import trio
+from trio.lowlevel import checkpoint_if_cancelled
 
 from ._exceptions import ConnectionLost, PeerClosed, PeerViolation
 from ._inbox import Ended, Inbox
@@ -32,8 +34,9 @@ from ._limits import Limits
 from ._message_stream import MessageStream, gather
 from ._opened import Opened
 from ._outbox import ROOM, Outbox
-from ._pace import Pace
-from ._streams import is_secure
+from ._pace import MESSAGES_PER_PASS, SECONDS_PER_PASS, Pace
+from ._streams import DirectStream
+from ._tls import is_secure
 from ._upkeep import Upkeep
 from .drafts import (
     Agreement,
@@ -112,13 +115,14 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
         self._stream = stream
         self._codec = codec
         self._pace = Pace()
-        self._outbox = Outbox(stream, upkeep.nursery.start_soon)
+        self._outbox = Outbox(stream, upkeep.nursery.start_soon, upkeep.flush_soon)
         self._inbox = Inbox(
             stream, codec, self._outbox, self._pace, end_is_close=not draft.closing_handshake
         )
         self._keepalive = Keepalive(codec, self._outbox, self._inbox, limits)
         if draft.ping:
             self._inbox.on_control = self._keepalive.see
+            self._inbox.on_last = self._keepalive.stop
         self._receiving_parts = False
         self._sending_parts = False
         self._upkeep = upkeep
@@ -172,9 +176,15 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
             trio.ClosedResourceError: we closed the connection.
             trio.BrokenResourceError: the peer closed it, or it was lost.
         """
-        await self._pace.breathe()
+        # As `Pace.breathe_out`; here it costs less.
+        pace = self._pace
+        pace.sent += 1
+        if pace.sent >= MESSAGES_PER_PASS or perf_counter() - pace.passed_at > SECONDS_PER_PASS:
+            await pace.take_a_pass()
+        else:
+            await checkpoint_if_cancelled()
         outbox = self._outbox
-        if not outbox.crowded:
+        if outbox.size < ROOM and not outbox.in_turn:
             self._put(message, compress)
             return
         async with outbox.turn():
@@ -199,7 +209,7 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
             trio.BrokenResourceError: the peer closed it, or it was lost.
         """
         messages = list(messages)
-        await self._pace.breathe()
+        await self._pace.breathe_out()
         if not self._outbox.crowded:
             self._put_all(messages, compress)
             return
@@ -236,7 +246,7 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
         async with AsyncExitStack() as stack:
             if isinstance(parts, AsyncGenerator):
                 await stack.enter_async_context(aclosing(parts))
-            await self._pace.breathe()
+            await self._pace.breathe_out()
             if self.draft.fragments:
                 await self._send_fragments(parts, compress)
             elif (message := await gather(parts)) is not None:
@@ -248,7 +258,7 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
         async with self._outbox.turn():
             try:
                 async for part in parts:
-                    await self._pace.breathe()
+                    await self._pace.breathe_out()
                     await self._outbox.wait_for_room()
                     self._put_fragment(Fragment(part), compress)
                 if self._sending_parts:
@@ -279,7 +289,7 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
             trio.ClosedResourceError: we closed the connection, or called this before.
             trio.BrokenResourceError: the peer closed it, or it was lost.
         """
-        await self._pace.breathe()
+        await self._pace.breathe_out()
         async with self._outbox.turn():
             if not self._may_send or self._outbox.failure is not None:
                 raise self._why_not_sendable()
@@ -288,7 +298,7 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
 
     def _check_close(self, close: Close) -> None:
         """A code that cannot be sent is the caller's mistake: told before anything is done."""
-        if self.draft.close_status:
+        if self.draft.close_status and close != _NORMAL:
             self._codec.encode(close)
 
     @trio.lowlevel.enable_ki_protection
@@ -306,8 +316,10 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
         outbox = self._outbox
         if not self._may_send or outbox.failure is not None:
             raise self._why_not_sendable()
-        outbox.put(self._codec.encode(event, compress))
-        self._write()
+        if self._inbox.pending:
+            outbox.write_soon(self._codec.encode(event, compress))
+        else:
+            outbox.write(self._codec.encode(event, compress))
         if outbox.size and not isinstance(event, (str, bytes, Fragment)):
             outbox.own()
 
@@ -317,23 +329,21 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
         outbox = self._outbox
         if not self._may_send or outbox.failure is not None:
             raise self._why_not_sendable()
+        wire: list[Buffer] = []
         try:
             for message in messages:
-                outbox.put(self._codec.encode(message, compress))
+                wire += self._codec.encode(message, compress)
         finally:
-            self._write()
+            self._write(wire)
             if outbox.size:
                 outbox.own()
 
-    def _write(self) -> None:
-        """Writes what was put, or leaves it for when no more is to be handed out."""
-        outbox = self._outbox
-        if self._inbox.pending and outbox.size < ROOM:
-            if not outbox.late:
-                outbox.late = True
-                self._upkeep.flush_soon(outbox)
+    def _write(self, wire: list[Buffer]) -> None:
+        """Writes it now, or together with what follows while more is to be handed out."""
+        if self._inbox.pending:
+            self._outbox.write_soon(wire)
         else:
-            outbox.flush()
+            self._outbox.write(wire)
 
     def _why_not_sendable(self) -> Exception:
         if self._closed:
@@ -345,6 +355,9 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
             return error
         if not self._may_send:
             return trio.ClosedResourceError("we have said that we send nothing more")
+        if self._outbox.failure is None:
+            # Only a ping is told so early.
+            return trio.BrokenResourceError("the peer ended the connection behind unread messages")
         lost = ConnectionLost(str(self._outbox.failure))
         lost.__cause__ = self._outbox.failure
         return lost
@@ -364,22 +377,60 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
             trio.ClosedResourceError: we closed the connection.
             trio.BusyResourceError: another task is receiving.
         """
+        try:
+            return await self.__anext__()
+        except StopAsyncIteration:
+            assert self._end is not None
+            raise self._end.error() from None
+
+    async def __anext__(self) -> str | bytes:
+        """As `receive`, but for how it says that the peer ended the connection as the draft says.
+
+        Here is the short way for what is told most: a message that has come already, or that the
+        next bytes on a stream of our own complete. The rest, with its rules, is the inbox's.
+        """
         inbox = self._inbox
-        # The short way for what has come already, which is most of a stream of small messages;
-        # `breathe` may let others run, so what it found may be gone.
-        if inbox.pending and not inbox.being_waited_for and not self._receiving_parts:
-            await self._pace.breathe()
-            if inbox.pending and type(inbox.pending[-1]) in _MESSAGES and not self._closed:
-                return inbox.pending.pop()  # type: ignore[return-value]
+        if inbox.reading is False and not self._receiving_parts:
+            pace = self._pace
+            if inbox.pending:
+                # As `Pace.breathe`; here it costs less.
+                pace.received += 1
+                if (
+                    pace.received >= MESSAGES_PER_PASS
+                    or perf_counter() - pace.passed_at > SECONDS_PER_PASS
+                ):
+                    await pace.take_a_pass()
+                else:
+                    await checkpoint_if_cancelled()
+            elif (some_bytes := inbox.begin_to_wait()) is not None:
+                try:
+                    await some_bytes
+                    # As `Pace.note_pass`
+                    pace.received = pace.sent = 0
+                    pace.passed_at = perf_counter()
+                    inbox.read_nowait()
+                except trio.ClosedResourceError:
+                    pass  # interrupted, and why is told below
+                finally:
+                    inbox.reading = False
+                    if inbox.reader_left is not None:
+                        inbox.reader_left.set()
+            # Others may have run, so what was there may be gone.
+            pending = inbox.pending
+            if pending and type(pending[-1]) in _MESSAGES and not self._closed:
+                return pending.pop()  # type: ignore[return-value]
         self._check_not_busy()
-        event = await self._next_event()
+        try:
+            event = await self._next_event()
+        except PeerClosed:
+            raise StopAsyncIteration from None
         assert isinstance(event, (str, bytes))
         return event
 
     async def receive_many(self) -> list[str | bytes]:
         """Receives all messages that are there, one at least: less work for each than `receive`.
 
-        It waits as `receive` does, and returns what one read brought: 64 KiB at most, and the
+        It waits as `receive` does, and returns what one read brought: 16 KiB at most, and the
         rest of a message that began before. Cancelling it loses nothing. A cancellation point and
         a schedule point as `receive` is.
 
@@ -529,7 +580,7 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
         await self._pace.breathe()
         # It may go between the fragments of a message, so it waits for no turn.
         await self._outbox.wait_for_room()
-        if self.closed:
+        if self.closed or self._inbox.heard_all:
             raise self._why_not_sendable()
         sent = self._keepalive.ping()
         self._inbox.read_ahead(
@@ -582,10 +633,9 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
         if self._sending_parts or (self._outbox.size and self._outbox.size + size > limit):
             return "dropped"
         try:
-            self._outbox.put(encode(self._codec))
+            self._write(encode(self._codec))
         except LocalProtocolError:
             return "unable"
-        self._write()
         return "sent"
 
     def _cut(self, reason: str) -> None:
@@ -618,13 +668,16 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
         self._gone = trio.Event()
         self._closed = True
         self._stop_sending()
-        deadline = trio.current_time() + self._limits.close_timeout
         try:
-            with trio.CancelScope(shield=True) as scope:
-                scope.deadline = deadline
-                await self._close_in_order(Close(code, reason))
-            with trio.CancelScope(shield=True):
-                await trio.aclose_forcefully(self._stream)
+            if not self._has_said_all():
+                deadline = trio.current_time() + self._limits.close_timeout
+                with trio.CancelScope(deadline=deadline, shield=True):
+                    await self._close_in_order(Close(code, reason))
+            if isinstance(self._stream, DirectStream):
+                self._stream.close()
+            else:
+                with trio.CancelScope(shield=True):
+                    await trio.aclose_forcefully(self._stream)
         finally:
             self._upkeep.forget(self)
             self._gone.set()
@@ -642,7 +695,14 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
                 await self._inbox.discard_some(decode=self._end is None)
                 self._reach_end()
         await self._outbox.wait_written()
-        await self._stream.aclose()
+        if not isinstance(self._stream, DirectStream):
+            await self._stream.aclose()
+
+    def _has_said_all(self) -> bool:
+        """Whether both sides have said goodbye and all is written: nothing is to be waited for."""
+        inbox = self._inbox
+        ended = self._end is not None and (inbox.stream_ended or self.close_received is not None)
+        return ended and inbox.is_left_alone and not self._outbox.size
 
     def _reach_end(self) -> None:
         """Drops the messages that nobody will receive; an end behind them counts."""
@@ -659,6 +719,7 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
 
 
 _MESSAGES = (str, bytes)
+_NORMAL = Close(1000)
 
 
 def _other(role: Role) -> Role:

@@ -16,7 +16,7 @@ backpressure is the backpressure. The rules:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import attrs
@@ -49,6 +49,9 @@ class Ended:
         return error
 
 
+_LAST = (Close, Ended)
+
+
 @attrs.define(eq=False)
 class _Look:
     """A read of a foreign stream on behalf of upkeep."""
@@ -69,6 +72,9 @@ class Inbox:
     """Whether the end of the stream is the draft's close, as in hixie-75."""
     on_control: Callable[[Ping | Pong], None] | None = None
     """Sees pings and pongs as soon as they are read; None where the draft has none."""
+    on_last: Callable[[], None] | None = None
+    """Called when the last there will ever be has come, before it is reached."""
+    _direct: DirectStream | None = attrs.field(init=False)
     pending: list[Event | Ended] = attrs.field(factory=list)
     """Newest first, so that the next one is popped from the end."""
     heard_all: bool = False
@@ -80,17 +86,16 @@ class Inbox:
     _skipping: bool = False
     """Whether what comes next is the rest of a message that nobody wants."""
     _ahead: int = 0
-    _reading: trio.CancelScope | bool = False
-    """The scope of a blocked read of a foreign stream; True for other waits."""
-    _reader_left: trio.Event | None = None
+    reading: trio.CancelScope | bool = False
+    """Whether somebody waits: the scope of a blocked read of a foreign stream, True for others."""
+    reader_left: trio.Event | None = None
+    """Set when whoever waits has left, for `take_over`."""
     _look: _Look | None = None
 
-    # For `receive`, `receive_stream` and `wait_readable`
+    def __attrs_post_init__(self) -> None:
+        self._direct = self._stream if isinstance(self._stream, DirectStream) else None
 
-    @property
-    def being_waited_for(self) -> bool:
-        """Whether somebody is in `wait`."""
-        return self._reading is not False
+    # For `receive`, `receive_stream` and `wait_readable`
 
     async def wait(self, *, ready: bool, part: bool = False) -> None:
         """Waits until something is pending, or nothing ever will be; at once where `ready`.
@@ -100,18 +105,39 @@ class Inbox:
         Raises:
             trio.BusyResourceError: another task is waiting.
         """
-        if self._reading:
+        if self.reading:
             raise trio.BusyResourceError("another task is receiving on this connection")
-        self._reading = True
+        self.reading = True
         try:
             if ready or self.pending:
                 await self._pace.breathe()
             else:
                 await self._read_until_pending(part)
         finally:
-            self._reading = False
-            if self._reader_left is not None:
-                self._reader_left.set()
+            self.reading = False
+            if self.reader_left is not None:
+                self.reader_left.set()
+
+    def begin_to_wait(self) -> Awaitable[None] | None:
+        """What to await for the next bytes, where only those are missing, and then `read_nowait`;
+        `reading` and `reader_left` have to be seen to as in `wait`. None where more is to be done.
+        """
+        stream = self._direct
+        if (
+            stream is None
+            or stream.fileno == -1
+            or stream.may_have_more
+            or self._look is not None
+            or self.heard_all
+            or self._stopped
+            or self._codec.broken
+        ):
+            return None
+        self._ahead = 0
+        if self._outbox.size:
+            self._outbox.flush()
+        self.reading = True
+        return trio.lowlevel.wait_readable(stream.fileno)  # noqa: ASYNC105
 
     async def _read_until_pending(self, part: bool) -> None:
         await self._end_look()
@@ -125,10 +151,10 @@ class Inbox:
             if self._codec.broken:
                 self._hear_violation()
                 await self._pace.breathe()
-            elif isinstance(self._stream, DirectStream):
-                await self._read_directly(self._stream)
+            elif self._direct is not None:
+                await self._read_directly(self._direct)
             else:
-                with trio.CancelScope() as self._reading:
+                with trio.CancelScope() as self.reading:
                     await self._read_and_hear()
                 self._pace.note_pass()
 
@@ -139,7 +165,7 @@ class Inbox:
 
     async def _read_directly(self, stream: DirectStream) -> None:
         if stream.may_have_more:
-            self._read_nowait(stream)
+            self.read_nowait()
             await self._pace.breathe()
             return
         try:
@@ -150,7 +176,7 @@ class Inbox:
                 self._lose("the stream was closed", error)
         else:
             self._pace.note_pass()
-            self._read_nowait(stream)
+            self.read_nowait()
 
     async def _read_and_hear(self) -> None:
         try:
@@ -160,41 +186,68 @@ class Inbox:
         else:
             self.hear(data)
 
-    def _read_nowait(self, stream: DirectStream) -> None:
+    def read_nowait(self) -> None:
+        """Reads what a stream of our own has now, if anything."""
+        stream = self._direct
+        assert stream is not None
+        place = self._codec.place
         try:
-            data = stream.receive_nowait()
+            if place is None:
+                data = stream.receive_nowait()
+                if data is not None:
+                    self.hear(data)
+            else:
+                size = stream.receive_into_nowait(place)
+                if size is not None:
+                    self._hear_in_place(size)
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
             self._lose(str(error), error)
-        else:
-            if data is not None:
-                self.hear(data)
 
     # What was heard
 
     def hear(self, data: bytes | bytearray) -> None:
         """Decodes what came and adds it to what is pending; empty data is the stream's end."""
+        if not data:
+            self._hear_end()
+            return
         self.last_heard = trio.current_time()
         self.times_heard += 1
         # What is pending was read ahead; what was received counts no more.
         self._ahead = len(data) + (self._ahead if self.pending else 0)
-        if not data:
-            if self._end_is_close and not self._codec.mid_message:
-                self.stream_ended = True
-                self.add([Ended(PeerClosed)])
-            else:
-                self._lose("the peer ended the stream without closing the connection", None)
-            return
         try:
             events = self._codec.decode(data)
         except RemoteProtocolError as violation:
             self._note_violation(violation)
         else:
-            if self.on_control is not None:
+            if self._codec.heard_control and self.on_control is not None:
                 events = self._without_control(events, self.on_control)
             if self._skipping:
                 events = self._after_skipped(events)
             if events:
                 self.add(events)
+
+    def _hear_in_place(self, size: int) -> None:
+        """The same for the payload of a long frame, which stays where it was read to."""
+        if not size:
+            self._hear_end()
+            return
+        self.last_heard = trio.current_time()
+        self.times_heard += 1
+        self._ahead += size
+        try:
+            events = self._codec.fill(size)
+        except RemoteProtocolError as violation:
+            self._note_violation(violation)
+        else:
+            if events:
+                self.add(events)
+
+    def _hear_end(self) -> None:
+        if self._end_is_close and not self._codec.mid_message:
+            self.stream_ended = True
+            self.add([Ended(PeerClosed)])
+        else:
+            self._lose("the peer ended the stream without closing the connection", None)
 
     @staticmethod
     def _without_control(events: list[Event], see: Callable[[Ping | Pong], None]) -> list[Event]:
@@ -239,8 +292,14 @@ class Inbox:
     def add(self, events: Sequence[Event | Ended]) -> None:
         """Adds to what is pending, unless the last there will ever be has come."""
         if not self.heard_all:
-            self.heard_all = isinstance(events[-1], (Close, Ended))
-            self.pending[:0] = reversed(events)
+            if self.pending or len(events) > 1:
+                self.pending[:0] = reversed(events)
+            else:
+                self.pending.append(events[0])
+            if type(events[-1]) in _LAST:
+                self.heard_all = True
+                if self.on_last is not None:
+                    self.on_last()
 
     def _lose(self, reason: str, cause: BaseException | None) -> None:
         self.stream_ended = True
@@ -271,8 +330,10 @@ class Inbox:
         """
         if not self._may_be_read_ahead():
             return None
-        if isinstance(self._stream, DirectStream):
-            self._read_nowait(self._stream)
+        if self._direct is not None:
+            self.read_nowait()
+            while self._direct.may_have_more and self._may_be_read_ahead():
+                self.read_nowait()
             act()
             return None
         self._look = _Look()
@@ -288,7 +349,7 @@ class Inbox:
             nursery.start_soon(self._read_ahead_for, self._look, act, goes_on)
 
     def _may_be_read_ahead(self) -> bool:
-        being_read = self._reading or self._look is not None
+        being_read = self.reading or self._look is not None
         return not (being_read or self.heard_all or self._stopped or self.full)
 
     async def _read_ahead_for(
@@ -315,19 +376,24 @@ class Inbox:
 
     def interrupt(self) -> None:
         """Makes whoever waits look again."""
-        if isinstance(self._reading, trio.CancelScope):
-            self._reading.cancel()
-        elif self._reading and isinstance(self._stream, DirectStream):
-            self._stream.interrupt()
+        if isinstance(self.reading, trio.CancelScope):
+            self.reading.cancel()
+        elif self.reading and self._direct is not None:
+            self._direct.interrupt()
+
+    @property
+    def is_left_alone(self) -> bool:
+        """Whether nobody waits or looks."""
+        return self.reading is False and self._look is None
 
     async def take_over(self) -> None:
         """Makes whoever waits leave, and waits until they have: from now on `aclose` reads."""
         self._stopped = True
         await self._end_look()
-        if self._reading:
-            self._reader_left = trio.Event()
+        if self.reading:
+            self.reader_left = trio.Event()
             self.interrupt()
-            await self._reader_left.wait()
+            await self.reader_left.wait()
 
     async def discard_some(self, *, decode: bool) -> None:
         """Reads on for the peer's goodbye: a closing frame, if bytes are still to be decoded, or

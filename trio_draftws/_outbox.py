@@ -30,6 +30,8 @@ from ._streams import DirectStream
 from .drafts import Buffer
 
 ROOM = 65536
+# Buffers of fewer bytes on average cost the kernel more to gather than us to join.
+JOIN_BELOW = 2048
 # How many buffers may wait before they are made one
 MANY = 1024
 # How much goes to a stream that is not ours at once
@@ -43,6 +45,8 @@ class Outbox:
     stream: trio.abc.Stream
     _spawn: Callable[[Callable[[], Awaitable[object]]], None]
     """Starts the drain task, in a nursery that outlives the connection."""
+    _flush_soon: Callable[[Outbox], None]
+    """Makes someone `flush` in the scheduler's next pass."""
     size: int = 0
     """How many bytes wait, those that the drain task is writing included."""
     written: int = 0
@@ -53,6 +57,9 @@ class Outbox:
     """Whether nothing more will be put."""
     late: bool = False
     """Whether upkeep will flush it in the next pass."""
+    in_turn: int = 0
+    """How many senders have their turn or wait for it."""
+    _direct: DirectStream | None = attrs.field(init=False)
     _buffers: list[Buffer] = attrs.field(factory=list)
     _latest: list[Buffer] | None = None
     _draining: bool = False
@@ -61,15 +68,13 @@ class Outbox:
     _turn: trio.StrictFIFOLock | None = None
     _changed: trio.Event | None = None
 
+    def __attrs_post_init__(self) -> None:
+        self._direct = self.stream if isinstance(self.stream, DirectStream) else None
+
     @property
     def crowded(self) -> bool:
         """Whether a sender has to wait, for room or behind others."""
-        return self.size >= ROOM or (self._turn is not None and self._turn.locked())
-
-    @property
-    def in_turn(self) -> bool:
-        """Whether a sender waits for room, or for the rest of its message."""
-        return self._turn is not None and self._turn.locked()
+        return self.size >= ROOM or self.in_turn > 0
 
     @asynccontextmanager
     async def turn(self) -> AsyncGenerator[None, None]:
@@ -80,12 +85,13 @@ class Outbox:
         """
         if self._turn is None:
             self._turn = trio.StrictFIFOLock()
-        await self._turn.acquire()
+        self.in_turn += 1
         try:
-            await self.wait_for_room()
-            yield
+            async with self._turn:
+                await self.wait_for_room()
+                yield
         finally:
-            self._turn.release()
+            self.in_turn -= 1
 
     async def wait_for_room(self) -> None:
         """Waits until there is room, or never will be; for whoever needs or has no turn."""
@@ -104,6 +110,42 @@ class Outbox:
         self._buffers += buffers
         for buffer in buffers:
             self.size += len(buffer)
+
+    def write_soon(self, buffers: list[Buffer]) -> None:
+        """As `put`, and all that waits is written together: past 64 KiB, or in the next pass."""
+        self._buffers += buffers
+        for buffer in buffers:
+            self.size += len(buffer)
+        if self.size >= ROOM:
+            self.flush()
+        elif not self.late:
+            self.late = True
+            self._flush_soon(self)
+
+    @trio.lowlevel.enable_ki_protection
+    def write(self, buffers: list[Buffer]) -> None:
+        """As `put` and then `flush`: the short way where nothing else waits."""
+        direct = self._direct
+        if self.size or direct is None or self.failure is not None:
+            self.put(buffers)
+            self.flush()
+            return
+        try:
+            sent = direct.send_nowait(buffers)
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            self._fail(error)
+            return
+        self.written += sent
+        size = -sent
+        for buffer in buffers:
+            size += len(buffer)
+        if size:
+            self.size = size
+            # A list of our own: a broadcast gives everyone the same.
+            self._buffers = list(buffers)
+            self._drop(sent)
+            self._draining = True
+            self._spawn(self._drain)
 
     def own(self) -> None:
         """Copies what waits and could be changed by whoever sent it."""
@@ -132,12 +174,12 @@ class Outbox:
             return
         if not self._buffers and not self.finishing:
             return
-        if isinstance(self.stream, DirectStream):
+        if self._direct is not None:
             try:
-                self._write_some(self.stream)
+                self._write_some(self._direct)
                 if not self._buffers:
                     if self.finishing:
-                        self.stream.end_sending()
+                        self._direct.end_sending()
                         self._finished = True
                     return
             except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
@@ -148,32 +190,39 @@ class Outbox:
 
     def _write_some(self, stream: DirectStream) -> None:
         """One round of writing; drops from the front what the kernel took."""
-        while self._buffers:
+        full = False
+        while self._buffers and not full:
+            if self.size < JOIN_BELOW * (len(self._buffers) - 1):
+                self._buffers = [b"".join(self._buffers)]
             sent = stream.send_nowait(self._buffers)
             self.size -= sent
             self.written += sent
-            whole = 0
-            for buffer in self._buffers:
-                if len(buffer) > sent:
-                    break
-                sent -= len(buffer)
-                whole += 1
-            else:
-                self._buffers.clear()
-                return
-            del self._buffers[:whole]
-            if sent or not whole:
-                # The kernel is full: keep what is left of the first.
-                self._buffers[0] = memoryview(self._buffers[0])[sent:]
-                return
+            full = self._drop(sent)
+
+    def _drop(self, sent: int) -> bool:
+        """Drops so many bytes from the front; says whether the kernel must be full."""
+        if not self.size:
+            self._buffers.clear()
+            return False
+        whole = 0
+        for buffer in self._buffers:
+            if len(buffer) > sent:
+                break
+            sent -= len(buffer)
+            whole += 1
+        del self._buffers[:whole]
+        if sent or not whole:
+            self._buffers[0] = memoryview(self._buffers[0])[sent:]
+            return True
+        return False
 
     @trio.lowlevel.enable_ki_protection
     async def _drain(self) -> None:
         try:
-            if isinstance(self.stream, DirectStream):
+            if self._direct is not None:
                 while self._buffers:
-                    await self.stream.wait_writable()
-                    self._write_some(self.stream)
+                    await self._direct.wait_writable()
+                    self._write_some(self._direct)
                     self._note_progress()
             else:
                 while self._buffers:

@@ -6,6 +6,7 @@ from time import perf_counter
 
 import attrs
 import trio
+from trio.lowlevel import checkpoint_if_cancelled
 
 # Deadlines are only seen on a pass of the scheduler.
 MESSAGES_PER_PASS = 64
@@ -16,22 +17,35 @@ SECONDS_PER_PASS = 0.001
 class Pace:
     """Makes each step of a connection a cancellation point, and some a pass of the scheduler.
 
-    A pass costs more than a small message, so there is one at least every 64 steps or 1 ms.
+    A pass costs more than a small message, so there is one at least every 64 messages received, 64
+    sent, or 1 ms.
     """
 
-    _steps: int = 0
-    _passed_at: float = attrs.field(factory=perf_counter)
+    received: int = 0
+    sent: int = 0
+    passed_at: float = attrs.field(factory=perf_counter)
 
     async def breathe(self) -> None:
         """A cancellation point, and a pass of the scheduler when one is due."""
-        self._steps += 1
-        if self._steps >= MESSAGES_PER_PASS or perf_counter() - self._passed_at > SECONDS_PER_PASS:
-            await trio.lowlevel.checkpoint()
-            self.note_pass()
+        self.received += 1
+        if self.received >= MESSAGES_PER_PASS or perf_counter() - self.passed_at > SECONDS_PER_PASS:
+            await self.take_a_pass()
         else:
-            await trio.lowlevel.checkpoint_if_cancelled()
+            await checkpoint_if_cancelled()
+
+    async def breathe_out(self) -> None:
+        """The same before something is sent."""
+        self.sent += 1
+        if self.sent >= MESSAGES_PER_PASS or perf_counter() - self.passed_at > SECONDS_PER_PASS:
+            await self.take_a_pass()
+        else:
+            await checkpoint_if_cancelled()
+
+    async def take_a_pass(self) -> None:
+        await trio.lowlevel.checkpoint()
+        self.note_pass()
 
     def note_pass(self) -> None:
         """Says that the scheduler has just made a pass."""
-        self._steps = 0
-        self._passed_at = perf_counter()
+        self.received = self.sent = 0
+        self.passed_at = perf_counter()

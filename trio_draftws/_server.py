@@ -33,7 +33,8 @@ from ._framing_mode import framing_mode
 from ._handshake import check_subprotocols
 from ._limits import Limits
 from ._origins import OriginCheck, OriginPolicy
-from ._streams import StreamFactory, ssl_stream_factory
+from ._streams import StreamFactory
+from ._tls import ssl_stream_factory
 from ._upkeep import Upkeep, open_upkeep
 from .drafts import (
     COMPRESSION,

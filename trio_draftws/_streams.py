@@ -1,40 +1,45 @@
-"""The TCP stream that yields only when it must, and TLS on top of a stream.
+"""The stream that yields only when it must.
 
 Plain `trio.SocketStream` makes two passes through the scheduler for each read and one for each
 write. `DirectStream` asks the kernel first and the scheduler only when the kernel says "not now".
 Its rules:
 
 1. Exactly `trio.SocketStream` is taken over, by its file descriptor; from then on the caller's
-   object is dead. Every other stream is used through its public methods.
+   object is dead. TLS of our own making (`_tls.py`) stands on that. Every other stream is used
+   through its public methods.
 2. `receive_nowait` and `send_nowait` never block. Whoever waits for the kernel does so in
    `wait_readable` or `wait_writable`.
 3. After a short read the kernel has no more, so the next read goes straight to waiting.
-4. `interrupt` wakes whoever waits with `trio.ClosedResourceError` and leaves the stream open: so
+4. Whoever offers bytes to `send_nowait` again, because it took only some, offers the same bytes.
+5. `interrupt` wakes whoever waits with `trio.ClosedResourceError` and leaves the stream open: so
    one task can take the reading over from another.
 """
 
 from __future__ import annotations
 
 import errno
-import fcntl
 import operator
 import socket
-import ssl
 import sys
-import termios
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeAlias
 
 import attrs
 import trio
+
+try:
+    import fcntl
+    import termios
+except ImportError:  # pragma: no cover
+    # Windows, where the kernel cannot be asked for what `untaken` says
+    pass
 
 from .drafts import Buffer
 
 StreamFactory: TypeAlias = Callable[[trio.abc.Stream], Awaitable[trio.abc.Stream]]
 """Turns the stream that was dialled or accepted into the one to speak on."""
 
-RECEIVE_SIZE = 65536
+RECEIVE_SIZE = 16384
 # Below what every kernel takes in one call (IOV_MAX is 1024 on Linux)
 MAX_GATHERED = 512
 
@@ -42,17 +47,21 @@ _NOT_A_SOCKET = (errno.EBADF, errno.ENOTSOCK)
 
 
 @attrs.define(eq=False)
-class DirectStream(trio.abc.HalfCloseableStream):
+class DirectStream(trio.abc.Stream):
     """A connected socket, spoken to without asking the scheduler first.
 
     Its async methods are cancellation points, but schedule points only when they must wait.
     """
 
     socket: socket.socket
-    may_have_more: bool = False
+    fileno: int = attrs.field(init=False)
+    """The socket's; -1 when it is closed."""
+    may_have_more: bool = attrs.field(default=False, init=False)
     """Whether a read is worth trying before waiting: false after a short one."""
-    _sending: bool = False
-    _ended_sending: bool = False
+    _sending: bool = attrs.field(default=False, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.fileno = self.socket.fileno()
 
     def setsockopt(self, level: int, option: int, value: int | bytes) -> None:
         """As `socket.socket.setsockopt`."""
@@ -60,7 +69,7 @@ class DirectStream(trio.abc.HalfCloseableStream):
 
     @property
     def closed(self) -> bool:
-        return self.socket.fileno() == -1
+        return self.fileno == -1
 
     def receive_nowait(self, max_bytes: int = RECEIVE_SIZE) -> bytes | None:
         """What is there: None for nothing yet, empty for the end of the stream."""
@@ -73,6 +82,18 @@ class DirectStream(trio.abc.HalfCloseableStream):
             raise _as_trio_error(error) from error
         self.may_have_more = len(data) == max_bytes
         return data
+
+    def receive_into_nowait(self, place: memoryview) -> int | None:
+        """As `receive_nowait`, into memory of the caller's; says how many bytes."""
+        try:
+            size = self.socket.recv_into(place)
+        except (BlockingIOError, InterruptedError):
+            self.may_have_more = False
+            return None
+        except OSError as error:
+            raise _as_trio_error(error) from error
+        self.may_have_more = size == len(place)
+        return size
 
     def send_nowait(self, buffers: Sequence[Buffer]) -> int:
         """How many bytes of `buffers` the kernel took at once; it may be none."""
@@ -88,7 +109,7 @@ class DirectStream(trio.abc.HalfCloseableStream):
     async def wait_readable(self) -> None:
         """Waits until the kernel has bytes, or the end of the stream."""
         self._check_open()
-        await trio.lowlevel.wait_readable(self.socket)
+        await trio.lowlevel.wait_readable(self.fileno)
         self.may_have_more = True
 
     async def wait_writable(self) -> None:
@@ -96,7 +117,7 @@ class DirectStream(trio.abc.HalfCloseableStream):
         while True:
             self._check_open()
             try:
-                await trio.lowlevel.wait_writable(self.socket)
+                await trio.lowlevel.wait_writable(self.fileno)
             except trio.ClosedResourceError:
                 continue
             return
@@ -119,37 +140,65 @@ class DirectStream(trio.abc.HalfCloseableStream):
             await self.wait_readable()
 
     async def send_all(self, data: Buffer) -> None:
-        with self._one_sender(), memoryview(data) as view:
+        self._begin_to_send()
+        try:
             await trio.lowlevel.checkpoint_if_cancelled()
             self._check_open()
-            if self._ended_sending:
-                raise trio.ClosedResourceError("send_eof was called on this stream")
-            sent = self.send_nowait([view])
-            while sent < len(view):
-                await self.wait_writable()
-                with view[sent:] as rest:
-                    sent += self.send_nowait([rest])
+            with memoryview(data) as view:
+                sent = self.send_nowait([view])
+                while sent < len(view):
+                    await self.wait_writable()
+                    with view[sent:] as rest:
+                        sent += self.send_nowait([rest])
+        finally:
+            self._sending = False
 
     async def wait_send_all_might_not_block(self) -> None:
-        with self._one_sender():
+        self._begin_to_send()
+        try:
             await self.wait_writable()
+        finally:
+            self._sending = False
 
-    @contextmanager
-    def _one_sender(self) -> Iterator[None]:
+    def _begin_to_send(self) -> None:
         if self._sending:
             raise trio.BusyResourceError("another task is sending on this stream")
         self._sending = True
-        try:
-            yield
-        finally:
-            self._sending = False
 
     def _check_open(self) -> None:
         if self.closed:
             raise trio.ClosedResourceError("this stream was closed")
 
     def end_sending(self) -> None:
-        """Ends our side of TCP; the peer's stays open."""
+        """Ends our side of the stream, where it can end one side."""
+
+    def close(self) -> None:
+        """Closes the socket at once; whoever waits gets `trio.ClosedResourceError`."""
+        if not self.closed:
+            trio.lowlevel.notify_closing(self.socket)
+            # From now on the number may be another socket's.
+            self.fileno = -1
+            self.socket.close()
+
+    async def aclose(self) -> None:
+        self.close()
+        await trio.lowlevel.checkpoint()
+
+
+@attrs.define(eq=False)
+class TCPStream(DirectStream, trio.abc.HalfCloseableStream):
+    """A socket as it is, of TCP or of the Unix domain."""
+
+    _ended_sending: bool = attrs.field(default=False, init=False)
+
+    async def send_all(self, data: Buffer) -> None:
+        if self._ended_sending:
+            await trio.lowlevel.checkpoint()
+            raise trio.ClosedResourceError("send_eof was called on this stream")
+        await super().send_all(data)
+
+    def end_sending(self) -> None:
+        """Ends our side of the stream; the peer's stays open."""
         self._ended_sending = True
         try:
             self.socket.shutdown(socket.SHUT_WR)
@@ -157,19 +206,12 @@ class DirectStream(trio.abc.HalfCloseableStream):
             raise _as_trio_error(error) from error
 
     async def send_eof(self) -> None:
-        with self._one_sender():
+        self._begin_to_send()
+        try:
             await trio.lowlevel.checkpoint()
             self.end_sending()
-
-    def close(self) -> None:
-        """Closes the socket at once; whoever waits gets `trio.ClosedResourceError`."""
-        if not self.closed:
-            trio.lowlevel.notify_closing(self.socket)
-            self.socket.close()
-
-    async def aclose(self) -> None:
-        self.close()
-        await trio.lowlevel.checkpoint()
+        finally:
+            self._sending = False
 
 
 def _as_trio_error(error: OSError) -> Exception:
@@ -179,7 +221,7 @@ def _as_trio_error(error: OSError) -> Exception:
 
 
 def take_over(stream: trio.abc.Stream) -> trio.abc.Stream:
-    """A `DirectStream` in place of a `trio.SocketStream`; any other stream is given back as it is.
+    """A `TCPStream` in place of a `trio.SocketStream`; any other stream is given back as it is.
 
     The caller's object is dead afterwards.
     """
@@ -188,41 +230,7 @@ def take_over(stream: trio.abc.Stream) -> trio.abc.Stream:
         return stream
     taken = socket.socket(fileno=stream.socket.detach())
     taken.setblocking(False)
-    return DirectStream(taken)
-
-
-def ssl_stream_factory(
-    context: ssl.SSLContext, *, server_hostname: str | None = None
-) -> StreamFactory:
-    """A `stream_factory` that speaks TLS.
-
-    Args:
-        context: the TLS settings; on a server it holds the certificate.
-        server_hostname: on a client, the name to ask for (SNI) and to check the certificate
-            against; without it the factory is for a server.
-
-    The factory shakes hands before it returns, so that a bad certificate shows at once. Where the
-    peer ends TCP without TLS's own goodbye, that is taken as the end of the stream, as everyone
-    does for HTTP; the drafts' closing frames tell a cut from an end.
-    """
-
-    async def factory(stream: trio.abc.Stream) -> trio.abc.Stream:
-        ssl_stream = trio.SSLStream(
-            stream,
-            context,
-            server_hostname=server_hostname,
-            server_side=server_hostname is None,
-            https_compatible=True,
-        )
-        await ssl_stream.do_handshake()
-        return ssl_stream
-
-    return factory
-
-
-def is_secure(stream: trio.abc.Stream) -> bool:
-    """Whether the stream speaks TLS of our own making or of the caller's."""
-    return isinstance(stream, trio.SSLStream)
+    return TCPStream(taken)
 
 
 def untaken(stream: trio.abc.Stream) -> int:
@@ -237,6 +245,6 @@ def untaken(stream: trio.abc.Stream) -> int:
         return 0
     try:
         held = fcntl.ioctl(stream.socket.fileno(), termios.TIOCOUTQ, bytes(4))
-    except (OSError, ValueError):
-        return 0  # it was closed
+    except (OSError, ValueError, NameError):
+        return 0  # it was closed, or there is no such thing
     return int.from_bytes(held, sys.byteorder)

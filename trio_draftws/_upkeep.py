@@ -92,15 +92,16 @@ class Upkeep:
 
     async def run(self) -> None:
         """The task itself: flushes at once when woken, looks round now and then."""
-        next_round = trio.current_time() + LOOK_INTERVAL
         while True:
-            with trio.move_on_at(next_round if self._connections else float("inf")):
-                await self._wake.wait()
-            self._wake = trio.Event()
-            self._flush_late()
-            if trio.current_time() >= next_round:
-                await self._look_round()
+            # One scope for a whole round, since it may be woken for each chunk that is read.
+            with trio.CancelScope() as scope:
                 next_round = self._next_round()
+                while True:
+                    scope.deadline = next_round if self._connections else float("inf")
+                    await self._wake.wait()
+                    self._wake = trio.Event()
+                    self._flush_late()
+            await self._look_round()
 
     def _flush_late(self) -> None:
         late, self._late = self._late, []

@@ -102,7 +102,96 @@ apply_mask(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
     return result;
 }
 
+/* As mask_bytes where the bytes lie, with a key of four; says whether what comes of it is ASCII. */
+static int
+mask_where_it_lies(unsigned char *at, Py_ssize_t size, const unsigned char *key, Py_ssize_t offset)
+{
+    unsigned char repeated[2 * sizeof(uint64_t)];
+    uint64_t mask, seen = 0;
+    Py_ssize_t done = 0;
+    for (size_t i = 0; i < sizeof repeated; i++)
+        repeated[i] = key[(i + (size_t)offset) % 4];
+    memcpy(&mask, repeated, sizeof mask);
+    for (; done + WORD <= size; done += WORD) {
+        uint64_t word;
+        memcpy(&word, at + done, sizeof word);
+        word ^= mask;
+        seen |= word;
+        memcpy(at + done, &word, sizeof word);
+    }
+    for (Py_ssize_t i = 0; done < size; done++, i++) {
+        at[done] ^= repeated[i];
+        seen |= at[done];
+    }
+    return (seen & UINT64_C(0x8080808080808080)) == 0;
+}
+
+static PyObject *
+mask_in_place(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
+{
+    if (count != 3) {
+        PyErr_Format(PyExc_TypeError, "mask_in_place takes 3 arguments, not %zd", count);
+        return NULL;
+    }
+    Py_ssize_t offset = PyLong_AsSsize_t(args[2]);
+    if (offset == -1 && PyErr_Occurred())
+        return NULL;
+    Py_buffer payload, key;
+    if (PyObject_GetBuffer(args[0], &payload, PyBUF_WRITABLE) < 0)
+        return NULL;
+    if (PyObject_GetBuffer(args[1], &key, PyBUF_SIMPLE) < 0) {
+        PyBuffer_Release(&payload);
+        return NULL;
+    }
+    PyObject *is_ascii = NULL;
+    if (key.len != 4 || offset < 0)
+        PyErr_SetString(PyExc_ValueError, "the key must have four bytes, and the offset be one");
+    else
+        is_ascii = PyBool_FromLong(
+            mask_where_it_lies(payload.buf, payload.len, key.buf, offset % 4));
+    PyBuffer_Release(&key);
+    PyBuffer_Release(&payload);
+    return is_ascii;
+}
+
+static PyObject *
+unmask(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
+{
+    const Py_ssize_t key_size = 4;
+    if (count != 3) {
+        PyErr_Format(PyExc_TypeError, "unmask takes 3 arguments, not %zd", count);
+        return NULL;
+    }
+    if (!PyBytes_Check(args[0])) {
+        PyErr_SetString(PyExc_TypeError, "unmask takes bytes");
+        return NULL;
+    }
+    const Py_ssize_t begin = PyLong_AsSsize_t(args[1]);
+    if (begin == -1 && PyErr_Occurred())
+        return NULL;
+    const Py_ssize_t end = PyLong_AsSsize_t(args[2]);
+    if (end == -1 && PyErr_Occurred())
+        return NULL;
+    if (begin < key_size || end < begin || end > PyBytes_GET_SIZE(args[0])) {
+        PyErr_SetString(PyExc_IndexError, "there is no such payload with a key before it");
+        return NULL;
+    }
+    const unsigned char *from = (const unsigned char *)PyBytes_AS_STRING(args[0]) + begin;
+    PyObject *result = PyBytes_FromStringAndSize(NULL, end - begin);
+    if (result == NULL)
+        return NULL;
+    mask_bytes((unsigned char *)PyBytes_AS_STRING(result), from, end - begin, from - key_size,
+               key_size, 0);
+    return result;
+}
+
 static PyMethodDef functions[] = {
+    {"mask_in_place", (PyCFunction)(void (*)(void))mask_in_place, METH_FASTCALL,
+     PyDoc_STR("mask_in_place(payload, key, offset, /)\n--\n\n"
+               "Masks `payload` where it lies; says whether it is ASCII then.")},
+    {"unmask", (PyCFunction)(void (*)(void))unmask, METH_FASTCALL,
+     PyDoc_STR("unmask(data, begin, end, /)\n--\n\n"
+               "`data[begin:end]` XOR the four bytes before it, repeated.")},
     {"apply_mask", (PyCFunction)(void (*)(void))apply_mask, METH_FASTCALL,
      PyDoc_STR("apply_mask(payload, key, offset=0, /)\n--\n\n"
                "`payload` XOR `key`, repeated, beginning `offset` bytes into it.")},

@@ -93,6 +93,11 @@ class Codec(Protocol):
         """Whether the peer broke the draft, so that `decode` raises from now on."""
         ...
 
+    @property
+    def heard_control(self) -> bool:
+        """Whether pings or pongs are among what the last `decode` gave."""
+        ...
+
     def encode(self, event: Event | Buffer, compress: bool | None = None) -> list[Buffer]:
         """The bytes that say `event`, in one buffer or several.
 
@@ -119,6 +124,21 @@ class Codec(Protocol):
         """
         ...
 
+    @property
+    def place(self) -> memoryview | None:
+        """Where the next bytes may be put, instead of giving them to `decode`: the payload of a
+        long frame. `fill` has to follow.
+        """
+        ...
+
+    def fill(self, size: int) -> list[Event]:
+        """As `decode`, for `size` bytes that were put at the beginning of `place`.
+
+        Raises:
+            RemoteProtocolError: as `decode`.
+        """
+        ...
+
     def shared(self, message: str | bytes, compress: bool | None = None) -> Hashable | None:
         """The same for all codecs that `encode` a message to the same bytes, which any of them
         may then send; None where only this one can say it so, as with a mask of its own.
@@ -135,35 +155,82 @@ class Codec(Protocol):
 
 
 class DecodesInOrder(ABC):
-    """The half of a codec that keeps a violation back until what came before it was taken."""
+    """The half of a codec that keeps a violation back until what came before it was taken.
 
-    __slots__ = ("_violation",)
+    Most of what a connection gets is whole short messages, so those have a short way; `_decode`
+    knows everything.
+    """
+
+    __slots__ = ("_between", "_violation", "broken", "heard_control", "place")
 
     def __init__(self) -> None:
+        #: As `Codec.heard_control`.
+        self.heard_control = False
+        #: As `Codec.broken`.
+        self.broken = False
+        #: As `Codec.place`.
+        self.place: memoryview | None = None
         # Not the exception: its traceback would hold on to the bytes that it was found in.
         self._violation: tuple[int | None, str] | None = None
-
-    @property
-    def broken(self) -> bool:
-        """As `Codec.broken`."""
-        return self._violation is not None
+        # Whether the next byte, if any comes, begins a message
+        self._between = True
 
     def decode(self, data: Buffer) -> list[Event]:
         """As `Codec.decode`."""
+        if type(data) is not bytes:
+            data = bytes(data)
         events: list[Event] = []
-        if self._violation is None:
-            try:
-                with memoryview(data) as view:
-                    self._decode(view, events)
-            except RemoteProtocolError as violation:
-                self._violation = (violation.close_code, violation.reason)
-            if events or self._violation is None:
+        position = 0
+        self.heard_control = False
+        if self._between:
+            position = self._take_short_messages(data, 0, events)
+            if position == len(data):
                 return events
-        raise RemoteProtocolError(*self._violation)
+        if not self.broken:
+            self._between = False
+            try:
+                self._decode(data, position, events)
+                self._between = self._is_between()
+            except RemoteProtocolError as violation:
+                self._keep_back(violation)
+        if self._violation is not None and not events:
+            raise RemoteProtocolError(*self._violation)
+        return events
+
+    def fill(self, size: int) -> list[Event]:
+        """As `Codec.fill`."""
+        events: list[Event] = []
+        self.heard_control = False
+        try:
+            self._fill(size, events)
+            self._between = self._is_between()
+        except RemoteProtocolError as violation:
+            self._keep_back(violation)
+            raise
+        return events
+
+    def _keep_back(self, violation: RemoteProtocolError) -> None:
+        self._violation = (violation.close_code, violation.reason)
+        self.broken = True
+
+    def _fill(self, size: int, events: list[Event]) -> None:
+        """As `_decode`, for what was put at `place`; only for those who ever have one."""
+        raise NotImplementedError
 
     @abstractmethod
-    def _decode(self, data: memoryview, events: list[Event]) -> None:
-        """Adds the events that `data` completes, up to a violation, which it raises."""
+    def _take_short_messages(self, data: bytes, position: int, events: list[Event]) -> int:
+        """Takes whole short messages, as many as follow each other; says where the rest begins.
+
+        It stops at anything else, and before anything wrong. Only called between messages.
+        """
+
+    @abstractmethod
+    def _decode(self, data: bytes, position: int, events: list[Event]) -> None:
+        """Adds the events that `data` from `position` on completes; raises a violation."""
+
+    @abstractmethod
+    def _is_between(self) -> bool:
+        """Whether the next byte, if any comes, begins a message."""
 
 
 @attrs.frozen
@@ -197,10 +264,15 @@ def encode_text(message: str) -> bytes:
     try:
         return message.encode()
     except UnicodeEncodeError as error:
-        raise LocalProtocolError(
-            f"text must be encodable in UTF-8, but character {error.start} is the lone surrogate "
-            f"U+{ord(message[error.start]):04X}"
-        ) from None
+        raise not_encodable(error) from None
+
+
+def not_encodable(error: UnicodeEncodeError) -> LocalProtocolError:
+    """The error for a text that UTF-8 cannot say."""
+    return LocalProtocolError(
+        f"text must be encodable in UTF-8, but character {error.start} is the lone surrogate "
+        f"U+{ord(error.object[error.start]):04X}"
+    )
 
 
 def refuse_to_encode(event: object, draft_can: str) -> LocalProtocolError | TypeError:

@@ -43,14 +43,17 @@ from ._dialect import (
     Dialect,
     control_payload,
 )
-from ._masking import KEY_SIZE, apply_mask, new_key
+from ._masking import KEY_SIZE, apply_mask, mask_in_place, new_key
 from ._messages import BINARY, TEXT, Messages
 
 # Empty fragments cost their receiver time, and never reach a limit in bytes.
 MAX_EMPTY_FRAGMENTS = 1000
 # Up to here one buffer of header and payload is cheaper to write than two.
 JOIN_UP_TO = 4096
+# From so many bytes that are missing of a frame on, they are put where they will stay.
+WORTH_A_PLACE = 16384
 _HEADER_SIZE = 10
+_NO_KEY = bytes(KEY_SIZE)
 
 
 class FrameCodec(DecodesInOrder):
@@ -196,12 +199,13 @@ class FrameCodec(DecodesInOrder):
 
     # In
 
-    def _decode(self, view: memoryview, events: list[Event]) -> None:
-        data = bytes(view)
+    def _decode(self, data: bytes, position: int, events: list[Event]) -> None:
+        if self.place is not None:
+            self._give_up_place()
         if self._rest:
-            data = self._rest + data
+            data = self._rest + data[position:]
+            position = 0
             self._rest = b""
-        position = 0
         try:
             while position < len(data) and not self._closed:
                 if self._left:
@@ -215,7 +219,49 @@ class FrameCodec(DecodesInOrder):
             self._messages.hand_on(events)
 
     def stream(self) -> Fragment | None:
+        if self.place is not None:
+            self._give_up_place()
         return self._messages.stream()
+
+    # In, where it will stay
+
+    def _may_have_place(self, came: int) -> bool:
+        if self._compressed or self._messages.streaming or len(self._key) not in (0, KEY_SIZE):
+            return False
+        return self._messages.may_take(came) - came >= WORTH_A_PLACE
+
+    def _give_up_place(self) -> None:
+        assert self.place is not None
+        unused = len(self.place)
+        self.place.release()
+        self.place = None
+        self._messages.give_back(unused)
+
+    def _fill(self, size: int, events: list[Event]) -> None:
+        place = self.place
+        assert place is not None
+        with place, place[:size] as part:
+            is_ascii = mask_in_place(part, self._key or _NO_KEY, self._key_offset)
+            self._key_offset += size
+            self._left -= size
+            full = size == len(place)
+            self.place = None if full else place[size:]
+            try:
+                self._messages.put(part, is_ascii)
+            except RemoteProtocolError:
+                self.place = None
+                self._messages.forget()
+                raise
+        if full and self._left:
+            self.place = self._messages.take_place(self._left)
+        elif self._final and not self._left:
+            events.append(self._messages.end(b""))
+
+    def _take_short_messages(self, data: bytes, position: int, events: list[Event]) -> int:
+        return position
+
+    def _is_between(self) -> bool:
+        return not (self._rest or self._left or self._messages.kind or self._closed)
 
     def _take_frame(self, data: bytes, position: int, events: list[Event]) -> int:
         """Takes a header, and what has come of its payload."""
@@ -331,10 +377,9 @@ class FrameCodec(DecodesInOrder):
             )
 
     def _control(self, kind: int, payload: bytes) -> Event:
-        if kind == PING:
-            return Ping(payload)
-        if kind == PONG:
-            return Pong(payload)
+        if kind != CLOSE:
+            self.heard_control = True
+            return Ping(payload) if kind == PING else Pong(payload)
         close = self._dialect.decode_close(payload)
         self._closed = True
         self._messages.forget()
@@ -343,6 +388,12 @@ class FrameCodec(DecodesInOrder):
     def _take_payload(self, data: bytes, position: int, events: list[Event]) -> int:
         """Takes what has come of a data frame, and ends the message if that is its end."""
         end = min(position + self._left, len(data))
+        came = end - position
+        if self._left - came >= WORTH_A_PLACE and self._may_have_place(came):
+            self.place = self._messages.take_place(self._left, came)
+            self.place[:came] = memoryview(data)[position:end]
+            self._fill(came, events)
+            return end
         part: bytes | bytearray = data[position:end]
         if self._key:
             part = apply_mask(part, self._key, self._key_offset)

@@ -4,8 +4,9 @@ A mask is a key repeated over the bytes and XORed with them, so that putting it 
 is the same thing. Keys must not be foreseen by whoever chooses the payload (RFC 6455 section 10.3):
 they come from the system's randomness, a new one for each frame.
 
-Masks are put on by `apply_mask`. It is written twice: here, and in C, which is taken where it was
-built, unless the environment has TRIO_DRAFTWS_PURE_PYTHON=1.
+Masks are put on by `apply_mask`. `unmask` takes them off what is short and lies among other frames,
+`mask_in_place` off what is long and lies where it will stay. All are written twice: here, and in C,
+which is taken where it was built, unless the environment has TRIO_DRAFTWS_PURE_PYTHON=1.
 """
 
 from __future__ import annotations
@@ -31,6 +32,18 @@ class ApplyMask(Protocol):
     """`payload` XOR `key`, repeated, beginning `offset` bytes into it."""
 
     def __call__(self, payload: Buffer, key: bytes, offset: int = 0, /) -> bytes | bytearray: ...
+
+
+class Unmask(Protocol):
+    """`data[begin:end]` XOR the four bytes before it, repeated."""
+
+    def __call__(self, data: bytes, begin: int, end: int, /) -> bytes: ...
+
+
+class MaskInPlace(Protocol):
+    """Masks `payload` where it lies; says whether it is ASCII then."""
+
+    def __call__(self, payload: memoryview, key: bytes, offset: int, /) -> bool: ...
 
 
 def new_key() -> bytes:
@@ -72,16 +85,37 @@ def _table(key: int) -> bytes:
     return bytes(byte ^ key for byte in range(256))
 
 
-def fastest_mask() -> ApplyMask:
-    """`apply_mask` of `_cmask`, if that was built and is wanted; else the one in Python."""
-    if os.environ.get("TRIO_DRAFTWS_PURE_PYTHON") == "1":
-        return apply_mask_in_python
-    try:
-        from ._cmask import apply_mask
-    except ImportError:
-        return apply_mask_in_python
-    return apply_mask
+def unmask_in_python(data: bytes, begin: int, end: int, /) -> bytes:
+    """`data[begin:end]` XOR the four bytes before it, repeated: a payload behind its key.
+
+    For what is short, and there; nothing is checked.
+    """
+    size = end - begin
+    mask = int.from_bytes((data[begin - 4 : begin] * (size // 4 + 1))[:size], "little")
+    return (int.from_bytes(data[begin:end], "little") ^ mask).to_bytes(size, "little")
 
 
-apply_mask: ApplyMask = fastest_mask()
+def mask_in_place_in_python(payload: memoryview, key: bytes, offset: int, /) -> bool:
+    """Masks `payload` with a key of four bytes, from `offset` bytes into it on, where it lies.
+
+    Says whether what comes of it is ASCII.
+    """
+    masked = apply_mask_in_python(payload, key, offset)
+    payload[:] = masked
+    return masked.isascii()
+
+
+def fastest() -> tuple[ApplyMask, Unmask, MaskInPlace]:
+    """What `_cmask` has, if that was built and is wanted; else what is written in Python."""
+    if os.environ.get("TRIO_DRAFTWS_PURE_PYTHON") != "1":
+        try:
+            from ._cmask import apply_mask, mask_in_place, unmask
+        except ImportError:
+            pass
+        else:
+            return apply_mask, unmask, mask_in_place
+    return apply_mask_in_python, unmask_in_python, mask_in_place_in_python
+
+
+apply_mask, unmask, mask_in_place = fastest()
 MASKS_IN_C: bool = apply_mask is not apply_mask_in_python

@@ -16,6 +16,8 @@ from ._codec import Buffer, Event, Fragment, RemoteProtocolError
 Kind: TypeAlias = int
 NONE, TEXT, BINARY = 0, 1, 2
 
+# A length alone takes no memory: so many times what has come of the message, at most.
+TAKEN_AHEAD = 4
 # How much text is looked at together: what Python makes of it takes up to four times the memory.
 _SLICE = 16384
 
@@ -83,6 +85,39 @@ class Messages:
         self._unchecked = b""
         if self._body:
             self._body = bytearray()
+
+    # Where it will stay
+
+    def may_take(self, coming: int = 0) -> int:
+        """How much memory may be taken ahead, for what has come and `coming` more bytes."""
+        return TAKEN_AHEAD * (len(self._body) + coming)
+
+    def take_place(self, size: int, coming: int = 0) -> memoryview:
+        """Takes memory for `size` more bytes, or for as many as may be taken."""
+        came = len(self._body)
+        # Zeros that nobody writes to take no memory yet.
+        body = bytearray(came + min(size, self.may_take(coming)))
+        body[:came] = self._body
+        self._body = body
+        return memoryview(body)[came:]
+
+    def put(self, part: memoryview, is_ascii: bool) -> None:
+        """Takes a part that was put there, of which is known whether it is ASCII.
+
+        Raises:
+            RemoteProtocolError: no further bytes can make UTF-8 of it.
+        """
+        if (
+            self.kind == TEXT
+            and self._errors == "strict"
+            and not (is_ascii and not self._unchecked)
+        ):
+            self._check_utf8(part)
+        self.room -= len(part)
+
+    def give_back(self, size: int) -> None:
+        """Gives back what was taken and not put."""
+        del self._body[len(self._body) - size :]
 
     # Part by part
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ._codec import Agreement, Buffer, CodecFactory, Event, Role
+from ._codec import Agreement, Buffer, CodecFactory, Event, Role, not_encodable
 from ._compression import Deflate
 from ._dialect import OPCODES, Dialect
 from ._frames import JOIN_UP_TO, FrameCodec
-from ._masking import KEY_SIZE, apply_mask, new_key
+from ._masking import KEY_SIZE, apply_mask, new_key, unmask
 from ._messages import BINARY, TEXT
 
 # RFC 6455 section 5.2: FIN and the opcode, and the bit that says "masked"
@@ -35,7 +35,13 @@ _SHORT_HEADERS = {
 class Rfc6455Codec(FrameCodec):
     """hybi-07 section 4, RFC 6455 section 5."""
 
-    __slots__ = ("_masked", "_short", "_short_headers")
+    __slots__ = (
+        "_masked",
+        "_reading",
+        "_short_binaries",
+        "_short_texts",
+        "_short_to_send",
+    )
 
     def __init__(
         self,
@@ -49,18 +55,52 @@ class Rfc6455Codec(FrameCodec):
         super().__init__(role, max_message_size, dialect, deflate, new_key=new_key)
         # RFC 6455 section 5.1: what a client sends is masked, and nothing else is
         self._masked = role == "client"
-        self._short_headers = _SHORT_HEADERS[self._masked]
-        self._short = min(_SHORT - 1, max_message_size)
+        self._short_texts = _SHORT_HEADERS[self._masked][TEXT]
+        self._short_binaries = _SHORT_HEADERS[self._masked][BINARY]
+        # How what comes is masked, what that adds to a header, how long a message is that is taken
+        # in the short way, and what becomes of bad UTF-8
+        masked = not self._masked
+        self._reading = (
+            masked,
+            _MASKED if masked else 0,
+            2 + KEY_SIZE if masked else 2,
+            min(_SHORT - 1, max_message_size),
+            dialect.utf8_errors,
+        )
+        # How long a message is at most that is sent in the short way: what is compressed is not.
+        self._short_to_send = _SHORT - 1
+        if deflate is not None:
+            self._short_to_send = min(_SHORT - 1, deflate.settings.threshold - 1)
+
+    def encode(self, event: Event | Buffer, compress: bool | None = None) -> list[Buffer]:
+        if type(event) is str:
+            try:
+                payload = event.encode()
+            except UnicodeEncodeError as error:
+                raise not_encodable(error) from None
+            headers = self._short_texts
+        elif type(event) is bytes:
+            payload = event
+            headers = self._short_binaries
+        else:
+            return super().encode(event, compress)
+        size = len(payload)
+        if size > self._short_to_send or compress:
+            kind = TEXT if headers is self._short_texts else BINARY
+            if self._deflate is None:
+                return self._write(kind, payload)
+            return self._write_message(self._deflate, kind, payload, compress)
+        if self._masked:
+            key = self._new_key()
+            return [b"".join((headers[size], key, apply_mask(payload, key)))]
+        return [headers[size] + payload]
 
     def _write(
         self, kind: int, payload: Buffer, *, final: bool = True, marks: int = 0
     ) -> list[Buffer]:
         size = len(payload)
-        if size < _SHORT and final and not marks and kind in self._short_headers:
-            header = self._short_headers[kind][size]
-        else:
-            mask_bit = _MASKED if self._masked else 0
-            header = self._dialect.header(kind, size, final=final, marks=marks, mask_bit=mask_bit)
+        mask_bit = _MASKED if self._masked else 0
+        header = self._dialect.header(kind, size, final=final, marks=marks, mask_bit=mask_bit)
         if self._masked:
             key = self._new_key()
             header += key
@@ -77,29 +117,18 @@ class Rfc6455Codec(FrameCodec):
         return super()._take_frame(data, position, events)
 
     def _take_short_messages(self, data: bytes, position: int, events: list[Event]) -> int:
-        """Takes whole messages of one short frame, as many as follow each other.
-
-        Stops at anything else, and before anything wrong.
-        """
         size = len(data)
-        longest = self._short
-        errors = self._dialect.utf8_errors
-        masked = not self._masked
-        mask_bit = _MASKED if masked else 0
-        header_size = 2 + KEY_SIZE if masked else 2
+        masked, mask_bit, header_size, longest, errors = self._reading
         while (begin := position + header_size) <= size:
-            first = data[position]
             length = data[position + 1] - mask_bit
             end = begin + length
             if not 0 <= length <= longest or end > size:
                 break
-            payload = data[begin:end]
-            if masked:
-                # Bytes, as they are short; to make sure of it would take a tenth of the time.
-                payload = apply_mask(payload, data[position + 2 : begin])  # type: ignore[assignment]
+            payload = unmask(data, begin, end) if masked else data[begin:end]
+            first = data[position]
             if first == _WHOLE_TEXT:
                 try:
-                    events.append(str(payload, "utf-8", errors))
+                    events.append(payload.decode("utf-8", errors))
                 except UnicodeDecodeError:
                     break
             elif first == _WHOLE_BINARY:

@@ -1,0 +1,194 @@
+"""Our own TLS on a socket: records and plain text, and what the kernel does not take."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+import trio.testing
+
+from trio_draftws._streams import take_over
+from trio_draftws._tls import RECORDS_AT_ONCE, TLSStream, ssl_stream_factory
+
+from .pairs import stream_pair, tls_contexts
+from .test_streams import Scheduled, direct_streams
+
+
+async def tls_streams() -> tuple[TLSStream, TLSStream]:
+    """Over sockets of the Unix domain, which take as much each time."""
+    client_context, server_context = tls_contexts()
+    a, b = await direct_streams("unix")
+    client = TLSStream(a.socket, client_context, "localhost")
+    server = TLSStream(b.socket, server_context, None)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(client.do_handshake)
+        nursery.start_soon(server.do_handshake)
+    return client, server
+
+
+@asynccontextmanager
+async def tls_pair() -> AsyncIterator[tuple[TLSStream, TLSStream]]:
+    """A client's and a server's end of our own."""
+    client, server = await tls_streams()
+    try:
+        yield client, server
+    finally:
+        client.close()
+        server.close()
+
+
+async def read(stream: trio.abc.ReceiveStream, size: int) -> bytes:
+    received = bytearray()
+    while len(received) < size:
+        data = await stream.receive_some()
+        assert data, f"it ended after {len(received)} bytes"
+        received += data
+    return bytes(received)
+
+
+@pytest.mark.parametrize("clogged", [False, True])
+async def test_trio_is_content(clogged: bool, autojump_clock: trio.testing.MockClock) -> None:
+    async def make() -> tuple[Scheduled, Scheduled]:
+        return tuple(map(Scheduled, await tls_streams()))  # type: ignore[return-value]
+
+    async def make_clogged() -> tuple[Scheduled, Scheduled]:
+        made = await make()
+        for end in made:
+            while end.inner.send_nowait([bytes(100_000)]):
+                pass
+        return made
+
+    autojump_clock.autojump_threshold = 0.1
+    with trio.fail_after(20):
+        await trio.testing.check_two_way_stream(make, make_clogged if clogged else None)
+
+
+async def test_many_records_come_in_one_read() -> None:
+    async with tls_pair() as (client, server):
+        for number in range(50):
+            client.ssl_object.write(b"%d." % number)
+        client._write_records()
+        await server.wait_readable()
+        assert server.receive_nowait() == b"".join(b"%d." % number for number in range(50))
+        assert server.receive_nowait() is None
+
+
+async def test_a_read_of_less_than_a_record_leaves_the_rest() -> None:
+    async with tls_pair() as (client, server):
+        await client.send_all(b"0123456789")
+        await server.wait_readable()
+        assert server.receive_nowait(4) == b"0123"
+        assert server.may_have_more
+        assert server.receive_nowait(4) == b"4567"
+        assert server.receive_nowait(4) == b"89"
+        assert not server.may_have_more
+
+
+async def test_what_the_kernel_does_not_take_is_kept_and_not_counted() -> None:
+    """The same bytes are offered again, in other pieces, and arrive once."""
+    data = bytes(range(256)) * 40_000
+    async with tls_pair() as (client, server):
+        taken = client.send_nowait([data[:10], memoryview(data)[10:]])
+        assert 0 < taken < len(data)
+        assert client.send_nowait([memoryview(data)[taken:]]) == 0
+        assert len(client._unsent) <= RECORDS_AT_ONCE + 200
+        received = bytearray()
+
+        async def receive() -> None:
+            while len(received) < len(data):
+                received.extend(await server.receive_some())
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(receive)
+            while taken < len(data):
+                await client.wait_writable()
+                rest = memoryview(data)[taken:]
+                taken += client.send_nowait([rest[:7], rest[7:100_000], rest[100_000:]])
+        assert received == data
+
+
+async def test_a_change_of_keys_is_answered() -> None:
+    """TLS 1.3 lets a peer change its keys, and ask the other for the same."""
+    async with tls_pair() as (client, server):
+        assert client.ssl_object.version() == "TLSv1.3"
+        for _ in range(3):
+            await client.send_all(b"x")
+            assert await read(server, 1) == b"x"
+            await server.send_all(b"y")
+            assert await read(client, 1) == b"y"
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+async def test_with_trios_own_at_the_other_end(version: ssl.TLSVersion) -> None:
+    client_context, server_context = tls_contexts()
+    client_context.maximum_version = version
+    client, server = await stream_pair("tcp")
+    as_server = ssl_stream_factory(server_context)
+    theirs = trio.SSLStream(client, client_context, server_hostname="localhost")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(theirs.do_handshake)
+        ours = await as_server(take_over(server))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(theirs.send_all, b"x" * 200_000)
+        assert await read(ours, 200_000) == b"x" * 200_000
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ours.send_all, b"y" * 200_000)
+        assert await read(theirs, 200_000) == b"y" * 200_000
+    # It says goodbye as TLS demands: Trio's would raise here without it.
+    await ours.aclose()
+    assert await theirs.receive_some() == b""
+    await trio.aclose_forcefully(theirs)
+
+
+async def test_a_client_that_only_sends_is_heard_to_the_end() -> None:
+    """Session tickets that it never reads would make the kernel reset the connection."""
+    async with tls_pair() as (client, server):
+        await client.send_all(b"last words")
+        await client.aclose()
+        assert await read(server, 10) == b"last words"
+        assert await server.receive_some() == b""
+        assert await server.receive_some() == b""
+
+
+async def test_garbage_breaks_it_and_not_more() -> None:
+    async with tls_pair() as (client, server):
+        client.socket.send(b"\x17\x03\x03\x00\x20" + b"x" * 32)
+        with pytest.raises(trio.BrokenResourceError, match="TLS broke"):
+            await server.receive_some()
+        with pytest.raises(trio.BrokenResourceError, match="TLS broke"):
+            server.send_nowait([b"no"])
+
+
+async def test_an_end_within_the_handshake_has_its_cause() -> None:
+    _, server_context = tls_contexts()
+    client, server = await stream_pair("tcp")
+    await client.aclose()
+    async with take_over(server) as taken:
+        with pytest.raises(trio.BrokenResourceError) as raised:
+            await ssl_stream_factory(server_context)(taken)
+    assert isinstance(raised.value.__cause__, ssl.SSLError)
+
+
+async def test_a_failed_handshake_tells_the_peer_why() -> None:
+    """With an alert, so that it need not guess."""
+    client_context, server_context = tls_contexts()
+    client, server = await stream_pair("tcp")
+    causes: dict[str, BaseException | None] = {}
+
+    async def dress(end: str, stream: trio.abc.Stream, hostname: str | None) -> None:
+        context = client_context if hostname else server_context
+        taken = take_over(stream)
+        with pytest.raises(trio.BrokenResourceError) as raised:
+            await ssl_stream_factory(context, server_hostname=hostname)(taken)
+        causes[end] = raised.value.__cause__
+        await trio.aclose_forcefully(taken)
+
+    client_context.maximum_version = ssl.TLSVersion.TLSv1_2
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(dress, "client", client, "elsewhere.example")
+        nursery.start_soon(dress, "server", server, None)
+    assert isinstance(causes["client"], ssl.SSLCertVerificationError)
+    assert "alert" in str(causes["server"]).lower()

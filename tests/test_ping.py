@@ -253,7 +253,7 @@ async def test_an_answer_to_the_second_of_three_answers_two(pinging: Draft) -> N
     async with connected("tcp", pinging) as (client, server):
         server._upkeep.forget(server)
         sent = [client._keepalive.ping() for _ in range(3)]
-        payloads = list(client._keepalive._on_their_way)
+        payloads = list(client._keepalive._on_their_way or ())
         client._keepalive.see(Pong(payloads[1]))
         assert [ping.round_trip is not None for ping in sent] == [True, True, False]
         client._keepalive.see(Pong(payloads[2]))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeAlias
 
 import attrs
@@ -142,21 +141,24 @@ class _Visit:
             raise Reject(error.status, body=f"{error}\n") from error
         if self.refusal is not None:
             raise self.refusal
-        request = attrs.evolve(request, secure=is_secure(self.stream))
+        if is_secure(self.stream):
+            request = attrs.evolve(request, secure=True)
         if self.terms.http_handler is not None and is_plain(request):
             raise await self.serve_page(self.terms.http_handler, request)
-        async with self.own_mistakes():
-            draft = identify(request, self.terms.framing_mode, self.terms.drafts)
-            request = attrs.evolve(request, draft=draft)
-            self.terms.origins.check(request)
-        server = draft.opening.answer(request)
         fields: HeaderFields = ()
         state: Any = None
-        async with self.own_mistakes():
+        try:
+            draft = identify(request, self.terms.framing_mode, self.terms.drafts)
+            request = Request(request.line, request.headers, draft, request.secure)
+            self.terms.origins.check(request)
+            server = draft.opening.answer(request)
             if self.terms.conn_headers is not None:
                 fields, state = await self.terms.conn_headers(request)
             checked = checked_fields(fields, forbidden=FIELDS_OF_AN_ANSWER)
             subprotocol = self.terms.choose_subprotocol(request.subprotocols)
+        except Exception as error:
+            await self.own_up(error)
+            raise
         compression = self.terms.compression if draft.compression else None
         response, agreement = server.accept(checked, subprotocol, compression)
         reader.read_nowait()
@@ -188,23 +190,20 @@ class _Visit:
         """
         self.head_only = request.method == "HEAD"
         check_plain(request)
-        async with self.own_mistakes():
+        try:
             response = await http_handler(request)
             if not isinstance(response, HTTPResponse):
                 raise TypeError(f"http_handler returned {response!r}, which is no HTTPResponse")
+        except Exception as error:
+            await self.own_up(error)
+            raise
         await self.reply(response)
         return PageServed(request.line, response.status)
 
-    @asynccontextmanager
-    async def own_mistakes(self) -> AsyncIterator[None]:
-        """Runs what is the application's: if it fails, the peer is told 500, and not why."""
-        try:
-            yield
-        except Reject:
-            raise
-        except Exception:
+    async def own_up(self, error: Exception) -> None:
+        """Tells the peer 500 where what is the application's has failed, and not why."""
+        if not isinstance(error, Reject):
             await self.reply(Reject(500, body="The server made a mistake.\n"))
-            raise
 
     async def reply(self, response: HTTPResponse | Reject) -> None:
         """Answers in plain HTTP and closes in order."""

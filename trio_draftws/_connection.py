@@ -3,8 +3,8 @@
 What comes in is the inbox's business, what goes out the outbox's; here is what the two mean to each
 other. The rules:
 
-1. Each `receive` and `send` is a cancellation point; it is a schedule point at least every 64
-   messages or 1 ms, since deadlines are only seen on a pass of the scheduler.
+1. Each `receive` and `send` is a cancellation point; each of them is a schedule point at least
+   every 64 messages or 1 ms, since deadlines are only seen on a pass of the scheduler.
 2. While messages of one chunk are being handed out, `send` only adds to the outbox; it is written
    when they are used up, past 64 KiB, or in the scheduler's next pass.
 3. Replies to control frames are the same in every draft, so no codec has them. Pings are answered
@@ -115,14 +115,13 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
         self._stream = stream
         self._codec = codec
         self._pace = Pace()
-        self._outbox = Outbox(stream, upkeep.nursery.start_soon, upkeep.flush_soon)
+        self._outbox = Outbox(stream, upkeep.start_soon, upkeep.flush_soon)
         self._inbox = Inbox(
             stream, codec, self._outbox, self._pace, end_is_close=not draft.closing_handshake
         )
         self._keepalive = Keepalive(codec, self._outbox, self._inbox, limits)
         if draft.ping:
-            self._inbox.on_control = self._keepalive.see
-            self._inbox.on_last = self._keepalive.stop
+            self._inbox.watcher = self._keepalive
         self._receiving_parts = False
         self._sending_parts = False
         self._upkeep = upkeep

@@ -35,6 +35,10 @@ class Place:
     """Whether there is room to hear what it wants before it is told."""
 
 
+# One for all, since most are there
+_INSIDE = Place()
+
+
 @attrs.define(eq=False, kw_only=True)
 class Door:
     """Counts those inside."""
@@ -57,7 +61,7 @@ class Door:
                 return self._refuse(FULL_FOR_HOST)
             self.hosts[host] = count + 1
         self.inside += 1
-        return Place(host)
+        return _INSIDE if host is None else Place(host)
 
     def _refuse(self, why: str) -> Place:
         heard = self.refusing < MAX_REFUSING

@@ -17,7 +17,7 @@ backpressure is the backpressure. The rules:
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import attrs
 import trio
@@ -60,6 +60,18 @@ class _Look:
     over: trio.Event = attrs.field(factory=trio.Event)
 
 
+class Watcher(Protocol):
+    """What `Keepalive` is to an inbox."""
+
+    def see(self, event: Ping | Pong) -> None:
+        """Sees pings and pongs as soon as they are read."""
+        ...
+
+    def stop(self) -> None:
+        """Hears that the last there will ever be has come, before it is reached."""
+        ...
+
+
 @attrs.define(eq=False)
 class Inbox:
     """Reads one stream, and holds what came until it is received."""
@@ -70,10 +82,8 @@ class Inbox:
     _pace: Pace
     _end_is_close: bool
     """Whether the end of the stream is the draft's close, as in hixie-75."""
-    on_control: Callable[[Ping | Pong], None] | None = None
-    """Sees pings and pongs as soon as they are read; None where the draft has none."""
-    on_last: Callable[[], None] | None = None
-    """Called when the last there will ever be has come, before it is reached."""
+    watcher: Watcher | None = None
+    """None where the draft has no pings."""
     _direct: DirectStream | None = attrs.field(init=False)
     pending: list[Event | Ended] = attrs.field(factory=list)
     """Newest first, so that the next one is popped from the end."""
@@ -219,8 +229,8 @@ class Inbox:
         except RemoteProtocolError as violation:
             self._note_violation(violation)
         else:
-            if self._codec.heard_control and self.on_control is not None:
-                events = self._without_control(events, self.on_control)
+            if self._codec.heard_control and self.watcher is not None:
+                events = self._without_control(events, self.watcher)
             if self._skipping:
                 events = self._after_skipped(events)
             if events:
@@ -250,12 +260,12 @@ class Inbox:
             self._lose("the peer ended the stream without closing the connection", None)
 
     @staticmethod
-    def _without_control(events: list[Event], see: Callable[[Ping | Pong], None]) -> list[Event]:
+    def _without_control(events: list[Event], watcher: Watcher) -> list[Event]:
         """Pings and pongs are no messages, and wait for none."""
         kept: list[Event] = []
         for event in events:
             if isinstance(event, (Ping, Pong)):
-                see(event)
+                watcher.see(event)
             else:
                 kept.append(event)
         return kept
@@ -298,8 +308,8 @@ class Inbox:
                 self.pending.append(events[0])
             if type(events[-1]) in _LAST:
                 self.heard_all = True
-                if self.on_last is not None:
-                    self.on_last()
+                if self.watcher is not None:
+                    self.watcher.stop()
 
     def _lose(self, reason: str, cause: BaseException | None) -> None:
         self.stream_ended = True

@@ -44,7 +44,8 @@ class Keepalive:
     _limits: Limits
     latency: float | None = None
     """Seconds that the latest answered ping took."""
-    _on_their_way: dict[bytes, SentPing] = attrs.field(factory=dict)
+    _on_their_way: dict[bytes, SentPing] | None = None
+    """None while there are none."""
     _pinged_at: float = 0
     _heard_when_pinged: int = -1
     """How often the peer had been heard when the latest ping was sent."""
@@ -67,7 +68,10 @@ class Keepalive:
         payload = secrets.token_bytes(4)
         self._pinged_at = trio.current_time()
         self._heard_when_pinged = self._inbox.times_heard
-        sent = self._on_their_way[payload] = SentPing(self._pinged_at)
+        sent = SentPing(self._pinged_at)
+        if self._on_their_way is None:
+            self._on_their_way = {}
+        self._on_their_way[payload] = sent
         self._outbox.put(self._codec.encode(Ping(payload)))
         self._written = self._outbox.written
         self._ping_left = self._written + self._outbox.size
@@ -80,7 +84,7 @@ class Keepalive:
             if not self._outbox.finishing and self._outbox.failure is None:
                 self._outbox.put_latest(self._codec.encode(Pong(event.payload)))
                 self._outbox.flush()
-        elif event.payload in self._on_their_way:
+        elif self._on_their_way is not None and event.payload in self._on_their_way:
             now = trio.current_time()
             # RFC 6455 section 5.5.3: an answer to one ping may stand for those before it
             payloads = list(self._on_their_way)
@@ -91,9 +95,10 @@ class Keepalive:
 
     def stop(self) -> None:
         """No answer will come any more: wakes those who wait for one."""
-        for sent in self._on_their_way.values():
-            sent.answered.set()
-        self._on_their_way.clear()
+        if self._on_their_way is not None:
+            for sent in self._on_their_way.values():
+                sent.answered.set()
+            self._on_their_way = None
 
     # For upkeep
 

@@ -21,7 +21,7 @@ while its output is blocked. The rules:
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Protocol
 
@@ -67,22 +67,32 @@ class Upkeep:
 
     nursery: trio.Nursery
     """For drain tasks, handlers and looks; shielded."""
+    start_soon: Callable[[Callable[[], Awaitable[object]]], None] = attrs.field(init=False)
+    """The nursery's: here it is one for all connections."""
+    flush_soon: Callable[[Outbox], None] = attrs.field(init=False)
+    """Flushes an outbox in the scheduler's next pass."""
     _connections: set[Kept] = attrs.field(factory=set)
     _late: list[Outbox] = attrs.field(factory=list)
     _wake: trio.Event = attrs.field(factory=trio.Event)
+    _sleeps: bool = True
+    """Whether there was nobody to look after when it last looked."""
 
     def keep(self, connection: Kept) -> None:
         """Looks after `connection` from now on."""
         self._connections.add(connection)
-        if len(self._connections) == 1:
+        if self._sleeps:
             self._wake.set()
 
     def forget(self, connection: Kept) -> None:
         """Stops looking after `connection`."""
         self._connections.discard(connection)
 
-    def flush_soon(self, outbox: Outbox) -> None:
-        """Flushes `outbox` in the scheduler's next pass."""
+    def __attrs_post_init__(self) -> None:
+        # Python makes a new object each time that one asks for a method.
+        self.start_soon = self.nursery.start_soon
+        self.flush_soon = self._flush_soon
+
+    def _flush_soon(self, outbox: Outbox) -> None:
         self._late.append(outbox)
         self._wake.set()
 
@@ -95,13 +105,17 @@ class Upkeep:
         while True:
             # One scope for a whole round, since it may be woken for each chunk that is read.
             with trio.CancelScope() as scope:
-                next_round = self._next_round()
+                self._sleeps = not self._connections
+                if not self._sleeps:
+                    scope.deadline = self._next_round()
                 while True:
-                    scope.deadline = next_round if self._connections else float("inf")
                     await self._wake.wait()
                     self._wake = trio.Event()
                     self._flush_late()
-            await self._look_round()
+                    if self._sleeps:
+                        break
+            if scope.cancelled_caught:
+                await self._look_round()
 
     def _flush_late(self) -> None:
         late, self._late = self._late, []

@@ -244,6 +244,10 @@ class Agreement:
     """How messages are compressed; None where they are not."""
 
 
+# One for all, since most are it
+NOTHING_AGREED = Agreement()
+
+
 class CodecFactory(Protocol):
     """Makes a codec for one side.
 

@@ -10,7 +10,7 @@ import secrets
 
 import attrs
 
-from ._codec import Agreement
+from ._codec import NOTHING_AGREED, Agreement
 from ._compression import Compression
 from ._extensions import EXTENSIONS_FIELD, accept_offer, settle_answer, write_offers
 from ._http import Headers, Request, Response, shown, write_head
@@ -172,6 +172,8 @@ class HybiServer:
             # Where nothing is agreed to the field stays away: Safari takes no empty one.
             written.append((EXTENSIONS_FIELD.encode(), deflate.field.encode()))
         head = write_head(STATUS_LINE, [*UPGRADE_FIELDS, *written, *fields.raw])
+        if subprotocol is None and deflate is None and not masking_key:
+            return head, NOTHING_AGREED
         return head, Agreement(subprotocol, masking_key, deflate)
 
     def prove(self, body: bytes) -> bytes:

@@ -7,6 +7,7 @@ everything wrong, is left to `FrameCodec`, which then finds it at the same byte.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 from ._codec import Agreement, Buffer, CodecFactory, Event, Role, not_encodable
@@ -30,6 +31,13 @@ _SHORT_HEADERS = {
     }
     for masked, bit in ((False, 0), (True, _MASKED))
 }
+
+
+@functools.cache
+def _reading(masked: bool, longest: float, utf8_errors: str) -> tuple[bool, int, int, float, str]:
+    # Cached, as it is the same for most codecs.
+    header_size = 2 + KEY_SIZE if masked else 2
+    return masked, _MASKED if masked else 0, header_size, longest, utf8_errors
 
 
 class Rfc6455Codec(FrameCodec):
@@ -59,14 +67,8 @@ class Rfc6455Codec(FrameCodec):
         self._short_binaries = _SHORT_HEADERS[self._masked][BINARY]
         # How what comes is masked, what that adds to a header, how long a message is that is taken
         # in the short way, and what becomes of bad UTF-8
-        masked = not self._masked
-        self._reading = (
-            masked,
-            _MASKED if masked else 0,
-            2 + KEY_SIZE if masked else 2,
-            min(_SHORT - 1, max_message_size),
-            dialect.utf8_errors,
-        )
+        longest = min(_SHORT - 1, max_message_size)
+        self._reading = _reading(not self._masked, longest, dialect.utf8_errors)
         # How long a message is at most that is sent in the short way: what is compressed is not.
         self._short_to_send = _SHORT - 1
         if deflate is not None:

@@ -19,6 +19,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "sphinxcontrib_trio",
+    "attacks_table",
     "benchmarks_table",
     "drafts_table",
     "fuzzing_table",

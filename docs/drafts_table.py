@@ -1,6 +1,8 @@
-"""The directive `drafts-table`: what the registry's rows say, as a table."""
+"""The directives `drafts-table` and `protection-table`: what the registry's rows say, as tables."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from docutils import nodes
 from sphinx.application import Sphinx
@@ -10,15 +12,16 @@ from sphinx.util.typing import ExtensionMetadata
 from trio_draftws import DRAFTS, Draft
 
 
-def cells(draft: Draft) -> dict[str, str]:
-    """One row, by the heading of each column."""
+def yes(capability: bool) -> str:
+    return "yes" if capability else "–"
 
-    def yes(capability: bool) -> str:
-        return "yes" if capability else "–"
 
-    def codes(names: tuple[str, ...]) -> str:
-        return ", ".join(f"``{name}``" for name in names) or "–"
+def codes(names: tuple[str, ...]) -> str:
+    return ", ".join(f"``{name}``" for name in names) or "–"
 
+
+def capabilities(draft: Draft) -> dict[str, str]:
+    """What a draft is called and can say: one row, by the heading of each column."""
     return {
         "Name": f"``{draft.name}``",
         "Also called": codes(draft.aliases),
@@ -33,19 +36,47 @@ def cells(draft: Draft) -> dict[str, str]:
     }
 
 
-class DraftsTable(SphinxDirective):
-    """`.. drafts-table::` with nothing else."""
+def protection(draft: Draft) -> dict[str, str]:
+    """What a draft protects from: one row, by the heading of each column."""
+    if draft.version is not None:
+        proof = "SHA-1 of a key"
+    elif draft.opening.request_body:
+        proof = "MD5 of two keys and the body"
+    else:
+        proof = "–"
+    return {
+        "Name": f"``{draft.name}``",
+        "The page's origin": f"``{draft.origin_fields[0]}``",
+        "Proof of the handshake": proof,
+        "Masked": yes(hides_payload(draft)),
+        "A cut is no close": yes(draft.closing_handshake),
+        "Silence is asked": yes(draft.ping),
+    }
 
-    def run(self) -> list[nodes.Node]:
-        rows = [cells(draft) for draft in DRAFTS]
-        lines = [".. list-table::", "   :header-rows: 1", ""]
-        for row in [{heading: heading for heading in rows[0]}, *rows]:
-            for number, cell in enumerate(row.values()):
-                lines.append(f"   {'*' if number == 0 else ' '} - {cell}")
-        return self.parse_text_to_nodes("\n".join(lines))
+
+def hides_payload(draft: Draft) -> bool:
+    """Whether what a client says cannot be chosen by the page that has it said."""
+    said = "chosen by the page"
+    return said.encode() not in b"".join(draft.codec("client", 1024).encode(said))
+
+
+def table(cells: Callable[[Draft], dict[str, str]]) -> type[SphinxDirective]:
+    """A directive, with neither arguments nor content, that shows one row for each draft."""
+
+    class Table(SphinxDirective):
+        def run(self) -> list[nodes.Node]:
+            rows = [cells(draft) for draft in DRAFTS]
+            lines = [".. list-table::", "   :header-rows: 1", ""]
+            for row in [{heading: heading for heading in rows[0]}, *rows]:
+                for number, cell in enumerate(row.values()):
+                    lines.append(f"   {'*' if number == 0 else ' '} - {cell}")
+            return self.parse_text_to_nodes("\n".join(lines))
+
+    return Table
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:
     """Called by Sphinx."""
-    app.add_directive("drafts-table", DraftsTable)
+    app.add_directive("drafts-table", table(capabilities))
+    app.add_directive("protection-table", table(protection))
     return {"parallel_read_safe": True, "parallel_write_safe": True}

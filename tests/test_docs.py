@@ -82,6 +82,14 @@ def test_every_program_is_run_and_shown() -> None:
         assert f"literalinclude:: code/{name}.py" in pages
 
 
+def test_every_tried_file_is_shown() -> None:
+    """tests/test_deployment.py tries them; what it tries is what the page shows."""
+    page = (DOCS / "open-internet.rst").read_text(encoding="utf-8")
+    for file in (DOCS / "deployment").iterdir():
+        if file.is_file():
+            assert f"literalinclude:: deployment/{file.name}\n" in page
+
+
 def test_no_python_is_typed_into_a_page() -> None:
     """Python on a page is a file that is run, so that it cannot go stale."""
     for page in DOCS.glob("*.rst"):

@@ -34,6 +34,7 @@ from ._http import (
     find_head_end,
     line_too_long,
     shown,
+    shown_line,
     write_response,
 )
 from ._identify import check_plain, identify, is_plain
@@ -97,5 +98,6 @@ __all__ = [
     "ladder",
     "line_too_long",
     "shown",
+    "shown_line",
     "write_response",
 ]

@@ -157,7 +157,8 @@ class Server:
                     "%r with %s ended under its handler: %s", connection, caller.peer, ended
                 )
             if connection is not None:
-                await connection.aclose(code)
+                with trio.CancelScope(shield=True):
+                    await connection.aclose(code)
                 self.connections.discard(connection)
 
 
@@ -360,15 +361,14 @@ async def accept(
     )
     async with open_upkeep() as upkeep:
         connection = await answer(stream, terms, upkeep)
-        code = 1001
         try:
             yield connection
-            code = 1000
-        except Exception:
-            code = 1011
+        except BaseException as error:
+            # A cancellation would take the place of what the block raised.
+            with trio.CancelScope(shield=True):
+                await connection.aclose(1011 if isinstance(error, Exception) else 1001)
             raise
-        finally:
-            await connection.aclose(code)
+        await connection.aclose()
 
 
 def _make_terms(

@@ -7,7 +7,7 @@ from importlib.metadata import version as installed_version
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
-# For the benchmarks, which know how their results read
+# For the benchmarks and the fuzzer, which know how their results read
 sys.path.append(str(Path(__file__).parent.parent))
 
 project = "trio_draftws"
@@ -19,8 +19,10 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "sphinxcontrib_trio",
+    "attacks_table",
     "benchmarks_table",
     "drafts_table",
+    "fuzzing_table",
     "peers_table",
     "tidy_docstrings",
 ]

@@ -14,7 +14,7 @@ from trio_draftws import DRAFTS, Draft
 from .pairs import TRANSPORTS
 from .peers.chromium import Browser, chromium
 
-pytest_plugins = ["tests.peers.table"]
+pytest_plugins = ["tests.peers.table", "tests.attacks.table"]
 
 # Nothing that looks at a clock. "quick" is for runs beside a full one, which has its 100 examples:
 # pytest --hypothesis-profile quick

@@ -493,6 +493,25 @@ async def test_what_cannot_become_http_is_refused_at_once(said: bytes) -> None:
     assert b"\r\n\r\nexpected HTTP, got `" in answer
 
 
+@pytest.mark.parametrize("size", [1, 1000])
+async def test_an_odd_method_is_refused_however_it_comes(size: int) -> None:
+    """It may begin with anything that a token may; so it is not what is wrong before the end."""
+    said = request().replace(b"GET ", b"1!GET ")
+    client, stream = trio.testing.memory_stream_pair()
+    async with trio.open_nursery() as nursery:
+
+        async def say() -> None:
+            for begin in range(0, len(said), size):
+                await client.send_all(said[begin : begin + size])
+                await trio.testing.wait_all_tasks_blocked()
+
+        nursery.start_soon(say)
+        with pytest.raises(RequestRefused) as caught:
+            async with accept(stream):
+                raise AssertionError("there is no connection")
+    assert caught.value.status == 405
+
+
 @pytest.mark.parametrize("said", [b"", b"GET / HTTP/1.1\r\nHost: a\r\n"], ids=["none", "half"])
 async def test_a_head_that_never_ends(said: bytes, autojump_clock: trio.testing.MockClock) -> None:
     client, stream = trio.testing.memory_stream_pair()

@@ -19,6 +19,7 @@ from .drafts import (
     HandshakeError,
     find_head_end,
     line_too_long,
+    may_begin_head,
     shown,
 )
 
@@ -47,7 +48,7 @@ class HeadReader:
                 raise BadHead(f"the head is longer than {max_size} bytes", 431)
             if end >= 0:
                 return self._take(end)
-            if self.buffer and not self.buffer[:1].isalpha():
+            if self.buffer and not may_begin_head(self.buffer):
                 raise BadHead(f"expected HTTP, got {shown(bytes(self.buffer[:16]))}")
             searched = len(self.buffer)
             await self._read_more()

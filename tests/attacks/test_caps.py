@@ -153,6 +153,7 @@ async def test_a_stream_without_an_address_is_no_host(tmp_path: Path) -> None:
     await listener.bind(str(tmp_path / "socket"))
     listener.listen()
     caps: dict[str, Any] = {"max_connections_per_host": 1, "max_connections": 2}
+    caps["close_timeout"] = 0.1
     async with trio.open_nursery() as nursery, AsyncExitStack() as stack:
         listeners = [trio.SocketListener(listener)]
         serve = partial(serve_websocket, echo, listeners=listeners, **caps)

@@ -74,7 +74,7 @@ REQUESTS = {
     "a version": b"GET / HTTP/\x9b2J\r\n\r\n",
     "a field": b"GET / HTTP/1.1\r\n\x1b[2J\r\n\r\n",
     "a value": b"GET / HTTP/1.1\r\nHost: \x1b[2J\r\n\r\n",
-    "a key": request(Sec_WebSocket_Key1="\x9b2J \x85"),
+    "a key": request(Sec_WebSocket_Key1="\x9bJ \x85"),
     "a key of today": request_13(Sec_WebSocket_Key="\x9b2J\x85"),
     "an origin": request_13(Origin="http://\x9b2J\x85"),
     "a page": b"GET /\x9b2J\x85 HTTP/1.1\r\nHost: a\r\n\r\n",

@@ -427,6 +427,18 @@ def test_bad_utf8_that_was_compressed() -> None:
     assert caught.value.close_code == 1007
 
 
+def test_bad_utf8_before_the_limit() -> None:
+    """It is what is told, also where the same bytes go past the limit."""
+    bad = Deflater(FULL, COMPRESSION).deflate(b"abc\xff" * 10, ends=True)
+    wire = bytes([0xC1, len(bad)]) + bad
+    for chunks in ([wire], bytewise(wire)):
+        for limit, violation in (
+            (4, (1007, "a text is not UTF-8")),
+            (3, (1009, "a message is longer than 3 bytes")),
+        ):
+            assert outcome(codec_of("client", limit=limit), chunks) == Outcome([], violation)
+
+
 @each_kind
 @pytest.mark.parametrize(
     "frame",

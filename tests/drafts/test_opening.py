@@ -290,6 +290,14 @@ def test_an_origin_that_cannot_be_sent(draft: Draft) -> None:
         client(draft, origin="http://\u0436")
 
 
+@each_draft
+@pytest.mark.parametrize("origin", ["\t", " http://a", "http://a "])
+def test_an_origin_with_white_space_around_it(draft: Draft, origin: str) -> None:
+    """No server could repeat it."""
+    with pytest.raises(ValueError, match="white space around it"):
+        client(draft, origin=origin)
+
+
 # Subprotocols
 
 

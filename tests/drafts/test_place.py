@@ -188,3 +188,17 @@ def test_a_close_within_a_message_ends_it() -> None:
     wire = wire_of(sender, [Fragment("x" * 50_000), Close(1000)])
     assert read(receiver, wire, random.Random(3)) == [Close(1000)]
     assert not has_place(receiver)
+
+
+@pytest.mark.parametrize(
+    "draft", [draft for draft in DRAFTS if not draft.binary], ids=lambda draft: draft.name
+)
+def test_drafts_without_one(draft: Draft) -> None:
+    """Where text ends at a byte there is no telling how much is to come."""
+    sender, receiver = codec(draft, "client"), codec(draft, "server")
+    wire = wire_of(sender, ["x" * 100_000])
+    assert receiver.decode(wire[:50_000]) == []
+    assert not has_place(receiver)
+    with pytest.raises(NotImplementedError):
+        receiver.fill(1)
+    assert receiver.decode(wire[50_000:]) == ["x" * 100_000]

@@ -190,6 +190,7 @@ def parts(url: str) -> tuple[bool, str, int, str]:
         ("ws://[FE80::A]/", (False, "fe80::a", 80, "/")),
         ("ws://b\u00fccher.example/", (False, "xn--bcher-kva.example", 80, "/")),
         ("ws://\uff25\uff38.com/", (False, "ex.com", 80, "/")),
+        (f"ws://{'a.' * 127}/", (False, "a." * 127, 80, "/")),
         ("ws://under_score.example./", (False, "under_score.example.", 80, "/")),
     ],
 )
@@ -232,6 +233,9 @@ def test_parts(url: str, expected: tuple[bool, str, int, str]) -> None:
         ("ws://h/\x7f", "control character"),
         ("w\ns://h/", "control character"),
         ("ws://h\n/", "control character"),
+        # Each another letter: to write that in punycode would take seconds.
+        (f"ws://{''.join(map(chr, range(0x4E00, 0x6E00)))}/", "has more than 254 characters"),
+        (f"ws://{'a.' * 128}/", "has more than 254 characters"),
         ("ws://a b/", "'a b' is no host name"),
         ("ws:// h/", "' h' is no host name"),
         ("ws://a\\b/", "is no host name"),

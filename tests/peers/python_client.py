@@ -113,8 +113,8 @@ async def trio_websocket(task: Task) -> Report:
 
 
 def wsproto(task: Task) -> Report:
-    from wsproto import ConnectionType, WSConnection, events  # type: ignore[import-not-found]
-    from wsproto.extensions import PerMessageDeflate  # type: ignore[import-not-found]
+    from wsproto import ConnectionType, WSConnection, events
+    from wsproto.extensions import PerMessageDeflate
 
     place = urlsplit(task.url)
     connection = WSConnection(ConnectionType.CLIENT)
@@ -146,8 +146,10 @@ def wsproto(task: Task) -> Report:
         if not isinstance(accepted, events.AcceptConnection):
             sys.exit(f"refused: {accepted}")
         for message in task.messages:
-            kind = events.TextMessage if isinstance(message, str) else events.BytesMessage
-            put(kind(data=message))
+            if isinstance(message, str):
+                put(events.TextMessage(data=message))
+            else:
+                put(events.BytesMessage(data=message))
             parts = []
             for event in coming:
                 parts.append(event.data)

@@ -90,8 +90,8 @@ def wsproto() -> None:
 
 
 def serve_wsproto(stream: socket.socket) -> None:
-    from wsproto import ConnectionType, WSConnection, events  # type: ignore[import-not-found]
-    from wsproto.extensions import PerMessageDeflate  # type: ignore[import-not-found]
+    from wsproto import ConnectionType, WSConnection, events
+    from wsproto.extensions import PerMessageDeflate
 
     connection = WSConnection(ConnectionType.SERVER)
     parts: list[Any] = []
@@ -99,7 +99,7 @@ def serve_wsproto(stream: socket.socket) -> None:
         while chunk := stream.recv(65_536):
             connection.receive_data(chunk)
             for event in connection.events():
-                answer = None
+                answer: events.Event | None = None
                 if isinstance(event, events.Request):
                     offered = event.subprotocols
                     answer = events.AcceptConnection(

@@ -7,7 +7,9 @@ is one frame or several; control frames may come between those. The rules:
    taken for its payload; so every split of the wire finds the same violation.
 2. What is kept between two calls is the start of a header or of a control frame, 139 bytes at
    most, and the one message that `Messages` holds.
-3. What is compressed is inflated as it comes, up to one byte past the limit.
+3. What is compressed is inflated as it comes, up to one byte past the limit. zlib tells that it
+   is broken without what it says up to there; so of a message that is wrong in another way too,
+   either violation may be found.
 """
 
 from __future__ import annotations
@@ -418,6 +420,8 @@ class FrameCodec(DecodesInOrder):
             code = 1007 if self._dialect.fails_bad_utf8 else 1002
             raise RemoteProtocolError(code, "what is compressed cannot be inflated") from None
         if len(inflated) > room:
+            # Cut smaller, it would be looked at up to there before more came.
+            self._messages.check(memoryview(inflated)[: int(room)])
             raise self._too_big()
         return inflated
 

@@ -124,6 +124,11 @@ def line_too_long(limit: float) -> BadHead:
     return BadHead(f"the first line is longer than {limit} bytes", 414)
 
 
+def may_begin_head(buffer: bytearray) -> bool:
+    """Whether a head may begin so: a method does, or an answer, with a character of a token."""
+    return _TOKEN.match(buffer, 0, 1) is not None
+
+
 def _parse_fields(lines: list[bytes]) -> Headers:
     if len(lines) > MAX_FIELDS:
         raise BadHead(f"the head has {len(lines)} fields, more than {MAX_FIELDS}", 431)

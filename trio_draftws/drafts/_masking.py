@@ -23,6 +23,9 @@ _KEYS_AT_ONCE = 256
 # each byte of the key. Both are measured; above it, translation takes half the time.
 _REPEATS_FOR_XOR = 128
 
+# Times a key of four bytes as a number, this is the key repeated until it covers so many bytes.
+_REPEATED = tuple(sum(1 << at for at in range(0, 8 * size, 32)) for size in range(126))
+
 _new_keys: list[bytes] = []
 # A forked child must not use the keys that its parent uses.
 getattr(os, "register_at_fork", lambda **_: None)(after_in_child=_new_keys.clear)
@@ -88,11 +91,13 @@ def _table(key: int) -> bytes:
 def unmask_in_python(data: bytes, begin: int, end: int, /) -> bytes:
     """`data[begin:end]` XOR the four bytes before it, repeated: a payload behind its key.
 
-    For what is short, and there; nothing is checked.
+    For what is there, and at most 125 bytes; nothing is checked.
     """
     size = end - begin
-    mask = int.from_bytes((data[begin - 4 : begin] * (size // 4 + 1))[:size], "little")
-    return (int.from_bytes(data[begin:end], "little") ^ mask).to_bytes(size, "little")
+    both = int.from_bytes(data[begin - 4 : end], "little")
+    masked = both >> 32 ^ (both & 0xFFFFFFFF) * _REPEATED[size]
+    # The last repeat of the key may go up to three bytes beyond the payload.
+    return masked.to_bytes(size + 3, "little")[:size]
 
 
 def mask_in_place_in_python(payload: memoryview, key: bytes, offset: int, /) -> bool:

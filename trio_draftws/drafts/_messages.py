@@ -50,10 +50,18 @@ class Messages:
         Raises:
             RemoteProtocolError: no further bytes can make UTF-8 of it.
         """
-        if self.kind == TEXT and self._errors == "strict":
-            self._check_utf8(part)
+        self.check(part)
         self.room -= len(part)
         self._body += part
+
+    def check(self, part: Buffer) -> None:
+        """Looks at a part of it, as `add` does, but does not take it.
+
+        Raises:
+            RemoteProtocolError: no further bytes can make UTF-8 of it.
+        """
+        if self.kind == TEXT and self._errors == "strict":
+            self._check_utf8(part)
 
     def end(self, part: Buffer) -> Event:
         """Takes the last part of it, and gives the message, or its last fragment.
@@ -146,12 +154,13 @@ class Messages:
         """Looks at text that goes on; no byte is looked at more than twice, here or at the end."""
         rest = self._unchecked
         for start in range(0, len(part), _SLICE):
-            unchecked = rest + part[start : start + _SLICE]
+            piece = part[start : start + _SLICE]
+            unchecked = rest + piece if rest else piece
             try:
                 checked = codecs.utf_8_decode(unchecked)[1]
             except UnicodeDecodeError:
                 raise RemoteProtocolError(1007, "a text is not UTF-8") from None
-            rest = unchecked[checked:]
+            rest = bytes(unchecked[checked:])
         self._unchecked = rest
         # RFC 3629 section 4: ED goes on with 80 to 9F. Python waits for the third byte here, in
         # case that somebody wants surrogates.

@@ -81,6 +81,9 @@ class Reject(Exception):
 def _check_origin(instance: object, attribute: object, origin: str | None) -> None:
     if origin is not None:
         checked_fields({"Origin": origin})
+        if origin != origin.strip(" \t"):
+            # A server would repeat it without, which is another one.
+            raise ValueError(f"an origin has no white space around it: {origin!r}")
 
 
 @attrs.frozen

@@ -10,6 +10,9 @@ import attrs
 
 _CONTROL_OR_SPACE_AROUND = re.compile(r"[\x00-\x1f\x7f]|^ | $")
 _HOST = re.compile(r"[a-z0-9!$&'()*+,;=._~%-]+")
+# RFC 1035 section 2.3.4, and a dot at the end. What is longer is not even looked at: to write it in
+# punycode would take quadratic time.
+_MAX_HOST = 254
 # Brackets stand round an IPv6 address and nowhere else (RFC 3986 section 3.2.2).
 _NETLOC = re.compile(r"(\[[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*\]|[^\[\]:]*)(:[0-9]*)?")
 # What RFC 3986 allows in a path or a query, and "%", so that escapes stay as they are
@@ -99,6 +102,8 @@ def _ascii_host(host: str) -> str:
     Raises:
         ValueError: it is none.
     """
+    if len(host) > _MAX_HOST:
+        raise ValueError(f"its host has more than {_MAX_HOST} characters")
     if ":" in host:
         return str(ipaddress.IPv6Address(host))
     try:

@@ -1,0 +1,410 @@
+"""Which attacks and faults are tested, and by which tests; docs/attacks.rst is made from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import attrs
+
+from trio_draftws import DRAFTS, Draft
+
+Roles = Literal["both", "client", "server"]
+
+
+def those(has: Callable[[Draft], object]) -> tuple[str, ...]:
+    """The names of the drafts that have something."""
+    return tuple(draft.name for draft in DRAFTS if has(draft))
+
+
+ALL = those(lambda draft: True)
+SENTINEL = ("hixie-75", "hixie-76")
+KEYS = those(lambda draft: draft.opening.request_body)
+LENGTHS = ALL[2:]
+FRAMES = those(lambda draft: draft.fragments)
+COMPRESSED = those(lambda draft: draft.compression)
+# From hybi-04 on a client masks.
+MASKED = FRAMES[2:]
+
+
+@attrs.frozen
+class Row:
+    attack: str
+    drafts: tuple[str, ...]
+    roles: Roles
+    """Which side is attacked."""
+    answer: str
+    """What becomes of it."""
+    tests: dict[str, str]
+    """By file, the tests' names, with spaces between."""
+
+    @property
+    def ids(self) -> list[str]:
+        """Each test as pytest names it, without its parameters."""
+        return [
+            f"tests/{path}.py::{name}"
+            for path, names in self.tests.items()
+            for name in names.split()
+        ]
+
+
+ROWS = [
+    Row(
+        "A length in base 128 that goes on for ever",
+        SENTINEL,
+        "both",
+        "cut off after nine digits; what it announces is skipped, not stored",
+        {
+            "drafts/test_limits": "test_a_run_of_length_bytes_ends test_leading_zero_digits "
+            "test_the_longest_length test_a_long_skipped_frame_is_consumed",
+            "attacks/test_memory": "test_reserved_frames",
+        },
+    ),
+    Row(
+        "A text or frame that never ends",
+        ALL,
+        "both",
+        "refused at the byte that passes ``max_message_size``; no byte is searched twice",
+        {
+            "drafts/test_limits": "test_an_unended_text_is_not_stored_past_the_limit "
+            "test_the_violation_comes_with_the_byte_that_is_too_much",
+            "drafts/test_split": "test_a_frame_skipped_to_its_sentinel_is_not_stored "
+            "test_a_trickle_costs_linear_work test_a_trickle_is_not_copied",
+            "drafts/test_hybi_codecs": "test_a_trickle_costs_linear_work",
+            "attacks/test_memory": "test_a_message_that_never_ends",
+        },
+    ),
+    Row(
+        "Keys without spaces or digits, past 32 bits, not divisible, twice; their eight bytes late",
+        KEYS,
+        "server",
+        "400; one deadline for head and body",
+        {
+            "drafts/test_opening": "test_a_key_that_hides_no_number test_a_key_comes_once "
+            "test_a_key_that_cannot_be_read",
+            "test_bad_input": "test_a_request_that_is_refused test_eight_bytes_that_never_come "
+            "test_a_client_that_vanishes_before_its_eight_bytes",
+            "attacks/test_slowloris": "test_a_body_that_trickles",
+        },
+    ),
+    Row(
+        "Keys that end in spaces, bodies that look like white space",
+        KEYS,
+        "both",
+        "read as they came",
+        {
+            "drafts/test_http": "test_value test_headers_show_what_came",
+            "drafts/test_opening": "test_number_in_a_key test_any_key_gives_its_number_back",
+            "drafts/test_vectors": "test_racket_client_gets_its_answer",
+        },
+    ),
+    Row(
+        "A length of 64 bits with its top bit set",
+        LENGTHS,
+        "both",
+        "1002, before any memory is taken",
+        {
+            "drafts/test_limits": "test_top_bit_of_a_length",
+            "drafts/test_hybi_codecs": "test_top_bit_of_a_length",
+        },
+    ),
+    Row(
+        "A huge length, and little behind it",
+        LENGTHS,
+        "both",
+        "1009 at the header; where it is allowed, memory is taken for what came",
+        {
+            "drafts/test_limits": "test_a_huge_length_is_refused_at_once "
+            "test_a_huge_length_within_the_limit_takes_no_memory",
+            "drafts/test_hybi_codecs": "test_limit test_memory_is_taken_for_what_came",
+            "attacks/test_memory": "test_a_length_that_takes_nothing test_a_message_over_the_limit",
+        },
+    ),
+    Row(
+        "Fragments of a few bytes, or of none",
+        FRAMES,
+        "both",
+        "one buffer and no object for each; a thousand empty ones in a row are the most. 4 MiB in "
+        "fragments of 64 bytes pass",
+        {
+            "drafts/test_hybi_codecs": "test_many_small_fragments test_empty_fragments "
+            "test_many_empty_messages test_limit_is_for_all_fragments",
+            "drafts/test_fragments": "test_the_limit_is_for_all_that_is_streamed "
+            "test_what_was_handed_on_takes_no_memory",
+            "attacks/test_memory": "test_fragments_that_never_end test_fragments_over_the_limit "
+            "test_empty_fragments test_an_honest_message_in_many_fragments",
+        },
+    ),
+    Row(
+        "A little that inflates to much",
+        COMPRESSED,
+        "both",
+        "inflated up to one byte past the limit: 1009",
+        {
+            "drafts/test_deflate": "test_a_bomb_is_refused test_the_limit_is_for_what_was_inflated "
+            "test_room test_a_run_of_empty_final_blocks",
+            "test_compression": "test_a_bomb",
+            "attacks/test_memory": "test_a_bomb",
+        },
+    ),
+    Row(
+        "Extensions with bad, repeated or unknown parameters",
+        COMPRESSED,
+        "both",
+        "a server declines, a client refuses the answer; never another error",
+        {
+            "drafts/test_extensions": "test_an_offer_that_is_declined test_what_cannot_be_parsed "
+            "test_any_text test_an_answer_that_cannot_be test_an_answer_is_held_to_the_same_rules "
+            "test_a_field_that_is_broken_spoils_no_other",
+            "test_compression": "test_a_bad_offer_is_declined "
+            "test_a_server_that_answers_what_was_not_offered",
+        },
+    ),
+    Row(
+        "A reserved bit that nothing was agreed for",
+        FRAMES,
+        "both",
+        "1002",
+        {
+            "drafts/test_hybi_codecs": "test_reserved_bit test_fourth_reserved_bit "
+            "test_reserved_opcode",
+            "drafts/test_deflate": "test_bits_that_nothing_was_agreed_for "
+            "test_a_continuation_that_is_marked",
+        },
+    ),
+    Row(
+        "Heads that make a pattern go back and forth",
+        ALL,
+        "both",
+        "every pattern and every reader of a head takes linear time",
+        {
+            "attacks/test_linear": "test_there_are_patterns test_patterns test_readers "
+            "test_the_measure_sees_what_is_not_linear",
+            "drafts/test_extensions": "test_long_runs_take_linear_time",
+        },
+    ),
+    Row(
+        "Long lines, many fields, heads without end",
+        ALL,
+        "both",
+        "414 for a line over 8192 bytes, 431 for more than 100 fields or ``max_head_size``; no "
+        "byte is searched twice",
+        {
+            "test_bad_input": "test_a_request_that_is_refused test_the_longest_request_line "
+            "test_a_line_within_a_small_head test_an_answer_that_is_no_answer",
+            "drafts/test_http": "test_too_many_fields test_head_end_searches_only_what_is_new "
+            "test_head_end_in_a_trickle",
+        },
+    ),
+    Row(
+        "Slowloris: a byte now and then, in TLS, head or body",
+        ALL,
+        "both",
+        "one deadline, ``handshake_timeout``, over all of it",
+        {
+            "attacks/test_slowloris": "test_a_head_that_trickles test_a_body_that_trickles "
+            "test_tls_that_trickles test_a_head_that_trickles_through_tls "
+            "test_those_who_trickle_disturb_nobody test_an_answer_that_trickles "
+            "test_a_proof_that_trickles",
+            "test_bad_input": "test_an_opening_that_is_never_done test_a_head_that_never_ends "
+            "test_a_head_that_trickles_has_the_same_deadline "
+            "test_a_refusal_whose_body_does_not_end",
+            "test_tls": "test_the_deadline_covers_tls_on_a_server "
+            "test_the_deadline_covers_tls_on_a_client",
+            "test_http_handler": "test_a_slow_handler_meets_the_deadline "
+            "test_a_client_that_stays_after_its_page",
+        },
+    ),
+    Row(
+        "More connections than a server takes",
+        ALL,
+        "server",
+        "503 for those over ``max_connections`` or ``max_connections_per_host``; those inside stay",
+        {
+            "attacks/test_caps": "test_one_too_many test_openings_count "
+            "test_each_host_has_its_own test_those_who_wait_to_be_told_are_bounded test_with_tls "
+            "test_tls_of_a_listeners_own test_a_stream_without_an_address_is_no_host "
+            "test_pages_count_too test_one_whose_request_is_wrong_is_told_that "
+            "test_one_that_vanishes_before_it_is_told test_what_is_one_host test_over_ipv6 "
+            "test_a_cap_that_is_none",
+        },
+    ),
+    Row(
+        "A page of somebody else's, with the visitor's cookies",
+        ALL,
+        "server",
+        "``origins``: 403; cookies to a server that has none are warned of",
+        {
+            "attacks/test_origins": "test_the_same_host test_another_host test_pages_of_others "
+            "test_a_policy_of_ones_own test_a_policy_that_fails test_cookies_without_a_policy "
+            "test_cookies_and_a_policy test_cookies_of_one_who_is_refused "
+            "test_accept_says_it_too",
+            "test_server": "TestOrigins::test_only_pages_that_are_named "
+            "TestOrigins::test_clients_that_name_none TestOrigins::test_one_str_is_a_mistake",
+        },
+    ),
+    Row(
+        "Line ends in a URL, a field, an origin, a subprotocol or a refusal that is sent",
+        ALL,
+        "both",
+        "``ValueError`` before anything is dialled; a server answers 500 in its place",
+        {
+            "test_bad_input": "test_header_injection test_a_url_that_is_none "
+            "test_fields_that_the_handshake_writes test_conn_headers_fails "
+            "test_a_reject_that_cannot_be_sent",
+            "drafts/test_http": "test_injection_by_a_name test_injection_by_a_value "
+            "test_fields_beyond_latin_1 test_forbidden_fields",
+            "drafts/test_opening": "test_injection_by_the_origin test_injection_by_a_refusal "
+            "test_subprotocols_that_cannot_be_asked_for",
+            "drafts/test_opening_hybi": "test_subprotocols_that_are_no_tokens",
+            "drafts/test_url": "test_what_is_no_url test_what_was_parsed_is_fit_to_be_sent",
+            "test_http_handler": "test_an_answer_that_cannot_be_sent",
+        },
+    ),
+    Row(
+        "Masks on the wrong side, or none; masks that can be told in advance",
+        MASKED,
+        "both",
+        "1002; each frame has a key of its own, of the system's randomness",
+        {
+            "drafts/test_hybi_codecs": "test_wrong_masking test_each_frame_has_a_key_of_its_own",
+            "drafts/test_masking": "test_keys_are_new test_keys_are_the_systems_randomness "
+            "test_threads_share_no_key test_a_fork_shares_no_key",
+            "drafts/test_opening": "test_keys_come_from_the_operating_system",
+            "drafts/test_opening_hybi": "test_keys_are_random",
+            "attacks/test_secrets": "test_nothing_random_is_made_by_random",
+        },
+    ),
+    Row(
+        "Bad, overlong, split or surrogate UTF-8; codes that no close may have",
+        ALL,
+        "both",
+        "1007 at the first bad byte, and 1002; U+FFFD where the draft says so",
+        {
+            "drafts/test_hybi_codecs": "test_every_beginning_of_a_character "
+            "test_bad_utf8_fails_at_its_first_byte test_bad_utf8_in_a_text "
+            "test_bad_utf8_in_a_reason test_close_codes test_close_codes_that_are_no_codes "
+            "test_close_of_one_byte test_close_that_cannot_be_said",
+            "drafts/test_split": "test_bad_utf8_is_replaced",
+            "drafts/test_deflate": "test_bad_utf8_that_was_compressed",
+            "test_bad_input": "test_a_code_that_no_draft_has test_a_code_that_rfc6455_keeps_back",
+        },
+    ),
+    Row(
+        "A redirect, elsewhere or from wss to ws",
+        ALL,
+        "client",
+        "``Rejected``; nobody goes there, so no credentials do",
+        {
+            "attacks/test_redirects": "test_a_redirect_is_a_refusal "
+            "test_climbing_down_is_no_way_round_it",
+        },
+    ),
+    Row(
+        "Guessing a proof by how long its comparison takes",
+        ALL[1:],
+        "client",
+        "``hmac.compare_digest``",
+        {"attacks/test_secrets": "test_proofs_are_compared_in_constant_time"},
+    ),
+    Row(
+        "A server that is not the one asked for",
+        ALL,
+        "client",
+        "certificate and host name are checked by default, and the name is asked for",
+        {
+            "test_tls": "test_a_bad_certificate test_nobody_is_trusted_by_default "
+            "test_the_server_sees_the_name_asked_for test_a_tls_client_on_a_plain_port",
+        },
+    ),
+    Row(
+        "Pings without end, and a peer that never reads",
+        ALL,
+        "both",
+        "the latest ping is answered, 64 KiB and one message wait; given up after "
+        "``write_timeout``",
+        {
+            "test_ping": "test_a_flood_of_pings_that_nobody_reads_the_answers_of "
+            "test_a_slow_reader_does_not_get_its_peer_killed",
+            "test_outbox": "test_of_what_finds_no_room_only_the_latest_waits "
+            "test_many_small_buffers_become_one",
+            "test_connection": "TestWriting::test_at_most_64_kib_and_one_message_wait "
+            "TestUpkeep::test_no_more_is_read_ahead_than_a_limit",
+            "attacks/test_memory": "test_echoes_that_nobody_reads "
+            "test_pings_whose_answers_nobody_reads test_small_messages_that_nobody_receives",
+            "attacks/test_slow_readers": "test_a_sender_that_waits_for_room_is_told "
+            "test_a_receiver_is_told test_a_slow_peer_is_waited_for "
+            "test_the_kernel_is_asked_what_the_peer_took "
+            "test_time_does_not_pass_while_we_do_not_read test_no_deadline "
+            "test_a_pause_is_no_stall test_over_real_sockets_by_a_real_clock",
+        },
+    ),
+    Row(
+        "Control characters for a log or a terminal",
+        ALL,
+        "both",
+        "escaped in the log and in the text of errors",
+        {
+            "attacks/test_escaping": "test_what_is_escaped test_the_reason_of_a_close "
+            "test_requests_in_the_log test_a_reason_in_the_log test_answers_in_errors "
+            "test_refusals",
+            "drafts/test_http": "test_shown",
+            "drafts/test_opening": "test_a_message_about_a_key_is_escaped",
+        },
+    ),
+    Row(
+        "A request that could be of several drafts",
+        ALL,
+        "server",
+        "one table decides; a version wins, and ``drafts=`` switches drafts off",
+        {
+            "drafts/test_identify": "test_version test_each_version test_version_8 "
+            "test_version_without_row test_version_that_is_no_number test_different_versions "
+            "test_one_key_alone test_repeated_draft test_drafts_that_are_switched_off "
+            "test_a_mode_that_is_switched_off test_names_decide_nothing",
+            "test_bad_input": "test_a_request_that_is_refused",
+            "test_server": "TestDrafts::test_fewer_drafts_by_name",
+        },
+    ),
+    Row(
+        "A request within the body of a request",
+        ALL,
+        "server",
+        "400 for a body; what follows an opening is frames",
+        {
+            "attacks/test_requests": "test_a_body_is_refused "
+            "test_the_lengths_that_old_clients_announce test_eight_bytes_are_no_body_of_today "
+            "test_what_follows_an_upgrade_is_frames test_what_follows_the_eight_bytes_is_frames "
+            "test_a_page_is_answered_once",
+            "drafts/test_identify": "test_content_length test_content_length_of_a_version "
+            "test_transfer_encoding",
+        },
+    ),
+    Row(
+        "Any bytes at all, cut anywhere",
+        ALL,
+        "both",
+        "``PeerViolation`` or messages, and nothing else",
+        {
+            "drafts/test_split": "test_any_split_of_any_bytes "
+            "test_any_split_gives_the_same_violation",
+            "drafts/test_hybi_codecs": "test_any_split_of_any_bytes",
+            "drafts/test_deflate": "test_any_bytes_in_compressed_frames",
+            "drafts/test_http": "test_any_bytes_are_a_head_or_a_bad_one",
+            "drafts/test_url": "test_text_is_one_or_the_other test_no_hostile_object_raises",
+        },
+    ),
+    Row(
+        "A peer that vanishes or resets, at any point",
+        ALL,
+        "both",
+        "``ConnectionLost`` or ``HandshakeError``, and nobody else notices",
+        {
+            "test_bad_input": "test_a_client_that_vanishes "
+            "test_a_client_that_resets_while_conn_headers_runs test_a_server_that_resets",
+            "test_connection": "TestLoss::test_end_of_stream_without_a_goodbye "
+            "TestLoss::test_a_reset_is_a_loss_with_its_cause",
+            "test_tls": "test_a_client_that_vanishes_within_tls",
+        },
+    ),
+]

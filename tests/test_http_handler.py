@@ -388,7 +388,7 @@ async def test_heads_of_websocket_requests_are_no_pages() -> None:
 
 async def test_it_is_logged_as_news(caplog: pytest.LogCaptureFixture) -> None:
     async with one_line_logged(
-        caplog, logging.INFO, "`GET /page?q=1 HTTP/1.1` was answered with a page, status 200"
+        caplog, logging.INFO, "`GET /page?... HTTP/1.1` was answered with a page, status 200"
     ):
         async with serving(http_handler=Pages()) as server:
             await say(server, "GET /page?q=1 HTTP/1.1", HOST)

@@ -9,6 +9,7 @@ import attrs
 import trio
 
 from ._connection import Connection
+from ._door import Caller
 from ._exceptions import PageServed, RequestRefused
 from ._handshake import HeadReader, dress, opening
 from ._limits import Limits
@@ -89,10 +90,14 @@ def refused(reject: Reject) -> RequestRefused:
 
 
 async def answer(
-    stream: trio.abc.Stream, terms: Terms, upkeep: Upkeep, refusal: Reject | None = None
+    stream: trio.abc.Stream,
+    terms: Terms,
+    upkeep: Upkeep,
+    refusal: Reject | None = None,
+    caller: Caller | None = None,
 ) -> Connection:
     """Opens as a server: takes the stream over, reads a request, answers it: with `refusal`, if
-    there is one.
+    there is one. `caller` is told the draft.
 
     On any failure the peer is told what HTTP can tell, and the stream is closed.
 
@@ -105,7 +110,7 @@ async def answer(
     stream = take_over(stream)
     async with opening(stream, terms.limits.handshake_timeout) as deadline:
         stream = await dress(stream, terms.stream_factory)
-        visit = _Visit(stream, terms, upkeep, refusal)
+        visit = _Visit(stream, terms, upkeep, refusal, caller)
         try:
             return await visit.answer()
         except Reject as reject:
@@ -127,6 +132,7 @@ class _Visit:
     upkeep: Upkeep
     refusal: Reject | None
     """Why it may not come in, whatever it wants."""
+    caller: Caller | None
     head_only: bool = False
     """Whether what is answered in plain HTTP answers a HEAD."""
     answered: bool = False
@@ -150,6 +156,8 @@ class _Visit:
         try:
             draft = identify(request, self.terms.framing_mode, self.terms.drafts)
             request = Request(request.line, request.headers, draft, request.secure)
+            if self.caller is not None:
+                self.caller.draft = draft
             self.terms.origins.check(request)
             server = draft.opening.answer(request)
             if self.terms.conn_headers is not None:

@@ -131,12 +131,14 @@ async def open_websocket(
     able = _able_to_ask(rungs, wish)
     async with open_upkeep() as upkeep:
         connection = await _climb_down(able, wish, stream_factory, limits, upkeep)
-        code = 1001
         try:
             yield connection
-            code = 1000
-        finally:
-            await connection.aclose(code)
+        except BaseException:
+            # A cancellation would take the place of what the block raised.
+            with trio.CancelScope(shield=True):
+                await connection.aclose(1001)
+            raise
+        await connection.aclose()
 
 
 def _able_to_ask(rungs: Sequence[Draft], wish: Ask) -> list[Draft]:

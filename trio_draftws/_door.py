@@ -16,7 +16,7 @@ import attrs
 import trio
 
 from ._limits import positive
-from .drafts import Reject
+from .drafts import Draft, Reject
 
 MAX_REFUSING = 100
 
@@ -102,8 +102,20 @@ def network_of(address: str) -> str:
     return f"{ipaddress.IPv6Address(int(ip) >> 64 << 64)}/64"
 
 
-def peer_of(stream: trio.abc.Stream) -> str:
+@attrs.define
+class Caller:
     """Who is at the other end, for the log."""
+
+    peer: str
+    draft: Draft | None = None
+    """What it asks for, once that is known."""
+
+    def __str__(self) -> str:
+        return self.peer if self.draft is None else f"{self.peer} ({self.draft.name})"
+
+
+def peer_of(stream: trio.abc.Stream) -> str:
+    """Who is at the other end, in words."""
     address = address_of(stream)
     if isinstance(address, tuple):
         host, port = address[:2]

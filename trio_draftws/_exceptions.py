@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import trio
 
-from .drafts import HandshakeError, Headers, escaped, shown
+from .drafts import HandshakeError, Headers, escaped, shown_line
 
 
 class PeerClosed(trio.EndOfChannel):
@@ -98,7 +98,7 @@ class PageServed(HandshakeError):
         self.status = status
 
     def __str__(self) -> str:
-        return f"{shown(self.line)} was answered with a page, status {self.status}"
+        return f"{shown_line(self.line)} was answered with a page, status {self.status}"
 
 
 class DialFailed(HandshakeError):

@@ -119,7 +119,7 @@ async def opening(
     except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
         await trio.aclose_forcefully(stream)
         raise HandshakeError(
-            f"the connection broke within the opening handshake: {error}"
+            f"the connection broke within the opening handshake: {str(error) or repr(error)}"
         ) from error
     except BaseException:
         await trio.aclose_forcefully(stream)

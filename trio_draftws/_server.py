@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import math
 import ssl
+import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -28,7 +29,8 @@ from ._answer import (
     turn_away,
 )
 from ._connection import Connection
-from ._door import Door, Place, peer_of
+from ._door import Caller, Door, Place, peer_of
+from ._exceptions import PeerClosed
 from ._framing_mode import framing_mode
 from ._handshake import check_subprotocols
 from ._limits import Limits
@@ -44,6 +46,9 @@ from .drafts import (
     allowed_drafts,
     draft_named,
 )
+
+if sys.version_info < (3, 11):  # pragma: no cover
+    from exceptiongroup import BaseExceptionGroup
 
 Handler: TypeAlias = Callable[[Connection, Any], Awaitable[object]]
 """What a server runs for each connection, with the state that `conn_headers` returned."""
@@ -122,29 +127,38 @@ class Server:
 
     async def _host(self, stream: trio.abc.Stream, visit: trio.CancelScope, place: Place) -> None:
         connection: Connection | None = None
-        peer = peer_of(stream)
+        ended: BaseException | None = None
+        caller = Caller(peer_of(stream))
         code = 1001
         try:
             with visit:
                 if place.refusal is not None and not place.heard:
                     await turn_away(stream, self._terms, place.refusal)
-                connection = await answer(stream, self._terms, self._upkeep, place.refusal)
+                connection = await answer(stream, self._terms, self._upkeep, place.refusal, caller)
                 self.connections.add(connection)
                 await self._handler(connection, connection.state)
                 code = 1000
+                ended = _ended_badly(connection)
+            if connection is None:
+                logger.info("no connection with %s: the server is shutting down", caller)
         except HandshakeError as error:
-            logger.info("no connection with %s: %s", peer, error)
+            logger.info("no connection with %s: %s", caller, error)
         except Exception as error:
             code = 1011
             if connection is None:
-                logger.exception("the opening for %s failed", peer)
-            elif connection.closed and isinstance(error, PEER_WENT):
-                logger.info("%r with %s ended under its handler: %s", connection, peer, error)
+                logger.exception("the opening for %s failed", caller)
+            elif connection.closed and (news := _news(error)) is not None:
+                ended = news
             else:
-                logger.exception("the handler of %r with %s failed", connection, peer)
+                logger.exception("the handler of %r with %s failed", connection, caller.peer)
         finally:
+            if ended is not None:
+                logger.info(
+                    "%r with %s ended under its handler: %s", connection, caller.peer, ended
+                )
             if connection is not None:
-                await connection.aclose(code)
+                with trio.CancelScope(shield=True):
+                    await connection.aclose(code)
                 self.connections.discard(connection)
 
 
@@ -347,15 +361,14 @@ async def accept(
     )
     async with open_upkeep() as upkeep:
         connection = await answer(stream, terms, upkeep)
-        code = 1001
         try:
             yield connection
-            code = 1000
-        except Exception:
-            code = 1011
+        except BaseException as error:
+            # A cancellation would take the place of what the block raised.
+            with trio.CancelScope(shield=True):
+                await connection.aclose(1011 if isinstance(error, Exception) else 1001)
             raise
-        finally:
-            await connection.aclose(code)
+        await connection.aclose()
 
 
 def _make_terms(
@@ -392,6 +405,29 @@ def _make_terms(
         compression=compression,
         stream_factory=stream_factory,
     )
+
+
+def _news(error: BaseException) -> BaseException | None:
+    """What says that the peer has gone, if an error says nothing else; a nursery may wrap it."""
+    if isinstance(error, BaseExceptionGroup):
+        if error.split(PEER_WENT)[1] is not None:
+            return None
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+    return error if isinstance(error, PEER_WENT) else None
+
+
+def _ended_badly(connection: Connection) -> BaseException | None:
+    """How a connection ended that its handler did not close, if not with a goodbye.
+
+    Also where the handler never saw it, as when it only slept.
+    """
+    if connection._closed:
+        return None
+    if connection._end is None:
+        return connection._outbox.failure
+    error = connection._end.error()
+    return None if isinstance(error, PeerClosed) else error
 
 
 def _port_of(listener: trio.abc.Listener[Any]) -> int | None:

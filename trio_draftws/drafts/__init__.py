@@ -35,6 +35,7 @@ from ._http import (
     line_too_long,
     may_begin_head,
     shown,
+    shown_line,
     write_response,
 )
 from ._identify import check_plain, identify, is_plain
@@ -99,5 +100,6 @@ __all__ = [
     "line_too_long",
     "may_begin_head",
     "shown",
+    "shown_line",
     "write_response",
 ]

@@ -27,6 +27,8 @@ HeaderFields: TypeAlias = Mapping[str, str] | Iterable[tuple[str | bytes, str | 
 
 # RFC 9110 section 5.6.2
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+# What ends a name, also one that is misspelt
+_NO_NAME = re.compile(rb"[:= \t]")
 # RFC 9110 section 5.5: what no value may hold; tabs and bytes from 0x80 are legal
 _NOT_IN_VALUE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _NOT_IN_TARGET = re.compile(rb"[\x00-\x1f\x7f]")
@@ -134,7 +136,9 @@ def _parse_fields(lines: list[bytes]) -> Headers:
     for line in lines:
         name, colon, value = line.partition(b":")
         if not colon or not _TOKEN.fullmatch(name):
-            raise BadHead(f"expected a field as `Name: value`, got {shown(line)}")
+            # What came may be a password all the same, so only what could be a name is shown.
+            begin = _NO_NAME.split(line, maxsplit=1)[0]
+            raise BadHead(f"expected a field as `Name: value`, got {shown(begin)}")
         # hixie-76 section 4.1: at most one space goes, all others belong to the value
         if value.startswith(b" "):
             value = value[1:]
@@ -178,9 +182,11 @@ class Request:
             or not _TOKEN.fullmatch(parts[0])
             or _NOT_IN_TARGET.search(line)
         ):
-            raise BadHead(f"expected a request line as `GET /path HTTP/1.1`, got {shown(line)}")
+            raise BadHead(
+                f"expected a request line as `GET /path HTTP/1.1`, got {shown_line(line)}"
+            )
         if not _VERSION.fullmatch(parts[-1]):
-            raise BadHead(f"expected HTTP/1.1, got {shown(parts[-1])}", 505)
+            raise BadHead(f"expected HTTP/1.1, got {shown_line(parts[-1])}", 505)
         return cls(line, headers)
 
     @property
@@ -288,6 +294,13 @@ def shown(raw: bytes) -> str:
     return f"`{text}`" if len(text) <= 80 else f"`{text[:77]}...`"
 
 
+def shown_line(line: bytes) -> str:
+    """A request line for a message: without its query, since that may hold a password."""
+    before, mark, query = line.partition(b"?")
+    behind = query[query.rfind(b" ") :] if b" " in query else b""
+    return shown(before + mark + b"..." + behind if mark else line)
+
+
 def escaped(text: str) -> str:
     """`text` for a message, with all in it that could move a terminal or end a line as escapes."""
     if text.isprintable():
@@ -312,10 +325,11 @@ def checked_fields(fields: HeaderFields, *, forbidden: Iterable[str] = ()) -> He
         raw_value = value if isinstance(value, bytes) else _latin1(value, "value")
         if not _TOKEN.fullmatch(raw_name):
             raise ValueError(f"a header field's name must be a token, got {shown(raw_name)}")
-        if _NOT_IN_VALUE.search(raw_value):
+        if bad := _NOT_IN_VALUE.search(raw_value):
+            # Not the value, which may be a password with the line end of its file
             raise ValueError(
                 f"the header field {raw_name.decode()} has a control character in its value: "
-                f"{shown(raw_value)}"
+                f"{shown(bad[0])} at {bad.start()}"
             )
         if raw_name.decode().lower() in banned:
             raise ValueError(f"the header field {raw_name.decode()} is written by the handshake")
@@ -326,10 +340,10 @@ def checked_fields(fields: HeaderFields, *, forbidden: Iterable[str] = ()) -> He
 def _latin1(text: str, what: str) -> bytes:
     try:
         return text.encode("latin-1")
-    except UnicodeEncodeError:
+    except UnicodeEncodeError as error:
         raise ValueError(
             f"a header field's {what} given as str must be Latin-1 (give bytes for others), "
-            f"got {text!r}"
+            f"got {text[error.start]!r} at {error.start}"
         ) from None
 
 

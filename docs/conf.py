@@ -7,7 +7,7 @@ from importlib.metadata import version as installed_version
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
-# For the benchmarks, which know how their results read
+# For the benchmarks and `soak`, which know how their results read
 sys.path.append(str(Path(__file__).parent.parent))
 
 project = "trio_draftws"
@@ -22,6 +22,7 @@ extensions = [
     "benchmarks_table",
     "drafts_table",
     "peers_table",
+    "soak_table",
     "tidy_docstrings",
 ]
 exclude_patterns = ["_build"]

@@ -7,7 +7,7 @@ from importlib.metadata import version as installed_version
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
-# For the benchmarks and the fuzzer, which know how their results read
+# For the benchmarks, the fuzzer and `soak`, which know how their results read
 sys.path.append(str(Path(__file__).parent.parent))
 
 project = "trio_draftws"
@@ -24,6 +24,7 @@ extensions = [
     "drafts_table",
     "fuzzing_table",
     "peers_table",
+    "soak_table",
     "tidy_docstrings",
 ]
 exclude_patterns = ["_build"]

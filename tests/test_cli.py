@@ -6,8 +6,6 @@ import os
 import signal
 import socket
 import ssl
-import subprocess
-import sys
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -33,22 +31,15 @@ from trio_draftws import (
 from trio_draftws.cli import _connect, main
 from trio_draftws.cli._stdio import CommandError, LineReader, LineWriter, escape
 
+from .processes import DEADLINE, HOST, ROOT, command, echo_server, read_all, read_line, start
+
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
-
-ROOT = Path(__file__).parent.parent
-HOST = "127.0.0.1"
-# Far above what any of them takes
-DEADLINE = 60
 
 ALL = pytest.mark.parametrize("draft", [draft.name for draft in DRAFTS])
 WITH_CLOSING_FRAME = pytest.mark.parametrize(
     "draft", [draft.name for draft in DRAFTS if draft.closing_handshake]
 )
-
-
-def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-W", "error", "-m", "trio_draftws", *arguments]
 
 
 async def run(
@@ -66,55 +57,6 @@ async def run(
             env={**os.environ, **(env or {})},
         )
     return done.returncode, done.stdout.decode(), done.stderr.decode()
-
-
-@asynccontextmanager
-async def start(*arguments: str, **kwargs: Any) -> AsyncGenerator[trio.Process, None]:
-    """Starts a command; whatever it is doing at the block's end is cut off."""
-    process = await trio.lowlevel.open_process(
-        command(*arguments),
-        **{
-            "stdin": subprocess.PIPE,
-            "stdout": subprocess.PIPE,
-            "stderr": subprocess.PIPE,
-            "cwd": ROOT,
-            **kwargs,
-        },
-    )
-    try:
-        with trio.fail_after(DEADLINE):
-            yield process
-    finally:
-        process.kill()
-        with trio.CancelScope(shield=True):
-            await process.wait()
-            for stream in (process.stdin, process.stdout, process.stderr):
-                if stream is not None:
-                    await stream.aclose()
-
-
-async def read_line(stream: trio.abc.ReceiveStream | None) -> str:
-    assert stream is not None
-    line = bytearray()
-    while not line.endswith(b"\n"):
-        data = await stream.receive_some(1)
-        assert data, f"ended within a line: {line!r}"
-        line += data
-    return line.decode()
-
-
-async def read_all(stream: trio.abc.ReceiveStream | None) -> str:
-    assert stream is not None
-    return b"".join([bytes(chunk) async for chunk in stream]).decode()
-
-
-@asynccontextmanager
-async def echo_server(*arguments: str) -> AsyncGenerator[tuple[trio.Process, str], None]:
-    """The `echo` command on a free port, and the URL that it printed."""
-    async with start("echo", "--port", "0", *arguments) as process:
-        words = (await read_line(process.stdout)).split(" ")
-        assert words[:2] == ["listening", "on"]
-        yield process, words[2].removesuffix("\n")
 
 
 @asynccontextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import signal
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
@@ -18,6 +17,7 @@ from trio_draftws import (
     open_websocket,
 )
 
+from ._signals import ENDING, first_of
 from ._stdio import CommandError, LineReader, LineWriter
 
 SECONDS_OF_QUIET = 5
@@ -40,10 +40,10 @@ async def _until_signal(work: Callable[[], Awaitable[object]]) -> int | None:
 
     async def cancel_at_signal(scope: trio.CancelScope) -> None:
         nonlocal signum
-        signum = await anext(signals)
+        signum = await first_of(signals)
         scope.cancel()
 
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+    with trio.open_signal_receiver(*ENDING) as signals:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(cancel_at_signal, nursery.cancel_scope)
             try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import ssl
 from collections.abc import Sequence
 from functools import partial
@@ -13,6 +12,7 @@ import trio
 from trio_draftws import Connection, Server, serve_websocket, use_framing_mode
 from trio_draftws.drafts import allowed_drafts, draft_named
 
+from ._signals import ENDING, first_of
 from ._stdio import CommandError, LineWriter
 
 
@@ -48,14 +48,14 @@ async def echo(
     failure: CommandError | None = None
     with (
         use_framing_mode(framing_mode),
-        trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals,
+        trio.open_signal_receiver(*ENDING) as signals,
     ):
         async with trio.open_nursery() as nursery:
             # Raised outside, where no group is made of it
             try:
                 server: Server = await nursery.start(serve)
                 await stdout.write_line(f"listening on {scheme}://{_bracketed(host)}:{server.port}")
-                await anext(signals)
+                await first_of(signals)
                 await server.aclose()
             except (OSError, UnicodeError) as error:
                 why = getattr(error, "strerror", None) or error

@@ -133,3 +133,16 @@ async def test_a_receiver_is_one(draft: Draft) -> None:
         async with server.receive_stream():
             with pytest.raises(trio.BusyResourceError):
                 await server.receive_many()
+
+
+async def test_answers_that_are_sent_together_wait_for_the_rest(draft: Draft) -> None:
+    """While `receive` has more to hand out, they are written with what follows."""
+    async with connected("tcp", draft) as (client, server):
+        await client.send_many(["one", "two"])
+        assert await server.receive() == "one"
+        written = server._outbox.written
+        await server.send_many(["1", "and"])
+        assert server._outbox.written == written
+        assert await server.receive() == "two"
+        await server.send("2")
+        assert await received(client, 3) == ["1", "and", "2"]

@@ -634,7 +634,8 @@ class TestWriting:
             await trio.testing.wait_all_tasks_blocked(0.01)
             monkeypatch.setattr(DirectStream, "send_nowait", counting)
             # No 1 ms passes on this clock, however slow the machine is.
-            monkeypatch.setattr("trio_draftws._pace.SECONDS_PER_PASS", math.inf)
+            for module in ("_pace", "_connection"):
+                monkeypatch.setattr(f"trio_draftws.{module}.SECONDS_PER_PASS", math.inf)
             for _ in range(30):
                 await server.send(await server.receive())
             monkeypatch.undo()

@@ -407,4 +407,48 @@ ROWS = [
             "test_tls": "test_a_client_that_vanishes_within_tls",
         },
     ),
+    Row(
+        "A wire that is cut or reset at any byte of a conversation, opening included, or comes in "
+        "pieces and with pauses",
+        ALL,
+        "both",
+        "the error that says so, or no difference; never an invented or a doubled message. Each "
+        "case goes through every byte",
+        {"test_faults": "test_cut test_pieces_and_pauses test_a_stall_for_good"},
+    ),
+    Row(
+        "A program that cancels at any point: to open, send, receive, ping, close, serve",
+        ALL,
+        "both",
+        "whole messages, in order, none twice, and an end that says so. Each case goes through "
+        "every point",
+        {
+            "test_cancellation": "test_what_the_peer_sees",
+            "test_cancelled_scopes": "test_a_conversation test_a_conversation_of_large_messages "
+            "test_accepting_and_closing test_open_websocket_against_a_server "
+            "test_serving_cancelled_at_every_point",
+            "test_nothing_lost": "test_a_large_message_cancelled_under_backpressure",
+        },
+    ),
+    Row(
+        "A message and the end at once",
+        ALL,
+        "both",
+        "the message is received, and then the end",
+        {
+            "test_nothing_lost": "test_a_message_and_close_at_once_reach_the_handler "
+            "test_a_message_and_close_at_once_reach_the_client",
+        },
+    ),
+    Row(
+        "SIGTERM under load",
+        ALL,
+        "server",
+        "listeners first, 503 for openings, 1001 for everyone, and what was sent is delivered",
+        {
+            "test_shutdown": "test_the_echo_command_under_load test_handlers_that_take_their_time "
+            "test_what_waits_to_be_written_is_delivered "
+            "test_the_process_ends_within_close_timeout_of_the_last_handler",
+        },
+    ),
 ]

@@ -475,3 +475,11 @@ def test_pings_between_compressed_fragments(deflate: Deflate) -> None:
     for event in (Fragment("He"), Pong(b"x"), Fragment("llo"), Fragment("", final=True)):
         seen += codec.decode(encoded(sender, event))
     assert seen == [Pong(b"x"), "Hello"]
+
+
+@pytest.mark.parametrize("kind", [bytearray, memoryview])
+def test_buffers_of_any_kind_are_compressed(kind: type[bytearray]) -> None:
+    client = codec_of("client")
+    wire = b"".join(client.encode(kind(b"x" * 5000)))
+    assert len(wire) < 200
+    assert codec_of("server").decode(wire) == [b"x" * 5000]

@@ -37,6 +37,7 @@ DRAFT_FLOORS = [
     ["_codec"],
     ["_cmask"],
     ["_masking", "_messages", "_deflate", "_extensions"],
+    ["_short_messages"],
     ["_dialect"],
     ["_frames"],
     ["_http", "_sentinel", "_length64", "_hybi_early", "_rfc6455"],

@@ -154,6 +154,7 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
 
     # Sending
 
+    @trio.lowlevel.enable_ki_protection
     async def send(self, message: str | Buffer, *, compress: bool | None = None) -> None:
         """Sends one message.
 
@@ -178,16 +179,25 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
         # As `Pace.breathe_out`; here it costs less.
         pace = self._pace
         pace.sent += 1
-        if pace.sent >= MESSAGES_PER_PASS or perf_counter() - pace.passed_at > SECONDS_PER_PASS:
+        if pace.sent >= MESSAGES_PER_PASS or perf_counter() > pace.due_at:
             await pace.take_a_pass()
         else:
             await checkpoint_if_cancelled()
         outbox = self._outbox
-        if outbox.size < ROOM and not outbox.in_turn:
-            self._put(message, compress)
+        if outbox.size >= ROOM or outbox.in_turn:
+            async with outbox.turn():
+                self._put(message, compress)
             return
-        async with outbox.turn():
-            self._put(message, compress)
+        # As `_put`, which is one call more.
+        if not self._may_send or outbox.failure is not None:
+            raise self._why_not_sendable()
+        wire = self._codec.encode(message, compress)
+        if self._inbox.pending:
+            outbox.write_soon(wire)
+        else:
+            outbox.write(wire)
+        if outbox.size and not isinstance(message, (str, bytes)):
+            outbox.own()
 
     async def send_many(
         self, messages: Iterable[str | Buffer], *, compress: bool | None = None
@@ -315,10 +325,7 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
         outbox = self._outbox
         if not self._may_send or outbox.failure is not None:
             raise self._why_not_sendable()
-        if self._inbox.pending:
-            outbox.write_soon(self._codec.encode(event, compress))
-        else:
-            outbox.write(self._codec.encode(event, compress))
+        self._write(self._codec.encode(event, compress))
         if outbox.size and not isinstance(event, (str, bytes, Fragment)):
             outbox.own()
 
@@ -394,10 +401,7 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
             if inbox.pending:
                 # As `Pace.breathe`; here it costs less.
                 pace.received += 1
-                if (
-                    pace.received >= MESSAGES_PER_PASS
-                    or perf_counter() - pace.passed_at > SECONDS_PER_PASS
-                ):
+                if pace.received >= MESSAGES_PER_PASS or perf_counter() > pace.due_at:
                     await pace.take_a_pass()
                 else:
                     await checkpoint_if_cancelled()
@@ -406,7 +410,7 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
                     await some_bytes
                     # As `Pace.note_pass`
                     pace.received = pace.sent = 0
-                    pace.passed_at = perf_counter()
+                    pace.due_at = perf_counter() + SECONDS_PER_PASS
                     inbox.read_nowait()
                 except trio.ClosedResourceError:
                     pass  # interrupted, and why is told below

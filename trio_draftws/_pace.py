@@ -23,12 +23,13 @@ class Pace:
 
     received: int = 0
     sent: int = 0
-    passed_at: float = attrs.field(factory=perf_counter)
+    due_at: float = attrs.field(factory=lambda: perf_counter() + SECONDS_PER_PASS)
+    """When the next pass is due, if not before."""
 
     async def breathe(self) -> None:
         """A cancellation point, and a pass of the scheduler when one is due."""
         self.received += 1
-        if self.received >= MESSAGES_PER_PASS or perf_counter() - self.passed_at > SECONDS_PER_PASS:
+        if self.received >= MESSAGES_PER_PASS or perf_counter() > self.due_at:
             await self.take_a_pass()
         else:
             await checkpoint_if_cancelled()
@@ -36,7 +37,7 @@ class Pace:
     async def breathe_out(self) -> None:
         """The same before something is sent."""
         self.sent += 1
-        if self.sent >= MESSAGES_PER_PASS or perf_counter() - self.passed_at > SECONDS_PER_PASS:
+        if self.sent >= MESSAGES_PER_PASS or perf_counter() > self.due_at:
             await self.take_a_pass()
         else:
             await checkpoint_if_cancelled()
@@ -48,4 +49,4 @@ class Pace:
     def note_pass(self) -> None:
         """Says that the scheduler has just made a pass."""
         self.received = self.sent = 0
-        self.passed_at = perf_counter()
+        self.due_at = perf_counter() + SECONDS_PER_PASS

@@ -17,26 +17,17 @@ from trio_draftws import MASKS_IN_C
 from trio_draftws.drafts import Buffer, _masking
 from trio_draftws.drafts._masking import (
     MaskInPlace,
-    Unmask,
     apply_mask_in_python,
     fastest,
     mask_in_place_in_python,
-    unmask_in_python,
+    unmask,
 )
 
-from .masks import IS_BUILT, in_c, mask_in_place_in_c, needs_c, unmask_in_c
+from .masks import IS_BUILT, in_c, mask_in_place_in_c, needs_c
 
 RANDOM = os.urandom(1 << 20)
 # Of any kind: what divides a word, what does not, and what is longer than what C does in words
 PERIODS = [4, 20, 1, 2, 3, 7, 8, 9, 31, 32, 33, 100]
-
-both_unmask = pytest.mark.parametrize(
-    "unmask",
-    [
-        pytest.param(unmask_in_python, id="in Python"),
-        pytest.param(unmask_in_c, id="in C", marks=needs_c),
-    ],
-)
 
 
 @needs_c
@@ -70,8 +61,7 @@ def test_every_alignment(period: int) -> None:
             assert expected == in_c(payload, key, begin), (size, begin)  # type: ignore[arg-type]
 
 
-@both_unmask
-def test_unmasking_in_place(unmask: Unmask) -> None:
+def test_unmasking_behind_the_key() -> None:
     """A payload behind its key, of every length that is short, and wherever it lies."""
     for size in range(126):
         for begin in range(4, 14):
@@ -141,30 +131,6 @@ def test_what_cannot_be_masked_in_place(error: type[Exception], arguments: tuple
         mask_in_place_in_c(*arguments)
     if arguments:
         assert arguments[0] in (bytes(8), b"12345678")
-
-
-@needs_c
-@pytest.mark.parametrize(
-    ("error", "arguments"),
-    [
-        (TypeError, ()),
-        (TypeError, (b"12345678", 4)),
-        (TypeError, (b"12345678", 4, 8, 0)),
-        (TypeError, (bytearray(b"12345678"), 4, 8)),
-        (TypeError, (b"12345678", "4", 8)),
-        (TypeError, (b"12345678", 4, 8.0)),
-        (OverflowError, (b"12345678", 4, 1 << 64)),
-        (IndexError, (b"12345678", 3, 8)),
-        (IndexError, (b"12345678", -1, 8)),
-        (IndexError, (b"12345678", 6, 5)),
-        (IndexError, (b"12345678", 4, 9)),
-        (IndexError, (b"12345678", 9, 9)),
-    ],
-)
-def test_what_cannot_be_unmasked(error: type[Exception], arguments: tuple[Any, ...]) -> None:
-    """No byte outside of the buffer is ever looked at."""
-    with pytest.raises(error):
-        unmask_in_c(*arguments)
 
 
 @needs_c
@@ -268,7 +234,6 @@ def test_nothing_leaks() -> None:
     def use() -> None:
         for _ in range(2000):
             in_c(payload, key, offset)
-            unmask_in_c(payload, 4, 1000)
             mask_in_place_in_c(memoryview(bytearray(payload)), key, 1)
             for wrong in ("", b""):
                 try:
@@ -298,10 +263,9 @@ def test_nothing_leaks() -> None:
 def test_c_is_taken_where_it_was_built(monkeypatch: pytest.MonkeyPatch) -> None:
     """Python where it was not, or where the environment says so."""
     module = ModuleType("_cmask")
-    in_c_all: Any = (in_c, unmask_in_c, mask_in_place_in_c)
-    in_python_all: Any = (apply_mask_in_python, unmask_in_python, mask_in_place_in_python)
+    in_c_all: Any = (in_c, mask_in_place_in_c)
+    in_python_all: Any = (apply_mask_in_python, mask_in_place_in_python)
     monkeypatch.setattr(module, "apply_mask", in_c, raising=False)
-    monkeypatch.setattr(module, "unmask", unmask_in_c, raising=False)
     monkeypatch.setattr(module, "mask_in_place", mask_in_place_in_c, raising=False)
     monkeypatch.delenv("TRIO_DRAFTWS_PURE_PYTHON", raising=False)
     monkeypatch.setitem(sys.modules, "trio_draftws.drafts._cmask", module)
@@ -320,13 +284,15 @@ def test_the_codecs_use_what_was_chosen(pure: str) -> None:
     """In a process that imports it anew, and says which it has."""
     program = """if True:
         import trio_draftws
-        from trio_draftws.drafts import _frames, _hybi_early, _masking, _rfc6455
+        from trio_draftws.drafts import _frames, _hybi_early, _masking, _rfc6455, _short_messages
         is_python = _masking.apply_mask is _masking.apply_mask_in_python
         for module in (_frames, _hybi_early, _rfc6455):
             assert module.apply_mask is _masking.apply_mask
-        assert (_masking.unmask is _masking.unmask_in_python) is is_python
+        for name in ("take_short_messages", "short_frame"):
+            chosen = getattr(_short_messages, name)
+            assert (chosen is getattr(_short_messages, name + "_in_python")) is is_python
+            assert getattr(_rfc6455, name) is chosen
         assert (_masking.mask_in_place is _masking.mask_in_place_in_python) is is_python
-        assert _rfc6455.unmask is _masking.unmask
         assert _frames.mask_in_place is _masking.mask_in_place
         assert trio_draftws.MASKS_IN_C is not is_python
         print(trio_draftws.MASKS_IN_C)

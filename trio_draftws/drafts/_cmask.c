@@ -1,6 +1,7 @@
-/* Masks in C: what _masking.py says, a word of eight bytes at a time.
+/* Masks in C: what _masking.py says, a word of eight bytes at a time; and what short messages are
+   masked with, or not, what _short_messages.py says.
 
-   The package works without this file: _masking.py takes what it finds. Not in the stable API,
+   The package works without this file: those two take what they find. Not in the stable API,
    which has buffers only from Python 3.11 on. Words are copied in and out with memcpy: they lie at
    any address, and compilers make of it the one instruction that it is. */
 
@@ -154,44 +155,178 @@ mask_in_place(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t cou
     return is_ascii;
 }
 
+/* The text or the binary message whose payload this is; NULL with an error set, or without one for
+   what is no whole message of one frame. */
 static PyObject *
-unmask(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
+message_of(unsigned char first, const unsigned char *payload, Py_ssize_t size, const char *errors)
 {
-    const Py_ssize_t key_size = 4;
+    /* RFC 6455 section 5.2: FIN and the opcode */
+    if (first == 0x81)
+        return PyUnicode_DecodeUTF8((const char *)payload, size, errors);
+    if (first == 0x82)
+        return PyBytes_FromStringAndSize((const char *)payload, size);
+    return NULL;
+}
+
+/* As take_short_messages_in_python in _short_messages.py, a line for a line. */
+static PyObject *
+take_short_messages(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
+{
+    enum { KEY = 4, SHORT = 125 };
+    unsigned char unmasked[SHORT];
+    if (count != 6) {
+        PyErr_Format(PyExc_TypeError, "take_short_messages takes 6 arguments, not %zd", count);
+        return NULL;
+    }
+    if (!PyBytes_Check(args[0]) || !PyList_Check(args[2]) || !PyUnicode_Check(args[5])) {
+        PyErr_SetString(PyExc_TypeError,
+                        "take_short_messages takes bytes, a list of events and the name of a way "
+                        "to treat bad UTF-8");
+        return NULL;
+    }
+    const unsigned char *data = (const unsigned char *)PyBytes_AS_STRING(args[0]);
+    const Py_ssize_t size = PyBytes_GET_SIZE(args[0]);
+    Py_ssize_t position = PyLong_AsSsize_t(args[1]);
+    if (position == -1 && PyErr_Occurred())
+        return NULL;
+    if (position < 0 || position > size) {
+        PyErr_SetString(PyExc_IndexError, "there is no such position");
+        return NULL;
+    }
+    const int masked = PyObject_IsTrue(args[3]);
+    if (masked < 0)
+        return NULL;
+    Py_ssize_t longest = PyLong_AsSsize_t(args[4]);
+    if (longest == -1 && PyErr_Occurred())
+        return NULL;
+    if (longest > SHORT)
+        longest = SHORT;
+    const char *errors = PyUnicode_AsUTF8(args[5]);
+    if (errors == NULL)
+        return NULL;
+    const Py_ssize_t header_size = masked ? 2 + KEY : 2;
+    while (size - position >= header_size) {
+        const Py_ssize_t length = (Py_ssize_t)data[position + 1] - (masked ? 0x80 : 0);
+        const Py_ssize_t begin = position + header_size;
+        if (length < 0 || length > longest || length > size - begin)
+            break;
+        const unsigned char *payload = data + begin;
+        if (masked) {
+            mask_bytes(unmasked, payload, length, payload - KEY, KEY, 0);
+            payload = unmasked;
+        }
+        PyObject *message = message_of(data[position], payload, length, errors);
+        if (message == NULL) {
+            if (PyErr_Occurred()) {
+                if (!PyErr_ExceptionMatches(PyExc_UnicodeDecodeError))
+                    return NULL;
+                PyErr_Clear();
+            }
+            break;
+        }
+        const int appended = PyList_Append(args[2], message);
+        Py_DECREF(message);
+        if (appended < 0)
+            return NULL;
+        position = begin + length;
+    }
+    return PyLong_FromSsize_t(position);
+}
+
+/* One frame: its first byte, its size, and the payload with the four bytes of a mask before it, if
+   `key` has them. */
+static PyObject *
+frame_of(unsigned char first, const char *payload, Py_ssize_t size, const unsigned char *key)
+{
+    const Py_ssize_t header_size = key == NULL ? 2 : 6;
+    PyObject *frame = PyBytes_FromStringAndSize(NULL, header_size + size);
+    if (frame == NULL)
+        return NULL;
+    unsigned char *at = (unsigned char *)PyBytes_AS_STRING(frame);
+    at[0] = first;
+    at[1] = (unsigned char)size;
+    if (key == NULL) {
+        memcpy(at + 2, payload, (size_t)size);
+    }
+    else {
+        at[1] |= 0x80;
+        memcpy(at + 2, key, 4);
+        mask_bytes(at + header_size, (const unsigned char *)payload, size, key, 4, 0);
+    }
+    return frame;
+}
+
+/* The same with a new key from `new_key`, unless that is None. */
+static PyObject *
+frame_with_key(unsigned char first, const char *payload, Py_ssize_t size, PyObject *new_key)
+{
+    if (new_key == Py_None)
+        return frame_of(first, payload, size, NULL);
+    PyObject *key = PyObject_CallNoArgs(new_key);
+    if (key == NULL)
+        return NULL;
+    PyObject *frame = NULL;
+    if (PyBytes_Check(key) && PyBytes_GET_SIZE(key) == 4)
+        frame = frame_of(first, payload, size, (const unsigned char *)PyBytes_AS_STRING(key));
+    else
+        PyErr_SetString(PyExc_ValueError, "the key must be four bytes");
+    Py_DECREF(key);
+    return frame;
+}
+
+/* As short_frame_in_python in _short_messages.py. */
+static PyObject *
+short_frame(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
+{
     if (count != 3) {
-        PyErr_Format(PyExc_TypeError, "unmask takes 3 arguments, not %zd", count);
+        PyErr_Format(PyExc_TypeError, "short_frame takes 3 arguments, not %zd", count);
         return NULL;
     }
-    if (!PyBytes_Check(args[0])) {
-        PyErr_SetString(PyExc_TypeError, "unmask takes bytes");
+    PyObject *message = args[0];
+    Py_ssize_t longest = PyLong_AsSsize_t(args[1]);
+    if (longest == -1 && PyErr_Occurred())
         return NULL;
+    if (longest > 125)
+        longest = 125;
+    if (PyBytes_CheckExact(message)) {
+        if (PyBytes_GET_SIZE(message) <= longest)
+            return frame_with_key(0x82, PyBytes_AS_STRING(message), PyBytes_GET_SIZE(message),
+                                  args[2]);
     }
-    const Py_ssize_t begin = PyLong_AsSsize_t(args[1]);
-    if (begin == -1 && PyErr_Occurred())
-        return NULL;
-    const Py_ssize_t end = PyLong_AsSsize_t(args[2]);
-    if (end == -1 && PyErr_Occurred())
-        return NULL;
-    if (begin < key_size || end < begin || end > PyBytes_GET_SIZE(args[0])) {
-        PyErr_SetString(PyExc_IndexError, "there is no such payload with a key before it");
-        return NULL;
+    else if (PyUnicode_CheckExact(message) && PyUnicode_GET_LENGTH(message) <= longest) {
+        if (PyUnicode_IS_ASCII(message))
+            return frame_with_key(0x81, (const char *)PyUnicode_DATA(message),
+                                  PyUnicode_GET_LENGTH(message), args[2]);
+        /* Not PyUnicode_AsUTF8: what that gives is kept as long as the text. */
+        PyObject *payload = PyUnicode_AsUTF8String(message);
+        if (payload == NULL) {
+            if (!PyErr_ExceptionMatches(PyExc_UnicodeEncodeError))
+                return NULL;
+            PyErr_Clear();
+            Py_RETURN_NONE;
+        }
+        if (PyBytes_GET_SIZE(payload) <= longest) {
+            PyObject *frame = frame_with_key(0x81, PyBytes_AS_STRING(payload),
+                                             PyBytes_GET_SIZE(payload), args[2]);
+            Py_DECREF(payload);
+            return frame;
+        }
+        Py_DECREF(payload);
     }
-    const unsigned char *from = (const unsigned char *)PyBytes_AS_STRING(args[0]) + begin;
-    PyObject *result = PyBytes_FromStringAndSize(NULL, end - begin);
-    if (result == NULL)
-        return NULL;
-    mask_bytes((unsigned char *)PyBytes_AS_STRING(result), from, end - begin, from - key_size,
-               key_size, 0);
-    return result;
+    Py_RETURN_NONE;
 }
 
 static PyMethodDef functions[] = {
     {"mask_in_place", (PyCFunction)(void (*)(void))mask_in_place, METH_FASTCALL,
      PyDoc_STR("mask_in_place(payload, key, offset, /)\n--\n\n"
                "Masks `payload` where it lies; says whether it is ASCII then.")},
-    {"unmask", (PyCFunction)(void (*)(void))unmask, METH_FASTCALL,
-     PyDoc_STR("unmask(data, begin, end, /)\n--\n\n"
-               "`data[begin:end]` XOR the four bytes before it, repeated.")},
+    {"take_short_messages", (PyCFunction)(void (*)(void))take_short_messages, METH_FASTCALL,
+     PyDoc_STR("take_short_messages(data, position, events, masked, longest, utf8_errors, /)\n--\n\n"
+               "Adds the whole short messages that begin at `position` to `events`; says where\n"
+               "the rest begins.")},
+    {"short_frame", (PyCFunction)(void (*)(void))short_frame, METH_FASTCALL,
+     PyDoc_STR("short_frame(message, longest, new_key, /)\n--\n\n"
+               "A short message in one frame; None for what is none.")},
     {"apply_mask", (PyCFunction)(void (*)(void))apply_mask, METH_FASTCALL,
      PyDoc_STR("apply_mask(payload, key, offset=0, /)\n--\n\n"
                "`payload` XOR `key`, repeated, beginning `offset` bytes into it.")},

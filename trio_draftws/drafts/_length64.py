@@ -21,7 +21,7 @@ from ._codec import (
     not_encodable,
     refuse_to_encode,
 )
-from ._messages import TEXT, Messages
+from ._messages import TEXT, Messages, decode_leniently
 
 _HEADER, _TEXT, _SKIP, _CLOSED = range(4)
 _HEADER_SIZE = 9
@@ -87,14 +87,16 @@ class Length64Codec(DecodesInOrder):
 
     def _take_short_messages(self, data: bytes, position: int, events: list[Event]) -> int:
         size = len(data)
-        while data.startswith(_SHORT_START, position) and position + _HEADER_SIZE <= size:
-            begin = position + _HEADER_SIZE
+        longest = self._max_message_size
+        texts: list[bytes] = []
+        while (begin := position + _HEADER_SIZE) <= size:
             length = data[begin - 1]
             end = begin + length
-            if end > size or length > self._max_message_size:
+            if end > size or length > longest or data[position : begin - 1] != _SHORT_START:
                 break
-            events.append(data[begin:end].decode("utf-8", "replace"))
+            texts.append(data[begin:end])
             position = end
+        events += decode_leniently(texts)
         return position
 
     def _take_frames(self, data: memoryview, position: int, events: list[Event]) -> None:

@@ -4,9 +4,10 @@ A mask is a key repeated over the bytes and XORed with them, so that putting it 
 is the same thing. Keys must not be foreseen by whoever chooses the payload (RFC 6455 section 10.3):
 they come from the system's randomness, a new one for each frame.
 
-Masks are put on by `apply_mask`. `unmask` takes them off what is short and lies among other frames,
-`mask_in_place` off what is long and lies where it will stay. All are written twice: here, and in C,
-which is taken where it was built, unless the environment has TRIO_DRAFTWS_PURE_PYTHON=1.
+Masks are put on by `apply_mask`; `mask_in_place` takes them off what is long and lies where it will
+stay. Both are written twice: here, and in C, which is taken where it was built, unless the
+environment has TRIO_DRAFTWS_PURE_PYTHON=1. What is short and lies among other frames has its mask
+taken off in `_short_messages`.
 """
 
 from __future__ import annotations
@@ -35,12 +36,6 @@ class ApplyMask(Protocol):
     """`payload` XOR `key`, repeated, beginning `offset` bytes into it."""
 
     def __call__(self, payload: Buffer, key: bytes, offset: int = 0, /) -> bytes | bytearray: ...
-
-
-class Unmask(Protocol):
-    """`data[begin:end]` XOR the four bytes before it, repeated."""
-
-    def __call__(self, data: bytes, begin: int, end: int, /) -> bytes: ...
 
 
 class MaskInPlace(Protocol):
@@ -88,7 +83,7 @@ def _table(key: int) -> bytes:
     return bytes(byte ^ key for byte in range(256))
 
 
-def unmask_in_python(data: bytes, begin: int, end: int, /) -> bytes:
+def unmask(data: bytes, begin: int, end: int, /) -> bytes:
     """`data[begin:end]` XOR the four bytes before it, repeated: a payload behind its key.
 
     For what is there, and at most 125 bytes; nothing is checked.
@@ -110,17 +105,17 @@ def mask_in_place_in_python(payload: memoryview, key: bytes, offset: int, /) -> 
     return masked.isascii()
 
 
-def fastest() -> tuple[ApplyMask, Unmask, MaskInPlace]:
+def fastest() -> tuple[ApplyMask, MaskInPlace]:
     """What `_cmask` has, if that was built and is wanted; else what is written in Python."""
     if os.environ.get("TRIO_DRAFTWS_PURE_PYTHON") != "1":
         try:
-            from ._cmask import apply_mask, mask_in_place, unmask
+            from ._cmask import apply_mask, mask_in_place
         except ImportError:
             pass
         else:
-            return apply_mask, unmask, mask_in_place
-    return apply_mask_in_python, unmask_in_python, mask_in_place_in_python
+            return apply_mask, mask_in_place
+    return apply_mask_in_python, mask_in_place_in_python
 
 
-apply_mask, unmask, mask_in_place = fastest()
+apply_mask, mask_in_place = fastest()
 MASKS_IN_C: bool = apply_mask is not apply_mask_in_python

@@ -22,6 +22,15 @@ TAKEN_AHEAD = 4
 _SLICE = 16384
 
 
+def decode_leniently(payloads: list[bytes]) -> list[str]:
+    """The texts of whole messages; U+FFFD stands for what is no UTF-8."""
+    try:
+        # To name the encoding, or what becomes of errors, makes Python look both up each time.
+        return [payload.decode() for payload in payloads]
+    except UnicodeDecodeError:
+        return [payload.decode("utf-8", "replace") for payload in payloads]
+
+
 class Messages:
     """The message that one side is receiving, if it did not come all at once."""
 

@@ -21,7 +21,7 @@ from ._codec import (
     not_encodable,
     refuse_to_encode,
 )
-from ._messages import TEXT, Messages
+from ._messages import TEXT, Messages, decode_leniently
 
 # Up to here one buffer is cheaper to write than three.
 JOIN_UP_TO = 4096
@@ -105,7 +105,7 @@ class SentinelCodec(DecodesInOrder):
         texts = data[position + 1 : end - 1].split(b"\xff\x00")
         if data.count(b"\xff", position) != len(texts):
             return position
-        events += [text.decode("utf-8", "replace") for text in texts]
+        events += decode_leniently(texts)
         return end
 
     def _take_frames(self, data: bytes, position: int, events: list[Event]) -> None:

@@ -1,0 +1,291 @@
+"""Short messages, read and written in Python and in C: the same, and nothing goes further."""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+import tracemalloc
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from trio_draftws.drafts import Event
+from trio_draftws.drafts._masking import apply_mask_in_python
+from trio_draftws.drafts._short_messages import (
+    LONGEST,
+    ShortFrame,
+    TakeShortMessages,
+    short_frame_in_python,
+    take_short_messages_in_python,
+)
+
+from .masks import needs_c
+
+
+def take_in_c(*arguments: Any) -> int:
+    from trio_draftws.drafts._cmask import take_short_messages
+
+    return take_short_messages(*arguments)
+
+
+def frame_in_c(*arguments: Any) -> bytes | None:
+    from trio_draftws.drafts._cmask import short_frame
+
+    return short_frame(*arguments)
+
+
+KEY = b"\x01\x80\xfe\x37"
+
+both_take = pytest.mark.parametrize(
+    "take",
+    [
+        pytest.param(take_short_messages_in_python, id="in Python"),
+        pytest.param(take_in_c, id="in C", marks=needs_c),
+    ],
+)
+both_frame = pytest.mark.parametrize(
+    "frame",
+    [
+        pytest.param(short_frame_in_python, id="in Python"),
+        pytest.param(frame_in_c, id="in C", marks=needs_c),
+    ],
+)
+masked_or_not = pytest.mark.parametrize("masked", [False, True])
+
+
+def framed(first: int, payload: bytes, *, masked: bool, key: bytes = KEY) -> bytes:
+    """RFC 6455 section 5.2, for what has at most 125 bytes."""
+    if not masked:
+        return bytes((first, len(payload))) + payload
+    return bytes((first, 0x80 | len(payload))) + key + bytes(apply_mask_in_python(payload, key))
+
+
+@both_take
+@masked_or_not
+def test_every_length_at_every_place(take: TakeShortMessages, masked: bool) -> None:
+    for size in range(LONGEST + 1):
+        text, binary = "x" * size, os.urandom(size)
+        wire = framed(0x81, text.encode(), masked=masked) + framed(0x82, binary, masked=masked)
+        for position in range(9):
+            events: list[Event] = ["before"]
+            data = bytes(position) + wire
+            assert take(data, position, events, masked, LONGEST, "strict") == len(data)
+            assert events == ["before", text, binary]
+            assert type(events[2]) is bytes
+
+
+@both_take
+@masked_or_not
+def test_it_stops_where_a_message_is_not_whole(take: TakeShortMessages, masked: bool) -> None:
+    whole = framed(0x81, b"whole", masked=masked)
+    half = framed(0x82, b"other", masked=masked)
+    for cut in range(len(half)):
+        events: list[Event] = []
+        assert take(whole + half[:cut], 0, events, masked, LONGEST, "strict") == len(whole)
+        assert events == ["whole"]
+
+
+@both_take
+@masked_or_not
+@pytest.mark.parametrize("first", [at for at in range(256) if at not in (0x81, 0x82)])
+def test_it_stops_at_everything_else(take: TakeShortMessages, masked: bool, first: int) -> None:
+    """At a fragment, a control frame, a reserved bit or opcode."""
+    data = framed(first, b"abc", masked=masked)
+    events: list[Event] = []
+    assert take(data, 0, events, masked, LONGEST, "strict") == 0
+    assert events == []
+
+
+@both_take
+@masked_or_not
+def test_it_stops_at_the_other_masking_and_at_what_is_long(
+    take: TakeShortMessages, masked: bool
+) -> None:
+    events: list[Event] = []
+    for wrong in (
+        framed(0x81, b"abc", masked=not masked) + bytes(200),
+        bytes((0x81, 126 + 0x80 * masked, 0, 200)) + bytes(300),
+        bytes((0x81, 127 + 0x80 * masked)) + bytes(300),
+        framed(0x81, b"12345", masked=masked),
+    ):
+        assert take(wrong, 0, events, masked, 4, "strict") == 0
+    assert take(framed(0x81, b"", masked=masked), 0, events, masked, 0, "strict") > 0
+    assert events == [""]
+
+
+@both_take
+@masked_or_not
+def test_bad_utf8(take: TakeShortMessages, masked: bool) -> None:
+    """Left to whoever says what is wrong with it, or replaced, as the draft demands."""
+    good, bad = framed(0x81, "é€😀".encode(), masked=masked), framed(0x81, b"a\xff", masked=masked)
+    events: list[Event] = []
+    assert take(good + bad, 0, events, masked, LONGEST, "strict") == len(good)
+    assert events == ["é€😀"]
+    events = []
+    assert take(good + bad, 0, events, masked, LONGEST, "replace") == len(good + bad)
+    assert events == ["é€😀", "a\ufffd"]
+
+
+@needs_c
+@given(
+    data=st.binary(max_size=300)
+    | st.lists(
+        st.tuples(st.sampled_from([0x81, 0x82, 0x01, 0x89]), st.binary(max_size=12), st.booleans()),
+        max_size=6,
+    ).map(lambda frames: b"".join(framed(f, p, masked=m) for f, p, m in frames)),
+    position=st.integers(0, 3),
+    masked=st.booleans(),
+    longest=st.integers(-1, LONGEST),
+    errors=st.sampled_from(["strict", "replace"]),
+)
+@example(data=b"\x81", position=1, masked=False, longest=LONGEST, errors="strict")
+def test_both_read_the_same(
+    data: bytes, position: int, masked: bool, longest: int, errors: str
+) -> None:
+    position = min(position, len(data))
+    found: list[Event] = []
+    expected: list[Event] = []
+    end = take_in_c(data, position, found, masked, longest, errors)
+    assert end == take_short_messages_in_python(data, position, expected, masked, longest, errors)
+    assert found == expected
+    assert [*map(type, found)] == [*map(type, expected)]
+
+
+@both_frame
+@pytest.mark.parametrize("new_key", [None, lambda: KEY], ids=["not masked", "masked"])
+def test_frames_of_every_length(frame: ShortFrame, new_key: Callable[[], bytes] | None) -> None:
+    masked = new_key is not None
+    for size in range(LONGEST + 1):
+        text, binary = "x" * size, os.urandom(size)
+        assert frame(text, LONGEST, new_key) == framed(0x81, text.encode(), masked=masked)
+        assert frame(binary, LONGEST, new_key) == framed(0x82, binary, masked=masked)
+        assert frame(text, size - 1, new_key) is None
+        assert frame(binary, size - 1, new_key) is None
+    assert frame("é€😀", 9, new_key) == framed(0x81, "é€😀".encode(), masked=masked)
+    # Nine bytes of three characters
+    assert frame("é€😀", 8, new_key) is None
+    assert frame("é" * LONGEST, LONGEST, new_key) is None
+
+
+class Text(str):
+    """May do with itself what it likes, so it is not for here."""
+
+    __slots__ = ()
+
+
+@both_frame
+@pytest.mark.parametrize(
+    "other", [bytearray(b"abc"), memoryview(b"abc"), None, 7, Text("abc"), "\ud800", b"x" * 126]
+)
+def test_no_frame_for_anything_else(frame: ShortFrame, other: Any) -> None:
+    """It has another way, which says what is wrong with it; and no key is used up."""
+
+    def new_key() -> bytes:
+        raise AssertionError("no key is needed")
+
+    assert frame(other, LONGEST, new_key) is None
+
+
+@needs_c
+@pytest.mark.parametrize(
+    ("error", "arguments"),
+    [
+        (TypeError, ()),
+        (TypeError, (b"", 0, [], False, 125)),
+        (TypeError, (b"", 0, [], False, 125, "strict", 1)),
+        (TypeError, (bytearray(), 0, [], False, 125, "strict")),
+        (TypeError, (b"", 0, (), False, 125, "strict")),
+        (TypeError, (b"", 0, [], False, 125, None)),
+        (TypeError, (b"", "0", [], False, 125, "strict")),
+        (TypeError, (b"", 0, [], False, 12.5, "strict")),
+        (OverflowError, (b"", 1 << 64, [], False, 125, "strict")),
+        (OverflowError, (b"", 0, [], False, 1 << 64, "strict")),
+        (IndexError, (b"abc", -1, [], False, 125, "strict")),
+        (IndexError, (b"abc", 4, [], False, 125, "strict")),
+        (UnicodeEncodeError, (b"", 0, [], False, 125, "\ud800")),
+        (LookupError, (b"\x81\x01\xff", 0, [], False, 125, "no such way")),
+    ],
+)
+def test_wrong_arguments_to_reading(error: type[Exception], arguments: tuple[Any, ...]) -> None:
+    """No byte outside of the data is ever looked at."""
+    with pytest.raises(error):
+        take_in_c(*arguments)
+
+
+@needs_c
+@pytest.mark.parametrize("mistake", [ValueError("no"), KeyboardInterrupt()])
+def test_what_cannot_be_asked_or_masked(mistake: BaseException) -> None:
+    """What another's code raises comes out."""
+
+    class Odd:
+        def __bool__(self) -> bool:
+            raise mistake
+
+    def new_key() -> bytes:
+        raise mistake
+
+    with pytest.raises(type(mistake)):
+        take_in_c(b"", 0, [], Odd(), 125, "strict")
+    with pytest.raises(type(mistake)):
+        frame_in_c("abc", 125, new_key)
+
+
+@needs_c
+@pytest.mark.parametrize(
+    ("error", "arguments"),
+    [
+        (TypeError, ()),
+        (TypeError, ("abc", 125)),
+        (TypeError, ("abc", "125", None)),
+        (OverflowError, ("abc", 1 << 64, None)),
+        (TypeError, ("abc", 125, b"1234")),
+        (ValueError, ("abc", 125, lambda: b"12345")),
+        (ValueError, (b"abc", 125, lambda: "1234")),
+    ],
+)
+def test_wrong_arguments_to_writing(error: type[Exception], arguments: tuple[Any, ...]) -> None:
+    with pytest.raises(error):
+        frame_in_c(*arguments)
+
+
+@needs_c
+def test_more_than_one_byte_can_say_is_no_short_message() -> None:
+    assert frame_in_c("x" * 126, 1000, None) is None
+    events: list[Event] = []
+    data = bytes((0x81, 126, 0, 126)) + b"x" * 126
+    assert take_in_c(data, 0, events, False, 1000, "strict") == 0
+
+
+@needs_c
+def test_nothing_leaks() -> None:
+    data = framed(0x81, "é".encode(), masked=True) + framed(0x82, b"abc", masked=True)
+    bad = framed(0x81, b"\xff", masked=True)
+    text, binary, errors = "é" * 20, b"b" * 30, "strict"
+
+    def use() -> None:
+        for _ in range(2000):
+            take_in_c(data + bad, 0, [], True, 125, errors)
+            for message in (text, binary, "\ud800", "é" * 100):
+                frame_in_c(message, 125, None)
+                frame_in_c(message, 125, lambda: KEY)
+            with pytest.raises(ValueError, match="four bytes"):
+                frame_in_c(text, 125, lambda: b"")
+
+    use()
+    references = [sys.getrefcount(thing) for thing in (data, text, binary, errors)]
+    tracemalloc.start()
+    try:
+        use()
+        gc.collect()
+        before, _ = tracemalloc.get_traced_memory()
+        use()
+        gc.collect()
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert references == [sys.getrefcount(thing) for thing in (data, text, binary, errors)]
+    assert after - before < 1000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import logging
 import ssl
 import struct
@@ -217,6 +218,20 @@ def test_an_answer_that_cannot_be_sent(arguments: tuple[Any, ...], why: str) -> 
         HTTPResponse(*arguments)
 
 
+def test_short_ways_to_say_what_it_is() -> None:
+    assert HTTPResponse.html(PAGE) == HTTPResponse(200, HTML, PAGE)
+    assert HTTPResponse.html(b"<p>", status=404) == HTTPResponse(404, HTML, b"<p>")
+    latin = {"content-type": "text/html; charset=latin-1", "X-A": "b"}
+    assert HTTPResponse.html(b"\xe9", headers=latin) == HTTPResponse(200, latin, b"\xe9")
+    said = HTTPResponse.json({"é": [1, None]}, status=503, headers={"Retry-After": "1"})
+    assert (said.status, json.loads(said.body)) == (503, {"é": [1, None]})
+    assert dict(said.headers) == {"content-type": "application/json", "retry-after": "1"}
+    with pytest.raises(TypeError):
+        HTTPResponse.json(object())
+    with pytest.raises(ValueError, match="content-length is written by"):
+        HTTPResponse.html("", headers={"content-length": "1"})
+
+
 def test_an_answer_is_a_fact() -> None:
     """It compares by what it says, and nothing changes it."""
     made = HTTPResponse(200, {"A": "b"}, "né")
@@ -234,6 +249,19 @@ def test_an_answer_is_a_fact() -> None:
     [
         (["POST / HTTP/1.1", HOST, "Content-Length: 0"], 405, "Only GET and HEAD"),
         (["OPTIONS * HTTP/1.1", HOST], 405, "Only GET and HEAD"),
+        (["OPTIONS / HTTP/1.1", HOST, "Origin: http://a"], 405, "Only GET and HEAD"),
+        (["CONNECT example.com:443 HTTP/1.1", HOST], 405, "Only GET and HEAD"),
+        (["TRACE / HTTP/1.1", HOST], 405, "Only GET and HEAD"),
+        (["get / HTTP/1.1", HOST], 405, "Only GET and HEAD"),
+        # It gets its answer in place of `100 Continue`, and sends no body
+        (
+            ["PUT / HTTP/1.1", HOST, "Content-Length: 9", "Expect: 100-continue"],
+            405,
+            "Only GET and HEAD",
+        ),
+        (["GET * HTTP/1.1", HOST], 400, "Expected a path that begins with a slash."),
+        (["GET page HTTP/1.1", HOST], 400, "Expected a path that begins with a slash."),
+        (["GET ?q HTTP/1.1", HOST], 400, "Expected a path that begins with a slash."),
         (["GET / HTTP/1.1", HOST, "Transfer-Encoding: chunked"], 400, "A GET has no body."),
         (["GET / HTTP/1.1", HOST, "Content-Length: 5"], 400, "A GET has no body."),
         (["GET / HTTP/1.1", HOST, "Content-Length: 8"], 400, "A GET has no body."),
@@ -269,21 +297,52 @@ async def test_what_is_refused(
     "lines",
     [
         ["GET / HTTP/1.0"],
+        ["GET / HTTP/1.0", HOST, "Connection: keep-alive"],
         ["GET / HTTP/1.1", HOST, "Content-Length: 0"],
+        ["GET / HTTP/1.1", HOST, "Connection: keep-alive", "Keep-Alive: timeout=5"],
+        # RFC 9110 section 10.1.1: nothing to wait for where there is no body
+        ["GET / HTTP/1.1", HOST, "Expect: 100-continue"],
         ["GET / HTTP/1.1", HOST, "Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c"],
     ],
 )
 async def test_what_is_still_plain_http(lines: list[str]) -> None:
     async with serving(http_handler=Pages()) as server:
-        assert (await say(server, *lines)).text == PAGE
+        answer = await say(server, *lines)
+    assert answer.line == b"HTTP/1.1 200 OK"
+    assert answer.text == PAGE
+    assert answer.headers["Connection"] == "close"
+
+
+async def test_a_whole_url_as_target() -> None:
+    """RFC 9112 section 3.2.2: what a client says to a proxy, any server has to take."""
+    pages = Pages()
+    async with serving(http_handler=pages) as server:
+        answer = await say(server, "GET http://other:81/a%20page?q=1 HTTP/1.1", HOST)
+    assert answer.text == PAGE
+    [asked] = pages.asked
+    assert (asked.path, asked.query, asked.host) == ("/a page", "q=1", "other:81")
+
+
+@pytest.mark.parametrize("behind", [GET, request_13(), b"\r\n"], ids=["GET", "13", "blank"])
+async def test_one_request_for_each_connection(behind: bytes) -> None:
+    """What a client sends without waiting is not answered: it was told that this is the end."""
+    pages = Pages()
+    async with serving(http_handler=pages) as server, await dial(server) as stream:
+        await stream.send_all(GET + behind)
+        said = await read_to_end(stream)
+    assert said.count(b"HTTP/1.1") == len(pages.asked) == 1
+    assert Answer.parse(said).text == PAGE
 
 
 async def test_without_a_handler() -> None:
     async with serving() as server:
-        for method in ("GET", "HEAD", "POST"):
-            answer = await say(server, f"{method} / HTTP/1.1", HOST)
-            assert answer.line == b"HTTP/1.1 426 Upgrade Required"
-            assert answer.text.startswith("This is no WebSocket request; ")
+        get, post, head = [
+            await say(server, f"{method} / HTTP/1.1", HOST) for method in ("GET", "POST", "HEAD")
+        ]
+    assert get.line == b"HTTP/1.1 426 Upgrade Required"
+    assert get.text.startswith("This is no WebSocket request; ")
+    assert get == post
+    assert (head.line, head.headers.raw, head.body) == (get.line, get.headers.raw, b"")
 
 
 # Handlers that do not answer

@@ -145,6 +145,7 @@ class _Visit:
             request = Request.parse(head)
         except BadHead as error:
             raise Reject(error.status, body=f"{error}\n") from error
+        self.head_only = head.startswith(b"HEAD ")
         if self.refusal is not None:
             raise self.refusal
         if is_secure(self.stream):
@@ -196,7 +197,6 @@ class _Visit:
         Raises:
             Reject: by `http_handler`, or because the request cannot be answered with a page.
         """
-        self.head_only = request.method == "HEAD"
         check_plain(request)
         try:
             response = await http_handler(request)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import http.client
 import json
 import logging
+import re
 import ssl
 import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import attrs
@@ -85,7 +88,7 @@ async def test_a_page() -> None:
     async with serving(http_handler=pages) as server:
         answer = await say(server, "GET /a%20page?q=1 HTTP/1.1", HOST, "Cookie: a=b")
     assert answer.line == b"HTTP/1.1 200 OK"
-    assert dict(answer.headers) == {
+    assert answer.fields == {
         "content-type": "text/html; charset=utf-8",
         "content-length": str(len(PAGE.encode())),
         "connection": "close",
@@ -102,7 +105,8 @@ async def test_the_head_of_a_page() -> None:
     async with serving(http_handler=Pages()) as server:
         whole = await say(server, "GET / HTTP/1.1", HOST)
         head = await say(server, "HEAD / HTTP/1.1", HOST)
-    assert (head.line, head.headers.raw, head.body) == (whole.line, whole.headers.raw, b"")
+    assert (head.line, head.fields, head.body) == (whole.line, whole.fields, b"")
+    assert "Date" in head.headers
 
 
 def ask_http_client(
@@ -175,7 +179,7 @@ async def test_what_an_answer_says(
     close = "Upgrade, close" if "upgrade" in fields else "close"
     said = Answer.parse(raw)
     assert int(said.line.split()[1]) == answer.status
-    assert (dict(said.headers), said.body) == ({**fields, "connection": close}, body)
+    assert (said.fields, said.body) == ({**fields, "connection": close}, body)
 
     client = h11.Connection(h11.CLIENT)
     client.send(h11.Request(method="GET", target="/", headers=[("Host", "example.com")]))
@@ -187,6 +191,44 @@ async def test_what_an_answer_says(
         events.append(client.next_event())
     assert events[0].status_code == answer.status
     assert b"".join(event.data for event in events[1:-1]) == body
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (["HEAD / HTTP/2.0", HOST], 505),
+        (["HEAD / HTTP/1.1", "no field"], 400),
+        (["HEAD / HTTP/1.1"], 400),
+        (["HEAD /nowhere HTTP/1.1", HOST], 404),
+        (["HEAD / HTTP/1.1", HOST, "Sec-WebSocket-Version: 99"], 426),
+        (["HEAD / HTTP/1.1", HOST, "Sec-WebSocket-Version: 13"], 405),
+    ],
+)
+async def test_a_head_that_is_refused(head: list[str], status: int) -> None:
+    """RFC 9110 section 9.3.2: no answer to it has a body, though its length is told."""
+    async with serving(http_handler={"/": HTTPResponse()}) as server:
+        answer = await say(server, *head)
+    assert answer.line.startswith(b"HTTP/1.1 %d " % status)
+    assert int(answer.headers["Content-Length"]) > 0
+    assert answer.body == b""
+
+
+@pytest.mark.parametrize("path", ["/", "/nowhere"])
+async def test_the_time(path: str) -> None:
+    """RFC 9110 section 6.6.1: each answer says when it was made, in the one form there is."""
+    before = datetime.now(timezone.utc).replace(microsecond=0)
+    async with serving(http_handler={"/": HTTPResponse()}) as server:
+        answer = await say(server, f"GET {path} HTTP/1.1", HOST)
+    [told] = answer.headers.get_all("Date")
+    assert re.fullmatch(r"\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT", told)
+    assert before <= parsedate_to_datetime(told) <= datetime.now(timezone.utc)
+
+
+async def test_a_time_of_ones_own() -> None:
+    then = "Thu, 01 Jan 2009 00:00:00 GMT"
+    async with serving(http_handler=Pages(HTTPResponse(200, {"date": then}))) as server:
+        answer = await say(server, "GET / HTTP/1.1", HOST)
+    assert answer.headers.get_all("Date") == [then]
 
 
 async def test_two_cookies_stay_two() -> None:
@@ -341,8 +383,8 @@ async def test_without_a_handler() -> None:
         ]
     assert get.line == b"HTTP/1.1 426 Upgrade Required"
     assert get.text.startswith("This is no WebSocket request; ")
-    assert get == post
-    assert (head.line, head.headers.raw, head.body) == (get.line, get.headers.raw, b"")
+    assert (post.line, post.fields, post.body) == (get.line, get.fields, get.body)
+    assert (head.line, head.fields, head.body) == (get.line, get.fields, b"")
 
 
 # Handlers that do not answer

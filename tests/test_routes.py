@@ -421,7 +421,7 @@ async def test_pages_by_path(target: str, status: int, body: str) -> None:
         whole, head = [await get(server, target, method) for method in ("GET", "HEAD")]
         other = await get(server, target, "DELETE")
     assert (int(whole.line.split()[1]), whole.text) == (status, body)
-    assert (head.line, head.headers.raw, head.body) == (whole.line, whole.headers.raw, b"")
+    assert (head.line, head.fields, head.body) == (whole.line, whole.fields, b"")
     assert other.line == b"HTTP/1.1 405 Method Not Allowed"
     assert other.headers["Allow"] == "GET, HEAD"
 

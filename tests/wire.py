@@ -63,6 +63,11 @@ class Answer:
     def text(self) -> str:
         return self.body.decode()
 
+    @property
+    def fields(self) -> dict[str, str]:
+        """What the head says, but for the time."""
+        return {name: value for name, value in self.headers.items() if name != "date"}
+
     @classmethod
     def parse(cls, raw: bytes) -> Answer:
         head, blank, body = raw.partition(b"\r\n\r\n")

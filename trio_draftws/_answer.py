@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from email.utils import formatdate
 from typing import Any, TypeAlias
 
 import attrs
@@ -25,6 +26,7 @@ from .drafts import (
     Compression,
     Draft,
     HeaderFields,
+    Headers,
     HTTPResponse,
     Reject,
     Request,
@@ -163,10 +165,10 @@ class _Visit:
             raise self.refusal
         try:
             head = await reader.read_head(limits.max_head_size)
+            self.head_only = head.startswith(b"HEAD ")
             request = Request.parse(head)
         except BadHead as error:
             raise Reject(error.status, body=f"{error}\n") from error
-        self.head_only = head.startswith(b"HEAD ")
         if self.refusal is not None:
             raise self.refusal
         if is_secure(self.stream):
@@ -274,9 +276,11 @@ class _Visit:
                 await trio.lowlevel.checkpoint()
 
     def written(self, response: HTTPResponse | Reject) -> bytes:
-        return write_response(
-            response.status, response.headers, response.body, head_only=self.head_only
-        )
+        fields = response.headers
+        if "Date" not in fields:
+            # RFC 9110 section 6.6.1: whoever has a clock says what time it is
+            fields = Headers([*fields.raw, (b"Date", formatdate(usegmt=True).encode())])
+        return write_response(response.status, fields, response.body, head_only=self.head_only)
 
     async def say_goodbye(self) -> None:
         """Tells a client whose opening is not done that the server is going."""

@@ -44,6 +44,8 @@ autodoc_type_aliases = {
     name: name
     for name in (
         "ConnHeaders",
+        "FlashPolicy",
+        "HTTPHandler",
         "Handler",
         "HeaderFields",
         "OriginPolicy",

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import http.client
+import json
 import logging
+import re
 import ssl
 import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import attrs
@@ -84,7 +88,7 @@ async def test_a_page() -> None:
     async with serving(http_handler=pages) as server:
         answer = await say(server, "GET /a%20page?q=1 HTTP/1.1", HOST, "Cookie: a=b")
     assert answer.line == b"HTTP/1.1 200 OK"
-    assert dict(answer.headers) == {
+    assert answer.fields == {
         "content-type": "text/html; charset=utf-8",
         "content-length": str(len(PAGE.encode())),
         "connection": "close",
@@ -101,7 +105,8 @@ async def test_the_head_of_a_page() -> None:
     async with serving(http_handler=Pages()) as server:
         whole = await say(server, "GET / HTTP/1.1", HOST)
         head = await say(server, "HEAD / HTTP/1.1", HOST)
-    assert (head.line, head.headers.raw, head.body) == (whole.line, whole.headers.raw, b"")
+    assert (head.line, head.fields, head.body) == (whole.line, whole.fields, b"")
+    assert "Date" in head.headers
 
 
 def ask_http_client(
@@ -174,7 +179,7 @@ async def test_what_an_answer_says(
     close = "Upgrade, close" if "upgrade" in fields else "close"
     said = Answer.parse(raw)
     assert int(said.line.split()[1]) == answer.status
-    assert (dict(said.headers), said.body) == ({**fields, "connection": close}, body)
+    assert (said.fields, said.body) == ({**fields, "connection": close}, body)
 
     client = h11.Connection(h11.CLIENT)
     client.send(h11.Request(method="GET", target="/", headers=[("Host", "example.com")]))
@@ -186,6 +191,44 @@ async def test_what_an_answer_says(
         events.append(client.next_event())
     assert events[0].status_code == answer.status
     assert b"".join(event.data for event in events[1:-1]) == body
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (["HEAD / HTTP/2.0", HOST], 505),
+        (["HEAD / HTTP/1.1", "no field"], 400),
+        (["HEAD / HTTP/1.1"], 400),
+        (["HEAD /nowhere HTTP/1.1", HOST], 404),
+        (["HEAD / HTTP/1.1", HOST, "Sec-WebSocket-Version: 99"], 426),
+        (["HEAD / HTTP/1.1", HOST, "Sec-WebSocket-Version: 13"], 405),
+    ],
+)
+async def test_a_head_that_is_refused(head: list[str], status: int) -> None:
+    """RFC 9110 section 9.3.2: no answer to it has a body, though its length is told."""
+    async with serving(http_handler={"/": HTTPResponse()}) as server:
+        answer = await say(server, *head)
+    assert answer.line.startswith(b"HTTP/1.1 %d " % status)
+    assert int(answer.headers["Content-Length"]) > 0
+    assert answer.body == b""
+
+
+@pytest.mark.parametrize("path", ["/", "/nowhere"])
+async def test_the_time(path: str) -> None:
+    """RFC 9110 section 6.6.1: each answer says when it was made, in the one form there is."""
+    before = datetime.now(timezone.utc).replace(microsecond=0)
+    async with serving(http_handler={"/": HTTPResponse()}) as server:
+        answer = await say(server, f"GET {path} HTTP/1.1", HOST)
+    [told] = answer.headers.get_all("Date")
+    assert re.fullmatch(r"\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT", told)
+    assert before <= parsedate_to_datetime(told) <= datetime.now(timezone.utc)
+
+
+async def test_a_time_of_ones_own() -> None:
+    then = "Thu, 01 Jan 2009 00:00:00 GMT"
+    async with serving(http_handler=Pages(HTTPResponse(200, {"date": then}))) as server:
+        answer = await say(server, "GET / HTTP/1.1", HOST)
+    assert answer.headers.get_all("Date") == [then]
 
 
 async def test_two_cookies_stay_two() -> None:
@@ -217,6 +260,20 @@ def test_an_answer_that_cannot_be_sent(arguments: tuple[Any, ...], why: str) -> 
         HTTPResponse(*arguments)
 
 
+def test_short_ways_to_say_what_it_is() -> None:
+    assert HTTPResponse.html(PAGE) == HTTPResponse(200, HTML, PAGE)
+    assert HTTPResponse.html(b"<p>", status=404) == HTTPResponse(404, HTML, b"<p>")
+    latin = {"content-type": "text/html; charset=latin-1", "X-A": "b"}
+    assert HTTPResponse.html(b"\xe9", headers=latin) == HTTPResponse(200, latin, b"\xe9")
+    said = HTTPResponse.json({"é": [1, None]}, status=503, headers={"Retry-After": "1"})
+    assert (said.status, json.loads(said.body)) == (503, {"é": [1, None]})
+    assert dict(said.headers) == {"content-type": "application/json", "retry-after": "1"}
+    with pytest.raises(TypeError):
+        HTTPResponse.json(object())
+    with pytest.raises(ValueError, match="content-length is written by"):
+        HTTPResponse.html("", headers={"content-length": "1"})
+
+
 def test_an_answer_is_a_fact() -> None:
     """It compares by what it says, and nothing changes it."""
     made = HTTPResponse(200, {"A": "b"}, "né")
@@ -234,6 +291,19 @@ def test_an_answer_is_a_fact() -> None:
     [
         (["POST / HTTP/1.1", HOST, "Content-Length: 0"], 405, "Only GET and HEAD"),
         (["OPTIONS * HTTP/1.1", HOST], 405, "Only GET and HEAD"),
+        (["OPTIONS / HTTP/1.1", HOST, "Origin: http://a"], 405, "Only GET and HEAD"),
+        (["CONNECT example.com:443 HTTP/1.1", HOST], 405, "Only GET and HEAD"),
+        (["TRACE / HTTP/1.1", HOST], 405, "Only GET and HEAD"),
+        (["get / HTTP/1.1", HOST], 405, "Only GET and HEAD"),
+        # It gets its answer in place of `100 Continue`, and sends no body
+        (
+            ["PUT / HTTP/1.1", HOST, "Content-Length: 9", "Expect: 100-continue"],
+            405,
+            "Only GET and HEAD",
+        ),
+        (["GET * HTTP/1.1", HOST], 400, "Expected a path that begins with a slash."),
+        (["GET page HTTP/1.1", HOST], 400, "Expected a path that begins with a slash."),
+        (["GET ?q HTTP/1.1", HOST], 400, "Expected a path that begins with a slash."),
         (["GET / HTTP/1.1", HOST, "Transfer-Encoding: chunked"], 400, "A GET has no body."),
         (["GET / HTTP/1.1", HOST, "Content-Length: 5"], 400, "A GET has no body."),
         (["GET / HTTP/1.1", HOST, "Content-Length: 8"], 400, "A GET has no body."),
@@ -269,21 +339,52 @@ async def test_what_is_refused(
     "lines",
     [
         ["GET / HTTP/1.0"],
+        ["GET / HTTP/1.0", HOST, "Connection: keep-alive"],
         ["GET / HTTP/1.1", HOST, "Content-Length: 0"],
+        ["GET / HTTP/1.1", HOST, "Connection: keep-alive", "Keep-Alive: timeout=5"],
+        # RFC 9110 section 10.1.1: nothing to wait for where there is no body
+        ["GET / HTTP/1.1", HOST, "Expect: 100-continue"],
         ["GET / HTTP/1.1", HOST, "Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c"],
     ],
 )
 async def test_what_is_still_plain_http(lines: list[str]) -> None:
     async with serving(http_handler=Pages()) as server:
-        assert (await say(server, *lines)).text == PAGE
+        answer = await say(server, *lines)
+    assert answer.line == b"HTTP/1.1 200 OK"
+    assert answer.text == PAGE
+    assert answer.headers["Connection"] == "close"
+
+
+async def test_a_whole_url_as_target() -> None:
+    """RFC 9112 section 3.2.2: what a client says to a proxy, any server has to take."""
+    pages = Pages()
+    async with serving(http_handler=pages) as server:
+        answer = await say(server, "GET http://other:81/a%20page?q=1 HTTP/1.1", HOST)
+    assert answer.text == PAGE
+    [asked] = pages.asked
+    assert (asked.path, asked.query, asked.host) == ("/a page", "q=1", "other:81")
+
+
+@pytest.mark.parametrize("behind", [GET, request_13(), b"\r\n"], ids=["GET", "13", "blank"])
+async def test_one_request_for_each_connection(behind: bytes) -> None:
+    """What a client sends without waiting is not answered: it was told that this is the end."""
+    pages = Pages()
+    async with serving(http_handler=pages) as server, await dial(server) as stream:
+        await stream.send_all(GET + behind)
+        said = await read_to_end(stream)
+    assert said.count(b"HTTP/1.1") == len(pages.asked) == 1
+    assert Answer.parse(said).text == PAGE
 
 
 async def test_without_a_handler() -> None:
     async with serving() as server:
-        for method in ("GET", "HEAD", "POST"):
-            answer = await say(server, f"{method} / HTTP/1.1", HOST)
-            assert answer.line == b"HTTP/1.1 426 Upgrade Required"
-            assert answer.text.startswith("This is no WebSocket request; ")
+        get, post, head = [
+            await say(server, f"{method} / HTTP/1.1", HOST) for method in ("GET", "POST", "HEAD")
+        ]
+    assert get.line == b"HTTP/1.1 426 Upgrade Required"
+    assert get.text.startswith("This is no WebSocket request; ")
+    assert (post.line, post.fields, post.body) == (get.line, get.fields, get.body)
+    assert (head.line, head.fields, head.body) == (get.line, get.fields, b"")
 
 
 # Handlers that do not answer

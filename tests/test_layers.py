@@ -17,7 +17,7 @@ FLOORS = [
     ["drafts"],
     ["_framing_mode", "_limits", "_exceptions", "_pace", "_streams"],
     ["_tls"],
-    ["_outbox", "_door", "_origins"],
+    ["_outbox", "_door", "_origins", "_routes", "_flash_policy"],
     ["_inbox", "_upkeep"],
     ["_keepalive", "_message_stream", "_opened"],
     ["_connection"],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 import trio
 
-from trio_draftws import Connection, Draft, Server, serve_websocket
+from trio_draftws import Connection, Draft, Handler, Server, serve_websocket
 from trio_draftws.drafts import Agreement, Headers, Request, Response
 from trio_draftws.drafts._opening_hixie76 import KEY_FIELDS, answer_to, number_in
 
@@ -62,6 +62,11 @@ class Answer:
     @property
     def text(self) -> str:
         return self.body.decode()
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """What the head says, but for the time."""
+        return {name: value for name, value in self.headers.items() if name != "date"}
 
     @classmethod
     def parse(cls, raw: bytes) -> Answer:
@@ -160,7 +165,7 @@ async def plain_nursery() -> AsyncIterator[trio.Nursery]:
 
 @asynccontextmanager
 async def serving(
-    handler: Callable[[Connection, Any], Awaitable[object]] = echo, **settings: Any
+    handler: Handler | Mapping[str, Handler] = echo, **settings: Any
 ) -> AsyncIterator[Server]:
     """A server of ours on a port of its own, until the block ends."""
     settings.setdefault("host", "127.0.0.1")

@@ -19,6 +19,7 @@ from ._connection import Connection, TextChannel
 from ._exceptions import (
     ConnectionLost,
     DialFailed,
+    FlashPolicyServed,
     HandshakeTimeout,
     InternalError,
     PageServed,
@@ -28,9 +29,11 @@ from ._exceptions import (
     RequestRefused,
     TLSFailed,
 )
+from ._flash_policy import FlashPolicy
 from ._framing_mode import framing_mode, use_framing_mode
 from ._message_stream import MessageStream
 from ._origins import OriginPolicy, same_host
+from ._routes import Routes
 from ._server import Handler, Server, accept, serve_websocket
 from ._streams import StreamFactory
 from ._tls import ssl_stream_factory
@@ -65,6 +68,8 @@ __all__ = [
     "ConnectionLost",
     "DialFailed",
     "Draft",
+    "FlashPolicy",
+    "FlashPolicyServed",
     "FramingModeSelector",
     "HTTPHandler",
     "HTTPResponse",
@@ -86,6 +91,7 @@ __all__ = [
     "Request",
     "RequestRefused",
     "Response",
+    "Routes",
     "Server",
     "StreamFactory",
     "SubprotocolSelector",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from email.utils import formatdate
 from typing import Any, TypeAlias
 
 import attrs
@@ -10,10 +11,12 @@ import trio
 
 from ._connection import Connection
 from ._door import Caller
-from ._exceptions import PageServed, RequestRefused
+from ._exceptions import FlashPolicyServed, PageServed, RequestRefused
+from ._flash_policy import POLICY_REQUEST, PolicyFile
 from ._handshake import HeadReader, dress, opening
 from ._limits import Limits
 from ._origins import OriginCheck
+from ._routes import Routes
 from ._streams import DirectStream, StreamFactory, take_over
 from ._tls import is_secure
 from ._upkeep import Upkeep
@@ -23,6 +26,7 @@ from .drafts import (
     Compression,
     Draft,
     HeaderFields,
+    Headers,
     HTTPResponse,
     Reject,
     Request,
@@ -50,11 +54,14 @@ class Terms:
     drafts: tuple[Draft, ...]
     origins: OriginCheck
     conn_headers: ConnHeaders | None
-    http_handler: HTTPHandler | None
+    http_handler: HTTPHandler | Routes[HTTPHandler | HTTPResponse] | None
     framing_mode: FramingModeSelector
     subprotocols: Sequence[str] | SubprotocolSelector
     compression: Compression | None
     stream_factory: StreamFactory | None
+    routes: Routes[Callable[..., Awaitable[object]]] | None = None
+    """Which handler a path leads to; None where one serves all."""
+    flash_policy: PolicyFile | None = None
 
     def choose_subprotocol(self, asked: Sequence[str]) -> str | None:
         """One of those asked for, or None."""
@@ -64,6 +71,15 @@ class Terms:
                 raise ValueError(f"subprotocol {chosen!r} was chosen, but asked for: {list(asked)}")
             return chosen
         return next((name for name in self.subprotocols if name in asked), None)
+
+    def only_connects(self, request: Request) -> bool:
+        """Whether the routes say that there are connections at this path, and no page."""
+        return (
+            self.routes is not None
+            and isinstance(self.http_handler, Routes)
+            and self.http_handler.find(request) is None
+            and self.routes.find(request) is not None
+        )
 
 
 async def turn_away(stream: trio.abc.Stream, terms: Terms, refusal: Reject) -> None:
@@ -97,20 +113,21 @@ async def answer(
     caller: Caller | None = None,
 ) -> Connection:
     """Opens as a server: takes the stream over, reads a request, answers it: with `refusal`, if
-    there is one. `caller` is told the draft.
+    there is one. `caller` is told the draft, and the handler that its path leads to.
 
     On any failure the peer is told what HTTP can tell, and the stream is closed.
 
     Raises:
         RequestRefused: the request was refused, by us or by the application.
         PageServed: it was no WebSocket request, and `http_handler` answered it.
+        FlashPolicyServed: it was a Flash player's, and was told the policy.
         HandshakeError: the stream broke or ended, or TLS failed, or time ran out.
         Exception: whatever else of the application's raised; the peer was told 500.
     """
     stream = take_over(stream)
     async with opening(stream, terms.limits.handshake_timeout) as deadline:
         stream = await dress(stream, terms.stream_factory)
-        visit = _Visit(stream, terms, upkeep, refusal, caller)
+        visit = _Visit(stream, terms, upkeep, refusal, caller or Caller(""))
         try:
             return await visit.answer()
         except Reject as reject:
@@ -132,7 +149,7 @@ class _Visit:
     upkeep: Upkeep
     refusal: Reject | None
     """Why it may not come in, whatever it wants."""
-    caller: Caller | None
+    caller: Caller
     head_only: bool = False
     """Whether what is answered in plain HTTP answers a HEAD."""
     answered: bool = False
@@ -140,8 +157,15 @@ class _Visit:
     async def answer(self) -> Connection:
         limits = self.terms.limits
         reader = HeadReader(self.stream)
+        policy = self.terms.flash_policy
+        if policy is not None and await reader.begins_with(POLICY_REQUEST):
+            if self.refusal is None:
+                await self.say(policy.answer(self.stream))
+                raise FlashPolicyServed
+            raise self.refusal
         try:
             head = await reader.read_head(limits.max_head_size)
+            self.head_only = head.startswith(b"HEAD ")
             request = Request.parse(head)
         except BadHead as error:
             raise Reject(error.status, body=f"{error}\n") from error
@@ -149,16 +173,18 @@ class _Visit:
             raise self.refusal
         if is_secure(self.stream):
             request = attrs.evolve(request, secure=True)
-        if self.terms.http_handler is not None and is_plain(request):
-            raise await self.serve_page(self.terms.http_handler, request)
+        http_handler = self.terms.http_handler
+        if http_handler is not None and is_plain(request) and not self.terms.only_connects(request):
+            raise await self.serve_page(http_handler, request)
         fields: HeaderFields = ()
         state: Any = None
         try:
             draft = identify(request, self.terms.framing_mode, self.terms.drafts)
             request = Request(request.line, request.headers, draft, request.secure)
-            if self.caller is not None:
-                self.caller.draft = draft
+            self.caller.draft = draft
             self.terms.origins.check(request)
+            if self.terms.routes is not None:
+                self.caller.handler, request = self.terms.routes.follow(request)
             server = draft.opening.answer(request)
             if self.terms.conn_headers is not None:
                 fields, state = await self.terms.conn_headers(request)
@@ -188,18 +214,27 @@ class _Visit:
             head=head,
             rest=reader.rest(),
             state=state,
+            wildcard=request.wildcard,
         )
 
-    async def serve_page(self, http_handler: HTTPHandler, request: Request) -> PageServed:
+    async def serve_page(
+        self,
+        http_handler: HTTPHandler | Routes[HTTPHandler | HTTPResponse],
+        request: Request,
+    ) -> PageServed:
         """Answers what is no WebSocket request; returns what to raise, there being no connection.
 
         Raises:
             Reject: by `http_handler`, or because the request cannot be answered with a page.
         """
-        self.head_only = request.method == "HEAD"
         check_plain(request)
+        page: HTTPHandler | HTTPResponse
+        if isinstance(http_handler, Routes):
+            page, request = http_handler.follow(request)
+        else:
+            page = http_handler
         try:
-            response = await http_handler(request)
+            response = page if isinstance(page, HTTPResponse) else await page(request)
             if not isinstance(response, HTTPResponse):
                 raise TypeError(f"http_handler returned {response!r}, which is no HTTPResponse")
         except Exception as error:
@@ -215,9 +250,13 @@ class _Visit:
 
     async def reply(self, response: HTTPResponse | Reject) -> None:
         """Answers in plain HTTP and closes in order."""
+        await self.say(self.written(response))
+
+    async def say(self, data: bytes) -> None:
+        """Answers so and closes in order."""
         self.answered = True
         try:
-            await self.stream.send_all(self.written(response))
+            await self.stream.send_all(data)
             if isinstance(self.stream, trio.abc.HalfCloseableStream):
                 await self.stream.send_eof()
                 await self.linger(self.stream)
@@ -237,9 +276,11 @@ class _Visit:
                 await trio.lowlevel.checkpoint()
 
     def written(self, response: HTTPResponse | Reject) -> bytes:
-        return write_response(
-            response.status, response.headers, response.body, head_only=self.head_only
-        )
+        fields = response.headers
+        if "Date" not in fields:
+            # RFC 9110 section 6.6.1: whoever has a clock says what time it is
+            fields = Headers([*fields.raw, (b"Date", formatdate(usegmt=True).encode())])
+        return write_response(response.status, fields, response.body, head_only=self.head_only)
 
     async def say_goodbye(self) -> None:
         """Tells a client whose opening is not done that the server is going."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ipaddress
 import math
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import attrs
@@ -104,11 +105,13 @@ def network_of(address: str) -> str:
 
 @attrs.define
 class Caller:
-    """Who is at the other end, for the log."""
+    """Who is at the other end, and what is known of it so far."""
 
     peer: str
     draft: Draft | None = None
-    """What it asks for, once that is known."""
+    """What it asks for."""
+    handler: Callable[..., Awaitable[object]] | None = None
+    """Where its path leads, if there are routes."""
 
     def __str__(self) -> str:
         return self.peer if self.draft is None else f"{self.peer} ({self.draft.name})"

@@ -101,6 +101,13 @@ class PageServed(HandshakeError):
         return f"{shown_line(self.line)} was answered with a page, status {self.status}"
 
 
+class FlashPolicyServed(HandshakeError):
+    """A server of ours told a Flash player its `flash_policy`: there is no connection."""
+
+    def __str__(self) -> str:
+        return "a Flash player was told the policy"
+
+
 class DialFailed(HandshakeError):
     """No TCP connection came about; the OSError is its cause."""
 

@@ -53,6 +53,16 @@ class HeadReader:
             searched = len(self.buffer)
             await self._read_more()
 
+    async def begins_with(self, opening: bytes) -> bool:
+        """Whether the stream begins so; waits for no more than it takes to tell.
+
+        Raises:
+            HandshakeError: the stream ended first.
+        """
+        while len(self.buffer) < len(opening) and opening.startswith(self.buffer):
+            await self._read_more()
+        return self.buffer.startswith(opening)
+
     async def read_body(self, size: int) -> bytes:
         """The next `size` bytes.
 

@@ -23,6 +23,7 @@ class Opened:
     # What the peer opened with; parsed on demand, since ten parsed fields take two kilobytes.
     _head: bytes
     _secure: bool
+    _wildcard: str = ""
 
     @property
     def subprotocol(self) -> str | None:
@@ -57,7 +58,7 @@ class Opened:
         if self.role != "server":
             raise AttributeError("the client's side of a connection has a response, no request")
         request = Request.parse(self._head)
-        return attrs.evolve(request, draft=self.draft, secure=self._secure)
+        return attrs.evolve(request, draft=self.draft, secure=self._secure, wildcard=self._wildcard)
 
     @property
     def response(self) -> Response:

@@ -11,7 +11,7 @@ import logging
 import math
 import ssl
 import sys
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, TypeAlias
@@ -31,10 +31,12 @@ from ._answer import (
 from ._connection import Connection
 from ._door import Caller, Door, Place, peer_of
 from ._exceptions import PeerClosed
+from ._flash_policy import FlashPolicy, PolicyFile
 from ._framing_mode import framing_mode
 from ._handshake import check_subprotocols
 from ._limits import Limits
 from ._origins import OriginCheck, OriginPolicy
+from ._routes import Routes, with_routes
 from ._streams import StreamFactory
 from ._tls import ssl_stream_factory
 from ._upkeep import Upkeep, open_upkeep
@@ -43,6 +45,7 @@ from .drafts import (
     Compression,
     Draft,
     HandshakeError,
+    HTTPResponse,
     allowed_drafts,
     draft_named,
 )
@@ -68,7 +71,8 @@ class Server:
     listeners: Sequence[trio.abc.Listener[Any]] = attrs.field(default=(), init=False)
     port: int | None = attrs.field(default=None, init=False)
     """The port that the first listener which has one listens on; it stays when that closes."""
-    _handler: Handler
+    _handler: Handler | None
+    """What serves every path; None where routes lead to several."""
     _terms: Terms
     _upkeep: Upkeep
     _door: Door
@@ -128,7 +132,7 @@ class Server:
     async def _host(self, stream: trio.abc.Stream, visit: trio.CancelScope, place: Place) -> None:
         connection: Connection | None = None
         ended: BaseException | None = None
-        caller = Caller(peer_of(stream))
+        caller = Caller(peer_of(stream), handler=self._handler)
         code = 1001
         try:
             with visit:
@@ -136,7 +140,8 @@ class Server:
                     await turn_away(stream, self._terms, place.refusal)
                 connection = await answer(stream, self._terms, self._upkeep, place.refusal, caller)
                 self.connections.add(connection)
-                await self._handler(connection, connection.state)
+                assert caller.handler is not None  # whom no route leads on is refused
+                await caller.handler(connection, connection.state)
                 code = 1000
                 ended = _ended_badly(connection)
             if connection is None:
@@ -176,7 +181,7 @@ class _Started:
 
 
 async def serve_websocket(
-    handler: Handler,
+    handler: Handler | Mapping[str, Handler],
     port: int = 80,
     *,
     host: str | bytes | None = None,
@@ -184,7 +189,8 @@ async def serve_websocket(
     listeners: Sequence[trio.abc.Listener[Any]] | None = None,
     handler_nursery: trio.Nursery | None = None,
     conn_headers: ConnHeaders | None = None,
-    http_handler: HTTPHandler | None = None,
+    http_handler: HTTPHandler | Mapping[str, HTTPHandler | HTTPResponse] | None = None,
+    flash_policy: FlashPolicy = False,
     drafts: Iterable[str | Draft] | None = None,
     framing_mode: FramingModeSelector | None = None,
     origins: Iterable[str | None] | OriginPolicy | None = None,
@@ -213,6 +219,8 @@ async def serve_websocket(
     Args:
         handler: `async def handler(connection, state)`, run for each connection. When it returns,
             the connection is closed; when it raises, that is logged, and nobody else is touched.
+            Or a mapping from paths to such functions, as `{"/chat": chat, "/rooms/*": rooms}`; see
+            `Routes`. A path that leads nowhere gets 404, before `conn_headers` sees it.
         port: the TCP port; 0 picks one, told by `server.port`.
         host: the interface to listen on; None for all.
         backlog: how many connections may wait to be accepted; by default Trio's choice.
@@ -224,7 +232,15 @@ async def serve_websocket(
         http_handler: `async def http_handler(request) -> HTTPResponse`: answers what is no
             WebSocket request, so that a page and its connections share one port. It is asked for
             GET and HEAD alone, may raise `Reject`, and the connection closes behind its answer.
-            By default such requests get 426. `origins` and `drafts` are no concern of theirs.
+            Or a mapping from paths, as `handler`, to such functions or to answers that are always
+            the same; 404 where a path leads nowhere, 426 where it leads to connections alone. By
+            default such requests get 426. `origins` and `drafts` are no concern of theirs.
+        flash_policy: whether to answer the Flash players through which browsers without WebSocket
+            had it, when they ask on this port whether they may connect. True lets all; a list says
+            from which domains, as `example.com` or `*.example.com`; or it is the whole policy, in
+            XML. It has to come before TLS, so not where `ssl_context` is. **Such a player can send
+            any bytes at all, any origin too**, though no cookies that it does not know. By default
+            it is refused, as is all that is no HTTP.
         drafts: the names of the drafts to speak; by default all.
         framing_mode: a function that is given a request which looks the same in several drafts,
             and returns the name of the one to speak. By default the context variable of that
@@ -264,8 +280,11 @@ async def serve_websocket(
 
     Raises:
         OSError: it cannot listen there; raised from `nursery.start`.
-        ValueError: no draft has that name, or an argument is out of range.
+        ValueError: no draft has that name, a route cannot be, or an argument is out of range.
+        TypeError: an argument, or what a route leads to, is nothing of its kind.
     """
+    served: Handler | Routes[Handler] = with_routes("handler", handler, "an async function")
+    routes = served if isinstance(served, Routes) else None
     terms = _make_terms(
         Limits(
             handshake_timeout=handshake_timeout,
@@ -279,6 +298,7 @@ async def serve_websocket(
         ),
         conn_headers,
         http_handler,
+        flash_policy,
         drafts,
         framing_mode,
         origins,
@@ -286,10 +306,11 @@ async def serve_websocket(
         compression,
         ssl_context,
         stream_factory,
+        routes,
     )
     door = Door(max_connections=max_connections, max_connections_per_host=max_connections_per_host)
     async with open_upkeep() as upkeep:
-        server = Server(handler, terms, upkeep, door)
+        server = Server(None if isinstance(served, Routes) else served, terms, upkeep, door)
         handlers = upkeep.nursery if handler_nursery is None else handler_nursery
         serve: partial[Any]
         if listeners is None:
@@ -304,7 +325,8 @@ async def accept(
     stream: trio.abc.Stream,
     *,
     conn_headers: ConnHeaders | None = None,
-    http_handler: HTTPHandler | None = None,
+    http_handler: HTTPHandler | Mapping[str, HTTPHandler | HTTPResponse] | None = None,
+    flash_policy: FlashPolicy = False,
     drafts: Iterable[str | Draft] | None = None,
     framing_mode: FramingModeSelector | None = None,
     origins: Iterable[str | None] | OriginPolicy | None = None,
@@ -333,6 +355,7 @@ async def accept(
     Raises:
         RequestRefused: a `HandshakeError`; the request was refused, and the client told.
         PageServed: a `HandshakeError`; it was no WebSocket request, and `http_handler` answered it.
+        FlashPolicyServed: a `HandshakeError`; it was a Flash player, told the `flash_policy`.
         TLSFailed: a `HandshakeError`; the cause says why.
         HandshakeTimeout: a `HandshakeError`; `handshake_timeout` passed.
         HandshakeError: the client ended or broke the connection before it was open.
@@ -351,6 +374,7 @@ async def accept(
         ),
         conn_headers,
         http_handler,
+        flash_policy,
         drafts,
         framing_mode,
         origins,
@@ -374,7 +398,8 @@ async def accept(
 def _make_terms(
     limits: Limits,
     conn_headers: ConnHeaders | None,
-    http_handler: HTTPHandler | None,
+    http_handler: HTTPHandler | Mapping[str, HTTPHandler | HTTPResponse] | None,
+    flash_policy: FlashPolicy,
     drafts: Iterable[str | Draft] | None,
     selector: FramingModeSelector | str | None,
     origins: Iterable[str | None] | OriginPolicy | None,
@@ -382,6 +407,7 @@ def _make_terms(
     compression: Compression | None,
     ssl_context: ssl.SSLContext | None,
     stream_factory: StreamFactory | None,
+    routes: Routes[Handler] | None = None,
 ) -> Terms:
     if ssl_context is not None:
         if stream_factory is not None:
@@ -392,6 +418,9 @@ def _make_terms(
             "framing_mode is a function of the request; for one mode write "
             f"`with use_framing_mode({selector!r})`"
         )
+    pages: HTTPHandler | Routes[HTTPHandler | HTTPResponse] | None = None
+    if http_handler is not None:
+        pages = with_routes("http_handler", http_handler, "an async function", _is_page)
     # A name that no draft has is the caller's mistake, not a client's.
     draft_named(framing_mode.get())
     return Terms(
@@ -399,12 +428,18 @@ def _make_terms(
         drafts=allowed_drafts(drafts),
         origins=OriginCheck.of(origins),
         conn_headers=conn_headers,
-        http_handler=http_handler,
+        http_handler=pages,
+        flash_policy=PolicyFile.of(flash_policy),
         framing_mode=selector or (lambda request: framing_mode.get()),
         subprotocols=subprotocols if callable(subprotocols) else check_subprotocols(subprotocols),
         compression=compression,
         stream_factory=stream_factory,
+        routes=routes,
     )
+
+
+def _is_page(value: object) -> bool:
+    return callable(value) or isinstance(value, HTTPResponse)
 
 
 def _news(error: BaseException) -> BaseException | None:

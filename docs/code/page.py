@@ -21,7 +21,7 @@ PAGE = "<!doctype html><script>new WebSocket('ws://' + location.host)</script>"
 async def pages(request: Request) -> HTTPResponse:
     if request.path != "/":
         raise Reject(404, body="no such page\n")
-    return HTTPResponse(200, {"Content-Type": "text/html; charset=utf-8"}, PAGE)
+    return HTTPResponse.html(PAGE)
 
 
 async def echo(connection: Connection, state: object) -> None:

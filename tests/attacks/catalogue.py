@@ -213,6 +213,18 @@ ROWS = [
             "test_the_deadline_covers_tls_on_a_client",
             "test_http_handler": "test_a_slow_handler_meets_the_deadline "
             "test_a_client_that_stays_after_its_page",
+            "test_flash_policy": "test_one_that_never_ends_meets_the_deadline "
+            "test_one_that_does_not_close",
+        },
+    ),
+    Row(
+        "Paths that can be read in two ways: ``..``, ``//``, escaped slashes",
+        ALL,
+        "server",
+        "they lead nowhere, 404, before anything of the application's runs",
+        {
+            "test_routes": "test_where_a_path_leads test_all_paths test_each_path_has_its_handler "
+            "test_pages_by_path test_a_path_made_to_take_long",
         },
     ),
     Row(

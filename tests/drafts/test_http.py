@@ -132,7 +132,12 @@ def test_an_empty_target() -> None:
         (b"/a%3Fb?c", "/a?b", "c"),
         (b"/\xff%ff", "/\ufffd\ufffd", ""),
         (b"/?\xc3\xa9", "/", "\xc3\xa9"),
-        (b"http://h/a", "http://h/a", ""),
+        (b"http://h/a", "/a", ""),
+        (b"http://h/a%20b?c", "/a b", "c"),
+        (b"WSS://h", "/", ""),
+        (b"http://h?c/d", "/", "c/d"),
+        (b"/http://h/a", "/http://h/a", ""),
+        (b"*?a://b/c", "*", "a://b/c"),
     ],
 )
 def test_target(raw: bytes, path: str, query: str) -> None:
@@ -140,6 +145,25 @@ def test_target(raw: bytes, path: str, query: str) -> None:
     request = Request.parse(head(b"GET " + raw + b" HTTP/1.1"))
     assert raw == request.raw_target == request.target.encode("latin-1")
     assert (path, query) == (request.path, request.query)
+
+
+@pytest.mark.parametrize(
+    ("raw", "host"),
+    [
+        (b"/", "example.com"),
+        (b"/http://other/", "example.com"),
+        (b"http://other:81/a", "other:81"),
+        (b"ws://other", "other"),
+        (b"http://other?a", "other"),
+        (b"http:///a", ""),
+        (b"*", "example.com"),
+    ],
+)
+def test_the_host_of_a_whole_url_goes_first(raw: bytes, host: str) -> None:
+    """RFC 9112 section 3.2.2: a server must ignore the Host field then."""
+    request = Request.parse(head(b"GET " + raw + b" HTTP/1.1", b"Host: example.com"))
+    assert request.host == host
+    assert request.headers["Host"] == "example.com"
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "get", "M-SEARCH", "!#$%&'*+-.^_`|~"])

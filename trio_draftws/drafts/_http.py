@@ -7,6 +7,7 @@ that came and parsed on demand.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from http import HTTPStatus
@@ -164,6 +165,8 @@ class Request:
     """The draft that the connection speaks; None while that is not known."""
     secure: bool = False
     """Whether it came through TLS of our own."""
+    wildcard: str = ""
+    """What of the path the `*` of a route stands for; empty where it followed none that has one."""
 
     @classmethod
     def parse(cls, head: bytes) -> Request:
@@ -209,9 +212,17 @@ class Request:
         return self.raw_target.decode("latin-1")
 
     @property
+    def raw_path(self) -> bytes:
+        """The path as it came, escapes and all; without the host, where the target names one."""
+        path = self.raw_target.partition(b"?")[0]
+        if self._authority is None:
+            return path
+        return b"/" + path.partition(b"://")[2].partition(b"/")[2]
+
+    @property
     def path(self) -> str:
         """The path as text, with its percent escapes undone."""
-        return unquote_to_bytes(self.raw_target.partition(b"?")[0]).decode("utf-8", "replace")
+        return unquote_to_bytes(self.raw_path).decode("utf-8", "replace")
 
     @property
     def query(self) -> str:
@@ -220,8 +231,21 @@ class Request:
 
     @property
     def host(self) -> str | None:
-        """The Host field: a name, and the port where it is not the scheme's default."""
-        return self.headers.get("Host")
+        """The Host field: a name, and the port where it is not the scheme's default.
+
+        Where the target is a whole URL, its host goes before the field (RFC 9112 section 3.2.2).
+        """
+        authority = self._authority
+        return self.headers.get("Host") if authority is None else authority.decode("latin-1")
+
+    @property
+    def _authority(self) -> bytes | None:
+        # RFC 9112 section 3.2.2: any server has to take a whole URL for a target
+        target = self.raw_target
+        if target.startswith(b"/"):
+            return None
+        _, separator, rest = target.partition(b"?")[0].partition(b"://")
+        return rest.partition(b"/")[0] if separator else None
 
     @property
     def location(self) -> str:
@@ -372,6 +396,27 @@ class HTTPResponse:
     headers: Headers
     body: bytes
 
+    @classmethod
+    def html(
+        cls, page: bytes | str, *, status: int = 200, headers: HeaderFields = ()
+    ) -> HTTPResponse:
+        """A page of HTML, in UTF-8.
+
+        Raises:
+            ValueError: as above.
+        """
+        return cls(status, _with_type(headers, b"text/html; charset=utf-8"), page)
+
+    @classmethod
+    def json(cls, value: object, *, status: int = 200, headers: HeaderFields = ()) -> HTTPResponse:
+        """A value as JSON.
+
+        Raises:
+            TypeError: it is nothing that JSON knows.
+            ValueError: as above; or the value holds itself.
+        """
+        return cls(status, _with_type(headers, b"application/json"), json.dumps(value))
+
     def __init__(
         self, status: int = 200, headers: HeaderFields = (), body: bytes | str = b""
     ) -> None:
@@ -380,10 +425,18 @@ class HTTPResponse:
         if body and status in STATUSES_WITHOUT_BODY:
             raise ValueError(f"an answer with status {status} has no body")
         checked = checked_fields(headers, forbidden=FIELDS_OF_A_REFUSAL)
-        if body and "Content-Type" not in checked:
+        if body:
             what = TEXT_PLAIN if isinstance(body, str) else b"application/octet-stream"
-            checked = Headers([(b"Content-Type", what), *checked.raw])
+            checked = _with_type(checked, what)
         self.__attrs_init__(status, checked, body.encode() if isinstance(body, str) else body)
+
+
+def _with_type(fields: HeaderFields, what: bytes) -> Headers:
+    """The fields, and what the body is, if they do not say that themselves."""
+    checked = checked_fields(fields)
+    if "Content-Type" in checked:
+        return checked
+    return Headers([(b"Content-Type", what), *checked.raw])
 
 
 def write_response(

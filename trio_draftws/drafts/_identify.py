@@ -92,12 +92,15 @@ def check_plain(request: Request) -> None:
     """Whether a request that is no WebSocket request can be answered with a page.
 
     Raises:
-        Reject: 405 where it is neither GET nor HEAD; 400 where it announces a body, or does not
-            say for which host it is.
+        Reject: 405 where it is neither GET nor HEAD; 400 where it announces a body, asks for no
+            path, or does not say for which host it is.
     """
     if request.method not in ("GET", "HEAD"):
         raise Reject(405, {"Allow": "GET, HEAD"}, "Only GET and HEAD are answered here.\n")
     _check_no_body(request, ("0",), f"A {request.method}")
+    # RFC 9112 section 3.2: else it is for other methods, or for none
+    if not request.raw_path.startswith(b"/"):
+        raise Reject(400, body="Expected a path that begins with a slash.\n")
     # RFC 9112 section 3.2; HTTP/1.0 had no such field
     hosts = len(request.headers.get_all("Host"))
     if hosts > 1 or (hosts == 0 and not request.line.endswith(b" HTTP/1.0")):

@@ -164,6 +164,9 @@ class Request:
     """The draft that the connection speaks; None while that is not known."""
     secure: bool = False
     """Whether it came through TLS of our own."""
+    remote: str | None = None
+    """The address that the client connects from, as `192.0.2.1`, while the request is answered;
+    None where its stream has none, and afterwards."""
 
     @classmethod
     def parse(cls, head: bytes) -> Request:

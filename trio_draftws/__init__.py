@@ -13,6 +13,7 @@ The rooms, from the top; arrows point down only:
 """
 
 from ._answer import ConnHeaders, FramingModeSelector, HTTPHandler, SubprotocolSelector
+from ._bridge import BinaryPolicy, bridge
 from ._broadcast import BroadcastResult, broadcast
 from ._client import open_websocket
 from ._connection import Connection, TextChannel
@@ -29,6 +30,7 @@ from ._exceptions import (
     TLSFailed,
 )
 from ._framing_mode import framing_mode, use_framing_mode
+from ._gateway import Gateway, open_gateway
 from ._message_stream import MessageStream
 from ._origins import OriginPolicy, same_host
 from ._server import Handler, Server, accept, serve_websocket
@@ -57,6 +59,7 @@ from .drafts import (
 __all__ = [
     "DRAFTS",
     "MASKS_IN_C",
+    "BinaryPolicy",
     "BroadcastResult",
     "Close",
     "Compression",
@@ -66,6 +69,7 @@ __all__ = [
     "DialFailed",
     "Draft",
     "FramingModeSelector",
+    "Gateway",
     "HTTPHandler",
     "HTTPResponse",
     "Handler",
@@ -92,10 +96,12 @@ __all__ = [
     "TLSFailed",
     "TextChannel",
     "accept",
+    "bridge",
     "broadcast",
     "framing_mode",
     "is_ws_url",
     "is_wss_url",
+    "open_gateway",
     "open_websocket",
     "same_host",
     "serve_websocket",

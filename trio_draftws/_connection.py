@@ -653,9 +653,9 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
     # What bridge asks for
 
     @property
-    def _ended(self) -> bool:
-        """Whether the peer's end was reached."""
-        return self._end is not None
+    def _ended(self) -> type[Exception] | None:
+        """The kind of error that says how the peer ended, once that was reached."""
+        return None if self._end is None else self._end.kind
 
     def _answer_late(self) -> None:
         """Leaves the peer's close unanswered when it is reached, so that the peer, which may still

@@ -15,6 +15,7 @@ import trio.testing
 from trio_draftws import (
     DRAFTS,
     Close,
+    Compression,
     Connection,
     ConnectionLost,
     Draft,
@@ -331,6 +332,15 @@ async def test_only_what_is_long_is_sent_in_fragments(
         assert streamed == [joint.back] * cut
 
 
+async def test_short_messages_that_came_compressed() -> None:
+    """What one read brought may be much, so it does not wait all at once for a slow peer."""
+    both: dict[str, Any] = {"offer": Compression(), "compression": Compression()}
+    async with bridged(RFC_6455, RFC_6455, "tcp", **both) as joint:
+        messages: list[str | bytes] = [str(number).ljust(30_000, "x") for number in range(100)]
+        await joint.client.send_many(messages)
+        assert [await joint.server.receive() for _ in messages] == messages
+
+
 # Backpressure
 
 
@@ -405,6 +415,31 @@ async def test_one_side_breaks_its_draft(
         assert isinstance(error, PeerViolation)
         with pytest.raises(PeerClosed):
             await bad.receive()
+
+
+@pytest.mark.parametrize("action", ["sends", "closes"])
+async def test_one_side_is_lost_while_the_other_reads_nothing(
+    action: str, autojump_clock: trio.testing.MockClock
+) -> None:
+    """What had come of it is read first, and then how it ended."""
+    async with bridged(HIXIE_76, RFC_6455, "lockstep", write_timeout=1000) as joint:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(joint.server.send_many, ["x" * 70_000, "y" * 70_000, "z"])
+            await joint.client.wait_readable()
+            await trio.testing.wait_all_tasks_blocked()
+            await trio.aclose_forcefully(joint.server._stream)
+        # The first that is written tells that nobody is there.
+        await joint.client.send("lost")
+        await trio.testing.wait_all_tasks_blocked()
+        assert joint.back.closed
+        if action == "sends":
+            await joint.client.send("not passed on")
+        else:
+            await joint.client.send_close()
+        await trio.testing.wait_all_tasks_blocked()
+        received = [message async for message in joint.client]
+        assert received[:2] == ["x" * 70_000, "y" * 70_000][: len(received)]
+        assert isinstance(await joint.result(), ConnectionLost)
 
 
 async def test_a_message_that_is_never_ended_is_not_passed_off_as_whole() -> None:

@@ -208,7 +208,7 @@ def _news_of(error: trio.BrokenResourceError, source: Connection) -> Close:
     """What the other side is told of how `source` ended."""
     if isinstance(error, PeerViolation):
         return Close(1011, "the other side broke the protocol")
-    # 1014 says it better of a server, but browsers take it for a violation.
+    # 1014, of a bad gateway, came late: many clients take it for a violation.
     return Close(1001 if source.role == "server" else 1011, "the other side was lost")
 
 
@@ -247,6 +247,6 @@ async def _together(*ways: Callable[[trio.CancelScope], Awaitable[None]]) -> Non
     except BaseExceptionGroup:
         # Of nothing but cancellations: whoever was cancelled hears of it once.
         await trio.lowlevel.checkpoint()
-        raise
+        raise  # pragma: no cover
     if raised:
         raise raised[0]

@@ -144,7 +144,7 @@ async def test_the_server_behind_closes(draft: Draft, back: Draft) -> None:
 @pytest.mark.parametrize("front", [HIXIE_75, HIXIE_76, RFC_6455], ids=lambda draft: draft.name)
 async def test_answers_that_come_after_the_client_has_ended(front: Draft) -> None:
     """One that says what it wants and that this is all, as hixie-75's by half of TCP's end."""
-    async with bridged(front, RFC_6455, "tcp") as joint:
+    async with bridged(front, RFC_6455) as joint:
         await joint.client.send("question")
         await joint.client.send_close()
         assert await joint.server.receive() == "question"

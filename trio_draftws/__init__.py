@@ -4,6 +4,7 @@ The rooms, from the top; arrows point down only:
 
 * `cli`: the command line
 * `testing`: what programs that use this need for their own tests
+* `_gateway`: a server that joins each client with another server, by `_bridge`
 * `_client`, `_server`: `open_websocket`, `serve_websocket`, `accept`
 * `_ask`, `_answer`: one opening handshake on a stream
 * `_connection`: `Connection`, a channel over a stream and a codec

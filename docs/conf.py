@@ -21,6 +21,7 @@ extensions = [
     "sphinxcontrib_trio",
     "attacks_table",
     "benchmarks_table",
+    "closes_table",
     "drafts_table",
     "fuzzing_table",
     "peers_table",
@@ -43,6 +44,7 @@ autodoc_class_signature = "mixed"
 autodoc_type_aliases = {
     name: name
     for name in (
+        "BinaryPolicy",
         "ConnHeaders",
         "FlashPolicy",
         "HTTPHandler",

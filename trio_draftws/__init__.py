@@ -4,6 +4,7 @@ The rooms, from the top; arrows point down only:
 
 * `cli`: the command line
 * `testing`: what programs that use this need for their own tests
+* `_gateway`: a server that joins each client with another server, by `_bridge`
 * `_client`, `_server`: `open_websocket`, `serve_websocket`, `accept`
 * `_ask`, `_answer`: one opening handshake on a stream
 * `_connection`: `Connection`, a channel over a stream and a codec
@@ -13,6 +14,7 @@ The rooms, from the top; arrows point down only:
 """
 
 from ._answer import ConnHeaders, FramingModeSelector, HTTPHandler, SubprotocolSelector
+from ._bridge import BinaryPolicy, bridge
 from ._broadcast import BroadcastResult, broadcast
 from ._client import open_websocket
 from ._connection import Connection, TextChannel
@@ -31,6 +33,7 @@ from ._exceptions import (
 )
 from ._flash_policy import FlashPolicy
 from ._framing_mode import framing_mode, use_framing_mode
+from ._gateway import Gateway, open_gateway
 from ._message_stream import MessageStream
 from ._origins import OriginPolicy, same_host
 from ._routes import Routes
@@ -60,6 +63,7 @@ from .drafts import (
 __all__ = [
     "DRAFTS",
     "MASKS_IN_C",
+    "BinaryPolicy",
     "BroadcastResult",
     "Close",
     "Compression",
@@ -71,6 +75,7 @@ __all__ = [
     "FlashPolicy",
     "FlashPolicyServed",
     "FramingModeSelector",
+    "Gateway",
     "HTTPHandler",
     "HTTPResponse",
     "Handler",
@@ -98,10 +103,12 @@ __all__ = [
     "TLSFailed",
     "TextChannel",
     "accept",
+    "bridge",
     "broadcast",
     "framing_mode",
     "is_ws_url",
     "is_wss_url",
+    "open_gateway",
     "open_websocket",
     "same_host",
     "serve_websocket",

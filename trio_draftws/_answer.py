@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
 from email.utils import formatdate
 from typing import Any, TypeAlias
@@ -10,7 +11,7 @@ import attrs
 import trio
 
 from ._connection import Connection
-from ._door import Caller
+from ._door import Caller, address_of
 from ._exceptions import FlashPolicyServed, PageServed, RequestRefused
 from ._flash_policy import POLICY_REQUEST, PolicyFile
 from ._handshake import HeadReader, dress, opening
@@ -44,6 +45,14 @@ HTTPHandler: TypeAlias = Callable[[Request], Awaitable[HTTPResponse]]
 """Sees a request that is no WebSocket request: returns the answer, or raises `Reject`."""
 FramingModeSelector: TypeAlias = Callable[[Request], str]
 SubprotocolSelector: TypeAlias = Callable[[Sequence[str]], "str | None"]
+
+
+class Provisional(ABC):
+    """A state that `conn_headers` returns and that is told when no connection came of it."""
+
+    @abstractmethod
+    def give_up(self) -> None:
+        """There will be no handler that gets this."""
 
 
 @attrs.frozen
@@ -101,8 +110,11 @@ async def turn_away(stream: trio.abc.Stream, terms: Terms, refusal: Reject) -> N
 
 
 def refused(reject: Reject) -> RequestRefused:
-    """What says that a request was refused so."""
-    return RequestRefused(reject.status, reject.body.decode("utf-8", "replace").strip())
+    """What says that a request was refused so; with the cause, which the client was not told."""
+    said = reject.body.decode("utf-8", "replace").strip()
+    if reject.__cause__ is not None:
+        said = f"{said} ({reject.__cause__})"
+    return RequestRefused(reject.status, said)
 
 
 async def answer(
@@ -124,12 +136,17 @@ async def answer(
         HandshakeError: the stream broke or ended, or TLS failed, or time ran out.
         Exception: whatever else of the application's raised; the peer was told 500.
     """
+    address = address_of(stream)
     stream = take_over(stream)
     async with opening(stream, terms.limits.handshake_timeout) as deadline:
         stream = await dress(stream, terms.stream_factory)
         visit = _Visit(stream, terms, upkeep, refusal, caller or Caller(""))
+        if isinstance(address, tuple):
+            visit.remote = str(address[0])
+        connection: Connection | None = None
         try:
-            return await visit.answer()
+            connection = await visit.answer()
+            return connection
         except Reject as reject:
             await visit.reply(reject)
             raise refused(reject) from reject
@@ -137,6 +154,9 @@ async def answer(
             if not deadline.cancel_called:
                 await visit.say_goodbye()
             raise
+        finally:
+            if connection is None and isinstance(visit.state, Provisional):
+                visit.state.give_up()
     raise AssertionError("unreachable")  # pragma: no cover
 
 
@@ -150,6 +170,10 @@ class _Visit:
     refusal: Reject | None
     """Why it may not come in, whatever it wants."""
     caller: Caller
+    remote: str | None = None
+    """The address that the client connects from."""
+    state: Any = None
+    """What `conn_headers` returned beside the fields."""
     head_only: bool = False
     """Whether what is answered in plain HTTP answers a HEAD."""
     answered: bool = False
@@ -171,23 +195,22 @@ class _Visit:
             raise Reject(error.status, body=f"{error}\n") from error
         if self.refusal is not None:
             raise self.refusal
-        if is_secure(self.stream):
-            request = attrs.evolve(request, secure=True)
+        secure = is_secure(self.stream)
+        request = Request(request.line, request.headers, None, secure, remote=self.remote)
         http_handler = self.terms.http_handler
         if http_handler is not None and is_plain(request) and not self.terms.only_connects(request):
             raise await self.serve_page(http_handler, request)
         fields: HeaderFields = ()
-        state: Any = None
         try:
             draft = identify(request, self.terms.framing_mode, self.terms.drafts)
-            request = Request(request.line, request.headers, draft, request.secure)
+            request = Request(request.line, request.headers, draft, secure, remote=self.remote)
             self.caller.draft = draft
             self.terms.origins.check(request)
             if self.terms.routes is not None:
                 self.caller.handler, request = self.terms.routes.follow(request)
             server = draft.opening.answer(request)
             if self.terms.conn_headers is not None:
-                fields, state = await self.terms.conn_headers(request)
+                fields, self.state = await self.terms.conn_headers(request)
             checked = checked_fields(fields, forbidden=FIELDS_OF_AN_ANSWER)
             subprotocol = self.terms.choose_subprotocol(request.subprotocols)
         except Exception as error:
@@ -213,7 +236,7 @@ class _Visit:
             limits=limits,
             head=head,
             rest=reader.rest(),
-            state=state,
+            state=self.state,
             wildcard=request.wildcard,
         )
 

@@ -79,6 +79,7 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
     _keepalive: Keepalive
     _receiving_parts: bool
     _sending_parts: bool
+    _answers_late: bool
 
     def __init__(
         self,
@@ -127,6 +128,7 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
             self._inbox.watcher = self._keepalive
         self._receiving_parts = False
         self._sending_parts = False
+        self._answers_late = False
         self._upkeep = upkeep
         self._limits = limits
         self._end = None
@@ -547,8 +549,12 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
             self.closed_by = self.closed_by or _other(self.role)
             facts = (event.code, event.reason)
             self._end = Ended(PeerClosed, facts, answer=attrs.evolve(event, reason=""))
-        if self._end.answer is not None:
-            self._send_close(self._end.answer)
+        if not self._answers_late or self._end.kind is not PeerClosed:
+            self._answer(self._end)
+
+    def _answer(self, end: Ended) -> None:
+        if end.answer is not None:
+            self._send_close(end.answer)
         self._stop_sending()
         self._outbox.finish()
         self._outbox.flush()
@@ -601,8 +607,9 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
 
     def _deadline(self) -> float:
         """When upkeep is to attend to it, unless the peer is heard from."""
-        # Upkeep never raises, so nobody is pinged who cannot be written to.
-        return self._keepalive.deadline(may_ping=self.draft.ping and not self.closed)
+        # Upkeep never raises, so nobody is pinged who cannot be written to; or will not answer.
+        may_ping = self.draft.ping and not self.closed and self._end is None
+        return self._keepalive.deadline(may_ping=may_ping)
 
     def _attend(self) -> None:
         """Gives the peer up for having been silent too long, or asks whether it is there."""
@@ -650,6 +657,27 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
         self._stop_sending()
         self._outbox.hurry()
 
+    # What bridge asks for
+
+    @property
+    def _ended(self) -> type[Exception] | None:
+        """The kind of error that says how the peer ended, once that was reached."""
+        return None if self._end is None else self._end.kind
+
+    def _answer_late(self) -> None:
+        """Leaves the peer's close unanswered when it is reached, so that the peer, which may still
+        be listening, can be sent more; `_answer_now` or `aclose` has to follow.
+        """
+        self._answers_late = True
+
+    @trio.lowlevel.enable_ki_protection
+    def _answer_now(self) -> None:
+        """Answers what was left unanswered, and again what is reached from now on."""
+        if self._answers_late:
+            self._answers_late = False
+            if self._end is not None:
+                self._answer(self._end)
+
     # Closing
 
     async def aclose(self, code: int = 1000, reason: str = "") -> None:
@@ -671,6 +699,7 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
             await self._gone.wait()
             return
         self._check_close(Close(code, reason))
+        self._answer_now()
         self._gone = trio.Event()
         self._closed = True
         self._stop_sending()

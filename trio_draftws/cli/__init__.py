@@ -1,4 +1,4 @@
-"""The command line: `echo` and `connect`.
+"""The command line: `echo`, `connect` and `gateway`.
 
 The exit status is 0 when all went well, 1 when it did not (one line on standard error says why), 2
 for a command line that makes no sense, and 128 and the signal's number for a `connect` that a
@@ -17,6 +17,7 @@ import trio
 
 from ._connect import connect
 from ._echo import echo
+from ._gateway import gateway
 from ._stdio import CommandError, escape
 
 __all__ = ["main"]
@@ -57,32 +58,7 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     serve.set_defaults(command=echo)
-    serve.add_argument(
-        "--host",
-        default="127.0.0.1",
-        help="the address or name to listen on (default: %(default)s)",
-    )
-    serve.add_argument(
-        "--port", type=_port, default=8080, help="0 picks one (default: %(default)s)"
-    )
-    serve.add_argument(
-        "--framing-mode",
-        metavar="NAME",
-        default="old",
-        help="the draft to speak with clients whose opening does not tell (default: %(default)s)",
-    )
-    serve.add_argument(
-        "--drafts",
-        metavar="NAME,NAME",
-        type=lambda text: text.split(","),
-        help="speak only these drafts (default: all)",
-    )
-    serve.add_argument(
-        "--tls",
-        nargs=2,
-        metavar=("CERT", "KEY"),
-        help="serve wss with the certificate chain and the key of these PEM files",
-    )
+    _add_front(serve)
 
     talk = commands.add_parser(
         "connect",
@@ -110,7 +86,72 @@ def _parser() -> argparse.ArgumentParser:
         type=_field,
         help="a further field for the request; may be given several times",
     )
+    _add_gateway(commands)
     return parser
+
+
+def _add_gateway(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    way = commands.add_parser(
+        "gateway",
+        help="join clients of every draft with a server of another",
+        description="Accepts clients of every draft and joins each with a connection of its own "
+        "to one server, in the draft that this speaks, until SIGINT or SIGTERM. A line on "
+        "standard error says of each connection that failed why it did.",
+        allow_abbrev=False,
+    )
+    way.set_defaults(command=gateway)
+    way.add_argument(
+        "--to",
+        metavar="URL",
+        required=True,
+        help="the server: ws://HOST[:PORT] or wss://...; if it has a path of its own, that is "
+        "asked for, and else what the client asks for",
+    )
+    way.add_argument(
+        "--draft",
+        metavar="NAME",
+        default="rfc6455",
+        help="the draft to speak with the server; auto tries one after the other, the newest "
+        "first (default: %(default)s)",
+    )
+    way.add_argument(
+        "--binary",
+        choices=("refuse", "base64"),
+        default="refuse",
+        help="what becomes of a binary message for a side whose draft has none: its connection "
+        "is closed, or it is sent as text (default: %(default)s)",
+    )
+    _add_front(way)
+
+
+def _add_front(serve: argparse.ArgumentParser) -> None:
+    """The options of the commands that serve."""
+    serve.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="the address or name to listen on (default: %(default)s)",
+    )
+    serve.add_argument(
+        "--port", type=_port, default=8080, help="0 picks one (default: %(default)s)"
+    )
+    serve.add_argument(
+        "--framing-mode",
+        metavar="NAME",
+        default="old",
+        help="the draft to speak with clients whose opening does not tell (default: %(default)s)",
+    )
+    serve.add_argument(
+        "--drafts",
+        metavar="NAME,NAME",
+        type=lambda text: text.split(","),
+        help="speak only these drafts (default: all)",
+    )
+    serve.add_argument(
+        "--tls",
+        nargs=2,
+        metavar=("CERT", "KEY"),
+        help="serve wss with the certificate chain and the key of these PEM files",
+    )
 
 
 def _port(text: str) -> int:

@@ -167,6 +167,9 @@ class Request:
     """Whether it came through TLS of our own."""
     wildcard: str = ""
     """What of the path the `*` of a route stands for; empty where it followed none that has one."""
+    remote: str | None = None
+    """The address that the client connects from, as `192.0.2.1`, while the request is answered;
+    None where its stream has none, and afterwards."""
 
     @classmethod
     def parse(cls, head: bytes) -> Request:

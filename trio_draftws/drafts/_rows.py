@@ -25,6 +25,12 @@ from ._opening_hybi import HybiOpening
 from ._rfc6455 import rfc6455
 from ._sentinel import sentinel
 
+# 1007 came with hybi-10, whose wire is that of hybi-08.
+_CODES_OF_HYBI_06 = frozenset({1000, 1001, 1002, 1003, 1004})
+_CODES_OF_HYBI_08 = _CODES_OF_HYBI_06 | {1007}
+# RFC 6455 section 7.4.1, and 1012 to 1014 as registered since; 1004 is too big before, nothing now
+_CODES_OF_RFC_6455 = frozenset({1000, 1001, 1002, 1003, *range(1007, 1015)})
+
 
 @attrs.frozen(eq=False, repr=False)
 class Draft:
@@ -61,6 +67,9 @@ class Draft:
     """Whether messages can be compressed: its frames have a bit that can say so."""
     close_status: bool = False
     """Whether its closing frame carries a code and a reason."""
+    close_codes: frozenset[int] = frozenset()
+    """The codes below 3000 that it has a meaning for and may send. From there on they are the
+    application's, in every draft that has codes."""
     closing_handshake: bool = True
     """Whether it has a closing frame at all; without one, the end of TCP is the only close."""
     close_ends_stream: tuple[Role, ...] = ()
@@ -190,6 +199,7 @@ DRAFTS: tuple[Draft, ...] = (
         fragments=True,
         ping=True,
         close_status=True,
+        close_codes=_CODES_OF_HYBI_06,
     ),
     Draft(
         name="hybi-07",
@@ -208,6 +218,7 @@ DRAFTS: tuple[Draft, ...] = (
         ping=True,
         compression=True,
         close_status=True,
+        close_codes=_CODES_OF_HYBI_06,
     ),
     Draft(
         name="hybi-08",
@@ -226,6 +237,7 @@ DRAFTS: tuple[Draft, ...] = (
         ping=True,
         compression=True,
         close_status=True,
+        close_codes=_CODES_OF_HYBI_08,
     ),
     Draft(
         name="hybi-11",
@@ -243,6 +255,7 @@ DRAFTS: tuple[Draft, ...] = (
         ping=True,
         compression=True,
         close_status=True,
+        close_codes=_CODES_OF_HYBI_08,
     ),
     Draft(
         name="rfc6455",
@@ -261,6 +274,7 @@ DRAFTS: tuple[Draft, ...] = (
         ping=True,
         compression=True,
         close_status=True,
+        close_codes=_CODES_OF_RFC_6455,
     ),
 )
 """Every draft, oldest first."""

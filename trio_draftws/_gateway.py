@@ -1,0 +1,249 @@
+"""A gateway: each client that connects is joined with a connection of its own to one server.
+
+The connection to the server is opened before the client is answered. So the server's refusal is the
+client's, and what the server agrees to is what the client is told. A task in the gateway's nursery
+holds it, from where it is claimed by the handler or, when no connection with the client came about,
+given up.
+"""
+
+from __future__ import annotations
+
+import logging
+import ssl
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextvars import ContextVar
+from functools import partial
+from typing import TypeAlias
+from urllib.parse import quote
+
+import attrs
+import trio
+
+from ._answer import Provisional
+from ._bridge import BinaryPolicy, bridge, check_binary_policy
+from ._client import open_websocket
+from ._connection import Connection
+from ._exceptions import HandshakeTimeout, Rejected
+from ._upkeep import open_upkeep
+from .drafts import (
+    Draft,
+    HeaderFields,
+    Reject,
+    Request,
+    WebSocketURL,
+    draft_named,
+    ladder,
+)
+
+Dial: TypeAlias = Callable[[], AbstractAsyncContextManager[Connection]]
+
+logger = logging.getLogger("trio_draftws")
+
+# What the server has to say to a client, and not to the gateway
+REFUSALS = (401, 403, 404, 410, 429, 503)
+FIELDS_OF_A_REFUSAL = ("Content-Type", "Retry-After", "Set-Cookie", "WWW-Authenticate")
+# What says who is asking
+FIELDS_OF_A_REQUEST = ("cookie", "authorization")
+UNREACHABLE = "The server behind this gateway cannot be reached.\n"
+TOO_SLOW = "The server behind this gateway does not answer.\n"
+
+# What the server agreed to, from where it is known to where the client's is chosen: one task
+_agreed: ContextVar[str | None] = ContextVar("agreed")
+
+
+@attrs.define(eq=False)
+class _Behind(Provisional):
+    """The connection to the server, for one client."""
+
+    scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+    settled: trio.Event = attrs.field(factory=trio.Event)
+    """Set when it is known whether there is one."""
+    connection: Connection | None = None
+    failure: Exception | None = None
+
+    async def hold(self, dial: Dial) -> None:
+        """Opens it, and keeps it until it is given up."""
+        try:
+            with self.scope:
+                async with dial() as self.connection:
+                    self.settled.set()
+                    await trio.sleep_forever()
+        except Exception as error:  # noqa: BLE001
+            # One connection's failure is nobody else's; `conn_headers` says what it was.
+            self.failure = error
+        finally:
+            self.settled.set()
+
+    def give_up(self) -> None:
+        self.scope.cancel()
+
+
+@attrs.define(eq=False)
+class Gateway:
+    """What makes a server a gateway, as `open_gateway` gives it: three of its arguments."""
+
+    to: str
+    draft: str | Draft
+    binary: BinaryPolicy
+    _ssl_context: ssl.SSLContext | None
+    _handshake_timeout: float
+    _max_message_size: int
+    _nursery: trio.Nursery
+
+    async def conn_headers(self, request: Request) -> tuple[HeaderFields, object]:
+        """Opens the connection to the server, for `serve_websocket(conn_headers=...)`.
+
+        Raises:
+            Reject: there is none. The server's 401, 403, 404, 410, 429 and 503 are passed on, with
+                what it said; 504 says that it did not answer in time, and 502 that it cannot be
+                reached or does not speak the draft.
+        """
+        dial = self._dial(request)
+        behind = _Behind()
+        self._nursery.start_soon(behind.hold, dial)
+        opened = False
+        try:
+            # Less than what is left: the client is to be told.
+            left = trio.current_effective_deadline() - trio.current_time()
+            with trio.move_on_after(left * 0.8):
+                await behind.settled.wait()
+            if behind.connection is None:
+                raise _refusal(behind.failure) from behind.failure
+            opened = True
+        finally:
+            if not opened:
+                behind.give_up()
+        _agreed.set(behind.connection.subprotocol)
+        cookies = behind.connection.response.headers.get_raw("Set-Cookie")
+        return [("Set-Cookie", cookie) for cookie in cookies], behind
+
+    def choose_subprotocol(self, asked: Sequence[str]) -> str | None:
+        """What the server agreed to, for `serve_websocket(subprotocols=...)`."""
+        return _agreed.get()
+
+    async def handler(self, client: Connection, behind: object) -> None:
+        """Joins the two until both have ended, for `serve_websocket(handler, ...)`."""
+        assert isinstance(behind, _Behind)
+        assert behind.connection is not None
+        try:
+            await bridge(client, behind.connection, binary=self.binary)
+        except trio.BrokenResourceError as error:
+            # By the kind of its end: what was refused here is nobody's.
+            who = next(
+                (
+                    who
+                    for who, side in (("client", client), ("server", behind.connection))
+                    if side._ended is type(error)
+                ),
+                "gateway",
+            )
+            logger.info("%r and %r ended, by the %s: %s", client, behind.connection, who, error)
+        finally:
+            behind.give_up()
+
+    def _dial(self, request: Request) -> Dial:
+        headers = [
+            (name, value)
+            for name, value in request.headers.raw
+            if name.decode().lower() in FIELDS_OF_A_REQUEST
+        ]
+        if request.remote is not None:
+            forwarded = [*request.headers.get_all("X-Forwarded-For"), request.remote]
+            headers.append((b"X-Forwarded-For", ", ".join(forwarded).encode("latin-1")))
+        return partial(
+            open_websocket,
+            self._url_for(request),
+            draft=self.draft,
+            headers=headers,
+            origin=request.origin or None,
+            subprotocols=self._sayable(request.subprotocols),
+            ssl_context=self._ssl_context,
+            handshake_timeout=self._handshake_timeout,
+            max_message_size=self._max_message_size,
+        )
+
+    def _url_for(self, request: Request) -> str:
+        """The server's URL: with the path and query that were asked for, if it has none itself."""
+        target = WebSocketURL.parse(self.to)
+        if target.resource != "/":
+            return self.to
+        if not request.raw_target.startswith(b"/"):
+            raise Reject(400, body="The request's target must be a path.\n")
+        asked = quote(request.raw_target, safe="/?:@!$&'()*+,;=~-._%[]")
+        return target.location.removesuffix("/") + asked
+
+    def _sayable(self, subprotocols: Sequence[str]) -> list[str]:
+        """Those that can be asked for behind: one draft allows what another does not."""
+        syntax = (ladder()[0] if self.draft == "auto" else draft_named(self.draft)).subprotocols
+        names = []
+        for name in subprotocols:
+            try:
+                syntax.write([name])
+            except ValueError:
+                continue
+            names.append(name)
+        return names[:1] if syntax.separator is None else names
+
+
+def _refusal(error: Exception | None) -> Reject:
+    """What the client is told where there is no connection to the server."""
+    if error is None or isinstance(error, HandshakeTimeout):
+        return Reject(504, body=TOO_SLOW)
+    if not isinstance(error, Rejected) or error.status not in REFUSALS:
+        return Reject(502, body=UNREACHABLE)
+    fields = [
+        (name, value) for name in FIELDS_OF_A_REFUSAL for value in error.headers.get_raw(name)
+    ]
+    coded = "Transfer-Encoding" in error.headers or "Content-Encoding" in error.headers
+    return Reject(error.status, fields, b"" if coded else error.body)
+
+
+@asynccontextmanager
+async def open_gateway(
+    to: str,
+    *,
+    draft: str | Draft = "rfc6455",
+    binary: BinaryPolicy = "refuse",
+    ssl_context: ssl.SSLContext | None = None,
+    handshake_timeout: float = 5,
+    max_message_size: int = 2**20,
+) -> AsyncGenerator[Gateway, None]:
+    """Makes a server a gateway to another: `async with open_gateway(url) as gateway`.
+
+    In the block, give `gateway.handler` to `serve_websocket`, and `gateway.conn_headers` and
+    `gateway.choose_subprotocol` to its arguments `conn_headers` and `subprotocols`. For each client
+    a connection to the server is opened before the client is answered; subprotocols, Origin,
+    cookies, Authorization and X-Forwarded-For are passed on, as are the server's cookies. Then the
+    two are joined as by `bridge`. A connection that fails is logged, and no other notices.
+
+    At the end of the block, whatever its reason, the connections to the server are closed in order.
+    Entering and leaving are checkpoints.
+
+    Args:
+        to: the server's URL. The path and query that a client asks for are put behind it if it
+            has none; else they are left out.
+        draft: what to speak with the server; `"auto"` as for `open_websocket`.
+        binary: as for `bridge`.
+        ssl_context: for `wss`, as for `open_websocket`.
+        handshake_timeout: seconds for the opening handshake with the server. It also ends when
+            four fifths of the client's are over.
+        max_message_size: the most bytes that a message of the server's may have.
+
+    Raises:
+        ValueError: `to` is no WebSocket URL, no draft has that name, or `binary` is unknown.
+    """
+    WebSocketURL.parse(to)
+    if draft != "auto":
+        draft_named(draft)
+    check_binary_policy(binary)
+    async with open_upkeep() as upkeep:
+        yield Gateway(
+            to,
+            draft,
+            binary,
+            ssl_context,
+            handshake_timeout,
+            max_message_size,
+            upkeep.nursery,
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import ssl
@@ -606,6 +607,16 @@ async def test_help(arguments: list[str]) -> None:
     status, out, err = await run(*arguments)
     assert (status, err) == (0, "")
     assert out.startswith("usage: trio-draftws ")
+
+
+@pytest.mark.parametrize("name", ["echo", "connect", "probe"])
+async def test_every_option_is_documented(name: str) -> None:
+    """And none that there is not."""
+    _, out, _ = await run(name, "--help")
+    page = await trio.Path(ROOT, "docs", "command-line.rst").read_text(encoding="utf-8")
+    section = page.split(f"\n``{name}``\n---")[1].split("\n---")[0]
+    options = set(re.findall(r"--[a-z-]+", out)) - {"--help"}
+    assert options == set(re.findall(r"``(--[a-z-]+)", section))
 
 
 # Standard input and output

@@ -35,7 +35,7 @@ class Target:
     def open(
         self,
         draft: str | Draft,
-        watch: Callable[[trio.abc.Stream], trio.abc.Stream] = lambda stream: stream,
+        watch: Callable[[trio.abc.Stream], trio.abc.Stream] | None = None,
         **settings: Any,
     ) -> AbstractAsyncContextManager[Connection]:
         """A connection to it, as `open_websocket` makes one.
@@ -50,24 +50,23 @@ class Target:
             CommandError: the file of certificates cannot be read.
             ValueError: the URL is none.
         """
-        tls = self._tls()
-
-        async def dress(stream: trio.abc.Stream) -> trio.abc.Stream:
-            return watch(stream if tls is None else await tls(stream))
-
+        context = self._context()
+        if watch is None:
+            settings["ssl_context"] = context
+        else:
+            settings["stream_factory"] = self._watched(watch, context)
         return open_websocket(
             self.url,
             draft=draft,
             headers=self.headers,
             origin=self.origin,
             subprotocols=self.subprotocols,
-            stream_factory=dress,
             **settings,
         )
 
-    def _tls(self) -> StreamFactory | None:
-        parsed = WebSocketURL.parse(self.url)
-        if not parsed.secure:
+    def _context(self) -> ssl.SSLContext | None:
+        """The settings of TLS; None where there is none."""
+        if not WebSocketURL.parse(self.url).secure:
             return None
         try:
             context = ssl.create_default_context(cafile=self.cafile)
@@ -77,4 +76,17 @@ class Target:
         if self.insecure:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
-        return ssl_stream_factory(context, server_hostname=parsed.host)
+        return context
+
+    def _watched(
+        self,
+        watch: Callable[[trio.abc.Stream], trio.abc.Stream],
+        context: ssl.SSLContext | None,
+    ) -> StreamFactory:
+        host = WebSocketURL.parse(self.url).host
+        tls = None if context is None else ssl_stream_factory(context, server_hostname=host)
+
+        async def factory(stream: trio.abc.Stream) -> trio.abc.Stream:
+            return watch(stream if tls is None else await tls(stream))
+
+        return factory

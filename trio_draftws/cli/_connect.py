@@ -91,9 +91,9 @@ class _Talk:
                         await note(how)
 
     async def _open(self, stack: AsyncExitStack) -> Connection:
-        watch = {} if self.trace is None else {"watch": self.trace.watch}
+        watch = None if self.trace is None else self.trace.watch
         try:
-            opening = self.target.open(self.draft, **watch)
+            opening = self.target.open(self.draft, watch)
             connection = await stack.enter_async_context(opening)
         except (HandshakeError, ValueError) as error:
             raise CommandError(str(error)) from error

@@ -147,7 +147,7 @@ class _Probing:
             return await self._send(connection, opened) if self.echo else opened
 
     async def _send(self, connection: Connection, finding: Finding) -> Finding:
-        """Sends a message, and adds whether it came back. Others may come before it."""
+        """Sends a message, and says whether it came back. Others may come before it."""
         message = f"probe {secrets.token_hex(4)}"
         why = f"nothing came back within {self.timeout:g} s"
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import ssl
@@ -362,6 +363,55 @@ async def test_header_fields_are_sent() -> None:
     assert requests[0].headers["Cookie"] == "c=d"
 
 
+async def test_all_that_can_be_asked_for(
+    server_ssl: ssl.SSLContext, authority: trustme.CA, tmp_path: Path
+) -> None:
+    """Origin, subprotocols and certificates; with the wire on standard error."""
+    requests: list[Request] = []
+
+    async def keep(request: Request) -> tuple[tuple[()], None]:
+        requests.append(request)
+        return (), None
+
+    async def answer(connection: Connection, state: object) -> None:
+        message = await connection.receive()
+        assert isinstance(message, str)
+        await connection.send(message.encode())
+        await hear_out(connection, state)
+
+    trusted = str(tmp_path / "ca.pem")
+    authority.cert_pem.write_to_path(trusted)
+    async with server_of(
+        answer, conn_headers=keep, subprotocols=["chat"], ssl_context=server_ssl
+    ) as url:
+        url = url.replace("ws:", "wss:")
+        asked = ["--origin", "http://o", "--subprotocol", "super", "--subprotocol", "chat"]
+        for trust in (["--cafile", trusted], ["--insecure"]):
+            status, out, err = await run(
+                "connect", url, *asked, *trust, "--binary", "hex", "--verbose", stdin=b"/hi"
+            )
+            assert (status, out) == (0, "2f 68 69\n")
+            wire = err.splitlines()
+            assert wire[0] == "-> GET / HTTP/1.1"
+            assert "<- Sec-WebSocket-Protocol: chat" in wire
+            assert "<- 82 03 2f 68 69  binary, FIN, 3 bytes: 2f 68 69" in wire
+            assert [line[:2] for line in wire if ", code 1000" in line] == ["->", "<-"]
+    for request in requests:
+        assert request.headers["Origin"] == "http://o"
+        assert request.headers["Sec-WebSocket-Protocol"] == "super, chat"
+
+
+async def test_wire_of_each_attempt() -> None:
+    """Also of those that failed; and the end of TCP, which is all that hixie-75 has."""
+    async with server_of(hear_out, drafts=["hixie-75"]) as url:
+        status, out, err = await run("connect", url, "--verbose")
+    assert (status, out) == (0, "")
+    wire = err.splitlines()
+    assert wire.count("<- HTTP/1.1 426 Upgrade Required") > 1
+    assert wire.count("<- HTTP/1.1 101 Web Socket Protocol Handshake") == 1
+    assert wire[-2:] == ["-> end", "<- end"]
+
+
 @WITH_CLOSING_FRAME
 async def test_connection_breaks(draft: str) -> None:
     """An end without the draft's goodbye is a failure, though the input is still open."""
@@ -550,11 +600,23 @@ def test_usage(arguments: Sequence[str], capsys: pytest.CaptureFixture[str]) -> 
     assert err.startswith("usage: trio-draftws ")
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["echo", "--help"], ["connect", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["echo", "--help"], ["connect", "--help"], ["probe", "--help"]]
+)
 async def test_help(arguments: list[str]) -> None:
     status, out, err = await run(*arguments)
     assert (status, err) == (0, "")
     assert out.startswith("usage: trio-draftws ")
+
+
+@pytest.mark.parametrize("name", ["echo", "connect", "probe"])
+async def test_every_option_is_documented(name: str) -> None:
+    """And none that there is not."""
+    _, out, _ = await run(name, "--help")
+    page = await trio.Path(ROOT, "docs", "command-line.rst").read_text(encoding="utf-8")
+    section = page.split(f"\n``{name}``\n---")[1].split("\n---")[0]
+    options = set(re.findall(r"--[a-z-]+", out)) - {"--help"}
+    assert options == set(re.findall(r"``(--[a-z-]+)", section))
 
 
 # Standard input and output

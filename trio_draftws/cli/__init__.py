@@ -1,24 +1,33 @@
-"""The command line: `echo`, `connect` and `gateway`.
+"""The command line: `echo`, `connect`, `probe` and `gateway`.
 
 The exit status is 0 when all went well, 1 when it did not (one line on standard error says why), 2
-for a command line that makes no sense, and 128 and the signal's number for a `connect` that a
-signal ended.
+for a command line that makes no sense, and 128 and the signal's number for a command of a client
+that a signal ended.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import trio
 
+from trio_draftws.drafts import Draft, allowed_drafts
+
+from ._client import Target
 from ._connect import connect
 from ._echo import echo
 from ._gateway import gateway
+from ._probe import probe
 from ._stdio import CommandError, escape
+
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001
 
 __all__ = ["main"]
 
@@ -50,7 +59,14 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    _add_echo(commands)
+    _add_connect(commands)
+    _add_probe(commands)
+    _add_gateway(commands)
+    return parser
 
+
+def _add_echo(commands: Commands) -> None:
     serve = commands.add_parser(
         "echo",
         help="a server that sends back what it gets",
@@ -60,6 +76,8 @@ def _parser() -> argparse.ArgumentParser:
     serve.set_defaults(command=echo)
     _add_front(serve)
 
+
+def _add_connect(commands: Commands) -> None:
     talk = commands.add_parser(
         "connect",
         help="send lines from standard input, print what comes back",
@@ -68,8 +86,8 @@ def _parser() -> argparse.ArgumentParser:
         "the server ends too.",
         allow_abbrev=False,
     )
-    talk.set_defaults(command=connect)
-    talk.add_argument("url", metavar="URL", help="ws://HOST[:PORT][/PATH] or wss://...")
+    talk.set_defaults(command=_at_target(connect))
+    _add_target(talk)
     talk.add_argument(
         "--draft",
         metavar="NAME",
@@ -78,6 +96,53 @@ def _parser() -> argparse.ArgumentParser:
         "(default: %(default)s)",
     )
     talk.add_argument(
+        "--binary",
+        choices=["hex", "raw"],
+        help="how to print binary messages (default: in hex at a terminal, raw elsewhere)",
+    )
+    talk.add_argument(
+        "--verbose",
+        action="store_true",
+        help="show what goes over the wire, head and frames, on standard error",
+    )
+
+
+def _add_probe(commands: Commands) -> None:
+    ask = commands.add_parser(
+        "probe",
+        help="find out which drafts a server speaks",
+        description="Opens a connection in each draft in turn, one at a time, and says what came "
+        "of it.",
+        allow_abbrev=False,
+    )
+    ask.set_defaults(command=_at_target(probe))
+    _add_target(ask)
+    ask.add_argument(
+        "--drafts",
+        metavar="NAME,NAME",
+        type=_drafts,
+        help="try only these drafts (default: all)",
+    )
+    ask.add_argument(
+        "--echo",
+        action="store_true",
+        help="send a message in each draft too, and say whether it comes back; only that can tell "
+        "drafts whose requests look alike",
+    )
+    ask.add_argument(
+        "--timeout",
+        metavar="SECONDS",
+        type=_seconds,
+        default=5.0,
+        help="for each opening, each message and each close (default: %(default)s)",
+    )
+    ask.add_argument("--json", dest="as_json", action="store_true", help="print JSON")
+
+
+def _add_target(parser: argparse.ArgumentParser) -> None:
+    """What each command has that opens connections."""
+    parser.add_argument("url", metavar="URL", help="ws://HOST[:PORT][/PATH] or wss://...")
+    parser.add_argument(
         "--header",
         metavar="'NAME: VALUE'",
         dest="headers",
@@ -86,11 +151,36 @@ def _parser() -> argparse.ArgumentParser:
         type=_field,
         help="a further field for the request; may be given several times",
     )
-    _add_gateway(commands)
-    return parser
+    parser.add_argument("--origin", help="the origin to name in the request")
+    parser.add_argument(
+        "--subprotocol",
+        metavar="NAME",
+        dest="subprotocols",
+        action="append",
+        default=[],
+        help="a subprotocol to ask for; may be given several times, the favourite first",
+    )
+    parser.add_argument(
+        "--cafile",
+        metavar="FILE",
+        help="for wss, trust the certificates of this PEM file instead of the system's",
+    )
+    parser.add_argument(
+        "--insecure", action="store_true", help="for wss, trust any certificate whatever"
+    )
 
 
-def _add_gateway(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _at_target(command: Callable[..., Awaitable[int]]) -> Callable[..., Awaitable[int]]:
+    """The command, with what `_add_target` parsed as its `target`."""
+
+    async def run(**options: Any) -> int:
+        target = Target(**{name: options.pop(name) for name in Target.options()})
+        return await command(target=target, **options)
+
+    return run
+
+
+def _add_gateway(commands: Commands) -> None:
     way = commands.add_parser(
         "gateway",
         help="join clients of every draft with a server of another",
@@ -166,3 +256,20 @@ def _field(text: str) -> tuple[bytes, bytes]:
         raise argparse.ArgumentTypeError(f"expected 'Name: value', got {text!r}")
     # The very bytes that were typed
     return os.fsencode(name), os.fsencode(value.strip(" \t"))
+
+
+def _drafts(text: str) -> tuple[Draft, ...]:
+    try:
+        return allowed_drafts(text.split(","))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not seconds > 0:
+        raise argparse.ArgumentTypeError(f"a number of seconds above 0, not {text!r}")
+    return seconds

@@ -3,87 +3,174 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Sequence
+import sys
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from functools import partial
 
+import attrs
 import trio
 
-from trio_draftws import (
-    Connection,
-    ConnectionLost,
-    HandshakeError,
-    is_wss_url,
-    open_websocket,
-)
+from trio_draftws import Connection, ConnectionLost, HandshakeError, is_wss_url
 
-from ._signals import ENDING, first_of
+from ._client import Target
+from ._interactive import (
+    Binary,
+    InHex,
+    Lines,
+    Messages,
+    Print,
+    Screen,
+    Typed,
+    closing_note,
+    opening_note,
+)
+from ._prompt import Prompt, can_edit_lines
+from ._signals import until_signal
 from ._stdio import CommandError, LineReader, LineWriter
+from ._tap import BehindTrace, Trace
 
 SECONDS_OF_QUIET = 5
+HINT = (
+    "trio-draftws: the extra `cli` brings line editing and history: pip install 'trio_draftws[cli]'"
+)
 
 
-async def connect(*, url: str, draft: str, headers: Sequence[tuple[bytes, bytes]]) -> int:
-    """Talks to `url` until both sides have ended; returns the exit status.
+async def connect(
+    *, target: Target, draft: str, binary: Binary | None = None, verbose: bool = False
+) -> int:
+    """Talks to a server until both sides have ended; returns the exit status.
+
+    Args:
+        target: the server.
+        draft: the draft to speak, or `"auto"`.
+        binary: how binary messages are shown; by default in hex to a person, else as they are.
+        verbose: whether what goes over the wire is shown on standard error.
 
     Raises:
         CommandError: there was no connection, or it broke.
     """
-    signum = await _until_signal(partial(_talk, url, draft, headers))
+    talk = _Talk(
+        target, draft, binary, Trace(LineWriter.of_stderr().write_line) if verbose else None
+    )
+    signum = await until_signal(talk.run)
     return 0 if signum is None else 128 + signum
 
 
-async def _until_signal(work: Callable[[], Awaitable[object]]) -> int | None:
-    """Runs `work`, which SIGINT and SIGTERM cancel; returns the signal that did."""
-    signum: int | None = None
-    failure: CommandError | None = None
+@attrs.define(eq=False)
+class _Talk:
+    """One conversation, from dialling to the end."""
 
-    async def cancel_at_signal(scope: trio.CancelScope) -> None:
-        nonlocal signum
-        signum = await first_of(signals)
-        scope.cancel()
+    target: Target
+    draft: str
+    binary: Binary | None
+    trace: Trace | None
 
-    with trio.open_signal_receiver(*ENDING) as signals:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(cancel_at_signal, nursery.cancel_scope)
-            try:
-                await work()
-            except CommandError as error:
-                # Raised outside, where no group is made of it
-                failure = error
-            nursery.cancel_scope.cancel()
-    if failure is not None:
-        raise failure
-    return signum
-
-
-async def _talk(url: str, draft: str, headers: Sequence[tuple[bytes, bytes]]) -> None:
-    stdin, stdout = LineReader.of_stdin(), LineWriter.of_stdout()
-    async with AsyncExitStack() as stack:
+    async def run(self) -> None:
+        stdin, stdout = LineReader.of_stdin(), LineWriter.of_stdout()
+        note: Print | None = None
+        if sys.stdin is not None and sys.stdin.isatty():
+            # Where messages are kept from the terminal, nothing else stands among them.
+            note = (stdout if stdout.escapes else LineWriter.of_stderr()).write_line
+        connection: Connection | None = None
         try:
-            connection = await stack.enter_async_context(
-                open_websocket(url, draft=draft, headers=headers)
-            )
+            async with AsyncExitStack() as stack:
+                connection = await self._open(stack)
+                if note is None:
+                    await self._converse(connection, stdin, self._plain(stdout))
+                else:
+                    await self._talk_to_person(connection, stdin, stdout, note)
+        finally:
+            # Also after Ctrl-C; a second one ends even a terminal that takes nothing.
+            with trio.CancelScope(shield=True):
+                if self.trace is not None:
+                    self.trace.end()
+                    await self.trace.flush()
+                if note is not None and connection is not None:
+                    how = closing_note(connection)
+                    if how is not None:
+                        await note(how)
+
+    async def _open(self, stack: AsyncExitStack) -> Connection:
+        watch = None if self.trace is None else self.trace.watch
+        try:
+            opening = self.target.open(self.draft, watch)
+            connection = await stack.enter_async_context(opening)
         except (HandshakeError, ValueError) as error:
             raise CommandError(str(error)) from error
+        if self.trace is not None:
+            self.trace.opened(connection, self.target.url)
+            await self.trace.flush()
+        return connection
+
+    def _plain(self, stdout: LineWriter) -> Messages:
+        return InHex(stdout) if self.binary == "hex" else stdout
+
+    async def _talk_to_person(
+        self, connection: Connection, stdin: LineReader, stdout: LineWriter, note: Print
+    ) -> None:
+        on_screen = stdout.escapes  # it is a terminal
+        prompt = Prompt(stdout) if on_screen and can_edit_lines() else None
+        if on_screen and prompt is None:
+            await note(HINT)
+        await note(f"{opening_note(connection)}; /help lists commands")
+        failure: CommandError | None = None
+        async with trio.open_nursery() as nursery:
+            lines: Lines = stdin
+            if prompt is not None:
+                lines, note = prompt, prompt.print
+                nursery.start_soon(prompt.run)
+                if self.trace is not None and sys.stderr.isatty():
+                    self.trace.write = prompt.print
+            messages = Screen(note, self.binary or "hex") if on_screen else self._plain(stdout)
+            try:
+                act = Typed(connection, note, nursery).act
+                await self._converse(connection, lines, messages, act)
+            except CommandError as error:
+                failure = error
+            nursery.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
+
+    async def _converse(
+        self,
+        connection: Connection,
+        lines: Lines,
+        messages: Messages,
+        act: Callable[[str], Awaitable[bool]] | None = None,
+    ) -> None:
         # TLS cannot end one side alone. A draft without a closing frame has then no way to say
         # that it has sent everything; the server is heard out until it has been quiet for a while.
-        can_say_so = connection.draft.closing_handshake or not is_wss_url(url)
-        await _converse(connection, stdin, stdout, can_end_sending=can_say_so)
+        can_end_sending = connection.draft.closing_handshake or not is_wss_url(self.target.url)
+        if self.trace is not None:
+            messages = BehindTrace(messages, self.trace)
+        await _converse(connection, lines, messages, can_end_sending=can_end_sending, act=act)
 
 
 async def _converse(
-    connection: Connection, stdin: LineReader, stdout: LineWriter, *, can_end_sending: bool
+    connection: Connection,
+    lines: Lines,
+    messages: Messages,
+    *,
+    can_end_sending: bool,
+    act: Callable[[str], Awaitable[bool]] | None = None,
 ) -> None:
+    """Does `act` with each line, by default sends it, and writes the messages until both end.
+
+    `act` says whether it left something to be sent after it.
+    """
     failure: CommandError | None = None
     patience = math.inf
 
     async def send_lines() -> None:
         nonlocal failure, patience
         try:
-            while (line := await stdin.read_line()) is not None:
-                await connection.send(line)
-            await connection.send_close()
+            while (line := await lines.read_line()) is not None:
+                if act is None:
+                    await connection.send(line)
+                elif not await act(line):
+                    break
+            else:
+                await connection.send_close()
         except CommandError as error:
             failure = error
             nursery.cancel_scope.cancel()
@@ -97,7 +184,7 @@ async def _converse(
         nursery.start_soon(send_lines)
         try:
             async for message in connection:
-                await stdout.write_line(message)
+                await messages.write_line(message)
                 nursery.cancel_scope.deadline = trio.current_time() + patience
         except CommandError as error:
             failure = error

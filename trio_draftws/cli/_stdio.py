@@ -10,6 +10,7 @@ import os
 import re
 import select
 import sys
+from typing import TextIO
 
 import attrs
 import trio
@@ -82,6 +83,7 @@ class LineWriter:
 
     fd: int
     escapes: bool
+    name: str = "standard output"
 
     @classmethod
     def of_stdout(cls) -> LineWriter:
@@ -90,10 +92,23 @@ class LineWriter:
         Raises:
             CommandError: it is closed.
         """
-        # Its number may be another file's by now.
-        if sys.stdout is None:
-            raise CommandError("standard output is closed")
-        return cls(sys.stdout.fileno(), sys.stdout.isatty())
+        return cls._of(sys.stdout, "standard output")
+
+    @classmethod
+    def of_stderr(cls) -> LineWriter:
+        """Standard error.
+
+        Raises:
+            CommandError: it is closed.
+        """
+        return cls._of(sys.stderr, "standard error")
+
+    @classmethod
+    def _of(cls, file: TextIO | None, name: str) -> LineWriter:
+        # The number of a closed file may be another file's by now.
+        if file is None:
+            raise CommandError(f"{name} is closed")
+        return cls(file.fileno(), file.isatty(), name)
 
     async def write_line(self, line: str | bytes) -> None:
         """Writes one line; bytes are written as they are, unless it is a terminal.
@@ -111,7 +126,7 @@ class LineWriter:
             else:
                 await trio.to_thread.run_sync(_write, self.fd, raw, abandon_on_cancel=True)
         except OSError as error:
-            raise CommandError(f"cannot write to standard output: {error.strerror}") from error
+            raise CommandError(f"cannot write to {self.name}: {error.strerror}") from error
 
 
 def _takes_at_once(fd: int, size: int) -> bool:

@@ -122,6 +122,11 @@ class FrameCodec(DecodesInOrder):
     def mid_message(self) -> bool:
         return bool(self._messages.kind or self._rest)
 
+    @property
+    def dialect(self) -> Dialect:
+        """What its frames look like, for who wants to read them without a codec."""
+        return self._dialect
+
     # Out
 
     def encode(self, event: Event | Buffer, compress: bool | None = None) -> list[Buffer]:

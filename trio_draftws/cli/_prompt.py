@@ -1,0 +1,185 @@
+"""A prompt with line editing and history; what comes meanwhile appears above it.
+
+prompt_toolkit runs on asyncio, so it has a thread of its own, and there an event loop that goes on
+until the prompt is stopped. All that is printed goes through that loop: so there is no moment
+between two lines in which somebody else could write into the prompt.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import os
+import signal
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import attrs
+import trio
+
+from ._stdio import LineWriter, escape
+
+if TYPE_CHECKING:
+    from prompt_toolkit import PromptSession
+
+PROMPT = "> "
+# To draw the prompt anew takes longer than to print many lines above it.
+MANY_LINES = 200
+
+
+def _session() -> PromptSession[str]:
+    from prompt_toolkit import PromptSession
+    from prompt_toolkit.output import create_output
+    from prompt_toolkit.output.vt100 import Vt100_Output
+
+    output = create_output()
+    if isinstance(output, Vt100_Output):
+        # Asked for the cursor's position, a terminal answers on the input; a prompt of one line
+        # does not need to know.
+        output.enable_cpr = False
+    return PromptSession(PROMPT, output=output)
+
+
+def can_edit_lines() -> bool:
+    """Whether the library for it is installed."""
+    try:
+        import prompt_toolkit  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
+@attrs.define(eq=False)
+class Prompt:
+    """Lines typed at a prompt. `run` has to run meanwhile."""
+
+    _stdout: LineWriter
+    _session: PromptSession[str] = attrs.field(factory=_session, init=False)
+    _typed: tuple[trio.MemorySendChannel[str | None], trio.MemoryReceiveChannel[str | None]] = (
+        attrs.field(factory=lambda: trio.open_memory_channel[str | None](math.inf), init=False)
+    )
+    _started: trio.Event = attrs.field(factory=trio.Event, init=False)
+    _room: trio.Event | None = attrs.field(default=None, init=False)
+    """Set when there is room again for lines to print; None while nobody waits for it."""
+
+    # What both threads look at
+    _to_print: deque[str] = attrs.field(factory=deque, init=False)
+    _loop: asyncio.AbstractEventLoop | None = attrs.field(default=None, init=False)
+    """None before and after."""
+    _stopped: bool = attrs.field(default=False, init=False)
+
+    # What the thread with the prompt looks at
+    _asking: asyncio.Task[None] | None = attrs.field(default=None, init=False)
+    _printing: asyncio.Task[None] | None = attrs.field(default=None, init=False)
+
+    async def run(self) -> None:
+        """Shows the prompt until it is cancelled; then the terminal is as it was."""
+        token = trio.lowlevel.current_trio_token()
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._stop_when_cancelled)
+                await trio.to_thread.run_sync(asyncio.run, self._ask(token))
+                nursery.cancel_scope.cancel()
+        finally:
+            # What came while the loop was ending
+            self._print_all()
+            self._tell_of_room()
+
+    async def _stop_when_cancelled(self) -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            self._stopped = True
+            self._in_loop(self._leave)
+
+    async def _ask(self, token: trio.lowlevel.TrioToken) -> None:
+        """Runs in the thread: hands on each line, and None at the end of the input."""
+        self._asking = asyncio.current_task()
+        self._loop = asyncio.get_running_loop()
+        token.run_sync_soon(self._started.set)
+        try:
+            line: str | None = None if self._stopped else ""
+            while line is not None:
+                try:
+                    line = await self._session.prompt_async(
+                        handle_sigint=False, set_exception_handler=False
+                    )
+                except EOFError:
+                    line = None
+                except KeyboardInterrupt:
+                    # The terminal makes no signals while keys are edited with.
+                    os.kill(os.getpid(), signal.SIGINT)
+                    break
+                token.run_sync_soon(self._typed[0].send_nowait, line)
+            # There may be more to print.
+            while not self._stopped:
+                await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            pass
+        finally:
+            self._loop = None
+            self._print_all()
+
+    def _leave(self) -> None:
+        """Ends the prompt, in its thread. What was being typed stays on the screen."""
+        application = self._session.app
+        application.erase_when_done = not application.current_buffer.text
+        if self._asking is not None:
+            self._asking.cancel()
+
+    def _in_loop(self, function: Callable[[], object]) -> None:
+        loop = self._loop
+        if loop is not None:
+            try:
+                loop.call_soon_threadsafe(function)
+            except RuntimeError:
+                pass  # it has just been closed
+
+    async def read_line(self) -> str | None:
+        """The next line, or None at the end of the input (Ctrl-D). Cancelling it loses nothing."""
+        return await self._typed[1].receive()
+
+    async def print(self, line: str) -> None:
+        """Prints a line above the prompt, soon; waits while many have not been printed.
+
+        Raises:
+            CommandError: it cannot be written.
+        """
+        await self._started.wait()
+        if self._loop is None:
+            await self._stdout.write_line(line)
+            return
+        self._to_print.append(line)
+        token = trio.lowlevel.current_trio_token()
+        self._in_loop(lambda: self._print_soon(token))
+        while len(self._to_print) >= MANY_LINES and self._loop is not None:
+            if self._room is None:
+                self._room = trio.Event()
+            await self._room.wait()
+
+    def _tell_of_room(self) -> None:
+        if self._room is not None:
+            self._room.set()
+            self._room = None
+
+    def _print_soon(self, token: trio.lowlevel.TrioToken) -> None:
+        if self._to_print and (self._printing is None or self._printing.done()):
+            self._printing = asyncio.ensure_future(self._print_above(token))
+
+    async def _print_above(self, token: trio.lowlevel.TrioToken) -> None:
+        from prompt_toolkit.application import run_in_terminal
+
+        while self._to_print:
+            await run_in_terminal(self._print_all)
+            token.run_sync_soon(self._tell_of_room)
+
+    def _print_all(self) -> None:
+        lines = []
+        while self._to_print:
+            lines.append(escape(self._to_print.popleft()))
+        if lines:
+            try:
+                print("\n".join(lines), flush=True)
+            except OSError:
+                pass  # the terminal is gone, which is seen as the end of the input

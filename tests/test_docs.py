@@ -2,28 +2,37 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
 import subprocess
 import sys
+import textwrap
 from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import trio
 
 import trio_draftws
 import trio_draftws.testing
+from docs.named_tests import is_there
+from docs.readme_figures import written
 from trio_draftws import Server, serve_websocket
 
-DOCS = Path(__file__).parent.parent / "docs"
+from .newcomer import DOCS, at_terminal, commands, console_blocks, follow
+
 CODE = DOCS / "code"
 WITH_OUTPUT = sorted(path.stem for path in CODE.glob("*.out"))
 BY_THEMSELVES = {"echo_server", "client"}
 DEADLINE = 30
+MARKDOWN = [DOCS.parent / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")]
+PAGES = [*sorted(DOCS.glob("*.rst")), *MARKDOWN]
+README = MARKDOWN[0]
 
 
 def run(*arguments: str) -> subprocess.Popen[str]:
@@ -54,7 +63,7 @@ def test_program_prints_what_the_page_says(name: str) -> None:
 
 
 def test_echo_server_and_client() -> None:
-    """The tutorial's first two programs talk to each other, and Ctrl-C ends the server."""
+    """The guides' first two programs talk to each other, and Ctrl-C ends the server."""
     with run(str(CODE / "echo_server.py"), "0") as server:
         try:
             assert server.stdout is not None
@@ -90,11 +99,63 @@ def test_every_tried_file_is_shown() -> None:
             assert f"literalinclude:: deployment/{file.name}\n" in page
 
 
-def test_no_python_is_typed_into_a_page() -> None:
-    """Python on a page is a file that is run, so that it cannot go stale."""
-    for page in DOCS.glob("*.rst"):
+# Every block of code on a page is a file that is run, or run by one of the tests below.
+
+
+def test_blocks_are_of_few_kinds() -> None:
+    """Python on a page is a file; all blocks are marked as what they are."""
+    for page in PAGES:
         text = page.read_text(encoding="utf-8")
-        assert not re.search(r"code-block:: *(python|pycon)|>>>", text), page.name
+        assert ">>>" not in text, page.name
+        if page.suffix == ".rst":
+            kinds = re.findall(
+                r"^ *\.\. (?:code-block|code|sourcecode):: *(\S*)", text, re.MULTILINE
+            )
+            assert set(kinds) <= {"console", "text", "racket"}, page.name
+            # An indented block behind two colons
+            assert not re.search(r"^(?! *\.\. ).*::$", text, re.MULTILINE), page.name
+        else:
+            fences = re.findall(r"^```(.*)", text, re.MULTILINE)[::2]
+            assert set(fences) <= (
+                {"console", "python"} if page.name == "README.md" else {"console"}
+            )
+
+
+def test_short_python_runs() -> None:
+    """What is no more than a setting, or two, can be written down: each names things that are."""
+    for page in PAGES:
+        blocks = re.findall(
+            r"^( *)\.\. code-block:: text\n\n((?:\1   .*\n|\n)+)",
+            page.read_text(encoding="utf-8"),
+            re.MULTILINE,
+        )
+        for _, block in blocks:
+            try:
+                code = compile(textwrap.dedent(block), page.name, "exec")
+            except SyntaxError:
+                continue
+            exec(code, {name: getattr(trio_draftws, name) for name in trio_draftws.__all__})
+
+
+def test_basics(tmp_path: Path) -> None:
+    """The first two programs of the guides, started as the page says."""
+    with at_terminal(tmp_path) as terminal:
+        follow(terminal, (DOCS / "basics.rst").read_text(encoding="utf-8"))
+    assert len(terminal.typed) == 2
+
+
+def test_readme_commands(tmp_path: Path) -> None:
+    """The two of its scripts are there, which are tests themselves; the others are typed."""
+    scripts, *others = console_blocks(README.read_text(encoding="utf-8"))
+    assert [command.split()[0] for command, _ in commands(scripts)] == [
+        "scripts/demo",
+        "scripts/test",
+    ]
+    with at_terminal(tmp_path) as terminal:
+        for block in others:
+            for command, shown in commands(block):
+                terminal.type(command, shown)
+    assert len(terminal.typed) == 2
 
 
 @pytest.mark.parametrize("module", [trio_draftws, trio_draftws.testing])
@@ -116,7 +177,7 @@ def test_every_public_name_is_in_the_reference(module: ModuleType) -> None:
 
 async def test_readme_programs(capsys: pytest.CaptureFixture[str]) -> None:
     """The server and the client of the README talk to each other."""
-    text = (DOCS.parent / "README.md").read_text(encoding="utf-8")
+    text = README.read_text(encoding="utf-8")
     blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     # What starts them is left out, since the test picks the port and has a loop already.
     server_source, client_source = (
@@ -132,3 +193,49 @@ async def test_readme_programs(capsys: pytest.CaptureFixture[str]) -> None:
         await programs["main"]()
         await server.aclose()
     assert capsys.readouterr().out == "hello\n"
+
+
+def test_readme_figures() -> None:
+    """They are those of docs/benchmarks.json; `python -m docs.readme_figures` writes them."""
+    text = README.read_text(encoding="utf-8")
+    assert written(text) == text
+
+
+# Links. Those within the pages are Sphinx's business, which knows them all.
+
+
+def test_links_to_files() -> None:
+    """Those of the Markdown pages lead to what is there."""
+    found = 0
+    for page in MARKDOWN:
+        for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text(encoding="utf-8")):
+            if "://" not in target:
+                assert (page.parent / target).exists(), f"{page.name}: {target}"
+                found += 1
+    assert found > 10
+
+
+def test_links_to_the_world() -> None:
+    """They are whole, secret on the way, and lead to somebody; `sphinx -b linkcheck` asks them."""
+    found = 0
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for link in re.findall(r"<(https?:[^>]*)>`_|\]\((https?:[^)]*)\)", text):
+            url = urlsplit("".join(link))
+            assert url.scheme == "https", url.geturl()
+            assert re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)+", url.netloc), url.geturl()
+            assert not re.search(r"\s", url.geturl())
+            found += 1
+    assert found
+
+
+def test_features_are_shown_by_tests() -> None:
+    """Each test that the table of features names is there."""
+    data = json.loads((DOCS / "features.json").read_text(encoding="utf-8"))
+    rows = [row for section in data["sections"] for row in section["rows"]]
+    named = [test for row in rows for test in row["tests"]]
+    assert len(named) > 50
+    assert [test for test in named if not is_there(test)] == []
+    assert all(len(row["others"]) == len(data["peers"]) for row in rows)
+    assert not is_there("tests/test_docs.py::test_that_nobody_wrote")
+    assert not is_there("tests/test_nothing.py::test_features_are_shown_by_tests")

@@ -94,17 +94,22 @@ class Terminal:
             env={**os.environ, "PATH": path, "PYTHONPATH": str(DOCS.parent)},
         )
 
-    def stop(self) -> None:
-        """Ctrl-C: a program that says nothing of it ends as every program does."""
-        if self._server is not None:
-            self._server.send_signal(signal.SIGINT)
-            out, _ = self._server.communicate(timeout=DEADLINE)
-            if self._server.returncode == 0:
-                assert out.splitlines() == self._last_words
-            else:
-                assert "KeyboardInterrupt" in out
-                assert not self._last_words
-            self._server = None
+    def stop(self) -> int | None:
+        """Ctrl-C: a program that says nothing of it ends as every program does; its status."""
+        server, self._server = self._server, None
+        if server is None:
+            return None
+        server.send_signal(signal.SIGINT)
+        try:
+            out, _ = server.communicate(timeout=DEADLINE)
+        finally:
+            server.kill()
+        if server.returncode == 0:
+            assert out.splitlines() == self._last_words
+        else:
+            assert "KeyboardInterrupt" in out
+            assert not self._last_words
+        return server.returncode
 
     def kill(self) -> None:
         if self._server is not None:

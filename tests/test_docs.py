@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 import textwrap
@@ -60,26 +59,6 @@ def test_program_prints_what_the_page_says(name: str) -> None:
     assert err == ""
     assert process.returncode == 0
     assert out == (CODE / f"{name}.out").read_text(encoding="utf-8")
-
-
-def test_echo_server_and_client() -> None:
-    """The guides' first two programs talk to each other, and Ctrl-C ends the server."""
-    with run(str(CODE / "echo_server.py"), "0") as server:
-        try:
-            assert server.stdout is not None
-            match = re.fullmatch(r"listening on (ws://\S+)\n", server.stdout.readline())
-            assert match
-            with run(str(CODE / "client.py"), f"{match[1]}/") as client:
-                try:
-                    out, err = client.communicate(timeout=DEADLINE)
-                finally:
-                    client.kill()
-            assert (out, err) == ("hello\nwörld\n", "")
-            server.send_signal(signal.SIGINT)
-            assert server.communicate(timeout=DEADLINE) == ("", "")
-            assert server.returncode == 0
-        finally:
-            server.kill()
 
 
 def test_every_program_is_run_and_shown() -> None:
@@ -138,9 +117,10 @@ def test_short_python_runs() -> None:
 
 
 def test_basics(tmp_path: Path) -> None:
-    """The first two programs of the guides, started as the page says."""
+    """The guides' first two programs talk to each other, and Ctrl-C ends the server in order."""
     with at_terminal(tmp_path) as terminal:
         follow(terminal, (DOCS / "basics.rst").read_text(encoding="utf-8"))
+        assert terminal.stop() == 0
     assert len(terminal.typed) == 2
 
 

@@ -14,7 +14,8 @@ async def chat(connection: Connection, state: object) -> None:
 
 async def main(port: int) -> None:
     async with trio.open_nursery() as nursery:
-        server: Server = await nursery.start(partial(serve_websocket, chat, port, host="127.0.0.1"))
+        serve = partial(serve_websocket, chat, port, host="127.0.0.1")
+        server: Server = await nursery.start(serve)
         print(f"listening on ws://127.0.0.1:{server.port}/", flush=True)
 
 

@@ -49,17 +49,16 @@ async def chat(connection: Connection, name: str) -> None:
 
 async def main(port: int) -> None:
     async with trio.open_nursery() as nursery:
-        server: Server = await nursery.start(
-            partial(
-                serve_websocket,
-                chat,
-                port,
-                host="127.0.0.1",
-                conn_headers=ask_name,
-                http_handler=page,
-                origins=same_host,
-            )
+        serve = partial(
+            serve_websocket,
+            chat,
+            port,
+            host="127.0.0.1",
+            conn_headers=ask_name,
+            http_handler=page,
+            origins=same_host,
         )
+        server: Server = await nursery.start(serve)
         print(f"listening on http://127.0.0.1:{server.port}/", flush=True)
 
 

@@ -23,13 +23,18 @@ extensions = [
     "benchmarks_table",
     "closes_table",
     "drafts_table",
+    "features_table",
     "fuzzing_table",
+    "history_table",
+    "other_names",
     "peers_table",
     "soak_table",
     "tidy_docstrings",
 ]
 exclude_patterns = ["_build"]
-nitpicky = False
+nitpicky = True
+# What only this library raises and catches
+nitpick_ignore = [("py:exc", "BadHead")]
 default_role = "code"
 highlight_language = "python"
 

@@ -1,7 +1,8 @@
 """The directive `soak`: what docs/soak.json says, which a run of `soak/run` wrote.
 
 `.. soak:: about` is the machine, `.. soak:: minutes` the load minute by minute, and
-`.. soak:: NAME` what came of the exercise with that name.
+`.. soak:: NAME` what came of the exercise with that name. The role `soak` is one figure of it:
+`:soak:`crowd: memory of a connection at rest``.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ from typing import Any, ClassVar
 
 from docutils import nodes
 from sphinx.application import Sphinx
-from sphinx.util.docutils import SphinxDirective
+from sphinx.util.docutils import SphinxDirective, SphinxRole
 from sphinx.util.typing import ExtensionMetadata
 
-from soak.report import Report, as_rst, minutes_as_rst
+from soak.report import Report, as_rst, facts, minutes_as_rst
 
 RESULTS = Path(__file__).parent / "soak.json"
 
@@ -30,6 +31,33 @@ def part(report: Report, name: str) -> Iterator[str]:
     return minutes_as_rst(exercise) if name == "minutes" else as_rst(exercise)
 
 
+def figure(report: Report, wanted: str) -> str:
+    name, _, fact = wanted.partition(": ")
+    exercise = report.exercise(name)
+    if exercise is None:
+        raise ValueError(f"there is no exercise {name}")
+    figures = dict(facts(exercise))
+    if fact not in figures:
+        raise ValueError(f"the exercise {name} has no figure {fact!r}")
+    return figures[fact]
+
+
+def load() -> Report:
+    return Report.from_json(json.loads(RESULTS.read_text(encoding="utf-8")))
+
+
+class Figure(SphinxRole):
+    """The role `soak`."""
+
+    def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
+        self.env.note_dependency(str(RESULTS))
+        try:
+            return [nodes.Text(figure(load(), self.text))], []
+        except ValueError as error:
+            message = self.inliner.reporter.error(str(error), line=self.lineno)
+            return [self.inliner.problematic(self.rawtext, self.rawtext, message)], [message]
+
+
 class Soak(SphinxDirective):
     """`.. soak::` and what of it."""
 
@@ -38,9 +66,8 @@ class Soak(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         self.env.note_dependency(str(RESULTS))
-        report = Report.from_json(json.loads(RESULTS.read_text(encoding="utf-8")))
         try:
-            lines = list(part(report, self.arguments[0]))
+            lines = list(part(load(), self.arguments[0]))
         except ValueError as error:
             raise self.error(str(error)) from error
         return self.parse_text_to_nodes("\n".join(lines))
@@ -49,4 +76,5 @@ class Soak(SphinxDirective):
 def setup(app: Sphinx) -> ExtensionMetadata:
     """Called by Sphinx."""
     app.add_directive("soak", Soak)
+    app.add_role("soak", Figure())
     return {"parallel_read_safe": True, "parallel_write_safe": True}

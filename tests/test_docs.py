@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
+import json
 import os
 import re
-import signal
 import subprocess
 import sys
+import textwrap
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import trio
 
 import trio_draftws
 import trio_draftws.testing
+from docs.named_tests import is_there
+from docs.readme_figures import written
 from trio_draftws import Server, serve_websocket
 
-DOCS = Path(__file__).parent.parent / "docs"
+from .newcomer import DOCS, at_terminal, commands, console_blocks, follow
+
 CODE = DOCS / "code"
 WITH_OUTPUT = sorted(path.stem for path in CODE.glob("*.out"))
 BY_THEMSELVES = {"echo_server", "client"}
 DEADLINE = 30
+MARKDOWN = [DOCS.parent / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")]
+PAGES = [*sorted(DOCS.glob("*.rst")), *MARKDOWN]
+README = MARKDOWN[0]
 
 
 def run(*arguments: str) -> subprocess.Popen[str]:
@@ -53,26 +64,6 @@ def test_program_prints_what_the_page_says(name: str) -> None:
     assert out == (CODE / f"{name}.out").read_text(encoding="utf-8")
 
 
-def test_echo_server_and_client() -> None:
-    """The tutorial's first two programs talk to each other, and Ctrl-C ends the server."""
-    with run(str(CODE / "echo_server.py"), "0") as server:
-        try:
-            assert server.stdout is not None
-            match = re.fullmatch(r"listening on (ws://\S+)\n", server.stdout.readline())
-            assert match
-            with run(str(CODE / "client.py"), f"{match[1]}/") as client:
-                try:
-                    out, err = client.communicate(timeout=DEADLINE)
-                finally:
-                    client.kill()
-            assert (out, err) == ("hello\nwörld\n", "")
-            server.send_signal(signal.SIGINT)
-            assert server.communicate(timeout=DEADLINE) == ("", "")
-            assert server.returncode == 0
-        finally:
-            server.kill()
-
-
 def test_every_program_is_run_and_shown() -> None:
     """No program escapes the tests above, and every one stands on a page."""
     programs = {path.stem for path in CODE.glob("*.py")}
@@ -90,11 +81,76 @@ def test_every_tried_file_is_shown() -> None:
             assert f"literalinclude:: deployment/{file.name}\n" in page
 
 
-def test_no_python_is_typed_into_a_page() -> None:
-    """Python on a page is a file that is run, so that it cannot go stale."""
-    for page in DOCS.glob("*.rst"):
+# Every block of code on a page is a file that is run, or run by one of the tests below.
+
+
+def test_blocks_are_of_few_kinds() -> None:
+    """Python on a page is a file; all blocks are marked as what they are."""
+    for page in PAGES:
         text = page.read_text(encoding="utf-8")
-        assert not re.search(r"code-block:: *(python|pycon)|>>>", text), page.name
+        assert ">>>" not in text, page.name
+        if page.suffix == ".rst":
+            kinds = re.findall(
+                r"^ *\.\. (?:code-block|code|sourcecode):: *(\S*)", text, re.MULTILINE
+            )
+            assert set(kinds) <= {"console", "text", "racket"}, page.name
+        else:
+            fences = re.findall(r"^```(.*)", text, re.MULTILINE)[::2]
+            assert set(fences) <= ({"console", "python"} if page == README else {"console"})
+
+
+def plain_blocks(page: str) -> Iterator[str]:
+    """Those that are marked as text, or begin behind two colons."""
+    for begin in re.finditer(
+        r"^( *)(?:\.\. code-block:: text|(?!\.\. ).*::)\n\n", page, re.MULTILINE
+    ):
+        indent = begin[1] + "  "
+        block: list[str] = []
+        for line in page[begin.end() :].splitlines():
+            if line.strip() and not line.startswith(indent):
+                break
+            block.append(line)
+        yield textwrap.dedent("\n".join(block))
+
+
+def test_short_python_runs() -> None:
+    """What is no more than a setting, or two, may stand in such a block: it names what there is.
+
+    What waits is no setting: it has to be a file.
+    """
+    found = 0
+    for page in PAGES:
+        for block in plain_blocks(page.read_text(encoding="utf-8")):
+            found += 1
+            try:
+                code = compile(block, page.name, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+            except SyntaxError:
+                continue
+            assert not code.co_flags & inspect.CO_COROUTINE, f"{page.name}: {block}"
+            exec(code, {name: getattr(trio_draftws, name) for name in trio_draftws.__all__})
+    assert found
+
+
+def test_basics(tmp_path: Path) -> None:
+    """The guides' first two programs talk to each other, and Ctrl-C ends the server in order."""
+    with at_terminal(tmp_path) as terminal:
+        follow(terminal, (DOCS / "basics.rst").read_text(encoding="utf-8"))
+        assert terminal.stop() == 0
+    assert len(terminal.typed) == 2
+
+
+def test_readme_commands(tmp_path: Path) -> None:
+    """The two of its scripts are there, which are tests themselves; the others are typed."""
+    scripts, *others = console_blocks(README.read_text(encoding="utf-8"))
+    assert [command.split()[0] for command, _ in commands(scripts)] == [
+        "scripts/demo",
+        "scripts/test",
+    ]
+    with at_terminal(tmp_path) as terminal:
+        for block in others:
+            for command, shown in commands(block):
+                terminal.type(command, shown)
+    assert len(terminal.typed) == 2
 
 
 @pytest.mark.parametrize("module", [trio_draftws, trio_draftws.testing])
@@ -116,7 +172,7 @@ def test_every_public_name_is_in_the_reference(module: ModuleType) -> None:
 
 async def test_readme_programs(capsys: pytest.CaptureFixture[str]) -> None:
     """The server and the client of the README talk to each other."""
-    text = (DOCS.parent / "README.md").read_text(encoding="utf-8")
+    text = README.read_text(encoding="utf-8")
     blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     # What starts them is left out, since the test picks the port and has a loop already.
     server_source, client_source = (
@@ -132,3 +188,49 @@ async def test_readme_programs(capsys: pytest.CaptureFixture[str]) -> None:
         await programs["main"]()
         await server.aclose()
     assert capsys.readouterr().out == "hello\n"
+
+
+def test_readme_figures() -> None:
+    """They are those of docs/benchmarks.json; `python -m docs.readme_figures` writes them."""
+    text = README.read_text(encoding="utf-8")
+    assert written(text) == text
+
+
+# Links. Those within the pages are Sphinx's business, which knows them all.
+
+
+def test_links_to_files() -> None:
+    """Those of the Markdown pages lead to what is there."""
+    found = 0
+    for page in MARKDOWN:
+        for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text(encoding="utf-8")):
+            if "://" not in target:
+                assert (page.parent / target).exists(), f"{page.name}: {target}"
+                found += 1
+    assert found > 10
+
+
+def test_links_to_the_world() -> None:
+    """They are whole, secret on the way, and lead to somebody; `sphinx -b linkcheck` asks them."""
+    found = 0
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for link in re.findall(r"<(https?:[^>]*)>`_|\]\((https?:[^)]*)\)", text):
+            url = urlsplit("".join(link))
+            assert url.scheme == "https", url.geturl()
+            assert re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)+", url.netloc), url.geturl()
+            assert not re.search(r"\s", url.geturl())
+            found += 1
+    assert found
+
+
+def test_features_are_shown_by_tests() -> None:
+    """Each test that the table of features names is there."""
+    data = json.loads((DOCS / "features.json").read_text(encoding="utf-8"))
+    rows = [row for section in data["sections"] for row in section["rows"]]
+    named = [test for row in rows for test in row["tests"]]
+    assert len(named) > 50
+    assert [test for test in named if not is_there(test)] == []
+    assert all(len(row["others"]) == len(data["peers"]) for row in rows)
+    assert not is_there("tests/test_docs.py::test_that_nobody_wrote")
+    assert not is_there("tests/test_nothing.py::test_features_are_shown_by_tests")

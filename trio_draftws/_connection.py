@@ -290,9 +290,10 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
     async def send_close(self, code: int = 1000, reason: str = "") -> None:
         """Says that we send nothing more; `receive` goes on until the peer closes too.
 
-        It goes behind all that was sent, and waits and is cancelled as `send` is. `aclose` still
-        has to follow. Under hixie-75, which has no closing frame, our side of TCP ends (where the
-        stream can end one side: TLS cannot).
+        It goes behind all that was sent, and waits as `send` does; if it is cancelled, nothing was
+        said. A cancellation point and a schedule point as `send` is. `aclose` still has to follow.
+        Under hixie-75, which has no closing frame, our side of TCP ends (where the stream can end
+        one side: TLS cannot).
 
         Args:
             code: the close code, where the draft has codes.

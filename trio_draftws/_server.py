@@ -214,7 +214,9 @@ async def serve_websocket(
 
     `server = await nursery.start(partial(serve_websocket, handler, port))` starts it and returns
     when it listens. Either way of ending it closes every connection in order. It stands on
-    `trio.serve_tcp`, or on `trio.serve_listeners` when it is given listeners.
+    `trio.serve_tcp`, or on `trio.serve_listeners` when it is given listeners. A checkpoint; where
+    the end was asked for with `Server.aclose`, it returns, and where it was cancelled, it raises
+    `trio.Cancelled`, each time when all is closed.
 
     Args:
         handler: `async def handler(connection, state)`, run for each connection. When it returns,

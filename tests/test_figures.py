@@ -1,0 +1,91 @@
+"""The drawn figures of the drafts' history are made of what is true, and up to date."""
+
+from __future__ import annotations
+
+import json
+import xml.etree.ElementTree as ET
+from datetime import date
+
+import pytest
+
+from docs.figures.draw import DATA, DOCS, figures
+from docs.figures.frames import FRAMES, VECTORS, closings
+from docs.figures.timeline import FIRST, LANES, LAST, published, stagger
+from trio_draftws import DRAFTS
+
+DRAWN = figures()
+HISTORY = json.loads(DATA.read_text(encoding="utf-8"))["history"]
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_they_are_as_committed(name: str) -> None:
+    """`python -m docs.figures.draw` draws them anew."""
+    assert (DOCS / "_static" / name).read_text(encoding="utf-8") == DRAWN[name]
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_nothing_is_cut_off(name: str) -> None:
+    """They are XML, say what they show, and every box lies within."""
+    root = ET.fromstring(DRAWN[name])
+    namespace = {"svg": "http://www.w3.org/2000/svg"}
+    assert root.findtext("svg:title", namespaces=namespace)
+    _, _, width, height = map(float, root.attrib["viewBox"].split())
+    boxes = root.findall("svg:rect", namespace)
+    assert boxes
+    for box in boxes:
+        x, y, wide, high = (float(box.attrib[key]) for key in ("x", "y", "width", "height"))
+        assert 0 <= x <= x + wide <= width
+        assert 0 <= y <= y + high <= height
+
+
+def test_every_row_has_its_day() -> None:
+    """The history has each row, on the day that the row itself tells."""
+    days = {entry["draft"]: entry["on"] for entry in HISTORY}
+    for draft in DRAFTS:
+        on = days[draft.name]
+        whole = len(on) == 10
+        day = date.fromisoformat(on if whole else f"{on}-01")
+        assert draft.published == (f"{day.day} {day:%B %Y}" if whole else f"{day:%B %Y}")
+    assert list(days.values()) == sorted(days.values())
+
+
+def test_each_entry_is_of_its_row() -> None:
+    """A name of the history is a row's, or another name for it; each row's framing has a lane."""
+    for draft in published(HISTORY):
+        if draft.name != "hixie-68":
+            assert draft.name in (draft.row.name, *draft.row.aliases)
+        assert draft.lane in LANES
+        assert FIRST <= draft.day <= LAST
+    assert {draft.row for draft in published(HISTORY)} == set(DRAFTS)
+
+
+def test_no_name_is_on_another() -> None:
+    """Of two names on one level the first ends before the second begins."""
+    for lane in LANES:
+        those = [draft for draft in published(HISTORY) if draft.lane == lane]
+        placed = list(zip(those, stagger(those), strict=True))
+        for number, (draft, level) in enumerate(placed):
+            for later, other_level in placed[number + 1 :]:
+                assert later.x > draft.x + 7 * len(draft.name) or other_level < level
+
+
+def test_frames_say_hello() -> None:
+    """Every framing of the rows is among the frames, as its codec writes it on a server."""
+    vectors = {one["id"]: one for one in json.loads(VECTORS.read_text(encoding="utf-8"))["frames"]}
+    drawn = {bytes.fromhex(vectors[frame.vector]["hex"]) for frame in FRAMES}
+    for draft in DRAFTS:
+        assert b"".join(draft.codec("server", 1024).encode("Hello")) in drawn
+
+
+def test_each_draft_closes_in_one_way() -> None:
+    """Their frames are those that the drafts print."""
+    assert [wire.hex() for _, wire in closings()] == [
+        "",
+        "ff00",
+        "00" * 9,
+        "0100",
+        "8100",
+        "810153",
+        "810203e8",
+        "880203e8",
+    ]

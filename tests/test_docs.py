@@ -22,7 +22,8 @@ from trio_draftws import Server, serve_websocket
 DOCS = Path(__file__).parent.parent / "docs"
 CODE = DOCS / "code"
 WITH_OUTPUT = sorted(path.stem for path in CODE.glob("*.out"))
-BY_THEMSELVES = {"echo_server", "client"}
+TESTS = {"handler_test", "fixtures_test"}
+BY_THEMSELVES = {"echo_server", "client", *TESTS}
 DEADLINE = 30
 
 
@@ -71,6 +72,18 @@ def test_echo_server_and_client() -> None:
             assert server.returncode == 0
         finally:
             server.kill()
+
+
+@pytest.mark.parametrize("name", sorted(TESTS))
+def test_tests_of_the_documentation(name: str) -> None:
+    """They pass, as a reader would run them."""
+    arguments = ("-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider")
+    with run(*arguments, str(CODE / f"{name}.py")) as process:
+        try:
+            out, err = process.communicate(timeout=DEADLINE)
+        finally:
+            process.kill()
+    assert (process.returncode, err) == (0, ""), out
 
 
 def test_every_program_is_run_and_shown() -> None:

@@ -301,6 +301,16 @@ async def test_a_handler_that_raises() -> None:
     assert isinstance(error, TypeError)
 
 
+async def test_the_caps_of_a_served_handler() -> None:
+    """Settings are the server's."""
+    async with served(shout, max_connections=1) as server:
+        async with server.open_websocket(draft="rfc6455") as client:
+            await client.receive()
+            with pytest.raises(Rejected, match="503"):
+                async with server.open_websocket(draft="rfc6455"):
+                    raise AssertionError("there is no room")
+
+
 async def test_a_served_handler_meets_faults() -> None:
     """`stream_factory`, of either side, puts them on the stream."""
 

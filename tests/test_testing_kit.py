@@ -159,6 +159,7 @@ async def test_no_pair_comes_about() -> None:
         ({"draft": "hybi-99"}, ValueError, "no draft is named"),
         ({"draft": "hixie-75", "subprotocols": ["a", "b"]}, ValueError, "it can ask for one"),
         ({"close_timeout": 0}, ValueError, "close_timeout must be above 0"),
+        ({"server": {"ping_timeout": 0}}, ValueError, "ping_timeout must be above 0"),
     ):
         with pytest.raises(error, match=match):
             async with connected_pair(**settings):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -83,6 +83,7 @@ async def open_over(
 class _ServerSide:
     """The server's side, in a task of its own."""
 
+    stream: trio.abc.Stream
     ready: trio.Event = attrs.field(factory=trio.Event)
     """Set when it is open, or has failed."""
     done: trio.Event = attrs.field(factory=trio.Event)
@@ -91,14 +92,15 @@ class _ServerSide:
     failure: Exception | None = None
 
     async def run(self, accepting: AbstractAsyncContextManager[Connection]) -> None:
-        try:
-            async with accepting as self.connection:
-                self.ready.set()
-                await self.done.wait()
-        except Exception as error:  # noqa: BLE001
-            self.failure = error
-        finally:
+        async with AsyncExitStack() as stack:
+            try:
+                self.connection = await stack.enter_async_context(accepting)
+            except Exception as error:  # noqa: BLE001
+                self.failure = error
+                # So that the client need not wait, also where it was never used
+                await trio.aclose_forcefully(self.stream)
             self.ready.set()
+            await self.done.wait()
 
 
 @asynccontextmanager
@@ -173,7 +175,7 @@ async def connected_pair(
         subprotocols=subprotocols,
         **ours,
     )
-    side = _ServerSide()
+    side = _ServerSide(server_end)
     opened = False
     try:
         async with plain_nursery() as nursery:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -70,10 +70,12 @@ class MemoryServer:
     server: Server
     """The server itself: its `connections`, its `aclose`."""
     errors: list[Exception]
-    """What the handler has raised so far. The server logs it, and closes with 1011, as always."""
+    """What the handler has raised so far, also that its peer has gone. The server takes it as
+    always: it logs it, and closes with 1011."""
     _listener: _MemoryListener
 
-    def open_websocket(
+    @asynccontextmanager
+    async def open_websocket(
         self,
         url: str = "/",
         *,
@@ -83,7 +85,7 @@ class MemoryServer:
         subprotocols: Sequence[str] = (),
         stream_factory: StreamFactory | None = None,
         **settings: Unpack[Settings],
-    ) -> AbstractAsyncContextManager[Connection]:
+    ) -> AsyncGenerator[Connection, None]:
         """A client of this server: `async with server.open_websocket("/chat") as connection`.
 
         As `trio_draftws.open_websocket` in all, but that it dials in memory; so `draft="auto"` is
@@ -103,7 +105,7 @@ class MemoryServer:
         """
         if url.startswith("/"):
             url = URL.rstrip("/") + url
-        return open_over(
+        async with open_over(
             self.dial(),
             url,
             draft=draft,
@@ -112,7 +114,8 @@ class MemoryServer:
             subprotocols=subprotocols,
             stream_factory=stream_factory,
             **settings,
-        )
+        ) as connection:
+            yield connection
 
     def dial(self) -> trio.abc.Stream:
         """A stream to this server on which nothing was said yet, as for `RawClient`.

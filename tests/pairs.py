@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 import trio
 import trio.testing
 import trustme
 
-from trio_draftws import Compression, Connection, Draft, accept, use_framing_mode
-from trio_draftws._ask import ask
-from trio_draftws._handshake import opening
+from trio_draftws import Compression, Connection, Draft
 from trio_draftws._limits import Limits
 from trio_draftws._streams import StreamFactory, take_over
 from trio_draftws._tls import is_secure, ssl_stream_factory
-from trio_draftws._upkeep import open_upkeep
-from trio_draftws.drafts import Ask, WebSocketURL, draft_named
-from trio_draftws.testing import Faults, FaultyStream
+from trio_draftws.drafts import draft_named
+from trio_draftws.testing import Faults, FaultyStream, Settings, connected_pair
+from trio_draftws.testing._pair import open_over
+from trio_draftws.testing._settings import complete
 
 TRANSPORTS = ("memory", "lockstep", "tcp", "tls")
 # The two that the handshake cannot tell apart, and the one of today: where all would take too long
@@ -74,37 +73,21 @@ def in_pieces(stream: trio.abc.Stream) -> trio.abc.Stream:
     return FaultyStream(stream, incoming=Faults(split=25_000), outgoing=Faults(split=20_000))
 
 
-def make_limits(**changes: float) -> Limits:
+def make_limits(**changes: Any) -> Limits:
     """The defaults, but for `changes`."""
-    defaults: dict[str, float] = {
-        "handshake_timeout": 10,
-        "close_timeout": 5,
-        "idle_timeout": 3600,
-        "ping_interval": 20,
-        "ping_timeout": 20,
-        "write_timeout": 60,
-        "max_message_size": 2**20,
-        "max_head_size": 2**14,
-    }
-    return Limits(**(defaults | changes))
+    _, limits = complete(cast("Settings", changes))
+    return limits
 
 
-@asynccontextmanager
-async def open_client(
+def open_client(
     stream: trio.abc.Stream, draft: Draft, *, offer: Compression | None = None, **limits: Any
-) -> AsyncIterator[Connection]:
+) -> AbstractAsyncContextManager[Connection]:
     """The client's side over a stream that is there already; it offers that compression."""
-    async with open_upkeep() as upkeep:
-        stream = take_over(stream)
-        made = make_limits(**limits)
-        async with opening(stream, made.handshake_timeout):
-            scheme = "wss" if is_secure(stream) else "ws"
-            wish = Ask(url=WebSocketURL.parse(f"{scheme}://localhost/"), compression=offer)
-            connection = await ask(stream, draft, wish, made, upkeep)
-        try:
-            yield connection
-        finally:
-            await connection.aclose()
+    return open_over(stream, url_over(stream), draft=draft, compression=offer, **limits)
+
+
+def url_over(stream: trio.abc.Stream) -> str:
+    return f"{'wss' if is_secure(stream) else 'ws'}://localhost/"
 
 
 @asynccontextmanager
@@ -120,24 +103,13 @@ async def connected(
 
     The client offers one way to compress, and the server takes another.
     """
-    client_stream, server_stream = await stream_pair(transport)
-    sides: list[Connection] = []
-    ready = trio.Event()
-    done = trio.Event()
-
-    async def serve() -> None:
-        with use_framing_mode(draft.name):
-            async with accept(server_stream, compression=compression, **limits) as connection:
-                sides.append(connection)
-                ready.set()
-                await done.wait()
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(serve)
-        async with open_client(client_stream, draft, offer=offer, **limits) as client:
-            await ready.wait()
-            try:
-                yield client, sides[0]
-            finally:
-                # Each side waits for the other's goodbye, so both close at once.
-                done.set()
+    streams = await stream_pair(transport)
+    async with connected_pair(
+        draft,
+        streams=streams,
+        url=url_over(streams[0]),
+        client={"compression": offer},
+        server={"compression": compression},
+        **limits,
+    ) as pair:
+        yield pair

@@ -30,7 +30,8 @@ from .newcomer import DOCS, at_terminal, commands, console_blocks, follow
 
 CODE = DOCS / "code"
 WITH_OUTPUT = sorted(path.stem for path in CODE.glob("*.out"))
-BY_THEMSELVES = {"echo_server", "client"}
+TESTS = {"handler_test", "fixtures_test"}
+BY_THEMSELVES = {"echo_server", "client", *TESTS}
 DEADLINE = 30
 MARKDOWN = [DOCS.parent / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")]
 PAGES = [*sorted(DOCS.glob("*.rst")), *MARKDOWN]
@@ -62,6 +63,18 @@ def test_program_prints_what_the_page_says(name: str) -> None:
     assert err == ""
     assert process.returncode == 0
     assert out == (CODE / f"{name}.out").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", sorted(TESTS))
+def test_tests_of_the_documentation(name: str) -> None:
+    """They pass, as a reader would run them."""
+    arguments = ("-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider")
+    with run(*arguments, str(CODE / f"{name}.py")) as process:
+        try:
+            out, err = process.communicate(timeout=DEADLINE)
+        finally:
+            process.kill()
+    assert (process.returncode, err) == (0, ""), out
 
 
 def test_every_program_is_run_and_shown() -> None:

@@ -456,7 +456,7 @@ async def test_a_mistake_is_logged_though_nobody_hears_of_it(
 async def test_one_port_for_both(draft: Draft) -> None:
     """Pages before, amid and after a connection of each draft; they have no origin to allow."""
     pages = Pages()
-    settings = {"http_handler": pages, "origins": ["http://a"], "drafts": [draft]}
+    settings: dict[str, Any] = {"http_handler": pages, "origins": ["http://a"], "drafts": [draft]}
     with use_framing_mode(draft.name):
         async with serving(echo, **settings) as server:
             url = f"ws://127.0.0.1:{server.port}/"

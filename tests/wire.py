@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from functools import partial
-from typing import Any
 
 import attrs
 import trio
 
-from trio_draftws import Connection, Draft, Handler, Server, serve_websocket
-from trio_draftws.drafts import Agreement, Headers, Request, Response
+from trio_draftws import Draft, Server
+from trio_draftws.drafts import Agreement, Headers, Request, Response, WebSocketURL
 from trio_draftws.drafts._opening_hixie76 import KEY_FIELDS, answer_to, number_in
-
-if sys.version_info < (3, 11):
-    from exceptiongroup import BaseExceptionGroup
+from trio_draftws.testing import RawServer, frame, serve_raw, served_on_port
+from trio_draftws.testing import echo as echo
+from trio_draftws.testing._nursery import plain_nursery as plain_nursery
 
 # The example of hixie-76 section 1.2
 KEY1 = b"4 @1  46546xW%0l 1 5"
@@ -75,6 +72,9 @@ class Answer:
         return cls(response.line, response.headers, body)
 
 
+serving = served_on_port
+
+
 async def read_to_end(stream: trio.abc.Stream) -> bytes:
     """What comes until the peer ends its side; that it does is part of the test."""
     received = bytearray()
@@ -94,14 +94,10 @@ async def read_until(stream: trio.abc.Stream, enough: Callable[[bytes], bool]) -
 
 
 async def read_request(stream: trio.abc.Stream, body: int = 8) -> tuple[bytes, bytes]:
-    """The head that a client opens with, and the bytes behind it."""
-
-    def enough(received: bytes) -> bool:
-        end = received.find(b"\r\n\r\n")
-        return end >= 0 and len(received) >= end + 4 + body
-
-    head, blank, rest = (await read_until(stream, enough)).partition(b"\r\n\r\n")
-    return head + blank, rest
+    """The head that a client opens with, and as many bytes behind it."""
+    server = RawServer(stream)
+    await server.expect_request()
+    return server.head, await server.receive_exactly(body)
 
 
 async def dial(server: Server) -> trio.SocketStream:
@@ -126,7 +122,7 @@ def take_up(draft: Draft, head: bytes, key3: bytes) -> tuple[bytes, Agreement]:
 
 def masked(first: int, payload: bytes) -> bytes:
     """A short frame of RFC 6455 as a client sends it."""
-    return bytes((first, 0x80 | len(payload))) + MASK + apply_mask_plainly(payload, MASK)
+    return frame(first & 15, payload, final=first > 127, reserved=first >> 4 & 7, mask=MASK)
 
 
 def apply_mask_plainly(payload: bytes, key: bytes) -> bytes:
@@ -145,54 +141,15 @@ def unmasked(frames: bytes) -> list[tuple[int, bytes]]:
     return found
 
 
-async def echo(connection: Connection, state: object = None) -> None:
-    async for message in connection:
-        await connection.send(message)
-
-
-@asynccontextmanager
-async def plain_nursery() -> AsyncIterator[trio.Nursery]:
-    """A nursery that wraps no lone exception in a group."""
-    try:
-        async with trio.open_nursery() as nursery:
-            yield nursery
-    except BaseExceptionGroup as group:
-        error: BaseException = group
-        while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-            error = error.exceptions[0]
-        raise error from error.__cause__
-
-
-@asynccontextmanager
-async def serving(
-    handler: Handler | Mapping[str, Handler] = echo, **settings: Any
-) -> AsyncIterator[Server]:
-    """A server of ours on a port of its own, until the block ends."""
-    settings.setdefault("host", "127.0.0.1")
-    async with plain_nursery() as nursery:
-        server: Server = await nursery.start(partial(serve_websocket, handler, 0, **settings))
-        try:
-            yield server
-        finally:
-            with trio.CancelScope(shield=True):
-                await server.aclose()
-
-
 @asynccontextmanager
 async def raw_server(
     behave: Callable[[trio.SocketStream], Awaitable[object]], host: str = "127.0.0.1"
 ) -> AsyncIterator[int]:
-    """A TCP server that treats each client as `behave` says, and then closes; gives its port.
+    """As `serve_raw`, for what speaks on the stream itself; gives the port."""
 
-    The block ends when every client was seen off.
-    """
+    async def visit(server: RawServer) -> None:
+        assert isinstance(server.stream, trio.SocketStream)
+        await behave(server.stream)
 
-    async def visit(stream: trio.SocketStream) -> None:
-        async with stream:
-            await behave(stream)
-
-    async with plain_nursery() as visits, trio.open_nursery() as nursery:
-        serve = partial(trio.serve_tcp, visit, 0, host=host, handler_nursery=visits)
-        listeners = await nursery.start(serve)
-        yield listeners[0].socket.getsockname()[1]
-        nursery.cancel_scope.cancel()
+    async with serve_raw(visit, host=host) as url:
+        yield WebSocketURL.parse(url).port

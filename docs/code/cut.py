@@ -1,12 +1,11 @@
 """A handler that has to clean up, tested against connections that break anywhere."""
 
 import itertools
-from functools import partial
 
 import trio
 
-from trio_draftws import Connection, HandshakeError, Server, open_websocket, serve_websocket
-from trio_draftws.testing import Faults, FaultyStream
+from trio_draftws import Connection, HandshakeError
+from trio_draftws.testing import Faults, FaultyStream, served
 
 members: set[Connection] = set()
 
@@ -26,19 +25,13 @@ async def cut_at(place: int) -> str:
     async def break_it(stream: trio.abc.Stream) -> trio.abc.Stream:
         return FaultyStream(stream, incoming=Faults(reset_at=place))
 
-    async with trio.open_nursery() as nursery:
-        server: Server = await nursery.start(
-            partial(serve_websocket, member, 0, host="127.0.0.1", stream_factory=break_it)
-        )
+    async with served(member, stream_factory=break_it) as server:
         try:
-            url = f"ws://127.0.0.1:{server.port}/"
-            async with open_websocket(url, draft="rfc6455") as connection:
+            async with server.open_websocket(draft="rfc6455") as connection:
                 await connection.send("how many?")
                 return str(await connection.receive())
         except (HandshakeError, trio.BrokenResourceError) as error:
             return type(error).__name__
-        finally:
-            await server.aclose()
 
 
 async def main() -> None:

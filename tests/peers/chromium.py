@@ -93,6 +93,25 @@ class Browser:
             }})"""
         )
 
+    async def open_another(self) -> None:
+        """Opens a window beside that which it is on, and goes there."""
+        opened = await self._post("window/new", type="tab")
+        await self.turn_to(opened["handle"])
+
+    async def current(self) -> str:
+        """What `turn_to` knows the window by that it is on."""
+        ask = partial(_ask, self.port, "GET", f"/session/{self.session}/window")
+        return str(await trio.to_thread.run_sync(ask))
+
+    async def turn_to(self, window: str) -> None:
+        """Goes to another of its windows."""
+        await self._post("window", handle=window)
+
+    async def close_window(self) -> None:
+        """Closes the one that it is on; `turn_to` must follow."""
+        ask = partial(_ask, self.port, "DELETE", f"/session/{self.session}/window")
+        await trio.to_thread.run_sync(ask)
+
     async def click(self, selector: str) -> None:
         """Clicks on the element that a CSS selector finds."""
         await self._post(f"element/{await self._find(selector)}/click")

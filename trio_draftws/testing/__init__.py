@@ -1,8 +1,34 @@
 """What programs that use `trio_draftws` need to test themselves.
 
-Nothing here looks at a clock or at chance: what is to go wrong is said beforehand, in bytes.
+Nothing here looks at chance, or at another clock than Trio's: what is to go wrong is said
+beforehand, in bytes. `fixtures` has some of it as fixtures of pytest.
 """
 
-from ._faulty_stream import Faults, FaultyStream
+from trio_draftws.drafts import Fragment, Ping, Pong
 
-__all__ = ["Faults", "FaultyStream"]
+from ._faulty_stream import Faults, FaultyStream
+from ._frame import frame
+from ._pair import connected_pair
+from ._raw import RawClient, RawServer, serve_raw
+from ._raw_peer import RawPeer
+from ._served import MemoryServer, echo, served, served_on_port
+from ._settings import Settings
+
+__all__ = [
+    "Faults",
+    "FaultyStream",
+    "Fragment",
+    "MemoryServer",
+    "Ping",
+    "Pong",
+    "RawClient",
+    "RawPeer",
+    "RawServer",
+    "Settings",
+    "connected_pair",
+    "echo",
+    "frame",
+    "serve_raw",
+    "served",
+    "served_on_port",
+]

@@ -22,7 +22,7 @@ STEPS = re.compile(
     r"|^```console\n(?P<fenced>(?:.+\n)+?)```",
     re.MULTILINE,
 )
-SERVERS = re.compile(r"python (chat|echo_server)\.py|trio-draftws echo")
+SERVERS = re.compile(r"python (chat|echo_server)\.py|trio-draftws (echo|gateway)")
 # The port of the pages; here it may be taken.
 PORT = "8080"
 DEADLINE = 60

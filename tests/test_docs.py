@@ -163,7 +163,7 @@ def test_readme_commands(tmp_path: Path) -> None:
         for block in others:
             for command, shown in commands(block):
                 terminal.type(command, shown)
-    assert len(terminal.typed) == 2
+    assert len(terminal.typed) == 3
 
 
 @pytest.mark.parametrize("module", [trio_draftws, trio_draftws.testing])

@@ -55,10 +55,27 @@ def test_they_are_found() -> None:
     } <= set(CALLS)
 
 
+def classes_of(name: str) -> list[type]:
+    """The class whose method that is, and ours that it inherits from."""
+    owner, _, method = name.partition(".")
+    if not method:
+        return []
+    cls = next(
+        getattr(module, owner)
+        for module in (trio_draftws, trio_draftws.testing)
+        if hasattr(module, owner)
+    )
+    return [base for base in cls.__mro__ if base.__module__.startswith("trio_draftws")]
+
+
 @pytest.mark.parametrize("name", CALLS)
 def test_what_it_does_to_the_scheduler(name: str) -> None:
-    """Whether it is a checkpoint, and what is true when it was cancelled."""
-    said = (inspect.getdoc(CALLS[name]) or "").lower()
+    """Whether it is a checkpoint, and what is true when it was cancelled.
+
+    A class may say so for all of its methods.
+    """
+    said = " ".join((inspect.getdoc(thing) or "") for thing in (CALLS[name], *classes_of(name)))
+    said = said.lower()
     # What is as another is described there.
     if same := re.match(r"As `([\w.]+)`", inspect.getdoc(CALLS[name]) or ""):
         assert same[1] in CALLS or same[1].startswith("trio.")

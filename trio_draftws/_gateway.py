@@ -94,6 +94,8 @@ class Gateway:
     async def conn_headers(self, request: Request) -> tuple[HeaderFields, object]:
         """Opens the connection to the server, for `serve_websocket(conn_headers=...)`.
 
+        A checkpoint; cancelling it gives that connection up.
+
         Raises:
             Reject: there is none. The server's 401, 403, 404, 410, 429 and 503 are passed on, with
                 what it said; 504 says that it did not answer in time, and 502 that it cannot be
@@ -123,7 +125,10 @@ class Gateway:
         return _agreed.get()
 
     async def handler(self, client: Connection, behind: object) -> None:
-        """Joins the two until both have ended, for `serve_websocket(handler, ...)`."""
+        """Joins the two until both have ended, for `serve_websocket(handler, ...)`.
+
+        A checkpoint; cancelling it closes both in order.
+        """
         assert isinstance(behind, _Behind)
         assert behind.connection is not None
         try:
@@ -218,7 +223,7 @@ async def open_gateway(
     two are joined as by `bridge`. A connection that fails is logged, and no other notices.
 
     At the end of the block, whatever its reason, the connections to the server are closed in order.
-    Entering and leaving are checkpoints.
+    Entering and leaving are checkpoints; cancelling the block closes them in order too.
 
     Args:
         to: the server's URL. The path and query that a client asks for are put behind it if it

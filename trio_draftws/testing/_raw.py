@@ -220,7 +220,7 @@ async def serve_raw(
 
     `async with serve_raw(behave) as url`. The block ends when every client was seen off. What
     `behave` raises ends the block, and comes out in preference to what the block raised for it.
-    Entering is a checkpoint.
+    Entering is a checkpoint; cancelling the block cancels `behave` too.
 
     Args:
         behave: `async def behave(server)`, with a `RawServer` for each client.

@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 
 
 async def echo(connection: Connection, state: object = None) -> None:
-    """A handler that sends each message back."""
+    """A handler that sends each message back, until its peer has ended.
+
+    It receives and sends, which are checkpoints as `Connection` says; cancelling it loses nothing.
+    """
     async for message in connection:
         await connection.send(message)
 
@@ -88,7 +91,8 @@ class MemoryServer:
     ) -> AsyncGenerator[Connection, None]:
         """A client of this server: `async with server.open_websocket("/chat") as connection`.
 
-        As `trio_draftws.open_websocket` in all, but that it dials in memory; so `draft="auto"` is
+        As `trio_draftws.open_websocket` in all, checkpoints and cancelling included, but that it
+        dials in memory; so `draft="auto"` is
         none that it knows, and there is no TLS unless `stream_factory` makes it.
 
         Args:
@@ -134,7 +138,7 @@ async def served(
 
     It is `serve_websocket` that runs it, so all is as it will be: origins, `conn_headers`,
     `http_handler`, caps, close codes, the log. The block's end closes the server in order; what the
-    block raises comes out as it is. Entering is a checkpoint.
+    block raises comes out as it is. Entering is a checkpoint; cancelling the block closes as well.
 
     Args:
         handler: `async def handler(connection, state)`, or a mapping from paths to such.
@@ -171,7 +175,8 @@ async def served_on_port(
     """Runs a handler on a port that is free, for clients which must have a URL.
 
     `async with served_on_port(handler) as server`, and its port is `server.port`. The block's end
-    closes the server in order; what the block raises comes out as it is. Entering is a checkpoint.
+    closes the server in order; what the block raises comes out as it is. Entering is a checkpoint;
+    cancelling the block closes as well.
 
     Args:
         handler: `async def handler(connection, state)`, or a mapping from paths to such.

@@ -92,6 +92,7 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
         head: bytes,
         rest: bytes = b"",
         state: Any = None,
+        url: str | None = None,
     ) -> None:
         """Takes over an open stream whose opening handshake is done.
 
@@ -99,6 +100,7 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
             agreement: what the opening settled.
             head: what the peer opened with.
             rest: bytes that came behind the handshake.
+            url: on a client, what it was opened at.
         """
         super().__init__(
             draft=draft,
@@ -107,6 +109,7 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
             agreement=agreement,
             head=head,
             secure=is_secure(stream),
+            url=url,
         )
         codec = draft.codec(role, limits.max_message_size, agreement)
         self.close_sent = None

@@ -4,7 +4,9 @@ The rooms, from the top; arrows point down only:
 
 * `cli`: the command line
 * `testing`: what programs that use this need for their own tests
-* `_client`, `_server`: `open_websocket`, `serve_websocket`, `accept`
+* `_client`, `_reconnecting`, `_server`: `open_websocket`, `reconnecting`, `serve_websocket`,
+  `accept`
+* `_call`, `_dial`, `_proxy`, `_redirects`: how a client gets to its server
 * `_ask`, `_answer`: one opening handshake on a stream
 * `_connection`: `Connection`, a channel over a stream and a codec
 * `_inbox`, `_outbox`, `_upkeep`: what was read, what waits to be written, what runs beside it
@@ -13,6 +15,7 @@ The rooms, from the top; arrows point down only:
 """
 
 from ._answer import ConnHeaders, FramingModeSelector, HTTPHandler, SubprotocolSelector
+from ._basic_auth import PasswordCheck, basic_auth
 from ._broadcast import BroadcastResult, broadcast
 from ._client import open_websocket
 from ._connection import Connection, TextChannel
@@ -24,6 +27,8 @@ from ._exceptions import (
     PageServed,
     PeerClosed,
     PeerViolation,
+    ProxyFailed,
+    RedirectRefused,
     Rejected,
     RequestRefused,
     TLSFailed,
@@ -31,6 +36,7 @@ from ._exceptions import (
 from ._framing_mode import framing_mode, use_framing_mode
 from ._message_stream import MessageStream
 from ._origins import OriginPolicy, same_host
+from ._reconnecting import is_transient, reconnecting
 from ._server import Handler, Server, accept, serve_websocket
 from ._streams import StreamFactory
 from ._tls import ssl_stream_factory
@@ -79,8 +85,11 @@ __all__ = [
     "MessageStream",
     "OriginPolicy",
     "PageServed",
+    "PasswordCheck",
     "PeerClosed",
     "PeerViolation",
+    "ProxyFailed",
+    "RedirectRefused",
     "Reject",
     "Rejected",
     "Request",
@@ -92,11 +101,14 @@ __all__ = [
     "TLSFailed",
     "TextChannel",
     "accept",
+    "basic_auth",
     "broadcast",
     "framing_mode",
+    "is_transient",
     "is_ws_url",
     "is_wss_url",
     "open_websocket",
+    "reconnecting",
     "same_host",
     "serve_websocket",
     "ssl_stream_factory",

@@ -64,7 +64,7 @@ async def ask(
         limits=limits,
         head=head,
         rest=reader.rest(),
-        url=wish.url.location,
+        url=wish.url,
     )
 
 

@@ -48,6 +48,7 @@ from .drafts import (
     Fragment,
     LocalProtocolError,
     Role,
+    WebSocketURL,
 )
 
 
@@ -92,7 +93,7 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
         head: bytes,
         rest: bytes = b"",
         state: Any = None,
-        url: str | None = None,
+        url: WebSocketURL | None = None,
     ) -> None:
         """Takes over an open stream whose opening handshake is done.
 

@@ -109,7 +109,7 @@ def choose_route(
         ValueError: they ask for several, or the proxy's URL is none.
         ImportError: what speaks to such a proxy is not installed.
     """
-    if sum(way is not None for way in (stream, unix_socket, proxy)) > 1:
+    if [stream, unix_socket, proxy].count(None) < 2:
         raise ValueError("give one of stream, unix_socket and proxy")
     if proxy_ssl_context is not None and proxy is None:
         raise ValueError("proxy_ssl_context is for a proxy; there is none")

@@ -107,6 +107,8 @@ async def test_a_user(kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixtur
             assert f"the proxy {kind}://127.0.0.1:{port} " in str(error)
             assert error.status in (407, 401, None)
             assert not (is_transient(error) and error.status)
+            told = "does not take that user" if user else "write its user and password"
+            assert told in str(error) or kind == "socks5"
             assert "wrong-secret" not in f"{error!s}{error!r}{caplog.text}"
 
 

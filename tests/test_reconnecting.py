@@ -292,14 +292,15 @@ async def test_a_cancelled_wait_is_not_shortened(clock: trio.testing.MockClock) 
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 410, 426, 501, 505])
-async def test_a_refusal_that_will_not_change(status: int) -> None:
+async def test_a_refusal_that_will_not_change(status: int, clock: trio.testing.MockClock) -> None:
     async with guarded(Reject(status)) as keeper:
         async with reconnect(keeper.url) as connections:
             with pytest.raises(Rejected) as caught:
                 await connections.__anext__()
             assert caught.value.status == status
-            # Asked again, it tries again.
+            # Asked again it tries again, and not at once.
             await echo_once(await connections.__anext__())
+        assert keeper.asked_at == pytest.approx([0, 1], abs=0.1)
 
 
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])

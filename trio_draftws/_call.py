@@ -115,7 +115,7 @@ def make_call(
     headers: HeaderFields,
     origin: str | None,
     subprotocols: Sequence[str],
-    cookies: Mapping[str, str],
+    cookies: Mapping[str, str] | None,
     auth: tuple[str, str] | None,
     compression: Compression | None,
     ssl_context: ssl.SSLContext | None,
@@ -149,7 +149,7 @@ def make_call(
 
 def _with_user(
     headers: Headers,
-    cookies: Mapping[str, str],
+    cookies: Mapping[str, str] | None,
     auth: tuple[str, str] | None,
     auth_of_url: tuple[str, str] | None,
 ) -> Headers:

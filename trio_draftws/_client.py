@@ -5,7 +5,6 @@ from __future__ import annotations
 import ssl
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from types import MappingProxyType
 
 import trio
 
@@ -17,8 +16,6 @@ from ._streams import StreamFactory
 from ._upkeep import open_upkeep
 from .drafts import COMPRESSION, Compression, Draft, HeaderFields
 
-NO_COOKIES: Mapping[str, str] = MappingProxyType({})
-
 
 @asynccontextmanager
 async def open_websocket(
@@ -28,7 +25,7 @@ async def open_websocket(
     headers: HeaderFields = (),
     origin: str | None = None,
     subprotocols: Sequence[str] = (),
-    cookies: Mapping[str, str] = NO_COOKIES,
+    cookies: Mapping[str, str] | None = None,
     auth: tuple[str, str] | None = None,
     compression: Compression | None = COMPRESSION,
     ssl_context: ssl.SSLContext | None = None,

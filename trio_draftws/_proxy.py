@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 DEFAULT_PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
 MAX_HEAD = 2**14
+# How a proxy of HTTP may fail
+FAULTS = (HandshakeError, BadHead, trio.BrokenResourceError)
 
 
 @attrs.frozen
@@ -110,13 +112,10 @@ async def tunnel_through(
             context = ssl_context or ssl.create_default_context()
             stream = await dress(stream, ssl_stream_factory(context, server_hostname=proxy.host))
         await _connect(stream, proxy, target)
-    except (HandshakeError, trio.BrokenResourceError, BadHead) as error:
+    except BaseException as error:
         await trio.aclose_forcefully(stream)
-        if isinstance(error, ProxyFailed):
-            raise
-        raise ProxyFailed(f"the proxy {proxy} failed: {error}") from error
-    except BaseException:
-        await trio.aclose_forcefully(stream)
+        if isinstance(error, FAULTS) and not isinstance(error, ProxyFailed):
+            raise ProxyFailed(f"the proxy {proxy} failed: {error}") from error
         raise
     return stream
 
@@ -144,7 +143,8 @@ async def _connect(stream: trio.abc.Stream, proxy: ProxyURL, target: WebSocketUR
 
 
 def _about_status(status: int, proxy: ProxyURL) -> str:
-    if status != 407:
+    # The first is what it should be (RFC 9110 section 15.5.8), the other what tinyproxy says.
+    if status not in (407, 401):
         return ""
     if proxy.user is None:
         return f"write its user and password: {proxy.scheme}://user:password@{proxy.host}"

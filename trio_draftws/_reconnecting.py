@@ -20,7 +20,6 @@ import attrs
 import trio
 
 from ._call import Call, make_call
-from ._client import NO_COOKIES
 from ._connection import Connection
 from ._dial import UnixPath, choose_route
 from ._exceptions import DialFailed, HandshakeTimeout, ProxyFailed, Rejected, TLSFailed
@@ -132,24 +131,26 @@ class Reconnecting(AsyncIterator[Connection]):
                 try:
                     self._connection = await self._call.open(self._upkeep)
                 except HandshakeError as error:
+                    wait = self._put_off(error)
                     if not self._retry(error):
                         raise
-                    self._put_off(error)
+                    logger.info(
+                        "no connection to %s, next attempt in %.1f s: %s",
+                        self._call.wish.url.host_field,
+                        wait,
+                        error,
+                    )
                 else:
                     self._opened_at = trio.current_time()
                     return self._connection
         finally:
             self._busy = False
 
-    def _put_off(self, error: HandshakeError) -> None:
+    def _put_off(self, error: HandshakeError) -> float:
+        """Sets the time of the next attempt, and returns how many seconds that is from now."""
         wait = self._backoff.next(_retry_after(error))
         self._not_before = trio.current_time() + wait
-        logger.info(
-            "no connection to %s, next attempt in %.1f s: %s",
-            self._call.wish.url.host_field,
-            wait,
-            error,
-        )
+        return wait
 
     async def _part(self, code: int) -> None:
         """Closes the connection that there is, and sets the time of the next attempt."""
@@ -191,7 +192,7 @@ async def reconnecting(
     headers: HeaderFields = (),
     origin: str | None = None,
     subprotocols: Sequence[str] = (),
-    cookies: Mapping[str, str] = NO_COOKIES,
+    cookies: Mapping[str, str] | None = None,
     auth: tuple[str, str] | None = None,
     compression: Compression | None = COMPRESSION,
     ssl_context: ssl.SSLContext | None = None,

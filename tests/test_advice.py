@@ -19,6 +19,7 @@ from trio_draftws import (
     Rejected,
     TLSFailed,
     open_websocket,
+    reconnecting,
 )
 
 from .wire import raw_server, read_request, serving
@@ -180,3 +181,6 @@ if TYPE_CHECKING:
             assert_type(await connection.text.receive(), str)
             async for text in connection.text:
                 assert_type(text, str)
+        async with reconnecting(url) as connections:
+            async for connection in connections:
+                assert_type(connection, Connection)

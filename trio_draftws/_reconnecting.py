@@ -226,7 +226,8 @@ async def reconnecting(
     not, and only the program knows whether to repeat it.
 
     Args:
-        url: as for `open_websocket`; so are all arguments that are not named here.
+        url: as for `open_websocket`; so are all arguments that are not named here. `framing_mode`
+            is read once, when the block is entered.
         initial_backoff: seconds to wait before the second attempt.
         max_backoff: the most seconds to wait.
         backoff_factor: how much longer each wait is than the one before it.

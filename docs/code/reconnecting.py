@@ -7,24 +7,32 @@ import trio
 from trio_draftws import Connection, Server, reconnecting, serve_websocket
 
 
-async def greet(connection: Connection, state: object) -> None:
-    await connection.send("hello")
-    await trio.sleep_forever()
+async def serve_for_a_while(port: int, task_status: trio.TaskStatus[int]) -> None:
+    """A server that goes as soon as somebody has thanked it."""
+    thanked = trio.Event()
+
+    async def greet(connection: Connection, state: object) -> None:
+        await connection.send("hello")
+        async for _ in connection:
+            thanked.set()
+
+    async with trio.open_nursery() as nursery:
+        server: Server = await nursery.start(
+            partial(serve_websocket, greet, port, host="127.0.0.1")
+        )
+        task_status.started(server.port or port)
+        await thanked.wait()
+        print("the server goes")
+        await server.aclose()
 
 
 async def serve_twice(task_status: trio.TaskStatus[int]) -> None:
-    port = 0
-    for _ in range(2):
-        async with trio.open_nursery() as nursery:
-            server: Server = await nursery.start(
-                partial(serve_websocket, greet, port, host="127.0.0.1")
-            )
-            if not port:
-                port = server.port or 0
-                task_status.started(port)
-            await trio.sleep(0.2)
-            print("the server goes")
-            await server.aclose()
+    async with trio.open_nursery() as nursery:
+        port = await nursery.start(serve_for_a_while, 0)
+        task_status.started(port)
+    await trio.sleep(0.1)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(serve_for_a_while, port)
 
 
 async def main() -> None:
@@ -39,6 +47,7 @@ async def main() -> None:
                 try:
                     async for message in connection:
                         print("received", message)
+                        await connection.send("thanks")
                 except trio.BrokenResourceError as error:
                     print("lost:", error)
                 if visits == 2:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import base64
 import logging
 import ssl
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 import trio
 
 from tests.redirecting import FOLLOWED, echo_once, noting, redirect, sending_on
-from tests.wire import raw_server, read_request
+from tests.wire import raw_server, read_request, read_to_end
 from trio_draftws import Draft, RedirectRefused, Rejected, open_websocket
 
 SECRETS = {"Authorization": "Bearer secret", "Proxy-Authorization": "Basic secret"}
@@ -159,7 +162,7 @@ async def test_several_places() -> None:
     assert "several places" in str(error)
 
 
-@pytest.mark.parametrize("way", ["stream", "stream_factory"])
+@pytest.mark.parametrize("way", ["stream", "stream_factory", "unix_socket"])
 async def test_not_where_the_way_there_is_the_callers(way: str) -> None:
     """What leads to one server may not lead to another."""
 
@@ -167,13 +170,33 @@ async def test_not_where_the_way_there_is_the_callers(way: str) -> None:
         await trio.lowlevel.checkpoint()
         return stream
 
-    async with sending_on("/new") as (here, heads):
-        settings: dict[str, Any] = {"stream_factory": undressed}
+    async with sending_on("/new") as (here, heads), at_a_unix_socket(here) as path:
+        settings: dict[str, Any] = {"stream_factory": undressed, "unix_socket": path}
         if way == "stream":
-            settings = {"stream": await trio.open_tcp_stream("127.0.0.1", here)}
-        error = await refused(f"ws://127.0.0.1:{here}/", Rejected, draft="rfc6455", **settings)
+            settings[way] = await trio.open_tcp_stream("127.0.0.1", here)
+        url = f"ws://127.0.0.1:{here}/"
+        error = await refused(url, Rejected, draft="rfc6455", **{way: settings[way]})
     assert type(error) is Rejected
     assert len(heads) == 1
+
+
+@asynccontextmanager
+async def at_a_unix_socket(port: int) -> AsyncIterator[str]:
+    """What listens on that port, at a Unix socket as well; gives its path."""
+
+    async def visit(stream: trio.SocketStream) -> None:
+        async with stream, await trio.open_tcp_stream("127.0.0.1", port) as inner:
+            await inner.send_all(await stream.receive_some())
+            await stream.send_all(await read_to_end(inner))
+
+    with tempfile.TemporaryDirectory() as folder:
+        socket = trio.socket.socket(trio.socket.AF_UNIX)
+        await socket.bind(path := f"{folder}/socket")
+        socket.listen()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(trio.serve_listeners, visit, [trio.SocketListener(socket)])
+            yield path
+            nursery.cancel_scope.cancel()
 
 
 async def test_no_secret_is_told(caplog: pytest.LogCaptureFixture) -> None:

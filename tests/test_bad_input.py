@@ -490,7 +490,7 @@ async def test_what_cannot_become_http_is_refused_at_once(said: bytes) -> None:
         await stream.send_eof()
         answer = await read_to_end(stream)
     assert answer.startswith(b"HTTP/1.1 400 Bad Request\r\n")
-    assert b"\r\n\r\nexpected HTTP, got `" in answer
+    assert b"\r\n\r\nexpected HTTP, got " in answer
 
 
 @pytest.mark.parametrize("size", [1, 1000])
@@ -928,7 +928,7 @@ async def test_a_refusal_whose_body_does_not_end(mock_clock: trio.testing.MockCl
         (b"x" * 20_000, "the first line is longer than 8192 bytes"),
         (b"HTTP/1.1 101 a\r\nA: " + b"x" * 20_000, "longer than 16384 bytes"),
         (b"HTTP/1.1 101 a\r\n" + b"A: b\r\n" * 101 + b"\r\n", "101 fields, more than 100"),
-        (b"", "the peer ended the stream within the opening handshake$"),
+        (b"", r"the peer ended the stream within the opening handshake \(it was asked"),
         (b"HTTP/1.1 101 Web", "within the opening handshake, after 16 bytes"),
     ],
     ids=["ssh", "status", "field", "long line", "long", "many", "nothing", "half"],
@@ -963,7 +963,6 @@ NOBODY = "ws://127.0.0.1:9/"
         ("127.0.0.1:80", "expected ws:// or wss://"),
         ("ws:///path", "it names no host"),
         ("ws://127.0.0.1/#top", "no fragment"),
-        ("ws://me:secret@127.0.0.1/", "send an Authorization header"),
         ("ws://127.0.0.1:0/", "nothing listens on port 0"),
         ("ws://127.0.0.1:99999/", "not a WebSocket URL"),
         ("ws://127.0.0.1/a\r\nX-Evil: 1", "control character"),

@@ -305,7 +305,10 @@ class TestFailure:
         self, autojump_clock: trio.testing.MockClock
     ) -> None:
         trio.socket.set_custom_hostname_resolver(Resolver(None))
-        with pytest.raises(HandshakeTimeout, match="no TCP connection came about within 7 s"):
+        with pytest.raises(
+            HandshakeTimeout,
+            match=r"no TCP connection to nowhere\.example port 80 came about within 7 s",
+        ):
             async with open_websocket("ws://nowhere.example/", handshake_timeout=7):
                 raise AssertionError("there is no connection")
         assert trio.current_time() == 7

@@ -16,14 +16,15 @@ PACKAGE = Path(trio_draftws.__file__).parent
 FLOORS = [
     ["drafts"],
     ["_framing_mode", "_limits", "_exceptions", "_pace", "_streams"],
-    ["_tls"],
-    ["_outbox", "_door", "_origins", "_routes", "_flash_policy"],
+    ["_tls", "_basic_auth"],
+    ["_outbox", "_door", "_origins", "_routes", "_flash_policy", "_redirects", "_advice"],
     ["_inbox", "_upkeep"],
     ["_keepalive", "_message_stream", "_opened"],
     ["_connection"],
     ["_wait_any", "_broadcast", "_bridge", "_handshake"],
-    ["_ask", "_answer"],
-    ["_client", "_server"],
+    ["_ask", "_answer", "_proxy", "_dial"],
+    ["_call"],
+    ["_client", "_reconnecting", "_server"],
     ["_gateway"],
     ["__init__"],
     ["testing"],
@@ -34,7 +35,7 @@ ROOMS = [room for floor in FLOORS for room in floor]
 
 # The same inside drafts/
 DRAFT_FLOORS = [
-    ["_compression", "_url"],
+    ["_compression", "_cookies", "_url"],
     ["_codec"],
     ["_cmask"],
     ["_masking", "_messages", "_deflate", "_extensions"],

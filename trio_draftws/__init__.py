@@ -5,7 +5,9 @@ The rooms, from the top; arrows point down only:
 * `cli`: the command line
 * `testing`: what programs that use this need for their own tests
 * `_gateway`: a server that joins each client with another server, by `_bridge`
-* `_client`, `_server`: `open_websocket`, `serve_websocket`, `accept`
+* `_client`, `_reconnecting`, `_server`: `open_websocket`, `reconnecting`, `serve_websocket`,
+  `accept`
+* `_call`, `_dial`, `_proxy`, `_redirects`: how a client gets to its server
 * `_ask`, `_answer`: one opening handshake on a stream
 * `_connection`: `Connection`, a channel over a stream and a codec
 * `_inbox`, `_outbox`, `_upkeep`: what was read, what waits to be written, what runs beside it
@@ -14,6 +16,7 @@ The rooms, from the top; arrows point down only:
 """
 
 from ._answer import ConnHeaders, FramingModeSelector, HTTPHandler, SubprotocolSelector
+from ._basic_auth import PasswordCheck, basic_auth
 from ._bridge import BinaryPolicy, bridge
 from ._broadcast import BroadcastResult, broadcast
 from ._client import open_websocket
@@ -27,6 +30,8 @@ from ._exceptions import (
     PageServed,
     PeerClosed,
     PeerViolation,
+    ProxyFailed,
+    RedirectRefused,
     Rejected,
     RequestRefused,
     TLSFailed,
@@ -36,6 +41,7 @@ from ._framing_mode import framing_mode, use_framing_mode
 from ._gateway import Gateway, open_gateway
 from ._message_stream import MessageStream
 from ._origins import OriginPolicy, same_host
+from ._reconnecting import is_transient, reconnecting
 from ._routes import Routes
 from ._server import Handler, Server, accept, serve_websocket
 from ._streams import StreamFactory
@@ -89,8 +95,11 @@ __all__ = [
     "MessageStream",
     "OriginPolicy",
     "PageServed",
+    "PasswordCheck",
     "PeerClosed",
     "PeerViolation",
+    "ProxyFailed",
+    "RedirectRefused",
     "Reject",
     "Rejected",
     "Request",
@@ -103,13 +112,16 @@ __all__ = [
     "TLSFailed",
     "TextChannel",
     "accept",
+    "basic_auth",
     "bridge",
     "broadcast",
     "framing_mode",
+    "is_transient",
     "is_ws_url",
     "is_wss_url",
     "open_gateway",
     "open_websocket",
+    "reconnecting",
     "same_host",
     "serve_websocket",
     "ssl_stream_factory",

@@ -15,10 +15,13 @@ from .drafts import (
     BadHead,
     Draft,
     HandshakeError,
+    InvalidAnswer,
     Response,
 )
 
 MAX_REFUSAL_BODY = 65536
+# hybi-04 section 5.2.2: what no draft before it has
+ACCEPT_FIELD = "Sec-WebSocket-Accept"
 
 
 async def ask(
@@ -47,6 +50,9 @@ async def ask(
         left = trio.current_effective_deadline() - trio.current_time()
         body = await _read_refusal(reader, response, min(limits.close_timeout, left / 2))
         raise Rejected(response.status, response.headers, body)
+    if draft.version is None and ACCEPT_FIELD in response.headers:
+        # It does not ask which draft it is, and would leave a client waiting for what proves it.
+        raise InvalidAnswer("the draft of the answer", draft.name, "a later one")
     body = await reader.read_body(client.response_body)
     agreement = client.verify(response, body)
     return Connection(
@@ -58,6 +64,7 @@ async def ask(
         limits=limits,
         head=head,
         rest=reader.rest(),
+        url=wish.url,
     )
 
 

@@ -1,42 +1,20 @@
-"""The client: dial, ask, check."""
+"""The client: `open_websocket`."""
 
 from __future__ import annotations
 
 import ssl
-import sys
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import trio
 
-from ._ask import ask
+from ._call import make_call
 from ._connection import Connection
-from ._exceptions import DialFailed, HandshakeTimeout, Rejected
-from ._framing_mode import framing_mode
-from ._handshake import check_subprotocols, dress, opening
+from ._dial import UnixPath, choose_route
 from ._limits import Limits
-from ._streams import StreamFactory, take_over
-from ._tls import ssl_stream_factory
-from ._upkeep import Upkeep, open_upkeep
-from .drafts import (
-    COMPRESSION,
-    Ask,
-    Compression,
-    Draft,
-    HandshakeError,
-    HeaderFields,
-    InvalidAnswer,
-    WebSocketURL,
-    checked_fields,
-    draft_named,
-    ladder,
-)
-
-if sys.version_info < (3, 11):  # pragma: no cover
-    from exceptiongroup import BaseExceptionGroup
-
-# Not found, or refused for who is asking, says nothing of the draft.
-UNKNOWN_DRAFT = (400, 405, 426, 501, 505)
+from ._streams import StreamFactory
+from ._upkeep import open_upkeep
+from .drafts import COMPRESSION, Compression, Draft, HeaderFields
 
 
 @asynccontextmanager
@@ -47,9 +25,16 @@ async def open_websocket(
     headers: HeaderFields = (),
     origin: str | None = None,
     subprotocols: Sequence[str] = (),
+    cookies: Mapping[str, str] | None = None,
+    auth: tuple[str, str] | None = None,
     compression: Compression | None = COMPRESSION,
     ssl_context: ssl.SSLContext | None = None,
     stream_factory: StreamFactory | None = None,
+    stream: trio.abc.Stream | None = None,
+    unix_socket: UnixPath | None = None,
+    proxy: str | None = None,
+    proxy_ssl_context: ssl.SSLContext | None = None,
+    max_redirects: int = 5,
     handshake_timeout: float = 10,
     close_timeout: float = 5,
     idle_timeout: float = 3600,
@@ -66,7 +51,8 @@ async def open_websocket(
     closes what was opened so far.
 
     Args:
-        url: `ws://` or `wss://`, a host, perhaps a port, path and query.
+        url: `ws://` or `wss://`, a host, perhaps a port, path and query; a user and a password
+            (`ws://user:password@host`) are what `auth` takes.
         draft: the name of the draft to speak; by default what `framing_mode` says. `"auto"`
             climbs down from the newest, a new TCP connection each time, until the server knows
             one; each attempt has its own `handshake_timeout`.
@@ -74,13 +60,29 @@ async def open_websocket(
         origin: the origin to send. None is sent by default, except by hixie-75, whose requests
             have one always: `http(s)://host[:port]`.
         subprotocols: those to ask for, the favourite first; see `connection.subprotocol`.
+        cookies: a value for each name, sent in one Cookie field. Those that the server sets are
+            `connection.response.cookies`; nothing keeps them.
+        auth: a user and a password for basic authentication, which is as safe as the way to the
+            server: use it with wss.
         compression: how to compress messages, where the draft and the server can; by default with
             permessage-deflate, None not at all. See `connection.compression`.
         ssl_context: for wss; by default `ssl.create_default_context()`, which checks the
             certificate and the host's name.
         stream_factory: makes the stream to speak on from the one that was dialled, in place of
             TLS: an async callable, stream to stream.
-        handshake_timeout: seconds for DNS, TCP, TLS and the opening handshake together.
+        stream: speak over this, in place of dialling; TLS and the request are the URL's. It is
+            closed on every path, and a `trio.SocketStream` is taken over, and dead from then on.
+        unix_socket: dial the Unix socket at this path; TLS and the request are the URL's.
+        proxy: go through this proxy: `http://host:port` or `https://`, by CONNECT; `socks5://`,
+            with the extra `proxy` installed. A user and a password go before the host. The proxy
+            resolves the server's name. `"environment"` takes the one that `https_proxy`,
+            `http_proxy`, `all_proxy` and `no_proxy` name. None is used by default.
+        proxy_ssl_context: for an https proxy; by default `ssl.create_default_context()`.
+        max_redirects: how many redirects to follow; 0 makes each a `Rejected`. None leads from
+            wss to ws. At another origin (scheme, host or port), `Authorization`, `Cookie` and
+            `Proxy-Authorization` are left out. None is followed where `stream`, `unix_socket` or
+            `stream_factory` is given. Each place has its own `handshake_timeout`.
+        handshake_timeout: seconds for DNS, TCP, the proxy, TLS and the opening handshake together.
         close_timeout: seconds for the closing handshake.
         idle_timeout: seconds without a byte from the server after which it is given up.
         ping_interval: seconds of silence after which the server is pinged, where the draft has
@@ -95,42 +97,51 @@ async def open_websocket(
 
     Raises:
         ValueError: the URL is no WebSocket URL, no draft has that name, or the draft cannot ask
-            for that.
-        DialFailed: a `HandshakeError`; no TCP connection came about.
+            for that; or two arguments contradict each other.
+        ImportError: the proxy needs the extra `proxy`.
+        DialFailed: a `HandshakeError`; no connection came about.
+        ProxyFailed: a `DialFailed`; the proxy could not be reached, or refused.
         TLSFailed: a `HandshakeError`; the cause says why, as a certificate that is not trusted.
         Rejected: a `HandshakeError`; the server answered something else than 101.
+        RedirectRefused: a `Rejected`; a redirect that was not followed.
         InvalidAnswer: a `HandshakeError`; the server does not speak the draft.
         HandshakeTimeout: a `HandshakeError`; `handshake_timeout` passed.
         HandshakeError: the server ended or broke the connection before it answered.
     """
-    limits = Limits(
-        handshake_timeout=handshake_timeout,
-        close_timeout=close_timeout,
-        idle_timeout=idle_timeout,
-        ping_interval=ping_interval,
-        ping_timeout=ping_timeout,
-        write_timeout=write_timeout,
-        max_message_size=max_message_size,
-        max_head_size=max_head_size,
-    )
-    if ssl_context is not None and stream_factory is not None:
-        raise ValueError("give ssl_context or stream_factory, not both")
-    target = WebSocketURL.parse(url)
-    if stream_factory is None and target.secure:
-        context = ssl_context or ssl.create_default_context()
-        stream_factory = ssl_stream_factory(context, server_hostname=target.host)
-    rungs = ladder() if draft == "auto" else (draft_named(draft or framing_mode.get()),)
-    written = {name for rung in rungs for name in rung.opening.written_fields}
-    wish = Ask(
-        url=target,
-        headers=checked_fields(headers, forbidden=written),
-        origin=origin,
-        subprotocols=check_subprotocols(subprotocols),
-        compression=compression,
-    )
-    able = _able_to_ask(rungs, wish)
+    try:
+        limits = Limits(
+            handshake_timeout=handshake_timeout,
+            close_timeout=close_timeout,
+            idle_timeout=idle_timeout,
+            ping_interval=ping_interval,
+            ping_timeout=ping_timeout,
+            write_timeout=write_timeout,
+            max_message_size=max_message_size,
+            max_head_size=max_head_size,
+        )
+        if stream is not None and draft == "auto":
+            raise ValueError('draft="auto" takes several connections; a stream is one')
+        call = make_call(
+            url,
+            limits,
+            choose_route(stream, unix_socket, proxy, proxy_ssl_context),
+            draft,
+            headers,
+            origin,
+            subprotocols,
+            cookies,
+            auth,
+            compression,
+            ssl_context,
+            stream_factory,
+            max_redirects,
+        )
+    except BaseException:
+        if stream is not None:
+            await trio.aclose_forcefully(stream)
+        raise
     async with open_upkeep() as upkeep:
-        connection = await _climb_down(able, wish, stream_factory, limits, upkeep)
+        connection = await call.open(upkeep)
         try:
             yield connection
         except BaseException:
@@ -139,92 +150,3 @@ async def open_websocket(
                 await connection.aclose(1001)
             raise
         await connection.aclose()
-
-
-def _able_to_ask(rungs: Sequence[Draft], wish: Ask) -> list[Draft]:
-    """Those of the drafts that can ask for that; told before anything is dialled.
-
-    Raises:
-        ValueError: none can.
-    """
-    able: list[Draft] = []
-    mistake: ValueError | None = None
-    for draft in rungs:
-        try:
-            draft.opening.ask(wish, draft.subprotocols)
-        except ValueError as error:
-            mistake = error
-        else:
-            able.append(draft)
-    if not able:
-        assert mistake is not None
-        raise mistake
-    return able
-
-
-async def _climb_down(
-    rungs: list[Draft],
-    wish: Ask,
-    stream_factory: StreamFactory | None,
-    limits: Limits,
-    upkeep: Upkeep,
-) -> Connection:
-    """Opens in the first of the drafts that the server speaks; a new TCP connection each time."""
-    refusal: HandshakeError | None = None
-    while rungs:
-        draft = rungs.pop(0)
-        started = trio.current_time()
-        dialled = await _dial(wish.url, limits.handshake_timeout)
-        try:
-            async with opening(dialled, limits.handshake_timeout, started):
-                stream = await dress(dialled, stream_factory)
-                return await ask(stream, draft, wish, limits, upkeep)
-        except HandshakeError as error:
-            if not _is_unknown_draft(error):
-                raise
-            # What the server says to the newest draft tells most.
-            refusal = refusal or error
-            spoken = _versions_spoken(error)
-            if spoken:
-                rungs = [rung for rung in rungs if rung.version in spoken or rung.version is None]
-    assert refusal is not None
-    raise refusal
-
-
-def _is_unknown_draft(error: HandshakeError) -> bool:
-    """Whether the answer means "I don't know this version", as old servers put it too: by an
-    answer of their own draft, or by ending the connection.
-    """
-    if isinstance(error, Rejected):
-        return error.status in UNKNOWN_DRAFT or "Sec-WebSocket-Version" in error.headers
-    return isinstance(error, InvalidAnswer) or type(error) is HandshakeError
-
-
-def _versions_spoken(error: HandshakeError) -> set[int]:
-    """The versions that a refusal names (RFC 6455 section 4.4)."""
-    if not isinstance(error, Rejected):
-        return set()
-    named = error.headers.get("Sec-WebSocket-Version", "").split(",")
-    return {int(number) for number in named if number.strip().isdecimal()}
-
-
-async def _dial(target: WebSocketURL, timeout: float) -> trio.abc.Stream:
-    try:
-        with trio.fail_after(timeout):
-            return take_over(await trio.open_tcp_stream(target.host, target.port))
-    except trio.TooSlowError as error:
-        raise HandshakeTimeout(f"no TCP connection came about within {timeout} s") from error
-    except OSError as error:
-        why = ", ".join(dict.fromkeys(map(str, _attempts(error))))
-        raise DialFailed(f"no TCP connection to {target.host} port {target.port}: {why}") from error
-
-
-def _attempts(error: BaseException) -> Iterator[BaseException]:
-    """What went wrong at each address: Trio's error holds them as its cause."""
-    if isinstance(error, BaseExceptionGroup):
-        for attempt in error.exceptions:
-            yield from _attempts(attempt)
-    elif error.__cause__ is not None:
-        yield from _attempts(error.__cause__)
-    else:
-        yield error

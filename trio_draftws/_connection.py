@@ -48,6 +48,7 @@ from .drafts import (
     Fragment,
     LocalProtocolError,
     Role,
+    WebSocketURL,
 )
 
 
@@ -94,6 +95,7 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
         rest: bytes = b"",
         state: Any = None,
         wildcard: str = "",
+        url: WebSocketURL | None = None,
     ) -> None:
         """Takes over an open stream whose opening handshake is done.
 
@@ -102,6 +104,7 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
             head: what the peer opened with.
             rest: bytes that came behind the handshake.
             wildcard: what of the path the `*` of a route stands for.
+            url: on a client, what it was opened at.
         """
         super().__init__(
             draft=draft,
@@ -111,6 +114,7 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
             head=head,
             secure=is_secure(stream),
             wildcard=wildcard,
+            url=url,
         )
         codec = draft.codec(role, limits.max_message_size, agreement)
         self.close_sent = None

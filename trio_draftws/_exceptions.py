@@ -6,9 +6,15 @@ terminals, has it escaped.
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+
 import trio
 
 from .drafts import HandshakeError, Headers, escaped, shown_line
+
+if sys.version_info < (3, 11):  # pragma: no cover
+    from exceptiongroup import BaseExceptionGroup
 
 
 class PeerClosed(trio.EndOfChannel):
@@ -65,10 +71,22 @@ class Rejected(HandshakeError):
         self.headers = headers
         self.body = body
 
-    def __str__(self) -> str:
+    def _told(self) -> str:
         text = self.body[:200].decode("utf-8", "replace").strip()
         said = f": {text!r}" if text else ""
         return f"the server refused with status {self.status}{said}"
+
+
+class RedirectRefused(Rejected):
+    """The server said where else to go, and that was not followed; `reason` says why."""
+
+    def __init__(self, status: int, headers: Headers, body: bytes, reason: str) -> None:
+        super().__init__(status, headers, body)
+        self.args = (status, headers, body, reason)
+        self.reason = reason
+
+    def _told(self) -> str:
+        return f"a redirect with status {self.status} was not followed: {self.reason}"
 
 
 class RequestRefused(HandshakeError):
@@ -82,7 +100,7 @@ class RequestRefused(HandshakeError):
         self.status = status
         self.reason = reason
 
-    def __str__(self) -> str:
+    def _told(self) -> str:
         return f"the request was refused with status {self.status}: {escaped(self.reason)}"
 
 
@@ -97,7 +115,7 @@ class PageServed(HandshakeError):
         self.line = line
         self.status = status
 
-    def __str__(self) -> str:
+    def _told(self) -> str:
         return f"{shown_line(self.line)} was answered with a page, status {self.status}"
 
 
@@ -112,6 +130,18 @@ class DialFailed(HandshakeError):
     """No TCP connection came about; the OSError is its cause."""
 
 
+class ProxyFailed(DialFailed):
+    """The proxy could not be reached, or made no tunnel to the server.
+
+    `status` is what it refused with: HTTP's, such as 407; None where it did not get so far.
+    """
+
+    def __init__(self, reason: str, status: int | None = None, *, advice: str = "") -> None:
+        super().__init__(reason)
+        self.status = status
+        self.advice = advice
+
+
 class TLSFailed(HandshakeError):
     """TLS did not come about, as with a certificate that is not trusted; the cause says why."""
 
@@ -122,3 +152,19 @@ class HandshakeTimeout(HandshakeError, trio.TooSlowError):
 
 class InternalError(Exception):
     """A fault of this library; what happened is its cause. Please report it."""
+
+
+def why_not_dialled(error: OSError) -> str:
+    """What went wrong at each address, each reason once."""
+    return ", ".join(dict.fromkeys(map(str, _attempts(error))))
+
+
+def _attempts(error: BaseException) -> Iterator[BaseException]:
+    """Trio's error holds what went wrong at each address as its cause."""
+    if isinstance(error, BaseExceptionGroup):
+        for attempt in error.exceptions:
+            yield from _attempts(attempt)
+    elif error.__cause__ is not None:
+        yield from _attempts(error.__cause__)
+    else:
+        yield error

@@ -49,7 +49,7 @@ class HeadReader:
             if end >= 0:
                 return self._take(end)
             if self.buffer and not may_begin_head(self.buffer):
-                raise BadHead(f"expected HTTP, got {shown(bytes(self.buffer[:16]))}")
+                raise BadHead(f"expected HTTP, got {_no_http(bytes(self.buffer[:16]))}")
             searched = len(self.buffer)
             await self._read_more()
 
@@ -110,6 +110,23 @@ class HeadReader:
         self.buffer += data
 
 
+def _no_http(begin: bytes) -> str:
+    """What came in place of a head."""
+    # RFC 8446 section 5.1: a record's type and its version
+    if begin.startswith(b"\x16\x03"):
+        return "a TLS handshake: this port speaks ws, not wss"
+    if begin.startswith(b"\x15\x03"):
+        return "a TLS alert: that port speaks wss, not ws"
+    return shown(begin)
+
+
+# By what OpenSSL says, what the two sides may have meant
+_NO_TLS = {
+    "WRONG_VERSION_NUMBER": "the peer does not speak TLS there: ws in place of wss?",
+    "HTTP_REQUEST": "a request came without TLS: its URL should begin with wss",
+}
+
+
 @asynccontextmanager
 async def opening(
     stream: trio.abc.Stream, timeout: float, started: float | None = None
@@ -151,7 +168,9 @@ async def dress(stream: trio.abc.Stream, factory: StreamFactory | None) -> trio.
         return await factory(stream)
     except (trio.BrokenResourceError, OSError) as error:
         cause = error.__cause__ or error
-        raise TLSFailed(f"TLS did not come about: {cause}") from cause
+        failed = TLSFailed(f"TLS did not come about: {cause}")
+        failed.advice = _NO_TLS.get(getattr(cause, "reason", None) or "", "")
+        raise failed from cause
 
 
 def check_subprotocols(names: Iterable[str]) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import attrs
 
-from .drafts import Agreement, Draft, Headers, Request, Response, Role
+from .drafts import Agreement, Draft, Headers, Request, Response, Role, WebSocketURL
 
 
 @attrs.define(eq=False, repr=False, kw_only=True)
@@ -24,6 +24,14 @@ class Opened:
     _head: bytes
     _secure: bool
     _wildcard: str = ""
+    _url: WebSocketURL | None = None
+
+    @property
+    def url(self) -> str:
+        """The URL of the connection, without user and password: on a client the one that it was
+        opened at, behind all redirects; on a server the one that was asked for.
+        """
+        return self.request.location if self._url is None else self._url.location
 
     @property
     def subprotocol(self) -> str | None:

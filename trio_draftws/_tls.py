@@ -20,7 +20,7 @@ from collections.abc import Sequence
 import attrs
 import trio
 
-from ._streams import RECEIVE_SIZE, DirectStream, StreamFactory
+from ._streams import RECEIVE_SIZE, DirectStream, StreamFactory, TCPStream
 from .drafts import Buffer
 
 # How much is encrypted before it is written: four records.
@@ -200,7 +200,8 @@ def ssl_stream_factory(
     """
 
     async def factory(stream: trio.abc.Stream) -> trio.abc.Stream:
-        if isinstance(stream, DirectStream):
+        # Not a TLSStream, as the way to an https proxy is: there, TLS goes into TLS.
+        if isinstance(stream, TCPStream):
             direct = TLSStream(stream.socket, context, server_hostname)
             await direct.do_handshake()
             return direct

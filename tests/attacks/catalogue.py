@@ -303,13 +303,17 @@ ROWS = [
         },
     ),
     Row(
-        "A redirect, elsewhere or from wss to ws",
+        "A redirect, elsewhere, in a circle or from wss to ws",
         ALL,
         "client",
-        "``Rejected``; nobody goes there, so no credentials do",
+        "never from wss to ws; credentials stay at their origin; five at most, or none",
         {
-            "attacks/test_redirects": "test_a_redirect_is_a_refusal "
-            "test_climbing_down_is_no_way_round_it",
+            "attacks/test_redirects": "test_credentials_stay_behind_at_another_origin "
+            "test_credentials_stay_at_the_same_origin test_none_is_followed_if_so_told "
+            "test_climbing_down_is_no_way_round_it test_nobody_goes_from_wss_to_ws "
+            "test_there_are_not_too_many test_a_circle test_where_there_is_no_websocket "
+            "test_several_places test_not_where_the_way_there_is_the_callers "
+            "test_no_secret_is_told",
         },
     ),
     Row(
@@ -318,6 +322,46 @@ ROWS = [
         "client",
         "``hmac.compare_digest``",
         {"attacks/test_secrets": "test_proofs_are_compared_in_constant_time"},
+    ),
+    Row(
+        "Guessing a password by how long its comparison takes, or a user by whether one is made",
+        ALL,
+        "server",
+        "``hmac.compare_digest`` of digests, for users that there are not as well",
+        {"test_auth": "test_in_constant_time test_refused test_what_is_no_user"},
+    ),
+    Row(
+        "Passwords in errors, logs and representations",
+        ALL,
+        "client",
+        "left out, also of URLs that cannot be read",
+        {
+            "drafts/test_url": "test_no_message_shows_a_password test_user_and_password",
+            "test_auth": "test_what_cannot_be_sent",
+            "test_proxy": "test_a_user test_no_representation_shows_a_password",
+            "test_reconnecting": "test_each_attempt_is_logged",
+        },
+    ),
+    Row(
+        "A proxy that hangs, says anything, or speaks in its server's place",
+        ALL,
+        "client",
+        "``ProxyFailed``, within ``handshake_timeout``; TLS is with the server",
+        {
+            "test_proxy": "test_one_that_hangs test_a_bad_answer test_wss "
+            "test_an_https_proxy_that_nobody_trusts",
+        },
+    ),
+    Row(
+        "Clients that return all at once, or without a pause",
+        ALL,
+        "server",
+        "``reconnecting`` waits longer each time, a random share less, and heeds ``Retry-After``",
+        {
+            "test_reconnecting": "test_it_waits_longer_each_time "
+            "test_jitter_stays_within_bounds test_the_server_says_how_long "
+            "test_only_a_connection_that_lived_begins_anew test_a_cancelled_wait_is_not_shortened",
+        },
     ),
     Row(
         "A server that is not the one asked for",

@@ -216,8 +216,7 @@ def test_parts(url: str, expected: tuple[bool, str, int, str]) -> None:
         ("ws://h/#", "no fragment"),
         ("ws://h/a#b", "no fragment"),
         ("ws://h#", "no fragment"),
-        ("ws://user@h/", "user and password have no place in it"),
-        ("ws://user:secret@h/", "send an Authorization header"),
+        ("https://h/a?b", "expected ws:// or wss://; write 'wss://h/a?b'"),
         ("ws://h:0/", "nothing listens on port 0"),
         ("ws://h:65536/", "Port out of range"),
         ("ws://h:-1/", "Port could not be cast"),
@@ -292,6 +291,55 @@ def test_what_is_no_text(url: object) -> None:
 def test_str_subclass() -> None:
     """A str of one's own will do."""
     assert is_ws_url(Text("ws://example.com/"))
+
+
+@pytest.mark.parametrize(
+    ("url", "user"),
+    [
+        ("ws://h/@", None),
+        ("ws://@h/", None),
+        ("ws://me@h/", ("me", "")),
+        ("ws://me:@h/", ("me", "")),
+        ("ws://:pw@h/", ("", "pw")),
+        ("ws://me:p:w@h/", ("me", "p:w")),
+        ("ws://me:p@w@h/", ("me", "p@w")),
+        ("ws://m%3Ae:p%2F%40%C3%BC@h/", ("m:e", "p/@\u00fc")),
+        ("ws://m\u00e9:\u00fc@h/", ("m\u00e9", "\u00fc")),
+        ("wss://me:pw@[::1]:81/", ("me", "pw")),
+    ],
+)
+def test_user_and_password(url: str, user: tuple[str, str] | None) -> None:
+    """They are apart, and no other part shows them."""
+    parsed = WebSocketURL.parse(url)
+    assert parsed.user == user
+    assert parsed.host in ("h", "::1")
+    assert not any("pw" in text for text in (repr(parsed), parsed.location, parsed.page_origin))
+    assert is_ws_url(url) is not is_wss_url(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://me:secret@h/",
+        "me:secret@h",
+        "ws:/me:secret@h/",
+        "ws://me:secret@h:99999/",
+        "ws://me:secret@h:port/",
+        "ws://me:secret@h/#f",
+        "ws://me:se/secret@h/",
+        "ws://me:secret/x@h/",
+        "ws://me:secret?x@h/",
+        "ws://me:secret[x@h/",
+        "ws://me:secret\u2100@h/",
+        "ws://me:secret@a b/",
+        "ws://me:secret@/",
+        "ws://me:secret\n@h/",
+    ],
+)
+def test_no_message_shows_a_password(url: str) -> None:
+    with pytest.raises(ValueError, match=r"^not a WebSocket URL: ") as caught:
+        WebSocketURL.parse(url)
+    assert "secret" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

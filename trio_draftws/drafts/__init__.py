@@ -21,6 +21,7 @@ from ._codec import (
     encode_text,
 )
 from ._compression import COMPRESSION, Compression, Deflate
+from ._cookies import write_cookies
 from ._http import (
     MAX_LINE,
     BadHead,
@@ -36,6 +37,7 @@ from ._http import (
     may_begin_head,
     shown,
     shown_line,
+    write_head,
     write_response,
 )
 from ._identify import check_plain, identify, is_plain
@@ -50,7 +52,7 @@ from ._opening import (
     ServerOpening,
 )
 from ._rows import DRAFTS, Draft, allowed_drafts, draft_named, ladder
-from ._url import WebSocketURL, is_ws_url, is_wss_url
+from ._url import SplitURL, WebSocketURL, is_ws_url, is_wss_url, split_url
 
 __all__ = [
     "COMPRESSION",
@@ -84,6 +86,7 @@ __all__ = [
     "Response",
     "Role",
     "ServerOpening",
+    "SplitURL",
     "WebSocketURL",
     "allowed_drafts",
     "check_plain",
@@ -101,5 +104,8 @@ __all__ = [
     "may_begin_head",
     "shown",
     "shown_line",
+    "split_url",
+    "write_cookies",
+    "write_head",
     "write_response",
 ]

@@ -16,6 +16,8 @@ from urllib.parse import unquote_to_bytes
 
 import attrs
 
+from ._cookies import cookies_in, cookies_set
+
 if TYPE_CHECKING:
     from ._rows import Draft
 
@@ -268,13 +270,7 @@ class Request:
         Of several with one name it is the first, the one of the more specific path (RFC 6265
         section 5.4).
         """
-        cookies: dict[str, str] = {}
-        for field in self.headers.get_all("Cookie"):
-            for pair in field.split(";"):
-                name, equals, value = pair.partition("=")
-                if equals:
-                    cookies.setdefault(name.strip(" \t"), value.strip(" \t"))
-        return cookies
+        return cookies_in(self.headers.get_all("Cookie"))
 
     @property
     def subprotocols(self) -> tuple[str, ...]:
@@ -313,6 +309,15 @@ class Response:
     def reason(self) -> str:
         """The phrase behind the code; it may be empty."""
         return self.line[13:].decode("latin-1")
+
+    @property
+    def cookies(self) -> dict[str, str]:
+        """The cookies that the server sets, each value as it is written there.
+
+        Of several with one name it is the last. How long each is to be kept, and where to be
+        sent, stands in `headers.get_all("Set-Cookie")`.
+        """
+        return cookies_set(self.headers.get_all("Set-Cookie"))
 
 
 def shown(raw: bytes) -> str:

@@ -34,7 +34,19 @@ FIELDS_OF_AN_ANSWER = (
 
 
 class HandshakeError(Exception):
-    """The opening handshake failed: there is no connection."""
+    """The opening handshake failed: there is no connection.
+
+    `advice` says what to do about it, where that can be guessed; the text ends with it.
+    """
+
+    advice: str = ""
+
+    def __str__(self) -> str:
+        told = self._told()
+        return f"{told} ({self.advice})" if self.advice else told
+
+    def _told(self) -> str:
+        return super().__str__()
 
 
 class InvalidAnswer(HandshakeError):
@@ -49,7 +61,7 @@ class InvalidAnswer(HandshakeError):
         self.expected = expected
         self.received = received
 
-    def __str__(self) -> str:
+    def _told(self) -> str:
         return f"{self.what}: expected {self.expected!r}, received {self.received!r}"
 
 
@@ -95,8 +107,8 @@ class Ask:
     """
 
     url: WebSocketURL
-    headers: Headers = attrs.field(factory=Headers)
-    """The caller's fields, checked."""
+    headers: Headers = attrs.field(factory=Headers, repr=False)
+    """The caller's fields, checked; some may hold passwords."""
     origin: str | None = attrs.field(default=None, validator=_check_origin)
     subprotocols: tuple[str, ...] = ()
     compression: Compression | None = None

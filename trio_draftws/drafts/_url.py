@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from urllib.parse import quote, urlsplit
+from collections.abc import Sequence
+from urllib.parse import quote, unquote, urlsplit
 
 import attrs
 
@@ -15,8 +16,98 @@ _HOST = re.compile(r"[a-z0-9!$&'()*+,;=._~%-]+")
 _MAX_HOST = 254
 # Brackets stand round an IPv6 address and nowhere else (RFC 3986 section 3.2.2).
 _NETLOC = re.compile(r"(\[[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*\]|[^\[\]:]*)(:[0-9]*)?")
+# User and password end at the last @: too much is hidden rather than too little.
+_USER = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*://)?.*@", re.DOTALL)
 # What RFC 3986 allows in a path or a query, and "%", so that escapes stay as they are
 _SAFE = "/?:@!$&'()*+,;=~-._%[]"
+
+
+@attrs.frozen(repr=False)
+class SplitURL:
+    """What URLs of WebSocket servers and of proxies have in common."""
+
+    scheme: str
+    host: str
+    """Lower case; punycode where it was not ASCII; an IPv6 address without brackets."""
+    port: int | None
+    user: tuple[str, str] | None
+    """User and password, with their percent escapes undone."""
+    resource: str
+    """Path and query as they were written, and the `?` also where nothing stands behind it."""
+
+
+def split_url(url: object, *, what: str, schemes: Sequence[str]) -> SplitURL:
+    """Takes a URL apart; `what` says what it is, for the messages, and `schemes` what it may be.
+
+    No message shows a user or a password.
+
+    Raises:
+        TypeError: it is no str.
+        ValueError: it is no such URL; the message says what was expected.
+    """
+
+    def bad(why: str) -> ValueError:
+        return ValueError(f"not a {what} URL: {without_user(url)!r}: {why}")
+
+    if not isinstance(url, str):
+        raise TypeError(f"a {what} URL is a str, not {type(url).__name__}")
+    if any(0xD800 <= ord(character) <= 0xDFFF for character in url):
+        raise bad("it holds a lone surrogate")
+    if _CONTROL_OR_SPACE_AROUND.search(url):
+        raise bad("it holds a control character or begins or ends in a space")
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        # What Python says repeats what it read, which may be half a password.
+        raise bad(_ESCAPE_IT if "@" in url else str(error)) from None
+    scheme = parts.scheme.lower()
+    if scheme not in schemes:
+        raise bad(f"the scheme is {scheme!r}, expected {_either(schemes)}{_hint(url, scheme)}")
+    if "#" in url:
+        raise bad(f"{what} URLs have no fragment (write a # in the path as %23)")
+    user, _, netloc = parts.netloc.rpartition("@")
+    if not _NETLOC.fullmatch(netloc):
+        raise bad(_ESCAPE_IT if "@" in url else f"{netloc!r} is no host and port")
+    if port == 0:
+        raise bad("nothing listens on port 0")
+    try:
+        host = _ascii_host(parts.hostname or "")
+    except ValueError as error:
+        raise bad(str(error)) from None
+    return SplitURL(
+        scheme=scheme,
+        host=host,
+        port=port,
+        user=_user_and_password(user) if user else None,
+        resource=parts.path + ("?" + parts.query if "?" in url else ""),
+    )
+
+
+_ESCAPE_IT = "it cannot be read (in user and password write / as %2F, ? as %3F, # as %23, @ as %40)"
+
+
+def without_user(url: object) -> object:
+    """A URL for a message: what may be its user and password left out."""
+    return _USER.sub(r"\1...@", url) if isinstance(url, str) else url
+
+
+def _user_and_password(text: str) -> tuple[str, str]:
+    user, _, password = text.partition(":")
+    return unquote(user), unquote(password)
+
+
+def _either(schemes: Sequence[str]) -> str:
+    *most, last = [f"{scheme}://" for scheme in schemes]
+    return f"{', '.join(most)} or {last}"
+
+
+def _hint(url: str, scheme: str) -> str:
+    """What was meant by the scheme of a page."""
+    meant = {"http": "ws", "https": "wss"}.get(scheme)
+    if meant is None:
+        return ""
+    return f"; write {without_user(meant + url[len(scheme) :])!r}"
 
 
 @attrs.frozen
@@ -29,6 +120,8 @@ class WebSocketURL:
     port: int
     resource: str
     """Path and query, percent-escaped: what stands in the request line."""
+    user: tuple[str, str] | None = attrs.field(default=None, repr=False, eq=False)
+    """User and password, which no other property shows."""
 
     @classmethod
     def parse(cls, url: object) -> WebSocketURL:
@@ -38,42 +131,21 @@ class WebSocketURL:
             TypeError: it is no str.
             ValueError: it is no WebSocket URL; the message says what was expected.
         """
-        if not isinstance(url, str):
-            raise TypeError(f"a WebSocket URL is a str, not {type(url).__name__}")
-        if any(0xD800 <= ord(character) <= 0xDFFF for character in url):
-            raise _bad(url, "it holds a lone surrogate")
-        if _CONTROL_OR_SPACE_AROUND.search(url):
-            raise _bad(url, "it holds a control character or begins or ends in a space")
-        try:
-            parts = urlsplit(url)
-            port = parts.port
-        except ValueError as error:
-            raise _bad(url, str(error)) from None
-        scheme = parts.scheme.lower()
-        if scheme not in ("ws", "wss"):
-            raise _bad(url, f"the scheme is {scheme!r}, expected ws:// or wss://")
-        if "#" in url:
-            raise _bad(url, "WebSocket URLs have no fragment (write a # in the path as %23)")
-        if "@" in parts.netloc:
-            raise _bad(url, "user and password have no place in it; send an Authorization header")
-        if not _NETLOC.fullmatch(parts.netloc):
-            raise _bad(url, f"{parts.netloc!r} is no host and port")
-        secure = scheme == "wss"
-        if port == 0:
-            raise _bad(url, "nothing listens on port 0")
-        try:
-            host = _ascii_host(parts.hostname or "")
-        except ValueError as error:
-            raise _bad(url, str(error)) from None
-        target = parts.path or "/"
-        if "?" in url:
-            target += "?" + parts.query
+        split = split_url(url, what="WebSocket", schemes=("ws", "wss"))
+        secure = split.scheme == "wss"
+        target = split.resource
         return cls(
             secure=secure,
-            host=host,
-            port=port or _default_port(secure),
-            resource=quote(target, safe=_SAFE),
+            host=split.host,
+            port=split.port or _default_port(secure),
+            resource=quote(target if target.startswith("/") else "/" + target, safe=_SAFE),
+            user=split.user,
         )
+
+    @property
+    def origin(self) -> tuple[bool, str, int]:
+        """Scheme, host and port: who it is that is asked (RFC 6454)."""
+        return self.secure, self.host, self.port
 
     @property
     def host_field(self) -> str:
@@ -113,10 +185,6 @@ def _ascii_host(host: str) -> str:
     if not _HOST.fullmatch(ascii_host):
         raise ValueError(f"{host!r} is no host name" if host else "it names no host")
     return ascii_host
-
-
-def _bad(url: str, why: str) -> ValueError:
-    return ValueError(f"not a WebSocket URL: {url!r}: {why}")
 
 
 def is_ws_url(x: object) -> bool:

@@ -1,0 +1,191 @@
+"""All that it takes to open one connection: what to ask for, in which drafts, and the way there."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping, Sequence
+
+import attrs
+import trio
+
+from ._advice import advice_on, is_unknown_draft, versions_spoken
+from ._ask import ask
+from ._basic_auth import write_basic
+from ._connection import Connection
+from ._dial import Route, dial
+from ._exceptions import Rejected
+from ._framing_mode import framing_mode
+from ._handshake import check_subprotocols, dress, opening
+from ._limits import Limits
+from ._redirects import is_redirect, redirected
+from ._streams import StreamFactory
+from ._tls import ssl_stream_factory
+from ._upkeep import Upkeep
+from .drafts import (
+    Ask,
+    Compression,
+    Draft,
+    HandshakeError,
+    HeaderFields,
+    Headers,
+    WebSocketURL,
+    checked_fields,
+    draft_named,
+    ladder,
+    write_cookies,
+)
+
+
+@attrs.frozen
+class Call:
+    """What the arguments of `open_websocket` come to; it may be made several times."""
+
+    wish: Ask
+    rungs: Sequence[Draft]
+    """The drafts to try, one after the other."""
+    route: Route
+    ssl_context: ssl.SSLContext | None
+    stream_factory: StreamFactory | None
+    limits: Limits
+    max_redirects: int
+
+    async def open(self, upkeep: Upkeep) -> Connection:
+        """Opens a connection, whose nursery is that of `upkeep`.
+
+        Raises:
+            HandshakeError: it did not come about.
+        """
+        wish = self.wish
+        seen: set[str] = set()
+        while True:
+            try:
+                return await self._climb_down(wish, upkeep)
+            except Rejected as rejected:
+                if not (self.max_redirects and self._can_follow and is_redirect(rejected)):
+                    raise
+                wish = redirected(rejected, wish, seen, self.max_redirects)
+
+    @property
+    def _can_follow(self) -> bool:
+        # What the caller has for one server may not fit another.
+        return self.route.anywhere and self.stream_factory is None
+
+    async def _climb_down(self, wish: Ask, upkeep: Upkeep) -> Connection:
+        """Opens in the first of the drafts that the server speaks; a new stream each time."""
+        refusal: HandshakeError | None = None
+        rungs = list(self.rungs)
+        only_one = len(rungs) == 1
+        factory = self.stream_factory
+        if factory is None and wish.url.secure:
+            factory = self._tls_to(wish.url)
+        timeout = self.limits.handshake_timeout
+        while rungs:
+            draft = rungs.pop(0)
+            started = trio.current_time()
+            dialled = await dial(self.route, wish.url, timeout)
+            try:
+                async with opening(dialled, timeout, started):
+                    stream = await dress(dialled, factory)
+                    return await ask(stream, draft, wish, self.limits, upkeep)
+            except HandshakeError as error:
+                if only_one:
+                    error.advice = error.advice or advice_on(error, draft, secure=wish.url.secure)
+                if only_one or not is_unknown_draft(error):
+                    raise
+                # What the server says to the newest draft tells most.
+                refusal = refusal or error
+                spoken = versions_spoken(error)
+                if spoken:
+                    rungs = [
+                        rung for rung in rungs if rung.version in spoken or rung.version is None
+                    ]
+        assert refusal is not None
+        raise refusal
+
+    def _tls_to(self, target: WebSocketURL) -> StreamFactory:
+        context = self.ssl_context or ssl.create_default_context()
+        return ssl_stream_factory(context, server_hostname=target.host)
+
+
+def make_call(
+    url: str,
+    limits: Limits,
+    route: Route,
+    draft: str | Draft | None,
+    headers: HeaderFields,
+    origin: str | None,
+    subprotocols: Sequence[str],
+    cookies: Mapping[str, str] | None,
+    auth: tuple[str, str] | None,
+    compression: Compression | None,
+    ssl_context: ssl.SSLContext | None,
+    stream_factory: StreamFactory | None,
+    max_redirects: int,
+) -> Call:
+    """What these arguments of `open_websocket` come to.
+
+    Raises:
+        ValueError: they make no sense; told before anything is dialled.
+    """
+    if ssl_context is not None and stream_factory is not None:
+        raise ValueError("give ssl_context or stream_factory, not both")
+    if max_redirects < 0:
+        raise ValueError(f"max_redirects must not be below 0, is {max_redirects}")
+    target = WebSocketURL.parse(url)
+    if target.secure and ssl_context is None and stream_factory is None:
+        ssl_context = ssl.create_default_context()
+    rungs = ladder() if draft == "auto" else (draft_named(draft or framing_mode.get()),)
+    written = {name for rung in rungs for name in rung.opening.written_fields}
+    wish = Ask(
+        url=target,
+        headers=_with_user(checked_fields(headers, forbidden=written), cookies, auth, target.user),
+        origin=origin,
+        subprotocols=check_subprotocols(subprotocols),
+        compression=compression,
+    )
+    able = _able_to_ask(rungs, wish)
+    return Call(wish, able, route, ssl_context, stream_factory, limits, max_redirects)
+
+
+def _with_user(
+    headers: Headers,
+    cookies: Mapping[str, str] | None,
+    auth: tuple[str, str] | None,
+    auth_of_url: tuple[str, str] | None,
+) -> Headers:
+    """The fields, and those that say who is asking."""
+    if auth is not None and auth_of_url is not None:
+        raise ValueError("give auth or a user and a password in the URL, not both")
+    user = auth or auth_of_url
+    if user is None and not cookies:
+        return headers
+    added: dict[str, str] = {}
+    if user is not None:
+        added["Authorization"] = write_basic(*user)
+    if cookies:
+        added["Cookie"] = write_cookies(cookies)
+    for name in added:
+        if name in headers:
+            raise ValueError(f"the header field {name} is given twice, in headers and otherwise")
+    return Headers([*headers.raw, *checked_fields(added).raw])
+
+
+def _able_to_ask(rungs: Sequence[Draft], wish: Ask) -> list[Draft]:
+    """Those of the drafts that can ask for that.
+
+    Raises:
+        ValueError: none can.
+    """
+    able: list[Draft] = []
+    mistake: ValueError | None = None
+    for draft in rungs:
+        try:
+            draft.opening.ask(wish, draft.subprotocols)
+        except ValueError as error:
+            mistake = error
+        else:
+            able.append(draft)
+    if not able:
+        assert mistake is not None
+        raise mistake
+    return able

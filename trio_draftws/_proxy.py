@@ -1,0 +1,182 @@
+"""Proxies: a tunnel through one, by HTTP's CONNECT or by SOCKS5.
+
+CONNECT is a head each way, which is spoken here; SOCKS5 is spoken by `python-socks`, which is
+imported where it is used. Either way the name of the server is resolved by the proxy.
+"""
+
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING
+
+import attrs
+import trio
+
+from ._basic_auth import write_basic
+from ._exceptions import ProxyFailed, why_not_dialled
+from ._handshake import HeadReader, dress
+from ._streams import take_over
+from ._tls import ssl_stream_factory
+from .drafts import (
+    BadHead,
+    HandshakeError,
+    Response,
+    WebSocketURL,
+    escaped,
+    split_url,
+    write_head,
+)
+
+if TYPE_CHECKING:
+    from python_socks.async_.trio.v2 import Proxy as SOCKSProxy
+
+DEFAULT_PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
+MAX_HEAD = 2**14
+# How a proxy of HTTP may fail
+FAULTS = (HandshakeError, BadHead, trio.BrokenResourceError)
+
+
+@attrs.frozen
+class ProxyURL:
+    """A proxy: `http://user:password@host:port`, or `https`, or `socks5`."""
+
+    scheme: str
+    host: str
+    port: int
+    user: tuple[str, str] | None = attrs.field(default=None, repr=False)
+
+    @classmethod
+    def parse(cls, url: object) -> ProxyURL:
+        """Takes `url` apart.
+
+        Raises:
+            TypeError: it is no str.
+            ValueError: it is no proxy's URL.
+            ImportError: python-socks is not installed, and such a proxy needs it.
+        """
+        split = split_url(url, what="proxy", schemes=tuple(DEFAULT_PORTS))
+        if split.resource not in ("", "/"):
+            raise ValueError("a proxy's URL has no path")
+        port = split.port or DEFAULT_PORTS[split.scheme]
+        proxy = cls(split.scheme, split.host, port, split.user)
+        if proxy.is_socks:
+            _socks_proxy(proxy)
+        elif split.user is not None:
+            write_basic(*split.user)
+        return proxy
+
+    @property
+    def is_socks(self) -> bool:
+        return self.scheme.startswith("socks")
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{host}:{self.port}"
+
+
+def proxy_from_environment(target: WebSocketURL) -> ProxyURL | None:
+    """The proxy that the usual variables name for that server: `https_proxy` for wss,
+    `http_proxy` for ws, `all_proxy` for either; none where `no_proxy` names the server.
+
+    Raises:
+        ValueError: what they name is no proxy.
+    """
+    # Importing it takes as long as ten handshakes.
+    from urllib.request import getproxies, proxy_bypass
+
+    proxies = getproxies()
+    url = proxies.get("https" if target.secure else "http") or proxies.get("all")
+    if not url or proxy_bypass(target.host_field):
+        return None
+    return ProxyURL.parse(url if "://" in url else f"http://{url}")
+
+
+async def tunnel_through(
+    proxy: ProxyURL, target: WebSocketURL, ssl_context: ssl.SSLContext | None
+) -> trio.abc.Stream:
+    """A stream to the server, through the proxy; cancelled, or failing, it leaves nothing open.
+
+    Raises:
+        ProxyFailed: the proxy cannot be reached or will not do it.
+    """
+    if proxy.is_socks:
+        return await _socks(proxy, target)
+    try:
+        stream = take_over(await trio.open_tcp_stream(proxy.host, proxy.port))
+    except OSError as error:
+        raise ProxyFailed(
+            f"the proxy {proxy} cannot be reached: {why_not_dialled(error)}"
+        ) from error
+    try:
+        if proxy.scheme == "https":
+            context = ssl_context or ssl.create_default_context()
+            stream = await dress(stream, ssl_stream_factory(context, server_hostname=proxy.host))
+        await _connect(stream, proxy, target)
+    except BaseException as error:
+        await trio.aclose_forcefully(stream)
+        if isinstance(error, FAULTS) and not isinstance(error, ProxyFailed):
+            raise ProxyFailed(f"the proxy {proxy} failed: {error}") from error
+        raise
+    return stream
+
+
+async def _connect(stream: trio.abc.Stream, proxy: ProxyURL, target: WebSocketURL) -> None:
+    """RFC 9110 section 9.3.6."""
+    host = f"[{target.host}]" if ":" in target.host else target.host
+    authority = f"{host}:{target.port}".encode()
+    fields = [(b"Host", authority)]
+    if proxy.user is not None:
+        fields.append((b"Proxy-Authorization", write_basic(*proxy.user).encode()))
+    await stream.send_all(write_head(b"CONNECT %b HTTP/1.1" % authority, fields))
+    reader = HeadReader(stream)
+    response = Response.parse(await reader.read_head(MAX_HEAD))
+    if not 200 <= response.status < 300:
+        raise ProxyFailed(
+            f"the proxy {proxy} refused with status {response.status} "
+            f"{escaped(response.reason)}".rstrip(),
+            response.status,
+            advice=_about_status(response.status, proxy),
+        )
+    if reader.rest():
+        # No server speaks first, so this would be the proxy in its place.
+        raise ProxyFailed(f"the proxy {proxy} said more than its answer")
+
+
+def _about_status(status: int, proxy: ProxyURL) -> str:
+    # The first is what it should be (RFC 9110 section 15.5.8), the other what tinyproxy says.
+    if status not in (407, 401):
+        return ""
+    if proxy.user is None:
+        return f"write its user and password: {proxy.scheme}://user:password@{proxy.host}"
+    return "it does not take that user and password"
+
+
+async def _socks(proxy: ProxyURL, target: WebSocketURL) -> trio.abc.Stream:
+    from python_socks import ProxyConnectionError, ProxyError
+
+    try:
+        # Ours is the deadline.
+        stream = await _socks_proxy(proxy).connect(target.host, target.port, timeout=float("inf"))
+    except ProxyConnectionError as error:
+        raise ProxyFailed(
+            f"the proxy {proxy} cannot be reached: {why_not_dialled(error)}"
+        ) from error
+    except (ProxyError, trio.BrokenResourceError) as error:
+        raise ProxyFailed(f"the proxy {proxy} failed: {error}") from error
+    return stream.trio_stream
+
+
+def _socks_proxy(proxy: ProxyURL) -> SOCKSProxy:
+    try:
+        from python_socks import ProxyType
+        from python_socks.async_.trio.v2 import Proxy
+    except ImportError as error:
+        raise ImportError(
+            "SOCKS proxies need python-socks: pip install 'trio_draftws[proxy]'"
+        ) from error
+    user, password = proxy.user or (None, None)
+    for part in proxy.user or ():
+        # RFC 1929 section 2; python-socks writes ASCII
+        if not (part.isascii() and 0 < len(part) < 256):
+            raise ValueError("a SOCKS proxy's user and password have 1 to 255 characters of ASCII")
+    return Proxy(ProxyType.SOCKS5, proxy.host, proxy.port, user, password, rdns=True)

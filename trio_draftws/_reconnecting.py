@@ -1,0 +1,287 @@
+"""A client that comes back: one connection after the other to the same server.
+
+Nothing of Trio's is opened when a connection begins and closed when it ends: as on a server, all of
+them share one upkeep, whose nursery opens and closes with the caller's `async with`. So whatever
+cancel scopes and nurseries the caller opens between, within an iteration or across several, nest
+rightly; and leaving the loop, however that happens, leaves nothing behind that the block's end does
+not close.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import secrets
+import ssl
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+
+import attrs
+import trio
+
+from ._call import Call, make_call
+from ._connection import Connection
+from ._dial import UnixPath, choose_route
+from ._exceptions import DialFailed, HandshakeTimeout, ProxyFailed, Rejected, TLSFailed
+from ._limits import Limits, positive
+from ._streams import StreamFactory
+from ._upkeep import Upkeep, open_upkeep
+from .drafts import COMPRESSION, BadHead, Compression, Draft, HandshakeError, HeaderFields
+
+logger = logging.getLogger("trio_draftws")
+
+# What a server that is overloaded, or just being started, answers; also through its proxies
+LATER = (408, 425, 429, 500, 502, 503, 504)
+_random = secrets.SystemRandom()
+
+
+def is_transient(error: HandshakeError) -> bool:
+    """Whether it may help to try again: nobody answered, or the server said "later".
+
+    Not where it refused (401, 403, 404 and so on), speaks another draft, or has a certificate
+    that is not trusted.
+    """
+    if isinstance(error, Rejected):
+        return error.status in LATER
+    if isinstance(error, TLSFailed):
+        cause = error.__cause__
+        return not isinstance(cause, ssl.SSLError) or isinstance(cause, ssl.SSLEOFError)
+    if isinstance(error, ProxyFailed) and error.status is not None:
+        return error.status in LATER
+    if isinstance(error, (DialFailed, HandshakeTimeout)):
+        return True
+    # The server went within the opening handshake, unless it spoke something else than HTTP.
+    return type(error) is HandshakeError and not isinstance(error.__cause__, BadHead)
+
+
+def _share(instance: object, attribute: attrs.Attribute[float], value: float) -> None:
+    if not 0 <= value <= 1:
+        raise ValueError(f"{attribute.name} must be from 0 to 1, not {value}")
+
+
+def _growth(instance: object, attribute: attrs.Attribute[float], value: float) -> None:
+    if not value >= 1:
+        raise ValueError(f"{attribute.name} must be at least 1, not {value}")
+
+
+@attrs.define(kw_only=True)
+class Backoff:
+    """How long to wait before the next attempt: longer after each that came to nothing."""
+
+    initial_backoff: float = attrs.field(validator=positive)
+    max_backoff: float = attrs.field(validator=positive)
+    backoff_factor: float = attrs.field(validator=_growth)
+    backoff_jitter: float = attrs.field(validator=_share)
+    settled_after: float = attrs.field(validator=positive)
+    _next: float = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Begins anew, after a connection that lived."""
+        self._next = min(self.initial_backoff, self.max_backoff)
+
+    def next(self, at_least: float = 0) -> float:
+        """The next wait in seconds, of which a random share is left out; `at_least` is what the
+        server asked for.
+        """
+        wait = self._next * (1 - self.backoff_jitter * _random.random())
+        self._next = min(self._next * self.backoff_factor, self.max_backoff)
+        return max(wait, min(at_least, self.max_backoff))
+
+
+@attrs.define(eq=False, repr=False)
+class Reconnecting(AsyncIterator[Connection]):
+    """The connections that `reconnecting` gives, one after the other."""
+
+    _call: Call
+    _backoff: Backoff
+    _retry: Callable[[HandshakeError], bool]
+    _upkeep: Upkeep
+    _connection: Connection | None = attrs.field(default=None, init=False)
+    _opened_at: float = attrs.field(default=0, init=False)
+    _not_before: float = attrs.field(default=-math.inf, init=False)
+    """When the next attempt may be made; kept, so that a cancelled wait does not shorten it."""
+    _busy: bool = attrs.field(default=False, init=False)
+    _ended: bool = attrs.field(default=False, init=False)
+
+    def __repr__(self) -> str:
+        return f"<Reconnecting connection={self._connection!r}>"
+
+    async def __anext__(self) -> Connection:
+        """Closes the connection that there was, and opens the next, trying until that succeeds.
+
+        A checkpoint. Cancelled, it leaves no connection, and may be called again.
+
+        Raises:
+            HandshakeError: that `retry` does not want to be tried again.
+            trio.BusyResourceError: another task is waiting for the next connection.
+            trio.ClosedResourceError: the block of `reconnecting` has ended.
+        """
+        if self._busy:
+            raise trio.BusyResourceError("another task is waiting for the next connection")
+        if self._ended:
+            raise trio.ClosedResourceError("the block of reconnecting has ended")
+        self._busy = True
+        try:
+            await self._part(1000)
+            while True:
+                await trio.sleep_until(self._not_before)
+                try:
+                    self._connection = await self._call.open(self._upkeep)
+                except HandshakeError as error:
+                    wait = self._put_off(error)
+                    if not self._retry(error):
+                        raise
+                    logger.info(
+                        "no connection to %s, next attempt in %.1f s: %s",
+                        self._call.wish.url.host_field,
+                        wait,
+                        error,
+                    )
+                else:
+                    self._opened_at = trio.current_time()
+                    return self._connection
+        finally:
+            self._busy = False
+
+    def _put_off(self, error: HandshakeError) -> float:
+        """Sets the time of the next attempt, and returns how many seconds that is from now."""
+        wait = self._backoff.next(_retry_after(error))
+        self._not_before = trio.current_time() + wait
+        return wait
+
+    async def _part(self, code: int) -> None:
+        """Closes the connection that there is, and sets the time of the next attempt."""
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        now = trio.current_time()
+        if now - self._opened_at >= self._backoff.settled_after:
+            self._backoff.reset()
+        self._not_before = now + self._backoff.next()
+        await connection.aclose(code)
+
+    async def end(self, code: int) -> None:
+        """Closes the connection that there is; there is no other."""
+        self._ended = True
+        await self._part(code)
+
+
+def _retry_after(error: HandshakeError) -> float:
+    """The seconds that a refusal asks for (RFC 9110 section 10.2.3); a date is not read."""
+    if isinstance(error, Rejected):
+        seconds = error.headers.get("Retry-After", "")
+        if seconds.isascii() and seconds.isdigit() and len(seconds) < 9:
+            return int(seconds)
+    return 0
+
+
+@asynccontextmanager
+async def reconnecting(
+    url: str,
+    *,
+    initial_backoff: float = 1,
+    max_backoff: float = 60,
+    backoff_factor: float = 2,
+    backoff_jitter: float = 0.5,
+    settled_after: float = 10,
+    retry: Callable[[HandshakeError], bool] = is_transient,
+    draft: str | Draft | None = None,
+    headers: HeaderFields = (),
+    origin: str | None = None,
+    subprotocols: Sequence[str] = (),
+    cookies: Mapping[str, str] | None = None,
+    auth: tuple[str, str] | None = None,
+    compression: Compression | None = COMPRESSION,
+    ssl_context: ssl.SSLContext | None = None,
+    stream_factory: StreamFactory | None = None,
+    unix_socket: UnixPath | None = None,
+    proxy: str | None = None,
+    proxy_ssl_context: ssl.SSLContext | None = None,
+    max_redirects: int = 5,
+    handshake_timeout: float = 10,
+    close_timeout: float = 5,
+    idle_timeout: float = 3600,
+    ping_interval: float = 20,
+    ping_timeout: float = 20,
+    write_timeout: float = 60,
+    max_message_size: int = 2**20,
+    max_head_size: int = 2**14,
+) -> AsyncGenerator[AsyncIterator[Connection], None]:
+    """Connects to a server, again and again: `async with reconnecting(url) as connections`.
+
+    `async for connection in connections` then opens a connection, and when the loop's body is
+    through with it closes it in order and opens the next; the loop never ends by itself. What the
+    body raises comes out, also that a connection was lost: a body that wants the next one catches
+    `trio.BrokenResourceError`. Leaving the loop leaves the connection open until the block ends,
+    which closes it in order, also when it is cancelled or raises.
+
+    The first attempt is made at once. Before each other one it waits, longer every time; after a
+    connection that lived for `settled_after`, as short as at first. Where a refusal has a
+    `Retry-After` in seconds, it waits that long, if that is no more than `max_backoff`.
+
+    Nothing is ever sent again: what was sent on a connection that was lost may have arrived or
+    not, and only the program knows whether to repeat it.
+
+    Args:
+        url: as for `open_websocket`; so are all arguments that are not named here. `framing_mode`
+            is read once, when the block is entered.
+        initial_backoff: seconds to wait before the second attempt.
+        max_backoff: the most seconds to wait.
+        backoff_factor: how much longer each wait is than the one before it.
+        backoff_jitter: the share of each wait, from 0 to 1, of which a random part is left out,
+            so that the clients of a server that was started again do not come all at once.
+        settled_after: seconds that a connection must have lived to begin with short waits again.
+        retry: is given the `HandshakeError` of an attempt and says whether to go on; by default
+            `is_transient`. The error comes out where it says no.
+
+    Entering is no checkpoint.
+
+    Raises:
+        ValueError: an argument is out of range, or as `open_websocket`.
+        ImportError: the proxy needs the extra `proxy`.
+    """
+    backoff = Backoff(
+        initial_backoff=initial_backoff,
+        max_backoff=max_backoff,
+        backoff_factor=backoff_factor,
+        backoff_jitter=backoff_jitter,
+        settled_after=settled_after,
+    )
+    limits = Limits(
+        handshake_timeout=handshake_timeout,
+        close_timeout=close_timeout,
+        idle_timeout=idle_timeout,
+        ping_interval=ping_interval,
+        ping_timeout=ping_timeout,
+        write_timeout=write_timeout,
+        max_message_size=max_message_size,
+        max_head_size=max_head_size,
+    )
+    call = make_call(
+        url,
+        limits,
+        choose_route(None, unix_socket, proxy, proxy_ssl_context),
+        draft,
+        headers,
+        origin,
+        subprotocols,
+        cookies,
+        auth,
+        compression,
+        ssl_context,
+        stream_factory,
+        max_redirects,
+    )
+    async with open_upkeep() as upkeep:
+        connections = Reconnecting(call, backoff, retry, upkeep)
+        try:
+            yield connections
+        except BaseException:
+            # A cancellation would take the place of what the block raised.
+            with trio.CancelScope(shield=True):
+                await connections.end(1001)
+            raise
+        await connections.end(1000)

@@ -1,0 +1,56 @@
+"""Cookies in heads: those that a client sends, and those that a server sets (RFC 6265)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+# What would end a name or a value, or begin another field. RFC 6265 section 4.1.1 allows less, but
+# a value that a server has set goes back as it came.
+_NOT_IN_NAME = re.compile(r"[\x00-\x20\x7f=;,]")
+_NOT_IN_VALUE = re.compile(r"[\x00-\x1f\x7f;]")
+
+
+def cookies_in(fields: Iterable[str]) -> dict[str, str]:
+    """What `Cookie` fields hold; of several with one name the first, that of the more specific
+    path (RFC 6265 section 5.4).
+    """
+    cookies: dict[str, str] = {}
+    for field in fields:
+        for pair in field.split(";"):
+            name, equals, value = pair.partition("=")
+            if equals:
+                cookies.setdefault(name.strip(" \t"), value.strip(" \t"))
+    return cookies
+
+
+def cookies_set(fields: Iterable[str]) -> dict[str, str]:
+    """What `Set-Cookie` fields set; of several with one name the last (RFC 6265 section 5.3)."""
+    cookies: dict[str, str] = {}
+    for field in fields:
+        name, equals, value = field.partition(";")[0].partition("=")
+        # RFC 6265 section 5.2: one without a name is ignored
+        if equals and name.strip(" \t"):
+            cookies[name.strip(" \t")] = value.strip(" \t")
+    return cookies
+
+
+def write_cookies(cookies: Mapping[str, str]) -> str:
+    """The value of a `Cookie` field.
+
+    Raises:
+        ValueError: a name or a value cannot be sent. The message does not show the value.
+    """
+    for name, value in cookies.items():
+        if not name or _NOT_IN_NAME.search(name) or not name.isascii():
+            raise ValueError(f"{name!r} cannot be a cookie's name")
+        if _NOT_IN_VALUE.search(value) or value != value.strip(" ") or not _is_latin1(value):
+            raise ValueError(
+                f"the cookie {name!r} has a value that cannot be sent: a semicolon, a control "
+                "character, what is not Latin-1, or a space around it"
+            )
+    return "; ".join(f"{name}={value}" for name, value in cookies.items())
+
+
+def _is_latin1(text: str) -> bool:
+    return all(ord(character) < 0x100 for character in text)

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+import inspect
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any
 
+import attrs
 import trio
 import trio.testing
 import trustme
 
-from trio_draftws import Compression, Connection, Draft
+from trio_draftws import Compression, Connection, Draft, accept, open_websocket
 from trio_draftws._limits import Limits
 from trio_draftws._streams import StreamFactory, take_over
 from trio_draftws._tls import is_secure, ssl_stream_factory
 from trio_draftws.drafts import draft_named
-from trio_draftws.testing import Faults, FaultyStream, Settings, connected_pair
-from trio_draftws.testing._pair import open_over
-from trio_draftws.testing._settings import complete
+from trio_draftws.testing import Faults, FaultyStream, connected_pair
+from trio_draftws.testing._pair import as_it_is
 
 TRANSPORTS = ("memory", "lockstep", "tcp", "tls")
 # The two that the handshake cannot tell apart, and the one of today: where all would take too long
@@ -75,15 +76,23 @@ def in_pieces(stream: trio.abc.Stream) -> trio.abc.Stream:
 
 def make_limits(**changes: Any) -> Limits:
     """The defaults, but for `changes`."""
-    _, limits = complete(cast("Settings", changes))
-    return limits
+    defaults = inspect.signature(accept).parameters
+    limits = {name: defaults[name].default for name in attrs.fields_dict(Limits)}
+    return Limits(**{**limits, **changes})
 
 
 def open_client(
     stream: trio.abc.Stream, draft: Draft, *, offer: Compression | None = None, **limits: Any
 ) -> AbstractAsyncContextManager[Connection]:
     """The client's side over a stream that is there already; it offers that compression."""
-    return open_over(stream, url_over(stream), draft=draft, compression=offer, **limits)
+    return open_websocket(
+        url_over(stream),
+        stream=stream,
+        stream_factory=as_it_is,
+        draft=draft,
+        compression=offer,
+        **limits,
+    )
 
 
 def url_over(stream: trio.abc.Stream) -> str:

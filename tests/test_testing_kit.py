@@ -40,6 +40,7 @@ from trio_draftws.testing import (
     Pong,
     RawClient,
     RawServer,
+    Settings,
     connected_pair,
     echo,
     frame,
@@ -47,7 +48,6 @@ from trio_draftws.testing import (
     served,
     served_on_port,
 )
-from trio_draftws.testing._settings import DEFAULTS
 from trio_draftws.testing.fixtures import echo_server, websocket_pair
 
 from .pairs import SOME_DRAFTS
@@ -116,11 +116,11 @@ async def test_settings_of_a_pair() -> None:
         assert pair[0].compression == pair[1].compression
 
 
-def test_the_defaults_are_those_of_the_library() -> None:
-    """What the kit does not ask for is what a program gets that does not ask either."""
-    for function in (accept, open_websocket):
-        parameters = inspect.signature(function).parameters
-        assert {name: parameters[name].default for name in DEFAULTS} == DEFAULTS
+def test_settings_are_those_of_both_sides() -> None:
+    """Each of the settings is one of either side, with the same default."""
+    ours, theirs = (inspect.signature(side).parameters for side in (open_websocket, accept))
+    for name in Settings.__annotations__:
+        assert ours[name].default == theirs[name].default
 
 
 async def test_subprotocols_of_a_pair() -> None:

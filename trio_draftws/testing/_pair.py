@@ -10,27 +10,14 @@ import attrs
 import trio
 import trio.testing
 
-from trio_draftws._ask import ask
+from trio_draftws._client import open_websocket
 from trio_draftws._connection import Connection
-from trio_draftws._framing_mode import framing_mode
-from trio_draftws._handshake import check_subprotocols, dress, opening
 from trio_draftws._origins import OriginPolicy
 from trio_draftws._server import accept
-from trio_draftws._streams import StreamFactory, take_over
-from trio_draftws._upkeep import open_upkeep
-from trio_draftws.drafts import (
-    Ask,
-    Draft,
-    HandshakeError,
-    HeaderFields,
-    Request,
-    WebSocketURL,
-    checked_fields,
-    draft_named,
-)
+from trio_draftws.drafts import Draft, HandshakeError, HeaderFields, Request, draft_named
 
 from ._nursery import plain_nursery
-from ._settings import Settings, complete
+from ._settings import Settings
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -42,41 +29,9 @@ URL = "ws://localhost/"
 PATIENCE = 5
 
 
-@asynccontextmanager
-async def open_over(
-    stream: trio.abc.Stream,
-    url: str = URL,
-    *,
-    draft: str | Draft | None = None,
-    headers: HeaderFields = (),
-    origin: str | None = None,
-    subprotocols: Sequence[str] = (),
-    stream_factory: StreamFactory | None = None,
-    **settings: Unpack[Settings],
-) -> AsyncGenerator[Connection, None]:
-    """As `open_websocket`, over a stream that is there already."""
-    row = draft_named(draft or framing_mode.get())
-    compression, limits = complete(settings)
-    wish = Ask(
-        url=WebSocketURL.parse(url),
-        headers=checked_fields(headers, forbidden=row.opening.written_fields),
-        origin=origin,
-        subprotocols=check_subprotocols(subprotocols),
-        compression=compression,
-    )
-    async with open_upkeep() as upkeep:
-        stream = take_over(stream)
-        async with opening(stream, limits.handshake_timeout):
-            stream = await dress(stream, stream_factory)
-            connection = await ask(stream, row, wish, limits, upkeep)
-        try:
-            yield connection
-        except BaseException:
-            # A cancellation would take the place of what the block raised.
-            with trio.CancelScope(shield=True):
-                await connection.aclose(1001)
-            raise
-        await connection.aclose()
+async def as_it_is(stream: trio.abc.Stream) -> trio.abc.Stream:
+    """A stream factory that changes nothing: there is no TLS unless who has the stream made it."""
+    return stream
 
 
 @attrs.define(eq=False)
@@ -166,9 +121,10 @@ async def connected_pair(
         subprotocols=agreed,
         **theirs,
     )
-    asking = open_over(
-        client_end,
+    asking = open_websocket(
         url,
+        stream=client_end,
+        stream_factory=as_it_is,
         draft=row,
         headers=headers,
         origin=origin,

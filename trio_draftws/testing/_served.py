@@ -12,6 +12,7 @@ import attrs
 import trio
 import trio.testing
 
+from trio_draftws._client import open_websocket
 from trio_draftws._connection import Connection
 from trio_draftws._exceptions import DialFailed
 from trio_draftws._server import Handler, Server, serve_websocket
@@ -19,7 +20,7 @@ from trio_draftws._streams import StreamFactory
 from trio_draftws.drafts import Draft, HeaderFields
 
 from ._nursery import plain_nursery
-from ._pair import URL, open_over
+from ._pair import URL, as_it_is
 from ._settings import Settings
 
 if TYPE_CHECKING:
@@ -92,8 +93,8 @@ class MemoryServer:
         """A client of this server: `async with server.open_websocket("/chat") as connection`.
 
         As `trio_draftws.open_websocket` in all, checkpoints and cancelling included, but that it
-        dials in memory; so `draft="auto"` is
-        none that it knows, and there is no TLS unless `stream_factory` makes it.
+        dials in memory; so `draft="auto"` is none that it knows, no redirect is followed, and there
+        is no TLS unless `stream_factory` makes it.
 
         Args:
             url: a whole URL, or a path and perhaps a query at `ws://localhost`.
@@ -109,14 +110,14 @@ class MemoryServer:
         """
         if url.startswith("/"):
             url = URL.rstrip("/") + url
-        async with open_over(
-            self.dial(),
+        async with open_websocket(
             url,
+            stream=self.dial(),
             draft=draft,
             headers=headers,
             origin=origin,
             subprotocols=subprotocols,
-            stream_factory=stream_factory,
+            stream_factory=stream_factory or as_it_is,
             **settings,
         ) as connection:
             yield connection

@@ -20,6 +20,7 @@ from __future__ import annotations
 import math
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from operator import length_hint
 from time import perf_counter
 from typing import Any, Literal
 
@@ -178,16 +179,20 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
         # As `Pace.breathe_out`; here it costs less.
         pace = self._pace
         pace.sent += 1
-        if pace.sent >= MESSAGES_PER_PASS or perf_counter() - pace.passed_at > SECONDS_PER_PASS:
-            await pace.take_a_pass()
-        else:
-            await checkpoint_if_cancelled()
-        outbox = self._outbox
-        if outbox.size < ROOM and not outbox.in_turn:
-            self._put(message, compress)
-            return
-        async with outbox.turn():
-            self._put(message, compress)
+        try:
+            if pace.sent >= MESSAGES_PER_PASS or perf_counter() - pace.passed_at > SECONDS_PER_PASS:
+                await pace.take_a_pass()
+            else:
+                await checkpoint_if_cancelled()
+            outbox = self._outbox
+            if outbox.size < ROOM and not outbox.in_turn:
+                self._put(message, compress)
+                return
+            async with outbox.turn():
+                self._put(message, compress)
+        except BaseException:
+            pace.sent_before -= 1
+            raise
 
     async def send_many(
         self, messages: Iterable[str | Buffer], *, compress: bool | None = None
@@ -271,6 +276,7 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
     def _put_fragment(self, fragment: Fragment, compress: bool | None = None) -> None:
         self._put(fragment, compress)
         self._sending_parts = not fragment.final
+        self._pace.sent_before += fragment.final
 
     async def send_close(self, code: int = 1000, reason: str = "") -> None:
         """Says that we send nothing more; `receive` goes on until the peer closes too.
@@ -329,10 +335,14 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
         if not self._may_send or outbox.failure is not None:
             raise self._why_not_sendable()
         wire: list[Buffer] = []
+        left = iter(messages)
+        failed = 1
         try:
-            for message in messages:
+            for message in left:
                 wire += self._codec.encode(message, compress)
+            failed = 0
         finally:
+            self._pace.sent_before += len(messages) - length_hint(left) - failed
             self._write(wire)
             if outbox.size:
                 outbox.own()
@@ -405,6 +415,7 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
                 try:
                     await some_bytes
                     # As `Pace.note_pass`
+                    pace.sent_before += pace.sent
                     pace.received = pace.sent = 0
                     pace.passed_at = perf_counter()
                     inbox.read_nowait()
@@ -635,6 +646,7 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
             self._write(encode(self._codec))
         except LocalProtocolError:
             return "unable"
+        self._pace.sent_before += 1
         return "sent"
 
     def _cut(self, reason: str) -> None:

@@ -15,7 +15,7 @@ PACKAGE = Path(trio_draftws.__file__).parent
 # From the bottom up; a module may import from its own floor's left and from all floors below.
 FLOORS = [
     ["drafts"],
-    ["_framing_mode", "_limits", "_exceptions", "_pace", "_streams"],
+    ["_framing_mode", "_limits", "_exceptions", "_pace", "_streams", "_instruments", "_statistics"],
     ["_tls"],
     ["_outbox", "_door", "_origins"],
     ["_inbox", "_upkeep"],

@@ -29,9 +29,11 @@ from ._exceptions import (
     TLSFailed,
 )
 from ._framing_mode import framing_mode, use_framing_mode
+from ._instruments import Instrument
 from ._message_stream import MessageStream
 from ._origins import OriginPolicy, same_host
 from ._server import Handler, Server, accept, serve_websocket
+from ._statistics import ConnectionStatistics, ServerStatistics
 from ._streams import StreamFactory
 from ._tls import ssl_stream_factory
 from ._wait_any import wait_any
@@ -41,12 +43,15 @@ from .drafts import (
     Close,
     Compression,
     Draft,
+    Fragment,
     HandshakeError,
     HeaderFields,
     Headers,
     HTTPResponse,
     InvalidAnswer,
     LocalProtocolError,
+    Ping,
+    Pong,
     Reject,
     Request,
     Response,
@@ -63,8 +68,10 @@ __all__ = [
     "ConnHeaders",
     "Connection",
     "ConnectionLost",
+    "ConnectionStatistics",
     "DialFailed",
     "Draft",
+    "Fragment",
     "FramingModeSelector",
     "HTTPHandler",
     "HTTPResponse",
@@ -73,6 +80,7 @@ __all__ = [
     "HandshakeTimeout",
     "HeaderFields",
     "Headers",
+    "Instrument",
     "InternalError",
     "InvalidAnswer",
     "LocalProtocolError",
@@ -81,12 +89,15 @@ __all__ = [
     "PageServed",
     "PeerClosed",
     "PeerViolation",
+    "Ping",
+    "Pong",
     "Reject",
     "Rejected",
     "Request",
     "RequestRefused",
     "Response",
     "Server",
+    "ServerStatistics",
     "StreamFactory",
     "SubprotocolSelector",
     "TLSFailed",

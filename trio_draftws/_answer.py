@@ -84,9 +84,9 @@ async def turn_away(stream: trio.abc.Stream, terms: Terms, refusal: Reject) -> N
     raise refused(refusal)
 
 
-def refused(reject: Reject) -> RequestRefused:
+def refused(reject: Reject, request: Request | None = None) -> RequestRefused:
     """What says that a request was refused so."""
-    return RequestRefused(reject.status, reject.body.decode("utf-8", "replace").strip())
+    return RequestRefused(reject.status, reject.body.decode("utf-8", "replace").strip(), request)
 
 
 async def answer(
@@ -115,7 +115,7 @@ async def answer(
             return await visit.answer()
         except Reject as reject:
             await visit.reply(reject)
-            raise refused(reject) from reject
+            raise refused(reject, visit.request) from reject
         except trio.Cancelled:
             if not deadline.cancel_called:
                 await visit.say_goodbye()
@@ -136,13 +136,15 @@ class _Visit:
     head_only: bool = False
     """Whether what is answered in plain HTTP answers a HEAD."""
     answered: bool = False
+    request: Request | None = None
+    """What it wants, once that is known."""
 
     async def answer(self) -> Connection:
         limits = self.terms.limits
         reader = HeadReader(self.stream)
         try:
             head = await reader.read_head(limits.max_head_size)
-            request = Request.parse(head)
+            request = self.request = Request.parse(head)
         except BadHead as error:
             raise Reject(error.status, body=f"{error}\n") from error
         if self.refusal is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 import sys
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 
 import trio
@@ -14,6 +14,7 @@ from ._connection import Connection
 from ._exceptions import DialFailed, HandshakeTimeout, Rejected
 from ._framing_mode import framing_mode
 from ._handshake import check_subprotocols, dress, opening
+from ._instruments import Instrument, Instruments
 from ._limits import Limits
 from ._streams import StreamFactory, take_over
 from ._tls import ssl_stream_factory
@@ -58,6 +59,7 @@ async def open_websocket(
     write_timeout: float = 60,
     max_message_size: int = 2**20,
     max_head_size: int = 2**14,
+    instruments: Iterable[Instrument] = (),
 ) -> AsyncGenerator[Connection, None]:
     """Connects to a server: `async with open_websocket(url) as connection`.
 
@@ -90,6 +92,7 @@ async def open_websocket(
             it is given up. It may be as slow as it likes while it takes something.
         max_message_size: the most bytes that a received message may have.
         max_head_size: the most bytes that the head of the server's answer may have.
+        instruments: are told what happens to the connection, as for metrics.
 
     Times may be `math.inf`.
 
@@ -129,8 +132,14 @@ async def open_websocket(
         compression=compression,
     )
     able = _able_to_ask(rungs, wish)
-    async with open_upkeep() as upkeep:
-        connection = await _climb_down(able, wish, stream_factory, limits, upkeep)
+    async with open_upkeep(Instruments.of(instruments)) as upkeep:
+        try:
+            connection = await _climb_down(able, wish, stream_factory, limits, upkeep)
+        except HandshakeError as error:
+            if upkeep.instruments is not None:
+                peer = f"{target.host} port {target.port}"
+                upkeep.instruments.tell("opening_failed", error, peer)
+            raise
         try:
             yield connection
         except BaseException:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import trio
 
-from .drafts import HandshakeError, Headers, escaped, shown_line
+from .drafts import HandshakeError, Headers, Request, escaped, shown_line
 
 
 class PeerClosed(trio.EndOfChannel):
@@ -74,13 +74,14 @@ class Rejected(HandshakeError):
 class RequestRefused(HandshakeError):
     """A server of ours refused the request that a client opened with, and told it so.
 
-    `status` is what it answered.
+    `status` is what it answered, `request` what it was asked, None where that could not be read.
     """
 
-    def __init__(self, status: int, reason: str) -> None:
+    def __init__(self, status: int, reason: str, request: Request | None = None) -> None:
         super().__init__(status, reason)
         self.status = status
         self.reason = reason
+        self.request = request
 
     def __str__(self) -> str:
         return f"the request was refused with status {self.status}: {escaped(self.reason)}"

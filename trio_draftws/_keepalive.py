@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 import secrets
+from collections.abc import Callable
 
 import attrs
 import trio
@@ -47,6 +48,8 @@ class Keepalive:
     pings_sent: int = 0
     pings_received: int = 0
     pongs_received: int = 0
+    on_latency: Callable[[float], None] | None = None
+    """Is told each latency, where there are instruments."""
     _on_their_way: dict[bytes, SentPing] | None = None
     """None while there are none."""
     _pinged_at: float = 0
@@ -99,6 +102,8 @@ class Keepalive:
                 sent = self._on_their_way.pop(payload)
                 self.latency = sent.round_trip = now - sent.at
                 sent.answered.set()
+            if self.on_latency is not None and self.latency is not None:
+                self.on_latency(self.latency)
 
     def stop(self) -> None:
         """No answer will come any more: wakes those who wait for one."""

@@ -16,7 +16,7 @@ PACKAGE = Path(trio_draftws.__file__).parent
 FLOORS = [
     ["drafts"],
     ["_framing_mode", "_limits", "_exceptions", "_pace", "_streams", "_instruments", "_statistics"],
-    ["_tls"],
+    ["_tls", "_listeners"],
     ["_outbox", "_door", "_origins"],
     ["_inbox", "_upkeep"],
     ["_keepalive", "_message_stream", "_opened"],

@@ -30,6 +30,7 @@ from ._exceptions import (
 )
 from ._framing_mode import framing_mode, use_framing_mode
 from ._instruments import Instrument
+from ._listeners import UnixListener, open_reuse_port_listeners, open_unix_listener
 from ._message_stream import MessageStream
 from ._origins import OriginPolicy, same_host
 from ._server import Handler, Server, accept, serve_websocket
@@ -102,11 +103,14 @@ __all__ = [
     "SubprotocolSelector",
     "TLSFailed",
     "TextChannel",
+    "UnixListener",
     "accept",
     "broadcast",
     "framing_mode",
     "is_ws_url",
     "is_wss_url",
+    "open_reuse_port_listeners",
+    "open_unix_listener",
     "open_websocket",
     "same_host",
     "serve_websocket",

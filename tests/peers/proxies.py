@@ -139,7 +139,7 @@ def reserved_port() -> Generator[int]:
         yield holder.getsockname()[1]
 
 
-async def until_it_listens(process: trio.Process, port: int) -> None:
+async def until_it_listens(process: trio.Process | subprocess.Popen[bytes], port: int) -> None:
     with trio.fail_after(START_DEADLINE):
         while True:
             assert process.poll() is None, f"it ended with status {process.returncode}"

@@ -28,6 +28,7 @@ from trio_draftws import (
     Instrument,
     LocalProtocolError,
     PeerClosed,
+    PeerViolation,
     Ping,
     Pong,
     Reject,
@@ -178,6 +179,8 @@ async def test_part_by_part() -> None:
         yield "three"
 
     async with both(handler=handler) as (client, at_client, at_server):
+        # The handler waits already.
+        await trio.testing.wait_all_tasks_blocked(0.01)
         await client.send_stream(slow())
         with pytest.raises(PeerClosed):
             await client.receive()
@@ -276,6 +279,21 @@ async def test_accept_tells_as_well() -> None:
     told = [kind for kind, *_ in recorder.told[1:]]
     assert told[:3] == ["opened", "bytes received", "message received"]
     assert told[-1] == "closed"
+
+
+async def test_a_violation_behind_a_message() -> None:
+    """Its bytes are told once, though the codec is asked for it again."""
+    recorder = Recorder()
+    client, stream = trio.testing.memory_stream_pair()
+    frames = masked(0x81, b"one") + masked(0x83, b"")
+    await client.send_all(request_13() + frames)
+    async with accept(stream, instruments=[recorder], close_timeout=0.01) as connection:
+        assert await connection.receive() == "one"
+        with pytest.raises(PeerViolation):
+            await connection.receive()
+    assert recorder.of("bytes received") == [len(frames)]
+    [close] = recorder.of("control sent")
+    assert close.code == 1002
 
 
 async def test_one_that_raises_is_dropped(caplog: pytest.LogCaptureFixture) -> None:

@@ -184,6 +184,12 @@ async def test_another_file_in_its_place_is_left_alone(path: Path) -> None:
     assert path.read_text() == "precious"
 
 
+async def test_its_file_was_removed(path: Path) -> None:
+    async with await open_unix_listener(path):
+        path.unlink()
+    assert not path.exists()
+
+
 async def test_closed_twice_while_another_has_taken_over(path: Path) -> None:
     first = await open_unix_listener(path)
     await first.aclose()

@@ -96,7 +96,7 @@ class Instruments:
                 overridden = getattr(getattr(instrument, name), "__func__", None)
                 if overridden is not getattr(Instrument, name):
                     self._listeners.setdefault(name, []).append(instrument)
-        self.hears_frames = not self._listeners.keys().isdisjoint(_FRAME_HOOKS)
+        self.hears_frames: bool = not self._listeners.keys().isdisjoint(_FRAME_HOOKS)
 
     @classmethod
     def of(cls, instruments: Iterable[Instrument]) -> Instruments | None:

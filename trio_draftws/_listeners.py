@@ -189,9 +189,9 @@ async def open_reuse_port_listeners(
         for family, kind, protocol, _, address in found:
             try:
                 made = trio.socket.socket(family, kind, protocol)
-            except OSError as error:
+            except OSError as error:  # pragma: no cover
                 # The name has an address of a kind that this system does not have.
-                if error.errno == errno.EAFNOSUPPORT and len(found) > 1:  # pragma: no cover
+                if error.errno == errno.EAFNOSUPPORT and len(found) > 1:
                     continue
                 raise
             try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import socket
 import struct
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -363,12 +364,11 @@ async def test_statistics_hold_on_to_nothing() -> None:
         async with open_websocket(f"ws://{HOST}:{server.port}/") as client:
             await client.send("hello")
             await client.receive()
+            [left] = map(weakref.ref, server.connections)
         await trio.testing.wait_all_tasks_blocked(0.01)
         assert server.statistics().messages_sent == 1
-        del client
         gc.collect()
-        left = [one for one in gc.get_objects() if isinstance(one, Connection)]
-        assert not left
+        assert left() is None
 
 
 async def test_the_peer_that_closes_says_the_code() -> None:

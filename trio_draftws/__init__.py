@@ -8,7 +8,8 @@ The rooms, from the top; arrows point down only:
 * `_ask`, `_answer`: one opening handshake on a stream
 * `_connection`: `Connection`, a channel over a stream and a codec
 * `_inbox`, `_outbox`, `_upkeep`: what was read, what waits to be written, what runs beside it
-* `_streams`: TCP and TLS
+* `_instruments`, `_statistics`: what is told of connections, in calls and in numbers
+* `_streams`, `_listeners`: TCP, TLS and Unix sockets
 * `drafts`: each draft as a row: how it opens, how it frames; bytes in, bytes out, no trio
 """
 

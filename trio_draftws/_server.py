@@ -404,8 +404,10 @@ async def accept(
         ssl_context,
         stream_factory,
     )
-    peer = peer_of(stream)
-    async with open_upkeep(Instruments.of(instruments)) as upkeep:
+    told = Instruments.of(instruments)
+    # Afterwards the stream may be dead.
+    peer = "" if told is None else peer_of(stream)
+    async with open_upkeep(told) as upkeep:
         try:
             connection = await answer(stream, terms, upkeep)
         except Exception as error:

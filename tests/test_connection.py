@@ -145,7 +145,8 @@ class TestOpening:
                 _ = client.request
             with pytest.raises(AttributeError, match="has a request, no response"):
                 _ = server.response
-            assert repr(client) == f"<Connection client {draft.name} open>"
+            assert repr(client) == f"<Connection {client.id} client {draft.name} open>"
+            assert client.id != server.id
 
     async def test_bytes_behind_the_handshake_are_the_first_messages(self) -> None:
         """As a client sends them that does not wait for the answer."""

@@ -41,6 +41,7 @@ END = b"\r\n\r\n"
 # Far above what anything here needs
 LIMIT = 30
 BEGIN = runpy.run_path(str(SHOWN / "on_the_internet.py"))
+ON_UNIX = runpy.run_path(str(SHOWN / "on_a_unix_socket.py"))
 BEHIND = runpy.run_path(str(SHOWN / "behind_a_proxy.py"))
 
 HTTP_PROXIES = [proxy for proxy in PROXIES if proxy.ends_tls]
@@ -164,6 +165,22 @@ async def test_each_draft(setup: Setup, proxy: Proxy, draft: Draft) -> None:
                 await converse(connection)
                 await connection.aclose(1000, "enough")
                 assert (connection.close_received is not None) is draft.closing_handshake
+
+
+@over_http
+async def test_over_a_unix_socket(setup: Setup, proxy: Proxy) -> None:
+    """As the page says it: one address of the proxy's file changes."""
+    path = setup.folder / "socket"
+    prefix = "unix:" if proxy is NGINX else "unix@"
+    async with trio.open_nursery() as nursery:
+        server: Server = await nursery.start(ON_UNIX["main"], path)
+        async with running(proxy, setup.folder, f"{prefix}{path}", setup.pem, {}) as port:
+            with trio.fail_after(LIMIT):
+                origin = f"https://127.0.0.1:{port}"
+                async with setup.dial(port, draft="rfc6455", origin=origin) as connection:
+                    await converse(connection)
+        await server.aclose()
+    assert not await trio.Path(path).exists()
 
 
 @over

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import trio
+from prometheus_client.parser import text_string_to_metric_families
 
 from trio_draftws import PeerClosed, Rejected, open_websocket
 
@@ -176,6 +177,47 @@ async def test_echo_says_goodbye(draft: str) -> None:
             nursery.start_soon(stay, url)
             await is_open.wait()
     assert ended == [draft]
+
+
+async def test_metrics() -> None:
+    """What a real scrape finds is what was done."""
+    async with running("metrics.py") as (url, _):
+        target = url.replace("http", "ws").removesuffix("metrics")
+        async with open_websocket(target, draft="rfc6455", compression=None) as connection:
+            for message in ("wörld", b"\xff"):
+                await connection.send(message)
+                assert await connection.receive() == message
+            during = await scrape(url)
+        async with open_websocket(target, draft="hixie-76") as connection:
+            await connection.send("hello")
+            assert await connection.receive() == "hello"
+        status, _ = await trio.to_thread.run_sync(fetch, f"{url}/x")
+        assert status == 404
+        with pytest.raises(Rejected):
+            async with open_websocket(target, draft="rfc6455", headers={"X": "x" * 20_000}):
+                raise AssertionError("there is no connection")
+        after = await scrape(url)
+    assert during["websocket_open", "rfc6455"] == 1
+    assert after["websocket_open", "rfc6455"] == after["websocket_open", "hixie-76"] == 0
+    for direction in ("received", "sent"):
+        assert during["websocket_frames_total", direction, "message"] == 2
+        assert after["websocket_frames_total", direction, "message"] == 3
+        assert after["websocket_frames_total", direction, "close"] == 2
+    assert after["websocket_refused_total", "404"] == after["websocket_refused_total", "431"] == 1
+    # Headers of 2 bytes and a mask of 4, and the 6 and 1 bytes of what was said
+    assert during["websocket_bytes_total", "received"] == 19
+    assert during["websocket_bytes_total", "sent"] == 11
+
+
+async def scrape(url: str) -> dict[tuple[str, ...], float]:
+    """The samples that Prometheus would find there, by name and labels."""
+    status, text = await trio.to_thread.run_sync(fetch, url)
+    assert status == 200
+    return {
+        (sample.name, *(sample.labels[name] for name in sorted(sample.labels))): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
 
 
 def fetch(url: str) -> tuple[int, str]:

@@ -15,8 +15,8 @@ PACKAGE = Path(trio_draftws.__file__).parent
 # From the bottom up; a module may import from its own floor's left and from all floors below.
 FLOORS = [
     ["drafts"],
-    ["_framing_mode", "_limits", "_exceptions", "_pace", "_streams"],
-    ["_tls", "_basic_auth"],
+    ["_framing_mode", "_limits", "_exceptions", "_pace", "_streams", "_instruments", "_statistics"],
+    ["_tls", "_listeners", "_basic_auth"],
     ["_outbox", "_door", "_origins", "_routes", "_flash_policy", "_redirects", "_advice"],
     ["_inbox", "_upkeep"],
     ["_keepalive", "_message_stream", "_opened"],

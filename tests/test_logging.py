@@ -159,6 +159,7 @@ class Failure:
     level: int = logging.INFO
     handler: Callable[[Connection, Any], Awaitable[None]] = receives
     settings: dict[str, Any] = attrs.field(factory=dict)
+    path: str | None = "/room"
 
 
 REFUSED = "no connection with "
@@ -173,21 +174,25 @@ FAILURES = {
         peer=partial(says, f"GET /\x1b[2J?{SECRET} HTTP/1.1\r\n\r\n".encode()),
         cause=r"expected a request line as `GET /path HTTP/1.1`, got `GET /\x1b[2J?... HTTP/1.1`",
         draft=None,
+        path=None,
     ),
     "a field that is none": Failure(
         peer=partial(says, f"{LINE}\r\nCookie : {SECRET}\r\n\r\n".encode()),
         cause="expected a field as `Name: value`, got `Cookie`",
         draft=None,
+        path=None,
     ),
     "a folded field": Failure(
         peer=partial(says, f"{LINE}\r\nCookie: a=b;\r\n {SECRET}\r\n\r\n".encode()),
         cause="expected a field as `Name: value`, got ``",
         draft=None,
+        path=None,
     ),
     "another version": Failure(
         peer=partial(says, f"GET / ?{SECRET}\r\n\r\n".encode()),
         cause="expected HTTP/1.1, got `?...`",
         draft=None,
+        path=None,
     ),
     "no WebSocket request": Failure(
         peer=partial(says, f"{LINE}\r\nHost: a\r\nCookie: {SECRET}\r\n\r\n".encode()),
@@ -207,25 +212,32 @@ FAILURES = {
         cause="TLS did not come about: ",
         draft=None,
         settings={"tls": 1},
+        path=None,
     ),
     "handshake timeout": Failure(
         peer=partial(says, asks()[:-2]),
         cause="the opening handshake was not done within 10 s",
         draft=None,
+        path=None,
     ),
     "handshake timeout before the body": Failure(
         peer=partial(says, request() + KEY3[:7]),
         cause="the opening handshake was not done within 10 s",
         draft="hixie-76",
+        path=None,
     ),
     "reset within the opening": Failure(
-        peer=resets_at_once, cause="Connection reset by peer", draft=None
+        peer=resets_at_once,
+        cause="Connection reset by peer",
+        draft=None,
+        path=None,
     ),
     "conn_headers failed": Failure(
         peer=partial(says, asks()),
         cause="LookupError: no such room",
         level=logging.ERROR,
         settings={"conn_headers": conn_headers_fails},
+        path=None,
     ),
     "handler failed": Failure(
         peer=partial(opens_and_says, b""),
@@ -309,6 +321,15 @@ async def test_one_record(
     assert record.message.isprintable()
     assert (record.exc_info is not None) is (failure.level == logging.ERROR)
     assert (failure.draft or "(") in record.message or failure.draft is None
+    # The same, for a log that is no text
+    given = vars(record)
+    assert (given["peer"], given["path"]) == (address, failure.path)
+    assert given["draft"] == failure.draft
+    connection_id = given["connection_id"]
+    assert (f"<Connection {connection_id} server " in record.message) is (connection_id is not None)
+    assert (failure.handler in (fails, fails_in_a_nursery) or LOST in failure.cause) is (
+        connection_id is not None
+    )
     assert SECRET not in text
     assert "dGhlIHNhbXBsZSBub25jZQ==" not in text
 

@@ -11,7 +11,8 @@ The rooms, from the top; arrows point down only:
 * `_ask`, `_answer`: one opening handshake on a stream
 * `_connection`: `Connection`, a channel over a stream and a codec
 * `_inbox`, `_outbox`, `_upkeep`: what was read, what waits to be written, what runs beside it
-* `_streams`: TCP and TLS
+* `_instruments`, `_statistics`: what is told of connections, in calls and in numbers
+* `_streams`, `_listeners`: TCP, TLS and Unix sockets
 * `drafts`: each draft as a row: how it opens, how it frames; bytes in, bytes out, no trio
 """
 
@@ -39,11 +40,14 @@ from ._exceptions import (
 from ._flash_policy import FlashPolicy
 from ._framing_mode import framing_mode, use_framing_mode
 from ._gateway import Gateway, open_gateway
+from ._instruments import Instrument
+from ._listeners import UnixListener, open_reuse_port_listeners, open_unix_listener
 from ._message_stream import MessageStream
 from ._origins import OriginPolicy, same_host
 from ._reconnecting import is_transient, reconnecting
 from ._routes import Routes
 from ._server import Handler, Server, accept, serve_websocket
+from ._statistics import ConnectionStatistics, ServerStatistics
 from ._streams import StreamFactory
 from ._tls import ssl_stream_factory
 from ._wait_any import wait_any
@@ -53,12 +57,15 @@ from .drafts import (
     Close,
     Compression,
     Draft,
+    Fragment,
     HandshakeError,
     HeaderFields,
     Headers,
     HTTPResponse,
     InvalidAnswer,
     LocalProtocolError,
+    Ping,
+    Pong,
     Reject,
     Request,
     Response,
@@ -76,10 +83,12 @@ __all__ = [
     "ConnHeaders",
     "Connection",
     "ConnectionLost",
+    "ConnectionStatistics",
     "DialFailed",
     "Draft",
     "FlashPolicy",
     "FlashPolicyServed",
+    "Fragment",
     "FramingModeSelector",
     "Gateway",
     "HTTPHandler",
@@ -89,6 +98,7 @@ __all__ = [
     "HandshakeTimeout",
     "HeaderFields",
     "Headers",
+    "Instrument",
     "InternalError",
     "InvalidAnswer",
     "LocalProtocolError",
@@ -98,6 +108,8 @@ __all__ = [
     "PasswordCheck",
     "PeerClosed",
     "PeerViolation",
+    "Ping",
+    "Pong",
     "ProxyFailed",
     "RedirectRefused",
     "Reject",
@@ -107,10 +119,12 @@ __all__ = [
     "Response",
     "Routes",
     "Server",
+    "ServerStatistics",
     "StreamFactory",
     "SubprotocolSelector",
     "TLSFailed",
     "TextChannel",
+    "UnixListener",
     "accept",
     "basic_auth",
     "bridge",
@@ -120,6 +134,8 @@ __all__ = [
     "is_ws_url",
     "is_wss_url",
     "open_gateway",
+    "open_reuse_port_listeners",
+    "open_unix_listener",
     "open_websocket",
     "reconnecting",
     "same_host",

@@ -109,12 +109,12 @@ async def turn_away(stream: trio.abc.Stream, terms: Terms, refusal: Reject) -> N
     raise refused(refusal)
 
 
-def refused(reject: Reject) -> RequestRefused:
+def refused(reject: Reject, request: Request | None = None) -> RequestRefused:
     """What says that a request was refused so; with the cause, which the client was not told."""
     said = reject.body.decode("utf-8", "replace").strip()
     if reject.__cause__ is not None:
         said = f"{said} ({reject.__cause__})"
-    return RequestRefused(reject.status, said)
+    return RequestRefused(reject.status, said, request)
 
 
 async def answer(
@@ -149,7 +149,7 @@ async def answer(
             return connection
         except Reject as reject:
             await visit.reply(reject)
-            raise refused(reject) from reject
+            raise refused(reject, visit.request) from reject
         except trio.Cancelled:
             if not deadline.cancel_called:
                 await visit.say_goodbye()
@@ -177,6 +177,8 @@ class _Visit:
     head_only: bool = False
     """Whether what is answered in plain HTTP answers a HEAD."""
     answered: bool = False
+    request: Request | None = None
+    """What it wants, once that is known."""
 
     async def answer(self) -> Connection:
         limits = self.terms.limits
@@ -190,7 +192,7 @@ class _Visit:
         try:
             head = await reader.read_head(limits.max_head_size)
             self.head_only = head.startswith(b"HEAD ")
-            request = Request.parse(head)
+            request = self.request = Request.parse(head)
         except BadHead as error:
             raise Reject(error.status, body=f"{error}\n") from error
         if self.refusal is not None:

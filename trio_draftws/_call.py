@@ -50,11 +50,22 @@ class Call:
     max_redirects: int
 
     async def open(self, upkeep: Upkeep) -> Connection:
-        """Opens a connection, whose nursery is that of `upkeep`.
+        """Opens a connection, whose nursery is that of `upkeep`; tells its instruments of failure.
 
         Raises:
             HandshakeError: it did not come about.
         """
+        try:
+            return await self._follow(upkeep)
+        except HandshakeError as error:
+            if upkeep.instruments is not None:
+                target = self.wish.url
+                peer = f"{target.host} port {target.port}"
+                upkeep.instruments.tell("opening_failed", error, peer)
+            raise
+
+    async def _follow(self, upkeep: Upkeep) -> Connection:
+        """Opens a connection, behind as many redirects as it takes."""
         wish = self.wish
         seen: set[str] = set()
         while True:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import trio
@@ -11,6 +11,7 @@ import trio
 from ._call import make_call
 from ._connection import Connection
 from ._dial import UnixPath, choose_route
+from ._instruments import Instrument, Instruments
 from ._limits import Limits
 from ._streams import StreamFactory
 from ._upkeep import open_upkeep
@@ -43,6 +44,7 @@ async def open_websocket(
     write_timeout: float = 60,
     max_message_size: int = 2**20,
     max_head_size: int = 2**14,
+    instruments: Iterable[Instrument] = (),
 ) -> AsyncGenerator[Connection, None]:
     """Connects to a server: `async with open_websocket(url) as connection`.
 
@@ -92,6 +94,7 @@ async def open_websocket(
             it is given up. It may be as slow as it likes while it takes something.
         max_message_size: the most bytes that a received message may have.
         max_head_size: the most bytes that the head of the server's answer may have.
+        instruments: are told what happens to the connection, as for metrics.
 
     Times may be `math.inf`.
 
@@ -140,7 +143,7 @@ async def open_websocket(
         if stream is not None:
             await trio.aclose_forcefully(stream)
         raise
-    async with open_upkeep() as upkeep:
+    async with open_upkeep(Instruments.of(instruments)) as upkeep:
         connection = await call.open(upkeep)
         try:
             yield connection

@@ -17,9 +17,12 @@ other. The rules:
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from functools import partial
+from operator import length_hint
 from time import perf_counter
 from typing import Any, Literal
 
@@ -29,12 +32,14 @@ from trio.lowlevel import checkpoint_if_cancelled
 
 from ._exceptions import ConnectionLost, PeerClosed, PeerViolation
 from ._inbox import Ended, Inbox
+from ._instruments import InstrumentedCodec
 from ._keepalive import Keepalive
 from ._limits import Limits
 from ._message_stream import MessageStream, gather
 from ._opened import Opened
 from ._outbox import ROOM, Outbox
 from ._pace import MESSAGES_PER_PASS, SECONDS_PER_PASS, Pace
+from ._statistics import LOST, ConnectionStatistics
 from ._streams import DirectStream
 from ._tls import is_secure
 from ._upkeep import Upkeep
@@ -59,6 +64,10 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
     Got from `open_websocket`, `accept`, or as the argument of a server's handler.
     """
 
+    id: int
+    """Tells it from all others of this process, in the log and in its repr."""
+    opened_at: float
+    """When it was opened, as `trio.current_time` tells it."""
     close_sent: Close | None
     """The closing frame that we sent."""
     close_received: Close | None
@@ -117,6 +126,10 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
             url=url,
         )
         codec = draft.codec(role, limits.max_message_size, agreement)
+        instruments = upkeep.instruments
+        if instruments is not None and instruments.hears_frames:
+            codec = InstrumentedCodec(codec, self, instruments)
+        self.id = next(_ids)
         self.close_sent = None
         self.close_received = None
         self.closed_by = None
@@ -139,13 +152,17 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
         self._closed = False
         self._may_send = True
         self._gone = None
+        self.opened_at = self._inbox.last_heard
+        if instruments is not None:
+            self._keepalive.on_latency = partial(instruments.tell, "latency_measured", self)
+            instruments.tell("connection_opened", self)
         if rest:
             self._inbox.hear(rest)
         upkeep.keep(self)
 
     def __repr__(self) -> str:
         state = "closed" if self.closed else "open"
-        return f"<Connection {self.role} {self.draft.name} {state}>"
+        return f"<Connection {self.id} {self.role} {self.draft.name} {state}>"
 
     @property
     def closed(self) -> bool:
@@ -188,25 +205,29 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
         # As `Pace.breathe_out`; here it costs less.
         pace = self._pace
         pace.sent += 1
-        if pace.sent >= MESSAGES_PER_PASS or perf_counter() > pace.due_at:
-            await pace.take_a_pass()
-        else:
-            await checkpoint_if_cancelled()
-        outbox = self._outbox
-        if outbox.size >= ROOM or outbox.in_turn:
-            async with outbox.turn():
-                self._put(message, compress)
-            return
-        # As `_put`, which is one call more.
-        if not self._may_send or outbox.failure is not None:
-            raise self._why_not_sendable()
-        wire = self._codec.encode(message, compress)
-        if self._inbox.pending:
-            outbox.write_soon(wire)
-        else:
-            outbox.write(wire)
-        if outbox.size and not isinstance(message, (str, bytes)):
-            outbox.own()
+        try:
+            if pace.sent >= MESSAGES_PER_PASS or perf_counter() > pace.due_at:
+                await pace.take_a_pass()
+            else:
+                await checkpoint_if_cancelled()
+            outbox = self._outbox
+            if outbox.size >= ROOM or outbox.in_turn:
+                async with outbox.turn():
+                    self._put(message, compress)
+                return
+            # As `_put`, which is one call more.
+            if not self._may_send or outbox.failure is not None:
+                raise self._why_not_sendable()
+            wire = self._codec.encode(message, compress)
+            if self._inbox.pending:
+                outbox.write_soon(wire)
+            else:
+                outbox.write(wire)
+            if outbox.size and not isinstance(message, (str, bytes)):
+                outbox.own()
+        except BaseException:
+            pace.sent_before -= 1
+            raise
 
     async def send_many(
         self, messages: Iterable[str | Buffer], *, compress: bool | None = None
@@ -290,6 +311,7 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
     def _put_fragment(self, fragment: Fragment, compress: bool | None = None) -> None:
         self._put(fragment, compress)
         self._sending_parts = not fragment.final
+        self._pace.sent_before += fragment.final
 
     async def send_close(self, code: int = 1000, reason: str = "") -> None:
         """Says that we send nothing more; `receive` goes on until the peer closes too.
@@ -346,10 +368,14 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
         if not self._may_send or outbox.failure is not None:
             raise self._why_not_sendable()
         wire: list[Buffer] = []
+        left = iter(messages)
+        failed = 1
         try:
-            for message in messages:
+            for message in left:
                 wire += self._codec.encode(message, compress)
+            failed = 0
         finally:
+            self._pace.sent_before += len(messages) - length_hint(left) - failed
             self._write(wire)
             if outbox.size:
                 outbox.own()
@@ -419,6 +445,7 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
                 try:
                     await some_bytes
                     # As `Pace.note_pass`
+                    pace.sent_before += pace.sent
                     pace.received = pace.sent = 0
                     pace.due_at = perf_counter() + SECONDS_PER_PASS
                     inbox.read_nowait()
@@ -571,8 +598,11 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
     def _send_close(self, close: Close) -> None:
         if self.close_sent is None and self.draft.closing_handshake:
             # A code that may be received may be sent, so an answer is never refused.
-            self._outbox.put(self._codec.encode(close))
+            wire = self._codec.encode(close)
+            self._outbox.put(wire)
             self.close_sent = close if self.draft.close_status else Close()
+            if isinstance(self._codec, InstrumentedCodec):
+                self._codec.tell_sent(self.close_sent, wire)
 
     # Pings
 
@@ -607,6 +637,37 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
         if sent.round_trip is None:
             raise self._why_not_sendable()
         return sent.round_trip
+
+    # In numbers
+
+    def statistics(self) -> ConnectionStatistics:
+        """What was received and sent up to now, and what waits; also when it has ended."""
+        inbox, outbox, keepalive, pace = self._inbox, self._outbox, self._keepalive, self._pace
+        return ConnectionStatistics(
+            opened_at=self.opened_at,
+            last_heard=None if math.isinf(inbox.last_heard) else inbox.last_heard,
+            messages_received=inbox.messages_heard,
+            messages_sent=pace.sent_before + pace.sent,
+            bytes_received=inbox.bytes_heard,
+            bytes_sent=outbox.written,
+            bytes_waiting=outbox.size,
+            pings_received=keepalive.pings_received,
+            pings_sent=keepalive.pings_sent,
+            pongs_received=keepalive.pongs_received,
+            latency=keepalive.latency,
+            compression=self.compression,
+        )
+
+    @property
+    def _code(self) -> int | None:
+        """The code that was said by whoever closed first, or that it was lost."""
+        lost = self._outbox.failure if self._end is None else self._end.kind is ConnectionLost
+        if lost:
+            return LOST
+        first = self.close_sent if self.closed_by == self.role else self.close_received
+        if first is None and self.draft.closing_handshake:
+            return LOST
+        return None if first is None else first.code
 
     # What upkeep asks for
 
@@ -654,6 +715,7 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
             self._write(encode(self._codec))
         except LocalProtocolError:
             return "unable"
+        self._pace.sent_before += 1
         return "sent"
 
     def _cut(self, reason: str) -> None:
@@ -721,6 +783,8 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
         finally:
             self._upkeep.forget(self)
             self._gone.set()
+            if self._upkeep.instruments is not None:
+                self._upkeep.instruments.tell("connection_closed", self)
         await trio.lowlevel.checkpoint()
 
     async def _close_in_order(self, close: Close) -> None:
@@ -760,6 +824,7 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
 
 _MESSAGES = (str, bytes)
 _NORMAL = Close(1000)
+_ids = itertools.count(1)
 
 
 def _other(role: Role) -> Role:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import trio
 
-from .drafts import HandshakeError, Headers, escaped, shown_line
+from .drafts import HandshakeError, Headers, Request, escaped, shown_line
 
 if sys.version_info < (3, 11):  # pragma: no cover
     from exceptiongroup import BaseExceptionGroup
@@ -92,13 +92,14 @@ class RedirectRefused(Rejected):
 class RequestRefused(HandshakeError):
     """A server of ours refused the request that a client opened with, and told it so.
 
-    `status` is what it answered.
+    `status` is what it answered, `request` what it was asked, None where that could not be read.
     """
 
-    def __init__(self, status: int, reason: str) -> None:
+    def __init__(self, status: int, reason: str, request: Request | None = None) -> None:
         super().__init__(status, reason)
         self.status = status
         self.reason = reason
+        self.request = request
 
     def _told(self) -> str:
         return f"the request was refused with status {self.status}: {escaped(self.reason)}"

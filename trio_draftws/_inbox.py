@@ -49,7 +49,7 @@ class Ended:
         return error
 
 
-_LAST = (Close, Ended)
+_NO_WHOLE_MESSAGE = (Close, Ended, Fragment)
 
 
 @attrs.define(eq=False)
@@ -91,7 +91,10 @@ class Inbox:
     """Whether the last there will ever be has come."""
     stream_ended: bool = False
     last_heard: float = attrs.field(factory=trio.current_time)
-    times_heard: int = 0
+    bytes_heard: int = 0
+    """How many came behind the opening handshake."""
+    messages_heard: int = 0
+    """How many came whole, whether or not they were received."""
     _stopped: bool = False
     _skipping: bool = False
     """Whether what comes next is the rest of a message that nobody wants."""
@@ -220,10 +223,11 @@ class Inbox:
         if not data:
             self._hear_end()
             return
+        size = len(data)
         self.last_heard = trio.current_time()
-        self.times_heard += 1
+        self.bytes_heard += size
         # What is pending was read ahead; what was received counts no more.
-        self._ahead = len(data) + (self._ahead if self.pending else 0)
+        self._ahead = size + (self._ahead if self.pending else 0)
         try:
             events = self._codec.decode(data)
         except RemoteProtocolError as violation:
@@ -242,7 +246,7 @@ class Inbox:
             self._hear_end()
             return
         self.last_heard = trio.current_time()
-        self.times_heard += 1
+        self.bytes_heard += size
         self._ahead += size
         try:
             events = self._codec.fill(size)
@@ -296,20 +300,31 @@ class Inbox:
                 return events[position:]
             if event.final:
                 self._skipping = False
+                self.messages_heard += 1
                 return events[position + 1 :]
         return []
 
     def add(self, events: Sequence[Event | Ended]) -> None:
         """Adds to what is pending, unless the last there will ever be has come."""
         if not self.heard_all:
-            if self.pending or len(events) > 1:
+            count = len(events)
+            self.messages_heard += count
+            if self.pending or count > 1:
                 self.pending[:0] = reversed(events)
             else:
                 self.pending.append(events[0])
-            if type(events[-1]) in _LAST:
-                self.heard_all = True
-                if self.watcher is not None:
-                    self.watcher.stop()
+            if type(events[-1]) in _NO_WHOLE_MESSAGE:
+                self._add_no_whole_message(events[-1])
+
+    def _add_no_whole_message(self, last: Event | Ended) -> None:
+        if isinstance(last, Fragment):
+            # Only the last of what was heard can be one that others follow.
+            self.messages_heard -= not last.final
+            return
+        self.messages_heard -= 1
+        self.heard_all = True
+        if self.watcher is not None:
+            self.watcher.stop()
 
     def _lose(self, reason: str, cause: BaseException | None) -> None:
         self.stream_ended = True
@@ -417,6 +432,8 @@ class Inbox:
             self.stream_ended = True
         elif decode:
             self.hear(data)
+        else:
+            self.bytes_heard += len(data)
         await trio.lowlevel.checkpoint()
 
     def drop_messages(self) -> Event | Ended | None:

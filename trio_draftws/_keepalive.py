@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 import secrets
+from collections.abc import Callable
 
 import attrs
 import trio
@@ -44,11 +45,16 @@ class Keepalive:
     _limits: Limits
     latency: float | None = None
     """Seconds that the latest answered ping took."""
+    pings_sent: int = 0
+    pings_received: int = 0
+    pongs_received: int = 0
+    on_latency: Callable[[float], None] | None = None
+    """Is told each latency, where there are instruments."""
     _on_their_way: dict[bytes, SentPing] | None = None
     """None while there are none."""
     _pinged_at: float = 0
     _heard_when_pinged: int = -1
-    """How often the peer had been heard when the latest ping was sent."""
+    """How many bytes of the peer had been heard when the latest ping was sent."""
     _written: int = 0
     """How much was written at the last look."""
     _ping_left: int = 0
@@ -67,7 +73,8 @@ class Keepalive:
         """Sends a ping, as soon as what stands before it is written."""
         payload = secrets.token_bytes(4)
         self._pinged_at = trio.current_time()
-        self._heard_when_pinged = self._inbox.times_heard
+        self._heard_when_pinged = self._inbox.bytes_heard
+        self.pings_sent += 1
         sent = SentPing(self._pinged_at)
         if self._on_their_way is None:
             self._on_their_way = {}
@@ -81,10 +88,13 @@ class Keepalive:
     def see(self, event: Ping | Pong) -> None:
         """Answers a ping; notes an answer to one of ours."""
         if isinstance(event, Ping):
+            self.pings_received += 1
             if not self._outbox.finishing and self._outbox.failure is None:
                 self._outbox.put_latest(self._codec.encode(Pong(event.payload)))
                 self._outbox.flush()
-        elif self._on_their_way is not None and event.payload in self._on_their_way:
+            return
+        self.pongs_received += 1
+        if self._on_their_way is not None and event.payload in self._on_their_way:
             now = trio.current_time()
             # RFC 6455 section 5.5.3: an answer to one ping may stand for those before it
             payloads = list(self._on_their_way)
@@ -92,6 +102,8 @@ class Keepalive:
                 sent = self._on_their_way.pop(payload)
                 self.latency = sent.round_trip = now - sent.at
                 sent.answered.set()
+            if self.on_latency is not None and self.latency is not None:
+                self.on_latency(self.latency)
 
     def stop(self) -> None:
         """No answer will come any more: wakes those who wait for one."""
@@ -108,7 +120,7 @@ class Keepalive:
         idle = min(heard + self._limits.idle_timeout, self._write_deadline())
         if not may_ping:
             return idle
-        if self._heard_when_pinged == self._inbox.times_heard:
+        if self._heard_when_pinged == self._inbox.bytes_heard:
             due = self._pinged_at + self._limits.ping_timeout
         else:
             due = heard + self._limits.ping_interval
@@ -123,7 +135,7 @@ class Keepalive:
             why = f"the peer took nothing of what waits for it for {self._limits.write_timeout} s"
             self._outbox.give_up(why)
             return why
-        if self._heard_when_pinged != self._inbox.times_heard:
+        if self._heard_when_pinged != self._inbox.bytes_heard:
             self.ping()
             return None
         if self._inbox.full or self._written < self._outbox.written < self._ping_left:

@@ -11,14 +11,15 @@ from .drafts import Agreement, Draft, Headers, Request, Response, Role, WebSocke
 
 @attrs.define(eq=False, repr=False, kw_only=True)
 class Opened:
-    """The facts of a connection that do not change any more."""
+    """The facts of a connection that do not change any more, and a place for the program's own."""
 
     draft: Draft
     """The draft that it speaks."""
     role: Role
     """Which side of it this is, `"client"` or `"server"`."""
     state: Any = None
-    """On a server, what `conn_headers` returned beside the fields."""
+    """What your program wants to remember of it, and may set at any time. On a server, at first
+    what `conn_headers` returned beside the fields."""
     _agreement: Agreement
     # What the peer opened with; parsed on demand, since ten parsed fields take two kilobytes.
     _head: bytes

@@ -23,6 +23,8 @@ class Pace:
 
     received: int = 0
     sent: int = 0
+    sent_before: int = 0
+    """How many were sent in earlier passes: with `sent`, all that ever were."""
     due_at: float = attrs.field(factory=lambda: perf_counter() + SECONDS_PER_PASS)
     """When the next pass is due, if not before."""
 
@@ -35,8 +37,9 @@ class Pace:
             await checkpoint_if_cancelled()
 
     async def breathe_out(self) -> None:
-        """The same before something is sent."""
+        """The same before something is sent whose messages `sent_before` is told of apart."""
         self.sent += 1
+        self.sent_before -= 1
         if self.sent >= MESSAGES_PER_PASS or perf_counter() > self.due_at:
             await self.take_a_pass()
         else:
@@ -48,5 +51,6 @@ class Pace:
 
     def note_pass(self) -> None:
         """Says that the scheduler has just made a pass."""
+        self.sent_before += self.sent
         self.received = self.sent = 0
         self.due_at = perf_counter() + SECONDS_PER_PASS

@@ -13,7 +13,7 @@ import logging
 import math
 import secrets
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import attrs
@@ -23,6 +23,7 @@ from ._call import Call, make_call
 from ._connection import Connection
 from ._dial import UnixPath, choose_route
 from ._exceptions import DialFailed, HandshakeTimeout, ProxyFailed, Rejected, TLSFailed
+from ._instruments import Instrument, Instruments
 from ._limits import Limits, positive
 from ._streams import StreamFactory
 from ._upkeep import Upkeep, open_upkeep
@@ -209,6 +210,7 @@ async def reconnecting(
     write_timeout: float = 60,
     max_message_size: int = 2**20,
     max_head_size: int = 2**14,
+    instruments: Iterable[Instrument] = (),
 ) -> AsyncGenerator[AsyncIterator[Connection], None]:
     """Connects to a server, again and again: `async with reconnecting(url) as connections`.
 
@@ -275,7 +277,7 @@ async def reconnecting(
         stream_factory,
         max_redirects,
     )
-    async with open_upkeep() as upkeep:
+    async with open_upkeep(Instruments.of(instruments)) as upkeep:
         connections = Reconnecting(call, backoff, retry, upkeep)
         try:
             yield connections

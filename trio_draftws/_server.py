@@ -30,13 +30,15 @@ from ._answer import (
 )
 from ._connection import Connection
 from ._door import Caller, Door, Place, peer_of
-from ._exceptions import PeerClosed
+from ._exceptions import FlashPolicyServed, PageServed, PeerClosed, RequestRefused
 from ._flash_policy import FlashPolicy, PolicyFile
 from ._framing_mode import framing_mode
 from ._handshake import check_subprotocols
+from ._instruments import Instrument, Instruments
 from ._limits import Limits
 from ._origins import OriginCheck, OriginPolicy
 from ._routes import Routes, with_routes
+from ._statistics import ServerStatistics, Tally
 from ._streams import StreamFactory
 from ._tls import ssl_stream_factory
 from ._upkeep import Upkeep, open_upkeep
@@ -46,8 +48,10 @@ from .drafts import (
     Draft,
     HandshakeError,
     HTTPResponse,
+    Request,
     allowed_drafts,
     draft_named,
+    escaped,
 )
 
 if sys.version_info < (3, 11):  # pragma: no cover
@@ -78,12 +82,21 @@ class Server:
     _door: Door
     _accepting: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     _visits: set[trio.CancelScope] = attrs.field(factory=set, init=False)
+    _tally: Tally = attrs.field(factory=Tally, init=False)
     _ending: bool = attrs.field(default=False, init=False)
     _all_left: trio.Event = attrs.field(factory=trio.Event, init=False)
     _ended: trio.Event = attrs.field(factory=trio.Event, init=False)
 
     def __repr__(self) -> str:
         return f"<Server port={self.port} connections={len(self.connections)}>"
+
+    def statistics(self) -> ServerStatistics:
+        """What it has done since it started, and what is open now; also when it has ended.
+
+        It takes a few microseconds for each connection that is open.
+        """
+        current = [connection.statistics() for connection in self.connections]
+        return self._tally.sum_up(current, opening=len(self._visits) - len(current))
 
     async def aclose(self) -> None:
         """Ends the server: listeners first, then every handler, then every connection with 1001.
@@ -140,31 +153,62 @@ class Server:
                     await turn_away(stream, self._terms, place.refusal)
                 connection = await answer(stream, self._terms, self._upkeep, place.refusal, caller)
                 self.connections.add(connection)
+                self._tally.accepted += 1
                 assert caller.handler is not None  # whom no route leads on is refused
                 await caller.handler(connection, connection.state)
                 code = 1000
                 ended = _ended_badly(connection)
             if connection is None:
-                logger.info("no connection with %s: the server is shutting down", caller)
+                self._note_no_connection(HandshakeError("the server is shutting down"), caller)
         except HandshakeError as error:
-            logger.info("no connection with %s: %s", caller, error)
+            self._note_no_connection(error, caller)
         except Exception as error:
             code = 1011
             if connection is None:
-                logger.exception("the opening for %s failed", caller)
+                self._note_failed(error, caller)
+                logger.exception("the opening for %s failed", caller, extra=_facts(caller))
             elif connection.closed and (news := _news(error)) is not None:
                 ended = news
             else:
-                logger.exception("the handler of %r with %s failed", connection, caller.peer)
+                facts = _facts(caller, connection)
+                logger.exception(
+                    "the handler of %r with %s failed", connection, caller.peer, extra=facts
+                )
         finally:
             if ended is not None:
+                assert connection is not None
+                facts = _facts(caller, connection)
                 logger.info(
-                    "%r with %s ended under its handler: %s", connection, caller.peer, ended
+                    "%r with %s ended under its handler: %s",
+                    connection,
+                    caller.peer,
+                    ended,
+                    extra=facts,
                 )
             if connection is not None:
                 with trio.CancelScope(shield=True):
                     await connection.aclose(code)
                 self.connections.discard(connection)
+                self._tally.note_closed(connection._code, connection.statistics())
+
+    def _note_no_connection(self, error: HandshakeError, caller: Caller) -> None:
+        request: Request | None = None
+        if isinstance(error, RequestRefused):
+            self._tally.refused[error.status] += 1
+            request = error.request
+        elif isinstance(error, PageServed):
+            self._tally.pages[error.status] += 1
+        elif isinstance(error, FlashPolicyServed):
+            self._tally.flash_policies += 1
+        else:
+            self._tally.failed += 1
+        _tell_why_not(self._upkeep.instruments, error, caller.peer)
+        facts = _facts(caller, request=request)
+        logger.info("no connection with %s: %s", caller, error, extra=facts)
+
+    def _note_failed(self, error: Exception, caller: Caller) -> None:
+        self._tally.failed += 1
+        _tell_why_not(self._upkeep.instruments, error, caller.peer)
 
 
 @attrs.define
@@ -208,6 +252,7 @@ async def serve_websocket(
     max_head_size: int = 2**14,
     max_connections: float = math.inf,
     max_connections_per_host: float = math.inf,
+    instruments: Iterable[Instrument] = (),
     task_status: trio.TaskStatus[Server] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serves WebSocket connections until it is cancelled or `Server.aclose` is called.
@@ -277,6 +322,7 @@ async def serve_websocket(
         max_connections_per_host: the same for one address; where that is IPv6, for all that share
             its first 64 bits. There is no limit by default, since behind a proxy all clients have
             one address. Streams without an address are not counted here.
+        instruments: are told what happens to the connections, as for metrics.
 
     Times may be `math.inf`.
 
@@ -311,7 +357,7 @@ async def serve_websocket(
         routes,
     )
     door = Door(max_connections=max_connections, max_connections_per_host=max_connections_per_host)
-    async with open_upkeep() as upkeep:
+    async with open_upkeep(Instruments.of(instruments)) as upkeep:
         server = Server(None if isinstance(served, Routes) else served, terms, upkeep, door)
         handlers = upkeep.nursery if handler_nursery is None else handler_nursery
         serve: partial[Any]
@@ -344,6 +390,7 @@ async def accept(
     write_timeout: float = 60,
     max_message_size: int = 2**20,
     max_head_size: int = 2**14,
+    instruments: Iterable[Instrument] = (),
 ) -> AsyncGenerator[Connection, None]:
     """Serves one connection on any stream: `async with accept(stream) as connection`.
 
@@ -385,8 +432,15 @@ async def accept(
         ssl_context,
         stream_factory,
     )
-    async with open_upkeep() as upkeep:
-        connection = await answer(stream, terms, upkeep)
+    told = Instruments.of(instruments)
+    # Afterwards the stream may be dead.
+    peer = "" if told is None else peer_of(stream)
+    async with open_upkeep(told) as upkeep:
+        try:
+            connection = await answer(stream, terms, upkeep)
+        except Exception as error:
+            _tell_why_not(upkeep.instruments, error, peer)
+            raise
         try:
             yield connection
         except BaseException as error:
@@ -442,6 +496,30 @@ def _make_terms(
 
 def _is_page(value: object) -> bool:
     return callable(value) or isinstance(value, HTTPResponse)
+
+
+def _facts(
+    caller: Caller, connection: Connection | None = None, request: Request | None = None
+) -> dict[str, Any]:
+    """What a log record is given beside its text."""
+    if connection is not None:
+        request = connection.request
+    return {
+        "peer": caller.peer,
+        "draft": None if caller.draft is None else caller.draft.name,
+        "connection_id": None if connection is None else connection.id,
+        "path": None if request is None else escaped(request.path),
+    }
+
+
+def _tell_why_not(instruments: Instruments | None, error: Exception, peer: str) -> None:
+    """Tells that no connection came about; what else was served is no failure."""
+    if instruments is None or isinstance(error, (PageServed, FlashPolicyServed)):
+        return
+    if isinstance(error, RequestRefused):
+        instruments.tell("opening_refused", error.request, error.status, peer)
+    else:
+        instruments.tell("opening_failed", error, peer)
 
 
 def _news(error: BaseException) -> BaseException | None:

@@ -29,6 +29,7 @@ import attrs
 import trio
 
 from ._exceptions import InternalError
+from ._instruments import Instruments
 from ._outbox import Outbox
 
 if sys.version_info < (3, 11):  # pragma: no cover
@@ -67,6 +68,8 @@ class Upkeep:
 
     nursery: trio.Nursery
     """For drain tasks, handlers and looks; shielded."""
+    instruments: Instruments | None = None
+    """Who is told of what happens to the scope's connections."""
     start_soon: Callable[[Callable[[], Awaitable[object]]], None] = attrs.field(init=False)
     """The nursery's: here it is one for all connections."""
     flush_soon: Callable[[Outbox], None] = attrs.field(init=False)
@@ -150,18 +153,20 @@ def _batches(items: list[Kept], size: int) -> Iterable[list[Kept]]:
     return (items[start : start + size] for start in range(0, len(items), size))
 
 
-async def _keep_up(opened: list[Upkeep], is_open: trio.Event) -> None:
+async def _keep_up(
+    opened: list[Upkeep], is_open: trio.Event, instruments: Instruments | None
+) -> None:
     # A scope of its own round the nursery: shielding the nursery's own would do as well, but only
     # from the moment that it is open.
     with trio.CancelScope(shield=True):
         async with trio.open_nursery() as nursery:
-            opened.append(Upkeep(nursery))
+            opened.append(Upkeep(nursery, instruments))
             nursery.start_soon(opened[0].run)
             is_open.set()
 
 
 @asynccontextmanager
-async def open_upkeep() -> AsyncGenerator[Upkeep, None]:
+async def open_upkeep(instruments: Instruments | None = None) -> AsyncGenerator[Upkeep, None]:
     """A scope's nursery and upkeep; on exit whatever still runs in it is cancelled.
 
     Raises:
@@ -174,7 +179,7 @@ async def open_upkeep() -> AsyncGenerator[Upkeep, None]:
                 opened: list[Upkeep] = []
                 is_open = trio.Event()
                 # Not with `outer.start`: cancelled, it would wait for the shielded task for ever.
-                outer.start_soon(_keep_up, opened, is_open)
+                outer.start_soon(_keep_up, opened, is_open, instruments)
                 with trio.CancelScope(shield=True):
                     await is_open.wait()
                 try:

@@ -70,9 +70,9 @@ PROXIES = (
 
 @asynccontextmanager
 async def running(
-    proxy: Proxy, folder: Path, backend: int, certificate: bytes, changes: Mapping[str, str]
+    proxy: Proxy, folder: Path, backend: int | str, certificate: bytes, changes: Mapping[str, str]
 ) -> AsyncGenerator[int]:
-    """A proxy before a server on port `backend`; gives the proxy's port.
+    """A proxy before a server on port `backend`, or at that address; gives the proxy's port.
 
     Ports and the certificate's file are put in place of those that the documentation names, and
     `changes` are made; nothing else differs.
@@ -84,7 +84,8 @@ async def running(
     with reserved_port() as port, shown_stderr() as stderr:
         listens = f"{proxy.listens.rstrip(':')}127.0.0.1:{port}"
         text = replaced(proxy.text, {f"{proxy.listens}443": listens})
-        text = replaced(text, {proxy.backend: f"127.0.0.1:{backend}", **changes})
+        address = backend if isinstance(backend, str) else f"127.0.0.1:{backend}"
+        text = replaced(text, {proxy.backend: address, **changes})
         text = text.replace(CERTIFICATE, str(pem))
         process = await trio.lowlevel.open_process(
             [*TIED, *command(proxy, folder, text)],
@@ -139,7 +140,7 @@ def reserved_port() -> Generator[int]:
         yield holder.getsockname()[1]
 
 
-async def until_it_listens(process: trio.Process, port: int) -> None:
+async def until_it_listens(process: trio.Process | subprocess.Popen[bytes], port: int) -> None:
     with trio.fail_after(START_DEADLINE):
         while True:
             assert process.poll() is None, f"it ended with status {process.returncode}"

@@ -1,0 +1,117 @@
+"""What a connection and a server have done up to now, in numbers.
+
+Nothing is counted for this alone while messages go by: a connection knows these numbers anyway, or
+adds them up once for each read.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import attrs
+
+# RFC 6455 section 7.1.5: what stands for a connection that ended without a closing frame
+LOST = 1006
+
+
+@attrs.frozen(kw_only=True)
+class ConnectionStatistics:
+    """What `Connection.statistics` returns.
+
+    Bytes are those of frames, as they are on the wire before TLS: the opening handshake is not
+    among them.
+    """
+
+    opened_at: float
+    """When it was opened, as `trio.current_time` tells it."""
+    last_heard: float | None
+    """When bytes came last, or when it was opened; None once it was given up for silence, or as
+    too slow."""
+    messages_received: int
+    """Messages that came whole, also those that nobody has received yet, or ever will."""
+    messages_sent: int
+    """Messages that were sent by any way of sending, and calls of `send` that still wait for
+    room. One that was sent part by part counts when its last part was sent."""
+    bytes_received: int
+    bytes_sent: int
+    """What the system, or a stream that is not a socket, has taken."""
+    bytes_waiting: int
+    """What waits to be written."""
+    pings_received: int
+    pings_sent: int
+    """Those of `Connection.ping`, and those that keep the connection alive."""
+    pongs_received: int
+    latency: float | None
+    """Seconds that the latest answered ping took; None before the first."""
+    compression: str | None
+    """As `Connection.compression`."""
+
+
+@attrs.frozen(kw_only=True)
+class ServerStatistics:
+    """What `Server.statistics` returns: since the server started, but for the first two."""
+
+    open: int
+    """Connections that are open now, those included whose closing handshake is under way."""
+    opening: int
+    """Openings that are not done."""
+    accepted: int
+    """Connections that came about."""
+    refused: Mapping[int, int]
+    """Requests that were refused, by the status of the answer."""
+    pages: Mapping[int, int]
+    """Requests that `http_handler` answered, by the status of the answer."""
+    flash_policies: int
+    """Flash players that were told the policy."""
+    failed: int
+    """Openings that ended otherwise: broken off, too slow, without TLS, answered with 500, or cut
+    off by the server's end."""
+    closed: Mapping[int | None, int]
+    """Connections that have ended, by the code that was said by whoever closed first; None where
+    there was none, and 1006 where the connection was lost."""
+    messages_received: int
+    """This and what follows is the sum over all connections, open and closed."""
+    messages_sent: int
+    bytes_received: int
+    bytes_sent: int
+
+
+TOTALS = ("messages_received", "messages_sent", "bytes_received", "bytes_sent")
+
+
+@attrs.define(eq=False)
+class Tally:
+    """What a server has to remember of those who have left."""
+
+    accepted: int = 0
+    refused: Counter[int] = attrs.field(factory=Counter)
+    pages: Counter[int] = attrs.field(factory=Counter)
+    flash_policies: int = 0
+    failed: int = 0
+    closed: Counter[int | None] = attrs.field(factory=Counter)
+    _totals: Counter[str] = attrs.field(factory=Counter)
+
+    def note_closed(self, code: int | None, done: ConnectionStatistics) -> None:
+        """A connection has ended with that code."""
+        self.closed[code] += 1
+        for name in TOTALS:
+            self._totals[name] += getattr(done, name)
+
+    def sum_up(self, current: list[ConnectionStatistics], opening: int) -> ServerStatistics:
+        """The same, with those that are open now."""
+        totals = {
+            name: self._totals[name] + sum(getattr(one, name) for one in current) for name in TOTALS
+        }
+        return ServerStatistics(
+            open=len(current),
+            opening=opening,
+            accepted=self.accepted,
+            refused=MappingProxyType(dict(self.refused)),
+            pages=MappingProxyType(dict(self.pages)),
+            flash_policies=self.flash_policies,
+            failed=self.failed,
+            closed=MappingProxyType(dict(self.closed)),
+            **totals,
+        )

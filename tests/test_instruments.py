@@ -412,7 +412,7 @@ async def test_no_call_is_made_for_it(draft: Draft) -> None:
         await server.receive()
 
     called = await calls_of(draft, act)
-    assert {"send", "_put", "encode", "decode", "receive"} <= set(called)
+    assert {"send", "write", "encode", "decode", "receive"} <= set(called)
     known = {name for name, _ in inspect.getmembers(InstrumentedCodec, inspect.isfunction)}
     instruments = known - {name for name, _ in inspect.getmembers(Codec, inspect.isfunction)}
     assert {"tell_sent", "_tell_received"} <= instruments

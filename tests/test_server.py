@@ -546,7 +546,7 @@ class TestEnding:
         async with serving() as (server, _):
             ours, theirs = await stream_pair("tcp")
             server._ending = True
-            await server._welcome(theirs)
+            await server._welcome_abroad(theirs)
             answer = await ours.receive_some()
             assert answer.startswith(b"HTTP/1.1 503 ")
             await ours.aclose()

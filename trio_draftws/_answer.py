@@ -112,8 +112,9 @@ async def turn_away(stream: trio.abc.Stream, terms: Terms, refusal: Reject) -> N
 def refused(reject: Reject, request: Request | None = None) -> RequestRefused:
     """What says that a request was refused so; with the cause, which the client was not told."""
     said = reject.body.decode("utf-8", "replace").strip()
-    if reject.__cause__ is not None:
-        said = f"{said} ({reject.__cause__})"
+    cause = reject.__cause__
+    if cause is not None and str(cause) not in said:
+        said = f"{said} ({cause})"
     return RequestRefused(reject.status, said, request)
 
 

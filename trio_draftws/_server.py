@@ -29,7 +29,7 @@ from ._answer import (
     turn_away,
 )
 from ._connection import Connection
-from ._door import Caller, Door, Place, peer_of
+from ._door import Caller, Door, peer_of
 from ._exceptions import FlashPolicyServed, PageServed, PeerClosed, RequestRefused
 from ._flash_policy import FlashPolicy, PolicyFile
 from ._framing_mode import framing_mode
@@ -55,7 +55,7 @@ from .drafts import (
 )
 
 if sys.version_info < (3, 11):  # pragma: no cover
-    from exceptiongroup import BaseExceptionGroup
+    from exceptiongroup import BaseExceptionGroup, ExceptionGroup
 
 Handler: TypeAlias = Callable[[Connection, Any], Awaitable[object]]
 """What a server runs for each connection, with the state that `conn_headers` returned."""
@@ -82,6 +82,9 @@ class Server:
     _door: Door
     _accepting: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     _visits: set[trio.CancelScope] = attrs.field(factory=set, init=False)
+    """What to cancel when it ends: the scope of all its handlers, or of each."""
+    _inside: int = attrs.field(default=0, init=False)
+    """How many streams it is serving."""
     _tally: Tally = attrs.field(factory=Tally, init=False)
     _ending: bool = attrs.field(default=False, init=False)
     _all_left: trio.Event = attrs.field(factory=trio.Event, init=False)
@@ -96,7 +99,7 @@ class Server:
         It takes a few microseconds for each connection that is open.
         """
         current = [connection.statistics() for connection in self.connections]
-        return self._tally.sum_up(current, opening=len(self._visits) - len(current))
+        return self._tally.sum_up(current, opening=self._inside - len(current))
 
     async def aclose(self) -> None:
         """Ends the server: listeners first, then every handler, then every connection with 1001.
@@ -120,76 +123,83 @@ class Server:
 
     async def _see_off(self) -> None:
         self._ending = True
-        # Whoever was accepted in this pass has no visit yet.
+        # Whoever was accepted in this pass has not been welcomed yet.
         await trio.lowlevel.checkpoint()
         for visit in self._visits:
             visit.cancel()
-        if self._visits:
+        if self._inside:
             await self._all_left.wait()
 
-    async def _welcome(self, stream: trio.abc.Stream) -> None:
-        """Serves one stream; the handler that Trio's `serve_listeners` runs."""
-        visit = trio.CancelScope()
-        self._visits.add(visit)
-        if self._ending:
-            visit.cancel()
-        place = self._door.enter(stream)
-        try:
-            await self._host(stream, visit, place)
-        finally:
-            self._door.leave(place)
-            self._visits.discard(visit)
-            if self._ending and not self._visits:
-                self._all_left.set()
+    async def _house(self, task_status: trio.TaskStatus[trio.Nursery]) -> None:
+        """The nursery of the handlers: a scope for all of them, where each could have one. It would
+        take 0.7 KiB for each connection.
+        """
+        async with trio.open_nursery() as nursery:
+            self._visits.add(nursery.cancel_scope)
+            task_status.started(nursery)
+            await trio.sleep_forever()
 
-    async def _host(self, stream: trio.abc.Stream, visit: trio.CancelScope, place: Place) -> None:
-        connection: Connection | None = None
-        ended: BaseException | None = None
+    async def _welcome_abroad(self, stream: trio.abc.Stream) -> None:
+        """As `_welcome`, in somebody else's nursery, which is not ours to cancel."""
+        with trio.CancelScope() as visit:
+            self._visits.add(visit)
+            if self._ending:
+                visit.cancel()
+            try:
+                await self._welcome(stream)
+            finally:
+                self._visits.discard(visit)
+
+    async def _welcome(self, stream: trio.abc.Stream) -> None:
+        """Serves one stream; the handler that Trio's `serve_listeners` runs.
+
+        It is one long coroutine, since each has a frame, and there is one for every connection.
+        """
+        self._inside += 1
+        place = self._door.enter(stream)
         caller = Caller(peer_of(stream), handler=self._handler)
+        connection: Connection | None = None
         code = 1001
         try:
-            with visit:
-                if place.refusal is not None and not place.heard:
-                    await turn_away(stream, self._terms, place.refusal)
-                connection = await answer(stream, self._terms, self._upkeep, place.refusal, caller)
-                self.connections.add(connection)
-                self._tally.accepted += 1
-                assert caller.handler is not None  # whom no route leads on is refused
-                await caller.handler(connection, connection.state)
-                code = 1000
-                ended = _ended_badly(connection)
+            if place.refusal is not None and not place.heard:
+                await turn_away(stream, self._terms, place.refusal)
+            connection = await answer(stream, self._terms, self._upkeep, place.refusal, caller)
+            self.connections.add(connection)
+            self._tally.accepted += 1
+            assert caller.handler is not None  # whom no route leads on is refused
+            await caller.handler(connection, connection.state)
+            code = 1000
+            if (end := _ended_badly(connection)) is not None:
+                _note_end_under_handler(connection, end, caller)
+        except trio.Cancelled:
             if connection is None:
                 self._note_no_connection(HandshakeError("the server is shutting down"), caller)
-        except HandshakeError as error:
-            self._note_no_connection(error, caller)
-        except Exception as error:
-            code = 1011
-            if connection is None:
-                self._note_failed(error, caller)
-                logger.exception("the opening for %s failed", caller, extra=_facts(caller))
-            elif connection.closed and (news := _news(error)) is not None:
-                ended = news
-            else:
-                facts = _facts(caller, connection)
-                logger.exception(
-                    "the handler of %r with %s failed", connection, caller.peer, extra=facts
-                )
+            raise
+        except Exception as error:  # noqa: BLE001
+            code = self._note_failure(connection, error, caller)
+        except BaseExceptionGroup as group:
+            # A handler's own nursery joins what failed in it with a cancellation.
+            cancelled, failure = group.split(trio.Cancelled)
+            if not isinstance(failure, ExceptionGroup):
+                raise
+            code = self._note_failure(connection, failure, caller)
+            assert cancelled is not None
+            raise cancelled from None
         finally:
-            if ended is not None:
-                assert connection is not None
-                facts = _facts(caller, connection)
-                logger.info(
-                    "%r with %s ended under its handler: %s",
-                    connection,
-                    caller.peer,
-                    ended,
-                    extra=facts,
-                )
-            if connection is not None:
-                with trio.CancelScope(shield=True):
-                    await connection.aclose(code)
-                self.connections.discard(connection)
-                self._tally.note_closed(connection._code, connection.statistics())
+            try:
+                if connection is not None:
+                    await self._part(connection, code)
+            finally:
+                self._door.leave(place)
+                self._inside -= 1
+                if self._ending and not self._inside:
+                    self._all_left.set()
+
+    async def _part(self, connection: Connection, code: int) -> None:
+        with trio.CancelScope(shield=True):
+            await connection.aclose(code)
+        self.connections.discard(connection)
+        self._tally.note_closed(connection._code, connection.statistics())
 
     def _note_no_connection(self, error: HandshakeError, caller: Caller) -> None:
         request: Request | None = None
@@ -206,9 +216,18 @@ class Server:
         facts = _facts(caller, request=request)
         logger.info("no connection with %s: %s", caller, error, extra=facts)
 
-    def _note_failed(self, error: Exception, caller: Caller) -> None:
-        self._tally.failed += 1
-        _tell_why_not(self._upkeep.instruments, error, caller.peer)
+    def _note_failure(self, connection: Connection | None, error: Exception, caller: Caller) -> int:
+        """Notes what was raised under a visit; returns the code to close with."""
+        if connection is not None:
+            _note_failed_handler(connection, error, caller)
+        elif isinstance(error, HandshakeError):
+            self._note_no_connection(error, caller)
+        else:
+            self._tally.failed += 1
+            _tell_why_not(self._upkeep.instruments, error, caller.peer)
+            facts = _facts(caller)
+            logger.error("the opening for %s failed", caller, exc_info=error, extra=facts)
+        return 1011
 
 
 @attrs.define
@@ -359,13 +378,18 @@ async def serve_websocket(
     door = Door(max_connections=max_connections, max_connections_per_host=max_connections_per_host)
     async with open_upkeep(Instruments.of(instruments)) as upkeep:
         server = Server(None if isinstance(served, Routes) else served, terms, upkeep, door)
-        handlers = upkeep.nursery if handler_nursery is None else handler_nursery
+        welcome = server._welcome
+        if handler_nursery is None:
+            handler_nursery = await upkeep.nursery.start(server._house)
+        else:
+            welcome = server._welcome_abroad
         serve: partial[Any]
         if listeners is None:
-            serve = partial(trio.serve_tcp, server._welcome, port, host=host, backlog=backlog)
+            serve = partial(trio.serve_tcp, welcome, port, host=host, backlog=backlog)
         else:
-            serve = partial(trio.serve_listeners, server._welcome, list(listeners))
-        await server._serve(partial(serve, handler_nursery=handlers), _Started(server, task_status))
+            serve = partial(trio.serve_listeners, welcome, list(listeners))
+        serve = partial(serve, handler_nursery=handler_nursery)
+        await server._serve(serve, _Started(server, task_status))
 
 
 @asynccontextmanager
@@ -520,6 +544,21 @@ def _tell_why_not(instruments: Instruments | None, error: Exception, peer: str) 
         instruments.tell("opening_refused", error.request, error.status, peer)
     else:
         instruments.tell("opening_failed", error, peer)
+
+
+def _note_failed_handler(connection: Connection, error: Exception, caller: Caller) -> None:
+    """What a handler raised is a mistake of its own, unless it only lets through the news."""
+    if connection.closed and (news := _news(error)) is not None:
+        _note_end_under_handler(connection, news, caller)
+        return
+    facts = _facts(caller, connection)
+    peer = caller.peer
+    logger.error("the handler of %r with %s failed", connection, peer, exc_info=error, extra=facts)
+
+
+def _note_end_under_handler(connection: Connection, end: BaseException, caller: Caller) -> None:
+    facts = _facts(caller, connection)
+    logger.info("%r with %s ended under its handler: %s", connection, caller.peer, end, extra=facts)
 
 
 def _news(error: BaseException) -> BaseException | None:

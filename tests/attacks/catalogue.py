@@ -481,7 +481,8 @@ ROWS = [
         {
             "test_cancellation": "test_what_the_peer_sees",
             "test_cancelled_scopes": "test_a_conversation test_a_conversation_of_large_messages "
-            "test_accepting_and_closing test_open_websocket_against_a_server "
+            "test_accepting_and_closing test_accepting_and_closing_in_lockstep "
+            "test_open_websocket_against_a_server "
             "test_serving_cancelled_at_every_point",
             "test_nothing_lost": "test_a_large_message_cancelled_under_backpressure",
         },

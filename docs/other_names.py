@@ -24,7 +24,7 @@ def resolve(
         return None
     try:
         pkgutil.resolve_name(target)
-    except (ImportError, AttributeError):
+    except (ImportError, AttributeError, ValueError):
         return None
     return contnode
 

@@ -1,4 +1,4 @@
-"""Puts right what autodoc and napoleon make of two of our habits."""
+"""Puts right what autodoc and napoleon make of some of our habits."""
 
 from __future__ import annotations
 
@@ -26,10 +26,18 @@ def name_aliases(
     signature: str | None,
     returns: str | None,
 ) -> tuple[str | None, str | None]:
-    """Writes the alias `X | None` as that, where autodoc shows its own class for it."""
-    if signature is not None:
-        signature = re.sub(r"TypeAliasForwardRef\('(\w+)'\)", r"\1", signature)
-    return signature, returns
+    """Writes aliases and functions by their names, where autodoc shows objects of its own."""
+    return _by_name(signature), _by_name(returns)
+
+
+def _by_name(signature: str | None) -> str | None:
+    if signature is None:
+        return None
+    signature = re.sub(r"TypeAliasForwardRef\('(\w+)'\)", r"\1", signature)
+    # Else Sphinx cannot read the signature, and links nothing in it.
+    signature = re.sub(r"<function (\w+)>", r"\1", signature)
+    # An alias that is not public, in a class that cannot be evaluated
+    return re.sub(r"\bBuffer\b", "bytes | bytearray | memoryview", signature)
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:

@@ -17,7 +17,7 @@ from ._proxy import ProxyURL, proxy_from_environment, tunnel_through
 from ._streams import take_over
 from .drafts import WebSocketURL
 
-UnixPath: TypeAlias = "str | bytes | os.PathLike[str] | os.PathLike[bytes]"
+UnixPath: TypeAlias = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 
 
 class Route(Protocol):

@@ -42,7 +42,7 @@ class UnixListener(trio.abc.Listener[trio.SocketStream]):
         return self._listener.socket
 
     async def accept(self) -> trio.SocketStream:
-        """Waits for a connection.
+        """Waits for a connection. A checkpoint; cancelled, it has accepted none.
 
         Raises:
             trio.ClosedResourceError: the listener was closed.
@@ -164,7 +164,8 @@ async def open_reuse_port_listeners(
     """Listens on a TCP port on which other processes of the same user listen in the same way.
 
     The kernel gives each connection to one of them, and Linux spreads them evenly. As
-    `trio.open_tcp_listeners`, but that it sets `SO_REUSEPORT`. A checkpoint.
+    `trio.open_tcp_listeners`, but that it sets `SO_REUSEPORT`. A checkpoint;
+    cancelled, it leaves nothing open.
 
     Connections that wait to be accepted by a process that ends are reset: its clients have to try
     again.

@@ -73,6 +73,7 @@ class Server:
     connections: set[Connection] = attrs.field(factory=set, init=False)
     """Those that are open now."""
     listeners: Sequence[trio.abc.Listener[Any]] = attrs.field(default=(), init=False)
+    """What it listens on: its own, or those it was given."""
     port: int | None = attrs.field(default=None, init=False)
     """The port that the first listener which has one listens on; it stays when that closes."""
     _handler: Handler | None

@@ -163,6 +163,7 @@ class Request:
     line: bytes
     """The request line as it came, without its line end."""
     headers: Headers
+    """Its fields."""
     draft: Draft | None = None
     """The draft that the connection speaks; None while that is not known."""
     secure: bool = False
@@ -287,6 +288,7 @@ class Response:
     line: bytes
     """The status line as it came, without its line end."""
     headers: Headers
+    """Its fields."""
 
     @classmethod
     def parse(cls, head: bytes) -> Response:

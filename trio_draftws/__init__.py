@@ -2,17 +2,18 @@
 
 The rooms, from the top; arrows point down only:
 
-* `cli`: the command line
-* `testing`: what programs that use this need for their own tests
-* `_gateway`: a server that joins each client with another server, by `_bridge`
+* `cli`: the command line; `testing`: what programs that use this need for their own tests
+* `_gateway`: a server that joins each client with another server
 * `_client`, `_reconnecting`, `_server`: `open_websocket`, `reconnecting`, `serve_websocket`,
   `accept`
 * `_call`, `_dial`, `_proxy`, `_redirects`: how a client gets to its server
 * `_ask`, `_answer`: one opening handshake on a stream
+* `_bridge`, `_broadcast`, `_wait_any`: several connections at once
 * `_connection`: `Connection`, a channel over a stream and a codec
 * `_inbox`, `_outbox`, `_upkeep`: what was read, what waits to be written, what runs beside it
+* `_door`, `_routes`, `_origins`, `_flash_policy`: whom a server lets in, and where to
 * `_instruments`, `_statistics`: what is told of connections, in calls and in numbers
-* `_streams`, `_listeners`: TCP, TLS and Unix sockets
+* `_streams`, `_tls`, `_listeners`: TCP, TLS and Unix sockets
 * `drafts`: each draft as a row: how it opens, how it frames; bytes in, bytes out, no trio
 """
 

@@ -8,7 +8,8 @@ from trio_draftws import open_websocket
 
 
 async def main(url: str, message: str) -> None:
-    async with open_websocket(url) as connection:
+    # Whatever the server speaks. Without a word it would be hixie-76, as Racket's clients speak.
+    async with open_websocket(url, draft="auto") as connection:
         await connection.send(message)
         print(await connection.receive())
 

@@ -107,7 +107,7 @@ async def test_demo() -> None:
 async def test_client() -> None:
     async with echo_server() as (url, lines):
         assert await run("client.py", url, "wörld") == "wörld\n"
-    assert lines == ["no browser speaks hixie-76"]
+    assert lines == ["no browser speaks rfc6455"]
 
 
 @pytest.mark.parametrize(

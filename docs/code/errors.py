@@ -25,7 +25,7 @@ async def main() -> None:
             partial(serve_websocket, one_word, 0, host="127.0.0.1")
         )
         url = f"ws://127.0.0.1:{server.port}/"
-        async with open_websocket(url) as connection:
+        async with open_websocket(url, draft="hixie-76") as connection:
             try:
                 await connection.send(b"\x00\x01")
             except LocalProtocolError:
@@ -38,7 +38,7 @@ async def main() -> None:
         await server.aclose()
 
     try:
-        async with open_websocket(url):
+        async with open_websocket(url, draft="rfc6455"):
             pass
     except HandshakeError as error:
         print("nobody there:", type(error.__cause__).__name__)

@@ -21,6 +21,6 @@ async def test_other_drafts(websocket_pair: tuple[Connection, Connection]) -> No
 
 
 async def test_a_program_that_wants_a_url(echo_server: str) -> None:
-    async with open_websocket(echo_server) as connection:
+    async with open_websocket(echo_server, draft="rfc6455") as connection:
         await connection.send("hello")
         assert await connection.receive() == "hello"

@@ -31,10 +31,10 @@ async def main() -> None:
             partial(serve_websocket, greet, 0, host="127.0.0.1", conn_headers=conn_headers)
         )
         base = f"ws://127.0.0.1:{server.port}"
-        async with open_websocket(f"{base}/chat") as connection:
+        async with open_websocket(f"{base}/chat", draft="rfc6455") as connection:
             print(await connection.receive())
         try:
-            async with open_websocket(f"{base}/other"):
+            async with open_websocket(f"{base}/other", draft="rfc6455"):
                 pass
         except Rejected as error:
             print(error.status, error.body)

@@ -23,7 +23,9 @@ async def over_a_unix_socket(path: Path) -> None:
         server: Server = await nursery.start(
             partial(serve_websocket, echo, listeners=[trio.SocketListener(socket)])
         )
-        async with open_websocket("ws://localhost/", unix_socket=path) as connection:
+        async with open_websocket(
+            "ws://localhost/", draft="rfc6455", unix_socket=path
+        ) as connection:
             await connection.send("over a Unix socket")
             print(await connection.receive())
         await server.aclose()
@@ -38,7 +40,7 @@ async def over_memory() -> None:
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(serve)
-        async with open_websocket("ws://localhost/", stream=ours) as connection:
+        async with open_websocket("ws://localhost/", draft="rfc6455", stream=ours) as connection:
             await connection.send("over memory")
             print(await connection.receive())
 

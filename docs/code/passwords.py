@@ -41,16 +41,16 @@ async def main() -> None:
             )
         )
         url = f"ws://127.0.0.1:{server.port}/"
-        async with open_websocket(url, auth=("ann", "secret")) as connection:
+        async with open_websocket(url, draft="rfc6455", auth=("ann", "secret")) as connection:
             print(await connection.receive())
             cookies = connection.response.cookies
 
         with_user = f"ws://ann:secret@127.0.0.1:{server.port}/"
-        async with open_websocket(with_user, cookies=cookies) as connection:
+        async with open_websocket(with_user, draft="rfc6455", cookies=cookies) as connection:
             print(await connection.receive())
 
         try:
-            async with open_websocket(url, auth=("ann", "a guess")):
+            async with open_websocket(url, draft="rfc6455", auth=("ann", "a guess")):
                 pass
         except Rejected as error:
             print(error.status, error.headers["WWW-Authenticate"])

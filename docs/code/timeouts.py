@@ -26,7 +26,7 @@ async def say_nothing(stream: trio.SocketStream) -> None:
 async def main() -> None:
     async with trio.open_nursery() as nursery:
         server: Server = await nursery.start(partial(serve_websocket, slow, 0, host="127.0.0.1"))
-        async with open_websocket(f"ws://127.0.0.1:{server.port}/") as connection:
+        async with open_websocket(f"ws://127.0.0.1:{server.port}/", draft="rfc6455") as connection:
             await connection.send("is it so?")
             try:
                 with trio.fail_after(0.05):
@@ -47,7 +47,9 @@ async def main() -> None:
         nursery.start_soon(trio.serve_listeners, say_nothing, [listener])
         port = listener.socket.getsockname()[1]
         try:
-            async with open_websocket(f"ws://127.0.0.1:{port}/", handshake_timeout=0.1):
+            async with open_websocket(
+                f"ws://127.0.0.1:{port}/", draft="rfc6455", handshake_timeout=0.1
+            ):
                 pass
         except HandshakeTimeout as error:
             print("a trio.TooSlowError too:", isinstance(error, trio.TooSlowError))

@@ -16,7 +16,10 @@ async def main() -> None:
     async with trio.open_nursery() as nursery:
         server: Server = await nursery.start(partial(serve_websocket, echo, 0, host="127.0.0.1"))
         url = f"ws://127.0.0.1:{server.port}/"
-        async with open_websocket(url) as left, open_websocket(url) as right:
+        async with (
+            open_websocket(url, draft="rfc6455") as left,
+            open_websocket(url, draft="rfc6455") as right,
+        ):
             await right.send("from the right")
             first = await wait_any(left, right)
             print("right is ready:", first is right)

@@ -26,12 +26,13 @@ async def main() -> None:
             partial(serve_websocket, echo, 0, host="127.0.0.1", ssl_context=server_context)
         )
         url = f"wss://localhost:{server.port}/"
-        async with open_websocket(url, ssl_context=client_context) as connection:
+        async with open_websocket(url, draft="rfc6455", ssl_context=client_context) as connection:
             await connection.send("hello")
             print(await connection.receive())
 
         try:
-            async with open_websocket(url):  # the system does not know our authority
+            # The system does not know our authority.
+            async with open_websocket(url, draft="rfc6455"):
                 pass
         except HandshakeError as error:
             print(f"refused, because of an {type(error.__cause__).__name__}")

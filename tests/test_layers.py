@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -104,6 +105,32 @@ def test_drafts_import_no_trio_and_nothing_from_above(path: Path) -> None:
         assert not name.startswith("..")
         if name.startswith("."):
             assert name.lstrip(".") in below
+
+
+def private_names_of_trio(source: str) -> set[str]:
+    """Those that it imports, or reaches from `trio`, as `trio.lowlevel._x`."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Attribute):
+            names = [ast.unparse(node)]
+        found |= {name for name in names if re.match(r"trio\b.*\._", name)}
+    return found
+
+
+def test_no_private_name_of_trio_is_used() -> None:
+    assert [path for path in ABOVE_DRAFTS if private_names_of_trio(path.read_text())] == []
+    source = "import trio._core\nfrom trio.lowlevel import _x\ntrio._y.z\nself._trio._a\ntrio.b.c"
+    assert private_names_of_trio(source) == {
+        "trio._core",
+        "trio.lowlevel._x",
+        "trio._y",
+        "trio._y.z",
+    }
 
 
 def test_the_check_sees_what_it_looks_for(tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ class RedirectRefused(Rejected):
 
     def __init__(self, status: int, headers: Headers, body: bytes, reason: str) -> None:
         super().__init__(status, headers, body)
-        self.args = (status, headers, body, reason)
+        self.args: tuple[object, ...] = (status, headers, body, reason)
         self.reason = reason
 
     def _told(self) -> str:

@@ -496,9 +496,9 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
         Entering waits until a message has begun; `async for part in parts` gives what comes of it.
         What is not taken when the block ends is dropped, and `receive` goes on with the next
         message. Meanwhile nobody else can receive. Memory is taken for what was not yet taken,
-        64 KiB and what they inflate to, however long the message is; `max_message_size` bounds it
-        all the same. A checkpoint in the same way as `receive`; cancelling it loses nothing before
-        the block is entered.
+        64 KiB, or what 16 KiB inflate to, however long the message is; `max_message_size` bounds
+        it all the same. A checkpoint in the same way as `receive`; cancelling it loses nothing
+        before the block is entered.
 
         Raises:
             PeerClosed, ConnectionLost, PeerViolation, trio.ClosedResourceError,

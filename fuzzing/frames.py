@@ -45,9 +45,11 @@ BITS = range(8, 16)
 # Of an input: each is decoded byte by byte, and there are lengths of two bytes in it.
 SIZE = 320
 WIDEST = Window(15, takeover=True)
-# Inputs are short, so a place has to be worth it for less: where bit 4 of the seed says so.
+# Inputs are short, so a place has to be worth it for less: where bit 4 of the seed says so. In the
+# same way bit 3 says that each compressed frame inflates to enough for one call.
 LITTLE = 8
 CUTS_AND_PLACES = 0b1010111
+CUTS_AND_PORTIONS = 0b1101
 # A history grows to twice the largest window before it is cut.
 MOST_HISTORY = 2 * (1 << 15)
 
@@ -134,19 +136,23 @@ def check_frames(
             stream_from=stream_from,
         )
 
-    with worth_a_place(LITTLE if seed & 0x10 else _frames.WORTH_A_PLACE):
+    worth_a_place = LITTLE if seed & 0x10 else _frames.WORTH_A_PLACE
+    enough = 1 if seed & 0x08 else _frames.ENOUGH
+    with sizes(worth_a_place, enough):
         return allowing_for_zlib(check, deflate)
 
 
 @contextmanager
-def worth_a_place(size: int) -> Iterator[None]:
-    """From so many bytes that are missing on, there is a place for them."""
-    before = _frames.WORTH_A_PLACE
-    _frames.WORTH_A_PLACE = size
+def sizes(worth_a_place: int, enough: int) -> Iterator[None]:
+    """From so many bytes that are missing on, there is a place for them; and so many inflated are
+    enough for one call.
+    """
+    before = _frames.WORTH_A_PLACE, _frames.ENOUGH
+    _frames.WORTH_A_PLACE, _frames.ENOUGH = worth_a_place, enough
     try:
         yield
     finally:
-        _frames.WORTH_A_PLACE = before
+        _frames.WORTH_A_PLACE, _frames.ENOUGH = before
 
 
 def allowing_for_zlib(
@@ -198,7 +204,8 @@ class Family:
             for role in range(len(ROLES)):
                 settings = [place, role, 0, *([7, 0, 0] if self.deflates else ())]
                 for wire in wires:
-                    yield bytes([*settings, 1, CUTS_AND_PLACES, 0, 0, 9]) + wire
+                    for seed in (CUTS_AND_PLACES, CUTS_AND_PORTIONS)[: 1 + self.deflates]:
+                        yield bytes([*settings, 1, seed, 0, 0, 9]) + wire
 
 
 def named(*numbers: str) -> tuple[Draft, ...]:

@@ -109,7 +109,7 @@ def fails_by(codec: Codec, byte: bytes) -> bool:
         codec.decode(byte)
     except RemoteProtocolError:
         pass
-    return codec.broken
+    return codec.owes
 
 
 def code_1014(role: Role, wire: bytes, ours: Outcome, others: Outcome) -> bool:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import attrs
 import pytest
 import trio
+import trio.testing
 
 from trio_draftws import (
     DRAFTS,
@@ -18,9 +21,11 @@ from trio_draftws import (
     PeerClosed,
     PeerViolation,
     open_websocket,
+    wait_any,
 )
-from trio_draftws.drafts import Headers, Request
+from trio_draftws.drafts import Close, Event, Headers, Ping, Request, draft_named
 
+from .pairs import connected
 from .wire import dial, echo, masked, raw_server, read_request, read_until, request_13, serving
 
 ROWS = [draft for draft in DRAFTS if draft.compression]
@@ -257,3 +262,113 @@ async def test_a_bomb(draft: Draft) -> None:
 
 def test_webkit_is_off() -> None:
     assert not Compression().webkit
+
+
+# What inflates to much, one portion after the other
+
+PORTION = 70_000
+each_transport = pytest.mark.parametrize("transport", ["tcp", "memory"])
+
+
+@asynccontextmanager
+async def compressing(transport: str) -> AsyncIterator[tuple[Connection, Connection]]:
+    draft = draft_named("rfc6455")
+    settings = {"offer": Compression(), "compression": Compression()}
+    async with connected(transport, draft, **settings, ping_interval=math.inf) as pair:
+        with trio.fail_after(10):
+            yield pair
+
+
+def wire_of(sender: Connection, *events: Event) -> bytes:
+    return b"".join(bytes(part) for event in events for part in sender._codec.encode(event))
+
+
+def numbered(count: int, size: int = PORTION) -> list[str]:
+    return [f"{number:03}" + "x" * size for number in range(count)]
+
+
+@each_transport
+async def test_what_a_read_brings_is_inflated_bit_by_bit(transport: str) -> None:
+    """Each way to receive goes on with what is kept back before it waits for more."""
+    texts = numbered(12)
+    async with compressing(transport) as (client, server):
+        await client._stream.send_all(wire_of(client, *texts[:10], Ping(b"behind"), *texts[10:]))
+        assert await server.receive() == texts[0]
+        assert (server._codec.owes, server._inbox.pending) == (True, [])
+        await server.wait_readable()
+        assert len(server._inbox.pending) == 1
+        assert await server.receive() == texts[1]
+        assert server.readable
+        assert await wait_any(server) is server
+        assert await server.receive_many() == [texts[2]]
+        async with server.receive_stream() as parts:
+            assert [part async for part in parts] == [texts[3]]
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            await server.receive()
+        assert scope.cancelled_caught
+        assert [await server.receive() for _ in range(8)] == texts[4:]
+        assert (server._codec.owes, server.readable) == (False, False)
+        # What stands behind them is reached in its turn.
+        await client._stream.send_all(wire_of(client, *texts, "end", Close(1000)))
+        assert [text async for text in server] == [*texts, "end"]
+
+
+@each_transport
+async def test_what_is_inflated_counts_as_read_ahead(transport: str) -> None:
+    """Of messages that nobody receives no more are inflated behind 64 KiB, however they come."""
+    texts = numbered(10, 50_000)
+    async with compressing(transport) as (client, server):
+        for text in texts:
+            await client.send(text)
+            server._look()
+            await trio.testing.wait_all_tasks_blocked()
+        assert len(server._inbox.pending) == 2
+        assert [await server.receive() for _ in texts] == texts
+        await client._stream.send_all(wire_of(client, *texts))
+        for _ in range(5):
+            server._look()
+            await trio.testing.wait_all_tasks_blocked()
+        assert len(server._inbox.pending) == 2
+        assert [await server.receive() for _ in range(2)] == texts[:2]
+        # Nobody waits, but what has come is looked at before anything else is.
+        assert server._codec.owes
+        server._look()
+        await trio.testing.wait_all_tasks_blocked()
+        assert len(server._inbox.pending) == 2
+        assert [await server.receive() for _ in texts[2:]] == texts[2:]
+
+
+@each_transport
+async def test_a_violation_behind_much(transport: str) -> None:
+    texts = numbered(3)
+    async with compressing(transport) as (client, server):
+        await client._stream.send_all(wire_of(client, *texts) + b"\x83\x80\0\0\0\0")
+        assert [await server.receive() for _ in texts] == texts
+        assert server.readable
+        with pytest.raises(PeerViolation, match="reserved"):
+            await server.receive()
+
+
+@each_transport
+async def test_a_violation_is_looked_for(transport: str) -> None:
+    """It stands behind a message that nobody receives, and whoever waits for a pong is told."""
+    async with compressing(transport) as (client, server):
+        await client._stream.send_all(wire_of(client, "first") + b"\x83\x80\0\0\0\0")
+        for _ in range(2):
+            server._look()
+            await trio.testing.wait_all_tasks_blocked()
+        assert server._inbox.heard_all
+        with pytest.raises(trio.BrokenResourceError, match="behind unread messages"):
+            await server.ping()
+        assert await server.receive() == "first"
+
+
+@each_transport
+async def test_closing_in_front_of_much(transport: str) -> None:
+    """The peer's close is found behind what nobody will receive."""
+    async with compressing(transport) as (client, server):
+        await client._stream.send_all(wire_of(client, *numbered(30), Close(1000, "bye")))
+        assert await server.receive() == numbered(1)[0]
+        await server.aclose()
+        assert server.close_received == Close(1000, "bye", b"")

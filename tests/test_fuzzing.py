@@ -247,8 +247,8 @@ class Forgives(Broken):
     """A violation is raised once."""
 
     def decode(self, data: Buffer) -> list[Event]:
-        was_broken = self.codec.broken
-        return [] if was_broken and data else self.codec.decode(data)
+        owed = self.codec.owes
+        return [] if owed and data else self.codec.decode(data)
 
 
 class StreamsLess(Broken):

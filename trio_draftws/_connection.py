@@ -471,7 +471,8 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
         """Receives all messages that are there, one at least: less work for each than `receive`.
 
         It waits as `receive` does, and returns what one read brought: 16 KiB at most, and the
-        rest of a message that began before. Cancelling it loses nothing. A cancellation point and
+        rest of a message that began before. Of what was compressed it is no further message once
+        they have 64 KiB. Cancelling it loses nothing. A cancellation point and
         a schedule point as `receive` is.
 
         Raises:
@@ -495,9 +496,9 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
         Entering waits until a message has begun; `async for part in parts` gives what comes of it.
         What is not taken when the block ends is dropped, and `receive` goes on with the next
         message. Meanwhile nobody else can receive. Memory is taken for what was not yet taken,
-        64 KiB and what they inflate to, however long the message is; `max_message_size` bounds it
-        all the same. A checkpoint in the same way as `receive`; cancelling it loses nothing before
-        the block is entered.
+        64 KiB, or what 16 KiB inflate to, however long the message is; `max_message_size` bounds
+        it all the same. A checkpoint in the same way as `receive`; cancelling it loses nothing
+        before the block is entered.
 
         Raises:
             PeerClosed, ConnectionLost, PeerViolation, trio.ClosedResourceError,
@@ -553,7 +554,8 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
     @property
     def readable(self) -> bool:
         """Whether `receive` has a whole message, or the end, to tell at once."""
-        return bool(self._inbox.pending) or self._end is not None
+        inbox = self._inbox
+        return bool(inbox.pending) or self._end is not None or inbox.has_come()
 
     def _check_not_busy(self) -> None:
         if self._receiving_parts:

@@ -7,7 +7,8 @@ backpressure is the backpressure. The rules:
    frame, the end of the stream, a violation) stands there too, last, and takes effect when it is
    reached: so the answers to earlier messages still go out.
 2. A codec keeps a violation back until it is asked for more than what came before; so that, too,
-   stands in its place.
+   stands in its place. In the same way it keeps back what would inflate to more than is wanted at
+   once. While it owes something, nothing else is read.
 3. One task reads at a time: whoever waits for a message, upkeep's look, or `aclose`. A cancelled
    read loses nothing, since what was read is decoded and kept before the next checkpoint.
 4. A message is given part by part only where somebody waits for that, and then from the moment in
@@ -99,6 +100,9 @@ class Inbox:
     _skipping: bool = False
     """Whether what comes next is the rest of a message that nobody wants."""
     _ahead: int = 0
+    """How many bytes came since nothing was pending; of those compressed, what they inflate to."""
+    _counted: int = 0
+    """How much of what was inflated is counted there."""
     reading: trio.CancelScope | bool = False
     """Whether somebody waits: the scope of a blocked read of a foreign stream, True for others."""
     reader_left: trio.Event | None = None
@@ -143,7 +147,7 @@ class Inbox:
             or self._look is not None
             or self.heard_all
             or self._stopped
-            or self._codec.broken
+            or self._codec.owes
         ):
             return None
         self._ahead = 0
@@ -160,9 +164,9 @@ class Inbox:
             await self._pace.breathe()
         while not self._has_event(part) and not self.heard_all and not self._stopped:
             self._outbox.flush()
-            # A violation behind the messages that were handed out is due now.
-            if self._codec.broken:
-                self._hear_violation()
+            # What is behind the messages that were handed out is due now.
+            if self._codec.owes:
+                self._hear_owed()
                 await self._pace.breathe()
             elif self._direct is not None:
                 await self._read_directly(self._direct)
@@ -170,6 +174,12 @@ class Inbox:
                 with trio.CancelScope() as self.reading:
                     await self._read_and_hear()
                 self._pace.note_pass()
+
+    def has_come(self) -> bool:
+        """Whether anything is pending, or will be for what has been read."""
+        while self._codec.owes and not (self.pending or self.heard_all or self._stopped):
+            self._hear_owed()
+        return bool(self.pending)
 
     def _has_event(self, part: bool) -> bool:
         if part and not self.pending and (begun := self._codec.stream()) is not None:
@@ -192,6 +202,10 @@ class Inbox:
             self.read_nowait()
 
     async def _read_and_hear(self) -> None:
+        if self._codec.owes:
+            self._hear_owed()
+            await trio.lowlevel.checkpoint()
+            return
         try:
             data = await self._stream.receive_some(RECEIVE_SIZE)
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
@@ -218,14 +232,17 @@ class Inbox:
 
     # What was heard
 
-    def hear(self, data: bytes | bytearray) -> None:
-        """Decodes what came and adds it to what is pending; empty data is the stream's end."""
-        if not data:
+    def hear(self, data: bytes | bytearray, *, owed: bool = False) -> None:
+        """Decodes what came and adds it to what is pending; empty data is the stream's end, but
+        for what is `owed`.
+        """
+        size = len(data)
+        if size:
+            self.last_heard = trio.current_time()
+            self.bytes_heard += size
+        elif not owed:
             self._hear_end()
             return
-        size = len(data)
-        self.last_heard = trio.current_time()
-        self.bytes_heard += size
         # What is pending was read ahead; what was received counts no more.
         self._ahead = size + (self._ahead if self.pending else 0)
         try:
@@ -235,10 +252,17 @@ class Inbox:
         else:
             if self._codec.heard_control and self.watcher is not None:
                 events = self._without_control(events, self.watcher)
+            if self._codec.inflated:
+                self._ahead += self._codec.inflated - self._counted
+                self._counted = self._codec.inflated
             if self._skipping:
                 events = self._after_skipped(events)
             if events:
                 self.add(events)
+
+    def _hear_owed(self) -> None:
+        """The same for what the codec has kept back, while it owes something."""
+        self.hear(b"", owed=True)
 
     def _hear_in_place(self, size: int) -> None:
         """The same for the payload of a long frame, which stays where it was read to."""
@@ -330,12 +354,6 @@ class Inbox:
         self.stream_ended = True
         self.add([Ended(ConnectionLost, (reason,), cause)])
 
-    def _hear_violation(self) -> None:
-        try:
-            self._codec.decode(b"")
-        except RemoteProtocolError as violation:
-            self._note_violation(violation)
-
     def _note_violation(self, violation: RemoteProtocolError) -> None:
         code, reason = violation.close_code, violation.reason
         answer = None if code is None else Close(code, reason)
@@ -356,9 +374,13 @@ class Inbox:
         if not self._may_be_read_ahead():
             return None
         if self._direct is not None:
-            self.read_nowait()
-            while self._direct.may_have_more and self._may_be_read_ahead():
-                self.read_nowait()
+            goes_on = True
+            while goes_on and self._may_be_read_ahead():
+                if self._codec.owes:
+                    self._hear_owed()
+                else:
+                    self.read_nowait()
+                    goes_on = self._direct.may_have_more or self._codec.owes
             act()
             return None
         self._look = _Look()
@@ -424,6 +446,10 @@ class Inbox:
         """Reads on for the peer's goodbye: a closing frame, if bytes are still to be decoded, or
         the end of the stream.
         """
+        if decode and self._codec.owes:
+            self._hear_owed()
+            await trio.lowlevel.checkpoint()
+            return
         try:
             data = await self._stream.receive_some(RECEIVE_SIZE)
         except (trio.BrokenResourceError, trio.ClosedResourceError):

@@ -138,9 +138,14 @@ class InstrumentedCodec:
         return self._inner.mid_message
 
     @property
-    def broken(self) -> bool:
-        """As `Codec.broken`."""
-        return self._inner.broken
+    def owes(self) -> bool:
+        """As `Codec.owes`."""
+        return self._inner.owes
+
+    @property
+    def inflated(self) -> int:
+        """As `Codec.inflated`."""
+        return self._inner.inflated
 
     @property
     def heard_control(self) -> bool:

@@ -131,19 +131,43 @@ async def test_a_bomb(draft: Draft, role: Role) -> None:
 
 
 @each_role
+@each(COMPRESSING)
+@pytest.mark.parametrize("received", [True, False])
+async def test_many_messages_in_few_bytes(draft: Draft, role: Role, received: bool) -> None:
+    """Each is within the limit; what one read brings would inflate to five times that."""
+    sizes = [60_000, LIMIT - 1] * 5
+
+    async def receive_all(victim: Connection) -> None:
+        for size in sizes:
+            assert len(await victim.receive()) == size
+
+    def attack(attacker: Connection) -> list[bytes]:
+        wire = encoded(attacker, *["x" * size for size in sizes])
+        assert len(wire) < 16_384
+        return [wire]
+
+    suffer = receive_all if received else until_no_more_is_read
+    settings = {"offer": Compression(), "compression": Compression()}
+    # To inflate one takes it two or three times for a moment, which comes to one at a time.
+    await check(draft, role, attack, suffer, count=8, **settings)
+
+
+async def until_no_more_is_read(victim: Connection) -> None:
+    """What upkeep does while a handler sleeps."""
+    while not victim._inbox.full:
+        victim._look()
+        await trio.testing.wait_all_tasks_blocked()
+    victim._look()
+
+
+@each_role
 async def test_small_messages_that_nobody_receives(draft: Draft, role: Role) -> None:
     """They are read ahead while a handler sleeps, up to 64 KiB on the wire."""
-
-    async def suffer(victim: Connection) -> None:
-        while not victim._inbox.full:
-            victim._look()
-            await trio.testing.wait_all_tasks_blocked()
-        victim._look()
 
     def attack(attacker: Connection) -> list[bytes]:
         return [encoded(attacker, "xy") * 100_000]
 
-    await check(draft, role, attack, suffer)
+    await check(draft, role, attack, until_no_more_is_read)
 
 
 def in_pieces(wire: bytes) -> list[bytes]:

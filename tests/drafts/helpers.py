@@ -42,7 +42,9 @@ def outcome(codec: Codec, chunks: Iterable[bytes]) -> Outcome:
     try:
         for chunk in chunks:
             events += codec.decode(chunk)
-        codec.decode(b"")
+        while codec.owes:
+            events += codec.decode(b"")
+        assert codec.decode(b"") == []
     except RemoteProtocolError as violation:
         return Outcome(events, (violation.close_code, violation.reason))
     return Outcome(events)

@@ -140,7 +140,7 @@ def test_bad_utf8_is_found_where_it_is(at: int) -> None:
         with pytest.raises(RemoteProtocolError, match="not UTF-8") as raised:
             read_bytewise(receiver, wire[before : before + 1], dice)
         assert raised.value.close_code == 1007
-        assert receiver.broken
+        assert receiver.owes
         assert not has_place(receiver)
         with pytest.raises(RemoteProtocolError, match="not UTF-8"):
             receiver.decode(b"more")

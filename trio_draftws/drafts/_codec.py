@@ -89,8 +89,13 @@ class Codec(Protocol):
         ...
 
     @property
-    def broken(self) -> bool:
-        """Whether the peer broke the draft, so that `decode` raises from now on."""
+    def owes(self) -> bool:
+        """Whether `decode(b"")` has something to say: more of what came, or a violation."""
+        ...
+
+    @property
+    def inflated(self) -> int:
+        """How many bytes were made of what came compressed, in all."""
         ...
 
     @property
@@ -115,9 +120,11 @@ class Codec(Protocol):
     def decode(self, data: Buffer) -> list[Event]:
         """The events that `data` completes; any split of the wire gives the same ones.
 
+        A few bytes may be compressed from many. So a call gives no further frame once it has
+        inflated 64 KiB, and keeps the rest for the next one, in front of whatever that brings.
         Events that came before a violation are returned first, and the violation is raised by
-        the next call (and every one after); `broken` tells that one is due. Nothing is decoded
-        after a `Close`.
+        the next call (and every one after). `owes` tells of both: `decode(b"")`, as often as it
+        does, gives all that came. Nothing is decoded after a `Close`.
 
         Raises:
             RemoteProtocolError: the peer broke the draft. Nothing else is ever raised.
@@ -155,19 +162,21 @@ class Codec(Protocol):
 
 
 class DecodesInOrder(ABC):
-    """The half of a codec that keeps a violation back until what came before it was taken.
+    """The half of a codec that keeps back what is due only when what came before it was taken.
 
     Most of what a connection gets is whole short messages, so those have a short way; `_decode`
     knows everything.
     """
 
-    __slots__ = ("_between", "_violation", "broken", "heard_control", "place")
+    __slots__ = ("_between", "_violation", "heard_control", "inflated", "owes", "place")
 
     def __init__(self) -> None:
         #: As `Codec.heard_control`.
         self.heard_control = False
-        #: As `Codec.broken`.
-        self.broken = False
+        #: As `Codec.owes`.
+        self.owes = False
+        #: As `Codec.inflated`.
+        self.inflated = 0
         #: As `Codec.place`.
         self.place: memoryview | None = None
         # Not the exception: its traceback would hold on to the bytes that it was found in.
@@ -186,7 +195,7 @@ class DecodesInOrder(ABC):
             position = self._take_short_messages(data, 0, events)
             if position == len(data):
                 return events
-        if not self.broken:
+        if self._violation is None:
             self._between = False
             try:
                 self._decode(data, position, events)
@@ -211,7 +220,7 @@ class DecodesInOrder(ABC):
 
     def _keep_back(self, violation: RemoteProtocolError) -> None:
         self._violation = (violation.close_code, violation.reason)
-        self.broken = True
+        self.owes = True
 
     def _fill(self, size: int, events: list[Event]) -> None:
         """As `_decode`, for what was put at `place`; only for those who ever have one."""

@@ -10,6 +10,8 @@ is one frame or several; control frames may come between those. The rules:
 3. What is compressed is inflated as it comes, up to one byte past the limit. zlib tells that it
    is broken without what it says up to there; so of a message that is wrong in another way too,
    either violation may be found.
+4. What one call gives is bounded like what it is given: when it has inflated enough, what follows
+   stays compressed until it is asked for.
 """
 
 from __future__ import annotations
@@ -54,6 +56,8 @@ MAX_EMPTY_FRAGMENTS = 1000
 JOIN_UP_TO = 4096
 # From so many bytes that are missing of a frame on, they are put where they will stay.
 WORTH_A_PLACE = 16384
+# When one call has inflated so many bytes, it takes no further frame.
+ENOUGH = 65536
 _HEADER_SIZE = 10
 _NO_KEY = bytes(KEY_SIZE)
 
@@ -69,10 +73,14 @@ class FrameCodec(DecodesInOrder):
         "_deflater",
         "_dialect",
         "_empty_fragments",
+        "_enough_at",
         "_final",
         "_inflater",
+        "_kept",
+        "_kept_from",
         "_key",
         "_key_offset",
+        "_later",
         "_left",
         "_max_message_size",
         "_messages",
@@ -80,6 +88,7 @@ class FrameCodec(DecodesInOrder):
         "_rest",
         "_role",
         "_sending",
+        "_stops",
     )
 
     def __init__(
@@ -107,6 +116,8 @@ class FrameCodec(DecodesInOrder):
         self._messages = Messages(max_message_size, dialect.utf8_errors)
         self._empty_fragments = 0
         self._closed = False
+        # Whether no further frame is taken: behind a close, or behind enough for one call
+        self._stops = False
         # The message that is being sent in fragments, and whether those are compressed
         self._sending: int | None = None
         self._compresses = False
@@ -117,6 +128,11 @@ class FrameCodec(DecodesInOrder):
                 ours, theirs = theirs, ours
             self._deflater = Deflater(ours, deflate.settings)
             self._inflater = Inflater(theirs)
+            self._enough_at = ENOUGH
+            # What is behind enough, from there on; and what came when that was not yet taken
+            self._kept = b""
+            self._kept_from = 0
+            self._later = bytearray()
 
     @property
     def mid_message(self) -> bool:
@@ -207,6 +223,10 @@ class FrameCodec(DecodesInOrder):
     # In
 
     def _decode(self, data: bytes, position: int, events: list[Event]) -> None:
+        if self._deflate is not None:
+            self._enough_at = self.inflated + ENOUGH
+            if self.owes:
+                data, position = self._go_on(data)
         if self.place is not None:
             self._give_up_place()
         if self._rest:
@@ -214,21 +234,51 @@ class FrameCodec(DecodesInOrder):
             position = 0
             self._rest = b""
         try:
-            while position < len(data) and not self._closed:
+            while position < len(data) and not self._stops:
                 if self._left:
                     position = self._take_payload(data, position, events)
                 else:
                     position = self._take_frame(data, position, events)
         except RemoteProtocolError:
             self._messages.forget()
+            if self._deflate is not None:
+                self._keep_nothing()
             raise
         if self._messages.streaming:
             self._messages.hand_on(events)
+        if self._deflate is not None:
+            self._keep(data, position)
 
     def stream(self) -> Fragment | None:
         if self.place is not None:
             self._give_up_place()
         return self._messages.stream()
+
+    # In, what would be too much at once
+
+    def _go_on(self, data: bytes) -> tuple[bytes, int]:
+        """What was kept, and where to go on in it; `data` has come behind it."""
+        self._later += data
+        if not self._kept:
+            # Together, and once: whoever gives bytes and never asks for the rest pays for each
+            # byte as others do.
+            self._kept, self._kept_from = bytes(self._later), 0
+            self._later.clear()
+        return self._kept, self._kept_from
+
+    def _keep(self, data: bytes, position: int) -> None:
+        """Keeps what is behind enough for one call."""
+        if self._closed:
+            self._keep_nothing()
+            return
+        self._stops = False
+        self._kept, self._kept_from = (data, position) if position < len(data) else (b"", 0)
+        self.owes = bool(self._kept or self._later)
+
+    def _keep_nothing(self) -> None:
+        self._kept = b""
+        self._later.clear()
+        self.owes = False
 
     # In, where it will stay
 
@@ -268,7 +318,8 @@ class FrameCodec(DecodesInOrder):
         return position
 
     def _is_between(self) -> bool:
-        return not (self._rest or self._left or self._messages.kind or self._closed)
+        begun = self._rest or self._left or self._messages.kind
+        return not (begun or self._closed or self.owes)
 
     def _take_frame(self, data: bytes, position: int, events: list[Event]) -> int:
         """Takes a header, and what has come of its payload."""
@@ -388,7 +439,7 @@ class FrameCodec(DecodesInOrder):
             self.heard_control = True
             return Ping(payload) if kind == PING else Pong(payload)
         close = self._dialect.decode_close(payload)
-        self._closed = True
+        self._closed = self._stops = True
         self._messages.forget()
         return close
 
@@ -428,6 +479,9 @@ class FrameCodec(DecodesInOrder):
             # Cut smaller, it would be looked at up to there before more came.
             self._messages.check(memoryview(inflated)[: int(room)])
             raise self._too_big()
+        self.inflated += len(inflated)
+        if self.inflated >= self._enough_at:
+            self._stops = True
         return inflated
 
 

@@ -284,14 +284,20 @@ def test_the_codecs_use_what_was_chosen(pure: str) -> None:
     """In a process that imports it anew, and says which it has."""
     program = """if True:
         import trio_draftws
-        from trio_draftws.drafts import _frames, _hybi_early, _masking, _rfc6455, _short_messages
+        from trio_draftws.drafts import _frames, _hybi_early, _length64, _masking, _rfc6455
+        from trio_draftws.drafts import _sentinel, _short_messages
         is_python = _masking.apply_mask is _masking.apply_mask_in_python
         for module in (_frames, _hybi_early, _rfc6455):
             assert module.apply_mask is _masking.apply_mask
-        for name in ("take_short_messages", "short_frame"):
+        for name, *users in (
+            ("take_short_messages", _rfc6455),
+            ("short_frame", _rfc6455),
+            ("take_texts", _sentinel, _length64),
+            ("text_frame", _sentinel, _length64),
+        ):
             chosen = getattr(_short_messages, name)
             assert (chosen is getattr(_short_messages, name + "_in_python")) is is_python
-            assert getattr(_rfc6455, name) is chosen
+            assert all(getattr(user, name) is chosen for user in users)
         assert (_masking.mask_in_place is _masking.mask_in_place_in_python) is is_python
         assert _frames.mask_in_place is _masking.mask_in_place
         assert trio_draftws.MASKS_IN_C is not is_python

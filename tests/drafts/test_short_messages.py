@@ -19,8 +19,12 @@ from trio_draftws.drafts._short_messages import (
     LONGEST,
     ShortFrame,
     TakeShortMessages,
+    TakeTexts,
+    TextFrame,
     short_frame_in_python,
     take_short_messages_in_python,
+    take_texts_in_python,
+    text_frame_in_python,
 )
 
 from .masks import needs_c
@@ -36,6 +40,18 @@ def frame_in_c(*arguments: Any) -> bytes | None:
     from trio_draftws.drafts._cmask import short_frame
 
     return short_frame(*arguments)
+
+
+def take_texts_in_c(*arguments: Any) -> int:
+    from trio_draftws.drafts._cmask import take_texts
+
+    return take_texts(*arguments)
+
+
+def text_frame_in_c(*arguments: Any) -> bytes | None:
+    from trio_draftws.drafts._cmask import text_frame
+
+    return text_frame(*arguments)
 
 
 KEY = b"\x01\x80\xfe\x37"
@@ -260,6 +276,156 @@ def test_more_than_one_byte_can_say_is_no_short_message() -> None:
     assert take_in_c(data, 0, events, False, 1000, "strict") == 0
 
 
+# Texts without opcodes
+
+both_take_texts = pytest.mark.parametrize(
+    "take",
+    [
+        pytest.param(take_texts_in_python, id="in Python"),
+        pytest.param(take_texts_in_c, id="in C", marks=needs_c),
+    ],
+)
+both_text_frames = pytest.mark.parametrize(
+    "frame",
+    [
+        pytest.param(text_frame_in_python, id="in Python"),
+        pytest.param(text_frame_in_c, id="in C", marks=needs_c),
+    ],
+)
+# hixie-76 section 5.3, and r5241
+each_framing = pytest.mark.parametrize(
+    ("start", "end"),
+    [
+        pytest.param(b"\x00", b"\xff", id="sentinels"),
+        pytest.param(b"\xff" + bytes(7), b"", id="length"),
+    ],
+)
+
+
+def text_framed(payload: bytes, start: bytes, end: bytes) -> bytes:
+    return start + (payload + end if end else bytes((len(payload),)) + payload)
+
+
+@both_take_texts
+@both_text_frames
+@each_framing
+def test_texts_of_every_length(take: TakeTexts, frame: TextFrame, start: bytes, end: bytes) -> None:
+    for size in range(256):
+        text = "x" * size
+        wire = frame(text, start, end, 255)
+        assert wire == text_framed(text.encode(), start, end)
+        assert frame(text, start, end, size - 1) is None
+        for position in range(5):
+            events: list[Event] = ["before"]
+            data = b"?" * position + wire + wire
+            assert take(data, position, events, start, end, 10_000) == len(data)
+            assert events == ["before", text, text]
+    assert frame("é€😀", start, end, 9) == text_framed("é€😀".encode(), start, end)
+    assert frame("é€😀", start, end, 8) is None
+    # Where its size is a byte there is no more to say, whatever is asked for.
+    assert (frame("x" * 256, start, end, 1000) is None) is (not end)
+
+
+@both_text_frames
+@each_framing
+@pytest.mark.parametrize("other", [b"abc", bytearray(b"abc"), None, 7, Text("abc"), "\ud800"])
+def test_no_frame_for_what_is_no_text(
+    frame: TextFrame, other: Any, start: bytes, end: bytes
+) -> None:
+    assert frame(other, start, end, 100) is None
+
+
+@both_take_texts
+@each_framing
+def test_texts_stop_where_one_is_not_whole_or_too_long(
+    take: TakeTexts, start: bytes, end: bytes
+) -> None:
+    half = text_framed(b"other", start, end)
+    for cut in range(len(half)):
+        events: list[Event] = []
+        assert take(half[:cut], 0, events, start, end, 100) == 0
+        assert events == []
+    assert take(half, 0, [], start, end, 4) == 0
+    assert take(b"", 0, [], start, end, 4) == 0
+    assert take(b"?" + half, 0, [], start, end, 100) == 0
+
+
+@both_take_texts
+@each_framing
+def test_bad_utf8_in_texts_is_replaced(take: TakeTexts, start: bytes, end: bytes) -> None:
+    wire = b"".join(text_framed(text, start, end) for text in ("é€😀".encode(), b"a\xc3", b""))
+    events: list[Event] = []
+    assert take(wire, 0, events, start, end, 100) == len(wire)
+    assert events == ["é€😀", "a\ufffd", ""]
+
+
+TEXT_BYTES = st.binary(max_size=8).map(lambda data: data.replace(b"\xff", b""))
+
+
+@needs_c
+@each_framing
+@given(
+    parts=st.lists(
+        st.tuples(
+            st.booleans(), st.binary(max_size=8).map(lambda data: data.replace(b"\xff", b""))
+        ),
+        max_size=5,
+    ),
+    rest=st.binary(max_size=12),
+    longest=st.integers(0, 60),
+)
+def test_c_takes_what_python_takes_and_no_other_texts(
+    start: bytes, end: bytes, parts: list[tuple[bool, bytes]], rest: bytes, longest: int
+) -> None:
+    """Python may take none where C takes some; what follows is taken in another way then."""
+    data = b"".join(text_framed(text, start, end) if good else text for good, text in parts) + rest
+    found: list[Event] = []
+    expected: list[Event] = []
+    stopped = take_texts_in_c(data, 0, found, start, end, longest)
+    assert stopped >= take_texts_in_python(data, 0, expected, start, end, longest)
+    assert found[: len(expected)] == expected
+    position = 0
+    for event in found:
+        assert isinstance(event, str)
+        stop = data.index(end, position) + 1 if end else position + 9 + data[position + 8]
+        payload = data[position + len(start) + (not end) : stop - len(end)]
+        assert data.startswith(start, position)
+        assert event == payload.decode("utf-8", "replace")
+        assert len(payload) <= longest
+        position = stop
+    assert stopped == position
+
+
+@needs_c
+@pytest.mark.parametrize(
+    ("error", "function", "arguments"),
+    [
+        (TypeError, take_texts_in_c, ()),
+        (TypeError, take_texts_in_c, (bytearray(), 0, [], b"\0", b"", 1)),
+        (TypeError, take_texts_in_c, (b"", 0, (), b"\0", b"", 1)),
+        (TypeError, take_texts_in_c, (b"", 0, [], "0", b"", 1)),
+        (TypeError, take_texts_in_c, (b"", 0, [], b"", b"", 1)),
+        (TypeError, take_texts_in_c, (b"", 0, [], b"\0", b"ab", 1)),
+        (TypeError, take_texts_in_c, (b"", "0", [], b"\0", b"", 1)),
+        (TypeError, take_texts_in_c, (b"", 0, [], b"\0", b"", 1.5)),
+        (OverflowError, take_texts_in_c, (b"", 1 << 64, [], b"\0", b"", 1)),
+        (OverflowError, take_texts_in_c, (b"", 0, [], b"\0", b"", 1 << 64)),
+        (IndexError, take_texts_in_c, (b"abc", 4, [], b"\0", b"", 1)),
+        (IndexError, take_texts_in_c, (b"abc", -1, [], b"\0", b"", 1)),
+        (TypeError, text_frame_in_c, ()),
+        (TypeError, text_frame_in_c, ("abc", b"", b"", 1)),
+        (TypeError, text_frame_in_c, ("abc", b"\0", None, 1)),
+        (TypeError, text_frame_in_c, ("abc", b"\0", b"", "1")),
+        (OverflowError, text_frame_in_c, ("abc", b"\0", b"", 1 << 64)),
+    ],
+)
+def test_wrong_arguments_for_texts(
+    error: type[Exception], function: Callable[..., object], arguments: tuple[Any, ...]
+) -> None:
+    with pytest.raises(error):
+        function(*arguments)
+
+
 @needs_c
 def test_nothing_leaks() -> None:
     data = framed(0x81, "é".encode(), masked=True) + framed(0x82, b"abc", masked=True)
@@ -269,7 +435,9 @@ def test_nothing_leaks() -> None:
     def use() -> None:
         for _ in range(2000):
             take_in_c(data + bad, 0, [], True, 125, errors)
+            take_texts_in_c(b"\0\xc3\xa9\xff\0a\xff\0", 0, [], b"\0", b"\xff", 125)
             for message in (text, binary, "\ud800", "é" * 100):
+                text_frame_in_c(message, b"\0", b"\xff", 125)
                 frame_in_c(message, 125, None)
                 frame_in_c(message, 125, lambda: KEY)
             with pytest.raises(ValueError, match="four bytes"):

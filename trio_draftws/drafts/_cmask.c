@@ -274,6 +274,34 @@ frame_with_key(unsigned char first, const char *payload, Py_ssize_t size, PyObje
     return frame;
 }
 
+/* The UTF-8 of a text of at most `longest` bytes: a new reference to what holds it, and where it
+   lies. NULL with an error set, or without one for what is no such text. */
+static PyObject *
+short_utf8(PyObject *message, Py_ssize_t longest, const char **at, Py_ssize_t *size)
+{
+    if (!PyUnicode_CheckExact(message) || PyUnicode_GET_LENGTH(message) > longest)
+        return NULL;
+    if (PyUnicode_IS_ASCII(message)) {
+        *at = (const char *)PyUnicode_DATA(message);
+        *size = PyUnicode_GET_LENGTH(message);
+        Py_INCREF(message);
+        return message;
+    }
+    /* Not PyUnicode_AsUTF8: what that gives is kept as long as the text. */
+    PyObject *payload = PyUnicode_AsUTF8String(message);
+    if (payload == NULL) {
+        /* A lone surrogate; whoever takes it the long way says so. */
+        if (PyErr_ExceptionMatches(PyExc_UnicodeEncodeError))
+            PyErr_Clear();
+        return NULL;
+    }
+    *at = PyBytes_AS_STRING(payload);
+    *size = PyBytes_GET_SIZE(payload);
+    if (*size > longest)
+        Py_CLEAR(payload);
+    return payload;
+}
+
 /* As short_frame_in_python in _short_messages.py. */
 static PyObject *
 short_frame(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
@@ -293,27 +321,128 @@ short_frame(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count
             return frame_with_key(0x82, PyBytes_AS_STRING(message), PyBytes_GET_SIZE(message),
                                   args[2]);
     }
-    else if (PyUnicode_CheckExact(message) && PyUnicode_GET_LENGTH(message) <= longest) {
-        if (PyUnicode_IS_ASCII(message))
-            return frame_with_key(0x81, (const char *)PyUnicode_DATA(message),
-                                  PyUnicode_GET_LENGTH(message), args[2]);
-        /* Not PyUnicode_AsUTF8: what that gives is kept as long as the text. */
-        PyObject *payload = PyUnicode_AsUTF8String(message);
-        if (payload == NULL) {
-            if (!PyErr_ExceptionMatches(PyExc_UnicodeEncodeError))
-                return NULL;
-            PyErr_Clear();
-            Py_RETURN_NONE;
-        }
-        if (PyBytes_GET_SIZE(payload) <= longest) {
-            PyObject *frame = frame_with_key(0x81, PyBytes_AS_STRING(payload),
-                                             PyBytes_GET_SIZE(payload), args[2]);
-            Py_DECREF(payload);
+    else {
+        const char *payload;
+        Py_ssize_t size;
+        PyObject *holder = short_utf8(message, longest, &payload, &size);
+        if (holder != NULL) {
+            PyObject *frame = frame_with_key(0x81, payload, size, args[2]);
+            Py_DECREF(holder);
             return frame;
         }
-        Py_DECREF(payload);
+        if (PyErr_Occurred())
+            return NULL;
     }
     Py_RETURN_NONE;
+}
+
+/* `start` and `end`, which say how a text is framed: behind `start` and a byte with its size, or
+   between `start` and `end`, which is one byte then. */
+static int
+check_text_frame(PyObject *start, PyObject *end)
+{
+    if (PyBytes_Check(start) && PyBytes_GET_SIZE(start) > 0 && PyBytes_Check(end) &&
+        PyBytes_GET_SIZE(end) <= 1)
+        return 0;
+    PyErr_SetString(PyExc_TypeError, "a text begins with bytes, and ends with one or by its size");
+    return -1;
+}
+
+/* As text_frame_in_python in _short_messages.py. */
+static PyObject *
+text_frame(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
+{
+    if (count != 4) {
+        PyErr_Format(PyExc_TypeError, "text_frame takes 4 arguments, not %zd", count);
+        return NULL;
+    }
+    if (check_text_frame(args[1], args[2]) < 0)
+        return NULL;
+    Py_ssize_t longest = PyLong_AsSsize_t(args[3]);
+    if (longest == -1 && PyErr_Occurred())
+        return NULL;
+    const Py_ssize_t end_size = PyBytes_GET_SIZE(args[2]);
+    if (end_size == 0 && longest > 255)
+        longest = 255;
+    const char *payload;
+    Py_ssize_t size;
+    PyObject *holder = short_utf8(args[0], longest, &payload, &size);
+    if (holder == NULL) {
+        if (PyErr_Occurred())
+            return NULL;
+        Py_RETURN_NONE;
+    }
+    const Py_ssize_t start_size = PyBytes_GET_SIZE(args[1]);
+    PyObject *frame = PyBytes_FromStringAndSize(NULL, start_size + 1 + size);
+    if (frame != NULL) {
+        unsigned char *to = (unsigned char *)PyBytes_AS_STRING(frame);
+        memcpy(to, PyBytes_AS_STRING(args[1]), (size_t)start_size);
+        to += start_size;
+        if (end_size == 0)
+            *to++ = (unsigned char)size;
+        memcpy(to, payload, (size_t)size);
+        if (end_size != 0)
+            to[size] = (unsigned char)PyBytes_AS_STRING(args[2])[0];
+    }
+    Py_DECREF(holder);
+    return frame;
+}
+
+/* As take_texts_in_python in _short_messages.py, but that it takes what stands before something
+   else. */
+static PyObject *
+take_texts(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
+{
+    if (count != 6) {
+        PyErr_Format(PyExc_TypeError, "take_texts takes 6 arguments, not %zd", count);
+        return NULL;
+    }
+    if (!PyBytes_Check(args[0]) || !PyList_Check(args[2])) {
+        PyErr_SetString(PyExc_TypeError, "take_texts takes bytes and a list of events");
+        return NULL;
+    }
+    if (check_text_frame(args[3], args[4]) < 0)
+        return NULL;
+    const char *data = PyBytes_AS_STRING(args[0]);
+    const Py_ssize_t size = PyBytes_GET_SIZE(args[0]);
+    Py_ssize_t position = PyLong_AsSsize_t(args[1]);
+    if (position == -1 && PyErr_Occurred())
+        return NULL;
+    const Py_ssize_t longest = PyLong_AsSsize_t(args[5]);
+    if (longest == -1 && PyErr_Occurred())
+        return NULL;
+    if (position < 0 || position > size) {
+        PyErr_SetString(PyExc_IndexError, "there is no such position");
+        return NULL;
+    }
+    const char *start = PyBytes_AS_STRING(args[3]);
+    const Py_ssize_t start_size = PyBytes_GET_SIZE(args[3]);
+    const Py_ssize_t end_size = PyBytes_GET_SIZE(args[4]);
+    const Py_ssize_t header_size = start_size + 1 - end_size;
+    while (size - position >= header_size &&
+           memcmp(data + position, start, (size_t)start_size) == 0) {
+        const char *payload = data + position + header_size;
+        const Py_ssize_t left = size - position - header_size;
+        Py_ssize_t length;
+        if (end_size == 0) {
+            length = (unsigned char)payload[-1];
+        }
+        else {
+            const char *end = memchr(payload, PyBytes_AS_STRING(args[4])[0], (size_t)left);
+            length = end == NULL ? left : end - payload;
+        }
+        if (length > longest || length + end_size > left)
+            break;
+        PyObject *text = PyUnicode_DecodeUTF8(payload, length, "replace");
+        if (text == NULL)
+            return NULL;
+        const int appended = PyList_Append(args[2], text);
+        Py_DECREF(text);
+        if (appended < 0)
+            return NULL;
+        position += header_size + length + end_size;
+    }
+    return PyLong_FromSsize_t(position);
 }
 
 static PyMethodDef functions[] = {
@@ -324,6 +453,13 @@ static PyMethodDef functions[] = {
      PyDoc_STR("take_short_messages(data, position, events, masked, longest, utf8_errors, /)\n--\n\n"
                "Adds the whole short messages that begin at `position` to `events`; says where\n"
                "the rest begins.")},
+    {"take_texts", (PyCFunction)(void (*)(void))take_texts, METH_FASTCALL,
+     PyDoc_STR("take_texts(data, position, events, start, end, longest, /)\n--\n\n"
+               "Adds the whole texts that begin at `position` to `events`; says where the rest\n"
+               "begins.")},
+    {"text_frame", (PyCFunction)(void (*)(void))text_frame, METH_FASTCALL,
+     PyDoc_STR("text_frame(message, start, end, longest, /)\n--\n\n"
+               "A text in its frame; None for what is no short text.")},
     {"short_frame", (PyCFunction)(void (*)(void))short_frame, METH_FASTCALL,
      PyDoc_STR("short_frame(message, longest, new_key, /)\n--\n\n"
                "A short message in one frame; None for what is none.")},

@@ -18,30 +18,31 @@ from ._codec import (
     Fragment,
     RemoteProtocolError,
     Role,
-    not_encodable,
+    encode_text,
     refuse_to_encode,
 )
-from ._messages import TEXT, Messages, decode_leniently
+from ._messages import TEXT, Messages
+from ._short_messages import take_texts, text_frame
 
 _HEADER, _TEXT, _SKIP, _CLOSED = range(4)
 _HEADER_SIZE = 9
 # Up to here one buffer of header and payload is cheaper to write than two.
 JOIN_UP_TO = 4096
-# r5241: what begins a text of less than 256 bytes, and all of it by its size
+# r5241: what begins a text of less than 256 bytes; its size follows
 _SHORT_START = b"\xff" + bytes(7)
-_SHORT_HEADERS = tuple(_SHORT_START + bytes((size,)) for size in range(256))
 
 
 class Length64Codec(DecodesInOrder):
     """The framing of r5241, called `'new` by Racket's net/websocket."""
 
-    __slots__ = ("_buffer", "_max_message_size", "_messages", "_missing", "_state")
+    __slots__ = ("_buffer", "_longest", "_max_message_size", "_messages", "_missing", "_state")
 
     def __init__(self, role: Role, max_message_size: float) -> None:
         super().__init__()
         # Both sides speak alike.
         del role
         self._max_message_size = max_message_size
+        self._longest = int(min(max_message_size, 255))
         self._state = _HEADER
         # The start of a header
         self._buffer = bytearray()
@@ -55,14 +56,12 @@ class Length64Codec(DecodesInOrder):
 
     def encode(self, event: Event | Buffer, compress: bool | None = None) -> list[Buffer]:
         del compress
+        frame = text_frame(event, _SHORT_START, b"", 255)
+        if frame is not None:
+            return [frame]
         if isinstance(event, str):
-            try:
-                payload = event.encode()
-            except UnicodeEncodeError as error:
-                raise not_encodable(error) from None
+            payload = encode_text(event)
             size = len(payload)
-            if size < 256:
-                return [_SHORT_HEADERS[size] + payload]
             header = b"\xff%b" % size.to_bytes(8, "big")  # r5241: text
             return [header + payload] if size <= JOIN_UP_TO else [header, payload]
         if isinstance(event, Close):
@@ -86,18 +85,7 @@ class Length64Codec(DecodesInOrder):
         return self._state == _HEADER and not self._buffer
 
     def _take_short_messages(self, data: bytes, position: int, events: list[Event]) -> int:
-        size = len(data)
-        longest = self._max_message_size
-        texts: list[bytes] = []
-        while (begin := position + _HEADER_SIZE) <= size:
-            length = data[begin - 1]
-            end = begin + length
-            if end > size or length > longest or data[position : begin - 1] != _SHORT_START:
-                break
-            texts.append(data[begin:end])
-            position = end
-        events += decode_leniently(texts)
-        return position
+        return take_texts(data, position, events, _SHORT_START, b"", self._longest)
 
     def _take_frames(self, data: memoryview, position: int, events: list[Event]) -> None:
         size = len(data)

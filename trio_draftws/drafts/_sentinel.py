@@ -6,6 +6,7 @@ it is read to its end, never stored and never delivered.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Hashable
 
 from ._codec import (
@@ -18,11 +19,14 @@ from ._codec import (
     Fragment,
     RemoteProtocolError,
     Role,
-    not_encodable,
+    encode_text,
     refuse_to_encode,
 )
-from ._messages import TEXT, Messages, decode_leniently
+from ._messages import TEXT, Messages
+from ._short_messages import take_texts, text_frame
 
+# hixie-76 section 5.3: a text is 0x00, UTF-8, 0xFF; UTF-8 never holds an 0xFF
+_START, _END = b"\x00", b"\xff"
 # Up to here one buffer is cheaper to write than three.
 JOIN_UP_TO = 4096
 # A length of more than nine base-128 digits is past 2**63: no peer means it, and a run of 0x80
@@ -39,6 +43,7 @@ class SentinelCodec(DecodesInOrder):
         "_closing_frame",
         "_length",
         "_length_digits",
+        "_longest",
         "_max_message_size",
         "_messages",
         "_state",
@@ -51,6 +56,7 @@ class SentinelCodec(DecodesInOrder):
         del role
         self._closing_frame = closing_frame
         self._max_message_size = max_message_size
+        self._longest = int(min(max_message_size, sys.maxsize))
         self._state = _TYPE
         self._type = 0
         # hixie-76 section 4.2: U+FFFD stands for what is not UTF-8
@@ -64,15 +70,11 @@ class SentinelCodec(DecodesInOrder):
 
     def encode(self, event: Event | Buffer, compress: bool | None = None) -> list[Buffer]:
         del compress
+        frame = text_frame(event, _START, _END, JOIN_UP_TO)
+        if frame is not None:
+            return [frame]
         if isinstance(event, str):
-            # hixie-76 section 5.3: 0x00, UTF-8, 0xFF; UTF-8 never holds an 0xFF
-            try:
-                payload = event.encode()
-            except UnicodeEncodeError as error:
-                raise not_encodable(error) from None
-            if len(payload) <= JOIN_UP_TO:
-                return [b"\x00%b\xff" % payload]
-            return [b"\x00", payload, b"\xff"]
+            return [_START, encode_text(event), _END]
         if isinstance(event, Close) and self._closing_frame:
             return [b"\xff\x00"]  # hixie-76 section 5.3, the closing handshake
         raise refuse_to_encode(event, "text and close" if self._closing_frame else "text only")
@@ -97,16 +99,7 @@ class SentinelCodec(DecodesInOrder):
         return self._state == _TYPE
 
     def _take_short_messages(self, data: bytes, position: int, events: list[Event]) -> int:
-        # All whole frames or none: if they are texts and nothing else, each begins with 00 and
-        # ends with the only ff in it.
-        end = data.rfind(b"\xff", position) + 1
-        if not end or data[position] or end - position > self._max_message_size:
-            return position
-        texts = data[position + 1 : end - 1].split(b"\xff\x00")
-        if data.count(b"\xff", position) != len(texts):
-            return position
-        events += decode_leniently(texts)
-        return end
+        return take_texts(data, position, events, _START, _END, self._longest)
 
     def _take_frames(self, data: bytes, position: int, events: list[Event]) -> None:
         size = len(data)

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from ._codec import Buffer, Event
 from ._masking import KEY_SIZE, MASKS_IN_C, apply_mask, unmask
-from ._messages import BINARY, TEXT
+from ._messages import BINARY, TEXT, decode_leniently
 
 #: How long a message may be whose length stands in the second byte (RFC 6455 section 5.2)
 LONGEST = 125
@@ -118,8 +118,87 @@ def short_frame_in_python(
     return b"".join((_HEADERS[True][kind][size], key, apply_mask(payload, key)))
 
 
+# Of the drafts before opcodes: a text stands behind `start` and a byte with its size, or between
+# `start` and `end`, which is one byte that UTF-8 never has.
+
+
+class TakeTexts(Protocol):
+    """Adds the texts that begin at `position` to `events`; says where the rest begins.
+
+    None of them has more than `longest` bytes. What is no UTF-8 is replaced.
+    """
+
+    def __call__(
+        self,
+        data: bytes,
+        position: int,
+        events: list[Event],
+        start: bytes,
+        end: bytes,
+        longest: int,
+        /,
+    ) -> int: ...
+
+
+def take_texts_in_python(
+    data: bytes, position: int, events: list[Event], start: bytes, end: bytes, longest: int, /
+) -> int:
+    if end:
+        # All or none: if they are texts and nothing else, no `end` is left inside one of them.
+        stop = data.rfind(end, position) + 1
+        if not data.startswith(start, position) or not stop or stop - position > longest:
+            return position
+        texts = data[position + len(start) : stop - 1].split(end + start)
+        if data.count(end, position) != len(texts):
+            return position
+        events += decode_leniently(texts)
+        return stop
+    texts = []
+    size = len(data)
+    header_size = len(start) + 1
+    while (begin := position + header_size) <= size:
+        stop = begin + data[begin - 1]
+        if stop > size or stop - begin > longest or data[position : begin - 1] != start:
+            break
+        texts.append(data[begin:stop])
+        position = stop
+    events += decode_leniently(texts)
+    return position
+
+
+class TextFrame(Protocol):
+    """The frame of a `str` of at most `longest` bytes, 255 where its size is in a byte; None for
+    anything else.
+    """
+
+    def __call__(
+        self, message: Event | Buffer, start: bytes, end: bytes, longest: int, /
+    ) -> bytes | None: ...
+
+
+def text_frame_in_python(
+    message: Event | Buffer, start: bytes, end: bytes, longest: int, /
+) -> bytes | None:
+    if type(message) is not str:
+        return None
+    try:
+        payload = message.encode()
+    except UnicodeEncodeError:
+        return None
+    size = len(payload)
+    if size > longest:
+        return None
+    if end:
+        return b"%b%b%b" % (start, payload, end)
+    return b"%b%c%b" % (start, size, payload) if size < 256 else None
+
+
 take_short_messages: TakeShortMessages = take_short_messages_in_python
 short_frame: ShortFrame = short_frame_in_python
+take_texts: TakeTexts = take_texts_in_python
+text_frame: TextFrame = text_frame_in_python
 if MASKS_IN_C:
     from ._cmask import short_frame as short_frame
     from ._cmask import take_short_messages as take_short_messages
+    from ._cmask import take_texts as take_texts
+    from ._cmask import text_frame as text_frame

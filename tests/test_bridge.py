@@ -332,11 +332,14 @@ async def test_only_what_is_long_is_sent_in_fragments(
         assert streamed == [joint.back] * cut
 
 
-async def test_short_messages_that_came_compressed() -> None:
+@pytest.mark.parametrize("sizes", [(30_000, 30_000), (10, 100_000)])
+async def test_short_messages_that_came_compressed(sizes: tuple[int, int]) -> None:
     """What one read brought may be much, so it does not wait all at once for a slow peer."""
     both: dict[str, Any] = {"offer": Compression(), "compression": Compression()}
     async with bridged(RFC_6455, RFC_6455, "tcp", **both) as joint:
-        messages: list[str | bytes] = [str(number).ljust(30_000, "x") for number in range(100)]
+        messages: list[str | bytes] = [
+            str(number).ljust(size, "x") for number in range(50) for size in sizes
+        ]
         await joint.client.send_many(messages)
         assert [await joint.server.receive() for _ in messages] == messages
 

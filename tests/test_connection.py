@@ -24,6 +24,7 @@ from trio_draftws import (
     use_framing_mode,
     wait_any,
 )
+from trio_draftws._outbox import ROOM
 from trio_draftws._streams import DirectStream
 from trio_draftws.drafts import Event, draft_named
 
@@ -656,6 +657,39 @@ class TestWriting:
             assert await client.receive() == "answer to the first"
             assert await client.receive() == "and one more"
             assert await server.receive() == "x"
+
+    async def test_a_buffer_may_be_changed_when_it_was_sent_behind_others(self) -> None:
+        size = 8_000_000
+        draft = draft_named("rfc6455")
+        async with connected("tcp", draft, max_message_size=size) as (client, server):
+            await server.send(b"x" * size)
+            async with trio.open_nursery() as nursery:
+
+                @nursery.start_soon
+                async def send() -> None:
+                    buffer = bytearray(b"y" * size)
+                    await server.send(buffer)
+                    buffer[:] = b"z" * size
+
+                await trio.testing.wait_all_tasks_blocked()
+                assert await client.receive() == b"x" * size
+                assert await client.receive() == b"y" * size
+
+    async def test_a_sender_that_waits_for_room_hears_that_we_closed(
+        self, draft: Draft, autojump_clock: trio.testing.MockClock
+    ) -> None:
+        async with connected("lockstep", draft) as (_, server):
+            # Nobody takes it.
+            await server.send("x" * ROOM)
+            async with trio.open_nursery() as nursery:
+
+                @nursery.start_soon
+                async def send() -> None:
+                    with pytest.raises(trio.ClosedResourceError):
+                        await server.send("one more")
+
+                await trio.testing.wait_all_tasks_blocked()
+                await server.aclose()
 
     @pytest.mark.parametrize("view", [False, True])
     @pytest.mark.parametrize("name", ["hybi-01", "rfc6455"])

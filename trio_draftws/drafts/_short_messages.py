@@ -197,7 +197,7 @@ take_short_messages: TakeShortMessages = take_short_messages_in_python
 short_frame: ShortFrame = short_frame_in_python
 take_texts: TakeTexts = take_texts_in_python
 text_frame: TextFrame = text_frame_in_python
-if MASKS_IN_C:
+if MASKS_IN_C:  # pragma: no branch - a process has it one way or the other
     from ._cmask import short_frame as short_frame
     from ._cmask import take_short_messages as take_short_messages
     from ._cmask import take_texts as take_texts

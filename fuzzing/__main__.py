@@ -1,6 +1,6 @@
 """The command: each target in a process of its own, for as long as told.
 
-fuzzing/run --seconds 15
+fuzzing/run --seconds 10
 fuzzing/run --seconds 600 --targets rfc6455,deflate --jobs 1 --json totals.json
 fuzzing/run --again rfc6455 fuzzing/.found/rfc6455/crash-0123
 """

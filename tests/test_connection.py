@@ -24,6 +24,7 @@ from trio_draftws import (
     use_framing_mode,
     wait_any,
 )
+from trio_draftws._keepalive import Keepalive
 from trio_draftws._outbox import ROOM
 from trio_draftws._streams import DirectStream
 from trio_draftws.drafts import Event, draft_named
@@ -882,6 +883,56 @@ class TestUpkeep:
             assert await server.receive() == "unread"
             with pytest.raises(ConnectionLost, match="nothing came"):
                 await server.receive()
+
+    @pytest.mark.parametrize("idle_timeout", [12.3, 20, 47.9])
+    @pytest.mark.parametrize("heard_after", [0, 12.3, 5000.7])
+    async def test_a_deadline_is_one_moment_however_it_is_computed(
+        self,
+        draft: Draft,
+        idle_timeout: float,
+        heard_after: float,
+        autojump_clock: trio.testing.MockClock,
+    ) -> None:
+        """A sum may have come when the difference has not: nobody without pings is pinged then."""
+        settings: dict[str, Any] = {"idle_timeout": idle_timeout, "ping_interval": math.inf}
+        await trio.sleep(heard_after)
+        async with connected("memory", draft, **settings) as (client, server):
+            client._upkeep.forget(client)
+            await trio.sleep(2 * idle_timeout)
+            with pytest.raises(ConnectionLost, match=f"for {idle_timeout} s"):
+                await server.receive()
+            assert server.statistics().pings_sent == 0
+
+    async def test_a_peer_that_takes_something_between_two_looks_is_not_given_up(
+        self, draft: Draft, autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Nor pinged, in a draft that has no pings."""
+        held = 10**9
+        attend = Keepalive.attend
+
+        def and_then(keepalive: Keepalive, *, may_ping: bool) -> str | None:
+            nonlocal held
+            held -= 10
+            return attend(keepalive, may_ping=may_ping)
+
+        monkeypatch.setattr(Keepalive, "attend", and_then)
+        settings: dict[str, Any] = {"write_timeout": 30, "ping_interval": math.inf}
+        async with connected("tcp", draft, close_timeout=1, **settings) as (client, server):
+            client._upkeep.forget(client)
+
+            async def fill() -> None:
+                while True:
+                    await server.send("x" * 100_000)
+
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(fill)
+                await trio.testing.wait_all_tasks_blocked()
+                monkeypatch.setattr("trio_draftws._keepalive.untaken", lambda _: held)
+                await trio.sleep(100)
+                assert held < 10**9
+                assert not server.closed
+                assert server.statistics().pings_sent == 0
+                nursery.cancel_scope.cancel()
 
     async def test_what_comes_in_the_same_pass_comes_too_late(self, draft: Draft) -> None:
         async with connected("memory", draft) as (client, server):

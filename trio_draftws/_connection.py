@@ -675,13 +675,16 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
 
     def _deadline(self) -> float:
         """When upkeep is to attend to it, unless the peer is heard from."""
-        # Upkeep never raises, so nobody is pinged who cannot be written to; or will not answer.
-        may_ping = self.draft.ping and not self.closed and self._end is None
-        return self._keepalive.deadline(may_ping=may_ping)
+        return self._keepalive.deadline(may_ping=self._may_ping)
+
+    @property
+    def _may_ping(self) -> bool:
+        """Nobody is pinged who cannot be, cannot be written to, or will not answer."""
+        return self.draft.ping and not self.closed and self._end is None
 
     def _attend(self) -> None:
         """Gives the peer up for having been silent too long, or asks whether it is there."""
-        why = self._keepalive.attend()
+        why = self._keepalive.attend(may_ping=self._may_ping)
         if why is not None:
             self._give_up(why, Close(1001, "silent"))
 

@@ -118,23 +118,21 @@ class Keepalive:
         """When to attend to the peer, unless it is heard from."""
         heard = self._inbox.last_heard
         idle = min(heard + self._limits.idle_timeout, self._write_deadline())
-        if not may_ping:
-            return idle
-        if self._heard_when_pinged == self._inbox.bytes_heard:
-            due = self._pinged_at + self._limits.ping_timeout
-        else:
-            due = heard + self._limits.ping_interval
-        return min(due, idle)
+        return min(self._ping_deadline(), idle) if may_ping else idle
 
-    def attend(self) -> str | None:
+    def attend(self, *, may_ping: bool) -> str | None:
         """At the deadline: asks the peer whether it is there; or says why to give it up."""
         now = trio.current_time()
-        if now - self._inbox.last_heard >= self._limits.idle_timeout:
+        # As `deadline` does: a sum and a difference are rounded to different moments.
+        if now >= self._inbox.last_heard + self._limits.idle_timeout:
             return f"nothing came from the peer for {self._limits.idle_timeout} s"
         if now >= self._write_deadline():
             why = f"the peer took nothing of what waits for it for {self._limits.write_timeout} s"
             self._outbox.give_up(why)
             return why
+        if not may_ping or now < self._ping_deadline():
+            # The peer took something since `deadline` was asked.
+            return None
         if self._heard_when_pinged != self._inbox.bytes_heard:
             self.ping()
             return None
@@ -143,6 +141,12 @@ class Keepalive:
             self._written = self._outbox.written
             return None
         return f"no answer to a ping came within {self._limits.ping_timeout} s"
+
+    def _ping_deadline(self) -> float:
+        """When to ping the peer, or to give it up for not answering."""
+        if self._heard_when_pinged == self._inbox.bytes_heard:
+            return self._pinged_at + self._limits.ping_timeout
+        return self._inbox.last_heard + self._limits.ping_interval
 
     def _write_deadline(self) -> float:
         """When to give the peer up, unless it takes something until then."""

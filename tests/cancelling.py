@@ -14,7 +14,7 @@ import attrs
 import pytest
 import trio
 
-from trio_draftws import _connection, _pace
+from trio_draftws._connection import checkpoints, connection
 
 Action: TypeAlias = Callable[[], Awaitable[object]]
 Cancel: TypeAlias = Callable[[Action], Awaitable[bool]]
@@ -53,7 +53,7 @@ async def cancelled_at(k: int, action: Action) -> bool:
             await ask_trio()
 
         trio.lowlevel.add_instrument(canceller)
-        for module in (trio.lowlevel, _connection, _pace):
+        for module in (trio.lowlevel, connection, checkpoints):
             monkeypatch.setattr(module, "checkpoint_if_cancelled", checkpoint_if_cancelled)
         try:
             await action()

@@ -16,8 +16,8 @@ import trustme
 
 from trio_draftws import Compression, Connection, Draft, accept, open_websocket
 from trio_draftws._limits import Limits
-from trio_draftws._streams import StreamFactory, take_over
-from trio_draftws._tls import is_secure, ssl_stream_factory
+from trio_draftws._transport.sockets import StreamFactory, take_over
+from trio_draftws._transport.tls import is_secure, ssl_stream_factory
 from trio_draftws.drafts import draft_named
 from trio_draftws.testing import Faults, FaultyStream, connected_pair
 from trio_draftws.testing._pair import as_it_is

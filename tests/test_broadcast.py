@@ -19,7 +19,7 @@ from trio_draftws import (
     LocalProtocolError,
     broadcast,
 )
-from trio_draftws._broadcast import _Once
+from trio_draftws._connection.broadcast import _Once
 
 from .pairs import connected
 

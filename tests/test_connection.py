@@ -24,9 +24,9 @@ from trio_draftws import (
     use_framing_mode,
     wait_any,
 )
-from trio_draftws._keepalive import Keepalive
-from trio_draftws._outbox import ROOM
-from trio_draftws._streams import DirectStream
+from trio_draftws._connection.keepalive import Keepalive
+from trio_draftws._connection.sender import ROOM
+from trio_draftws._transport.sockets import DirectStream
 from trio_draftws.drafts import Event, draft_named
 
 from .pairs import connected, open_client, stream_pair
@@ -637,7 +637,7 @@ class TestWriting:
             await trio.testing.wait_all_tasks_blocked(0.01)
             monkeypatch.setattr(DirectStream, "send_nowait", counting)
             # No 1 ms passes on this clock, however slow the machine is.
-            for module in ("_pace", "_connection"):
+            for module in ("_connection.checkpoints", "_connection.connection"):
                 monkeypatch.setattr(f"trio_draftws.{module}.SECONDS_PER_PASS", math.inf)
             for _ in range(30):
                 await server.send(await server.receive())
@@ -927,7 +927,7 @@ class TestUpkeep:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(fill)
                 await trio.testing.wait_all_tasks_blocked()
-                monkeypatch.setattr("trio_draftws._keepalive.untaken", lambda _: held)
+                monkeypatch.setattr("trio_draftws._connection.keepalive.untaken", lambda _: held)
                 await trio.sleep(100)
                 assert held < 10**9
                 assert not server.closed

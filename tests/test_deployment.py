@@ -301,7 +301,7 @@ async def test_pings_are_no_silence(
 ) -> None:
     """The server's keepalive is enough, where `ping_interval` is below the proxy's time."""
     # All is in tenths of a second here, and upkeep would look round every two seconds.
-    monkeypatch.setattr("trio_draftws._upkeep.LOOK_INTERVAL", 0.05)
+    monkeypatch.setattr("trio_draftws._connection.scope.LOOK_INTERVAL", 0.05)
     async with setup.behind(proxy, changes=SHORT[proxy.file], ping_interval=0.1) as port:
         async with setup.dial(port) as connection:
             # Three times as long as it would live

@@ -25,8 +25,8 @@ from trio_draftws import (
     ssl_stream_factory,
     use_framing_mode,
 )
-from trio_draftws._streams import TCPStream, take_over
-from trio_draftws._tls import TLSStream
+from trio_draftws._transport.sockets import TCPStream, take_over
+from trio_draftws._transport.tls import TLSStream
 
 from .pairs import stream_pair
 from .wire import echo, raw_server, read_to_end, serving

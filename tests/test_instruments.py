@@ -41,7 +41,7 @@ from trio_draftws import (
     serve_websocket,
     use_framing_mode,
 )
-from trio_draftws._instruments import InstrumentedCodec
+from trio_draftws._connection.instrument import InstrumentedCodec
 from trio_draftws.drafts import draft_named
 from trio_draftws.drafts._codec import Codec
 

@@ -16,13 +16,12 @@ PACKAGE = Path(trio_draftws.__file__).parent
 # From the bottom up; a module may import from its own floor's left and from all floors below.
 FLOORS = [
     ["drafts"],
-    ["_framing_mode", "_limits", "_exceptions", "_pace", "_streams", "_instruments", "_statistics"],
-    ["_tls", "_listeners", "_basic_auth"],
-    ["_outbox", "_door", "_origins", "_routes", "_flash_policy", "_redirects", "_advice"],
-    ["_inbox", "_upkeep"],
-    ["_keepalive", "_message_stream", "_opened"],
+    ["_framing_mode", "_limits", "_exceptions"],
+    ["_transport"],
+    ["_listeners", "_basic_auth"],
     ["_connection"],
-    ["_wait_any", "_broadcast", "_bridge", "_handshake"],
+    ["_door", "_origins", "_routes", "_flash_policy", "_redirects", "_advice"],
+    ["_bridge", "_handshake"],
     ["_ask", "_answer", "_proxy", "_dial"],
     ["_call"],
     ["_client", "_reconnecting", "_server"],
@@ -50,6 +49,20 @@ DRAFT_FLOORS = [
     ["_identify"],
     ["__init__"],
 ]
+# And inside the two folders between
+FOLDERS = {
+    "_transport": [["sockets"], ["tls"], ["__init__"]],
+    "_connection": [
+        ["checkpoints", "instrument", "statistics"],
+        ["sender"],
+        ["receiver", "scope"],
+        ["keepalive", "message_stream", "info"],
+        ["connection"],
+        ["wait_any", "broadcast"],
+        ["__init__"],
+    ],
+}
+IN_FOLDERS = sorted(path for folder in FOLDERS for path in (PACKAGE / folder).glob("*.py"))
 DRAFT_ROOMS = [room for floor in DRAFT_FLOORS for room in floor]
 
 
@@ -80,6 +93,9 @@ IN_DRAFTS = sorted(
 def test_every_module_has_its_floor() -> None:
     assert sorted({room_of(path) for path in PACKAGE.rglob("*.py")}) == sorted(ROOMS)
     assert sorted(path.stem for path in IN_DRAFTS) == sorted(DRAFT_ROOMS)
+    for folder, floors in FOLDERS.items():
+        rooms = {room for floor in floors for room in floor}
+        assert {path.stem for path in IN_FOLDERS if path.parent.name == folder} == rooms
 
 
 @pytest.mark.parametrize("path", ABOVE_DRAFTS, ids=lambda path: str(path.relative_to(PACKAGE)))
@@ -104,6 +120,15 @@ def test_drafts_import_no_trio_and_nothing_from_above(path: Path) -> None:
         assert name.split(".")[0] not in ("trio", "trio_draftws", "socket", "ssl", "asyncio")
         assert not name.startswith("..")
         if name.startswith("."):
+            assert name.lstrip(".") in below
+
+
+@pytest.mark.parametrize("path", IN_FOLDERS, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_inside_a_folder_arrows_point_down_too(path: Path) -> None:
+    rooms = [room for floor in FOLDERS[path.parent.name] for room in floor]
+    below = set(rooms[: rooms.index(path.stem)])
+    for name in imports(path):
+        if name.startswith(".") and not name.startswith(".."):
             assert name.lstrip(".") in below
 
 

@@ -6,8 +6,8 @@ import pytest
 import trio
 import trio.testing
 
-from trio_draftws._outbox import MANY, Outbox
-from trio_draftws._streams import MAX_GATHERED, DirectStream, TCPStream, take_over
+from trio_draftws._connection.sender import MANY, Outbox
+from trio_draftws._transport.sockets import MAX_GATHERED, DirectStream, TCPStream, take_over
 
 from .pairs import stream_pair
 

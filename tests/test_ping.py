@@ -10,8 +10,8 @@ import trio
 import trio.testing
 
 from trio_draftws import DRAFTS, ConnectionLost, Draft, LocalProtocolError, PeerClosed
-from trio_draftws._outbox import ROOM
-from trio_draftws._streams import DirectStream
+from trio_draftws._connection.sender import ROOM
+from trio_draftws._transport.sockets import DirectStream
 from trio_draftws.drafts import Ping, Pong
 
 from .pairs import TRANSPORTS, connected

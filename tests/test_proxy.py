@@ -27,7 +27,7 @@ from trio_draftws import (
     use_framing_mode,
 )
 from trio_draftws._proxy import ProxyURL, proxy_from_environment
-from trio_draftws._streams import TCPStream
+from trio_draftws._transport.sockets import TCPStream
 from trio_draftws.drafts import WebSocketURL
 
 from .peers.forward_proxies import microsocks, tinyproxy

@@ -13,14 +13,14 @@ import pytest
 import trio
 import trio.testing
 
-from trio_draftws._streams import (
+from trio_draftws._transport.sockets import (
     MAX_GATHERED,
     RECEIVE_SIZE,
     DirectStream,
     TCPStream,
     take_over,
 )
-from trio_draftws._tls import is_secure, ssl_stream_factory
+from trio_draftws._transport.tls import is_secure, ssl_stream_factory
 
 KINDS = ("tcp", "unix")
 

@@ -31,7 +31,7 @@ from trio_draftws import (
     ssl_stream_factory,
     use_framing_mode,
 )
-from trio_draftws._tls import TLSStream
+from trio_draftws._transport.tls import TLSStream
 
 from .wire import dial, echo, read_to_end, read_until, request, serving
 

@@ -10,8 +10,8 @@ import pytest
 import trio
 import trio.testing
 
-from trio_draftws._streams import take_over
-from trio_draftws._tls import RECORDS_AT_ONCE, TLSStream, ssl_stream_factory
+from trio_draftws._transport.sockets import take_over
+from trio_draftws._transport.tls import RECORDS_AT_ONCE, TLSStream, ssl_stream_factory
 
 from .pairs import stream_pair, tls_contexts
 from .test_streams import Scheduled, direct_streams

@@ -20,9 +20,13 @@ The rooms, from the top; arrows point down only:
 from ._answer import ConnHeaders, FramingModeSelector, HTTPHandler, SubprotocolSelector
 from ._basic_auth import PasswordCheck, basic_auth
 from ._bridge import BinaryPolicy, bridge
-from ._broadcast import BroadcastResult, broadcast
 from ._client import open_websocket
-from ._connection import Connection, TextChannel
+from ._connection.broadcast import BroadcastResult, broadcast
+from ._connection.connection import Connection, TextChannel
+from ._connection.instrument import Instrument
+from ._connection.message_stream import MessageStream
+from ._connection.statistics import ConnectionStatistics, ServerStatistics
+from ._connection.wait_any import wait_any
 from ._exceptions import (
     ConnectionLost,
     DialFailed,
@@ -41,17 +45,13 @@ from ._exceptions import (
 from ._flash_policy import FlashPolicy
 from ._framing_mode import framing_mode, use_framing_mode
 from ._gateway import Gateway, open_gateway
-from ._instruments import Instrument
 from ._listeners import UnixListener, open_reuse_port_listeners, open_unix_listener
-from ._message_stream import MessageStream
 from ._origins import OriginPolicy, same_host
 from ._reconnecting import is_transient, reconnecting
 from ._routes import Routes
 from ._server import Handler, Server, accept, serve_websocket
-from ._statistics import ConnectionStatistics, ServerStatistics
-from ._streams import StreamFactory
-from ._tls import ssl_stream_factory
-from ._wait_any import wait_any
+from ._transport.sockets import StreamFactory
+from ._transport.tls import ssl_stream_factory
 from .drafts import (
     DRAFTS,
     MASKS_IN_C,

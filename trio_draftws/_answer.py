@@ -10,7 +10,8 @@ from typing import Any, TypeAlias
 import attrs
 import trio
 
-from ._connection import Connection
+from ._connection.connection import Connection
+from ._connection.scope import Upkeep
 from ._door import Caller, address_of
 from ._exceptions import FlashPolicyServed, PageServed, RequestRefused
 from ._flash_policy import POLICY_REQUEST, PolicyFile
@@ -18,9 +19,8 @@ from ._handshake import HeadReader, dress, opening
 from ._limits import Limits
 from ._origins import OriginCheck
 from ._routes import Routes
-from ._streams import DirectStream, StreamFactory, take_over
-from ._tls import is_secure
-from ._upkeep import Upkeep
+from ._transport.sockets import DirectStream, StreamFactory, take_over
+from ._transport.tls import is_secure
 from .drafts import (
     FIELDS_OF_AN_ANSWER,
     BadHead,

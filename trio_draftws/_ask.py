@@ -5,11 +5,11 @@ from __future__ import annotations
 import attrs
 import trio
 
-from ._connection import Connection
+from ._connection.connection import Connection
+from ._connection.scope import Upkeep
 from ._exceptions import Rejected
 from ._handshake import HeadReader
 from ._limits import Limits
-from ._upkeep import Upkeep
 from .drafts import (
     Ask,
     BadHead,

@@ -23,9 +23,9 @@ from typing import Any, Literal, TypeAlias
 import attrs
 import trio
 
-from ._connection import Connection
+from ._connection.connection import Connection
+from ._connection.message_stream import MessageStream
 from ._exceptions import ConnectionLost, PeerClosed, PeerViolation
-from ._message_stream import MessageStream
 from .drafts import Close, Draft, LocalProtocolError
 
 if sys.version_info < (3, 11):  # pragma: no cover

@@ -11,16 +11,16 @@ import trio
 from ._advice import advice_on, is_unknown_draft, versions_spoken
 from ._ask import ask
 from ._basic_auth import write_basic
-from ._connection import Connection
+from ._connection.connection import Connection
+from ._connection.scope import Upkeep
 from ._dial import Route, dial
 from ._exceptions import Rejected
 from ._framing_mode import framing_mode
 from ._handshake import check_subprotocols, dress, opening
 from ._limits import Limits
 from ._redirects import is_redirect, redirected
-from ._streams import StreamFactory
-from ._tls import ssl_stream_factory
-from ._upkeep import Upkeep
+from ._transport.sockets import StreamFactory
+from ._transport.tls import ssl_stream_factory
 from .drafts import (
     Ask,
     Compression,

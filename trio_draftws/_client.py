@@ -9,12 +9,12 @@ from contextlib import asynccontextmanager
 import trio
 
 from ._call import make_call
-from ._connection import Connection
+from ._connection.connection import Connection
+from ._connection.instrument import Instrument, Instruments
+from ._connection.scope import open_upkeep
 from ._dial import UnixPath, choose_route
-from ._instruments import Instrument, Instruments
 from ._limits import Limits
-from ._streams import StreamFactory
-from ._upkeep import open_upkeep
+from ._transport.sockets import StreamFactory
 from .drafts import COMPRESSION, Compression, Draft, HeaderFields
 
 

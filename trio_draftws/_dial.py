@@ -14,7 +14,7 @@ import trio
 
 from ._exceptions import DialFailed, HandshakeTimeout, why_not_dialled
 from ._proxy import ProxyURL, proxy_from_environment, tunnel_through
-from ._streams import take_over
+from ._transport.sockets import take_over
 from .drafts import WebSocketURL
 
 UnixPath: TypeAlias = str | bytes | os.PathLike[str] | os.PathLike[bytes]

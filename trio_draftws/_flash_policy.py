@@ -14,7 +14,7 @@ from typing import TypeAlias
 import attrs
 import trio
 
-from ._streams import DirectStream
+from ._transport.sockets import DirectStream
 
 FlashPolicy: TypeAlias = "bool | str | bytes | Iterable[str]"
 """Whether Flash players may connect: all, those that a policy names, or those of these domains."""

@@ -23,9 +23,9 @@ import trio
 from ._answer import Provisional
 from ._bridge import BinaryPolicy, bridge, check_binary_policy
 from ._client import open_websocket
-from ._connection import Connection
+from ._connection.connection import Connection
+from ._connection.scope import open_upkeep
 from ._exceptions import HandshakeTimeout, Rejected
-from ._upkeep import open_upkeep
 from .drafts import (
     Draft,
     HeaderFields,

@@ -12,7 +12,7 @@ import attrs
 import trio
 
 from ._exceptions import HandshakeTimeout, TLSFailed
-from ._streams import DirectStream, StreamFactory
+from ._transport.sockets import DirectStream, StreamFactory
 from .drafts import (
     MAX_LINE,
     BadHead,

@@ -15,8 +15,8 @@ import trio
 from ._basic_auth import write_basic
 from ._exceptions import ProxyFailed, why_not_dialled
 from ._handshake import HeadReader, dress
-from ._streams import take_over
-from ._tls import ssl_stream_factory
+from ._transport.sockets import take_over
+from ._transport.tls import ssl_stream_factory
 from .drafts import (
     BadHead,
     HandshakeError,

@@ -20,13 +20,13 @@ import attrs
 import trio
 
 from ._call import Call, make_call
-from ._connection import Connection
+from ._connection.connection import Connection
+from ._connection.instrument import Instrument, Instruments
+from ._connection.scope import Upkeep, open_upkeep
 from ._dial import UnixPath, choose_route
 from ._exceptions import DialFailed, HandshakeTimeout, ProxyFailed, Rejected, TLSFailed
-from ._instruments import Instrument, Instruments
 from ._limits import Limits, positive
-from ._streams import StreamFactory
-from ._upkeep import Upkeep, open_upkeep
+from ._transport.sockets import StreamFactory
 from .drafts import COMPRESSION, BadHead, Compression, Draft, HandshakeError, HeaderFields
 
 logger = logging.getLogger("trio_draftws")

@@ -28,20 +28,20 @@ from ._answer import (
     answer,
     turn_away,
 )
-from ._connection import Connection
+from ._connection.connection import Connection
+from ._connection.instrument import Instrument, Instruments
+from ._connection.scope import Upkeep, open_upkeep
+from ._connection.statistics import ServerStatistics, Tally
 from ._door import Caller, Door, peer_of
 from ._exceptions import FlashPolicyServed, PageServed, PeerClosed, RequestRefused
 from ._flash_policy import FlashPolicy, PolicyFile
 from ._framing_mode import framing_mode
 from ._handshake import check_subprotocols
-from ._instruments import Instrument, Instruments
 from ._limits import Limits
 from ._origins import OriginCheck, OriginPolicy
 from ._routes import Routes, with_routes
-from ._statistics import ServerStatistics, Tally
-from ._streams import StreamFactory
-from ._tls import ssl_stream_factory
-from ._upkeep import Upkeep, open_upkeep
+from ._transport.sockets import StreamFactory
+from ._transport.tls import ssl_stream_factory
 from .drafts import (
     COMPRESSION,
     Compression,

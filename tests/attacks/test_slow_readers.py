@@ -16,8 +16,8 @@ import trio.testing
 from tests.pairs import connected
 from tests.wire import dial, read_until, request_13, serving
 from trio_draftws import Connection, ConnectionLost, Draft
-from trio_draftws._outbox import ROOM
-from trio_draftws._streams import DirectStream, untaken
+from trio_draftws._connection.sender import ROOM
+from trio_draftws._transport.sockets import DirectStream, untaken
 from trio_draftws.drafts import draft_named
 
 # A memory stream takes everything, whether it is read or not.

@@ -11,7 +11,7 @@ import trio
 import trio.testing
 
 from trio_draftws._client import open_websocket
-from trio_draftws._connection import Connection
+from trio_draftws._connection.connection import Connection
 from trio_draftws._origins import OriginPolicy
 from trio_draftws._server import accept
 from trio_draftws.drafts import Draft, HandshakeError, HeaderFields, Request, draft_named

@@ -13,10 +13,10 @@ import trio
 import trio.testing
 
 from trio_draftws._client import open_websocket
-from trio_draftws._connection import Connection
+from trio_draftws._connection.connection import Connection
 from trio_draftws._exceptions import DialFailed
 from trio_draftws._server import Handler, Server, serve_websocket
-from trio_draftws._streams import StreamFactory
+from trio_draftws._transport.sockets import StreamFactory
 from trio_draftws.drafts import Draft, HeaderFields
 
 from ._nursery import plain_nursery

@@ -13,7 +13,7 @@ import pytest
 # Who runs them; without it pytest would only say that it cannot.
 import pytest_trio  # noqa: F401
 
-from trio_draftws._connection import Connection
+from trio_draftws._connection.connection import Connection
 
 from ._pair import connected_pair
 from ._served import echo, served_on_port

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterable, Awaitable, Callable
 
 import attrs
 
-from .drafts import Fragment, LocalProtocolError
+from trio_draftws.drafts import Fragment, LocalProtocolError
 
 
 @attrs.define(eq=False)

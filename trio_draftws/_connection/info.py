@@ -6,7 +6,7 @@ from typing import Any
 
 import attrs
 
-from .drafts import Agreement, Draft, Headers, Request, Response, Role, WebSocketURL
+from trio_draftws.drafts import Agreement, Draft, Headers, Request, Response, Role, WebSocketURL
 
 
 @attrs.define(eq=False, repr=False, kw_only=True)

@@ -30,20 +30,11 @@ import attrs
 import trio
 from trio.lowlevel import checkpoint_if_cancelled
 
-from ._exceptions import ConnectionLost, PeerClosed, PeerViolation
-from ._inbox import Ended, Inbox
-from ._instruments import InstrumentedCodec
-from ._keepalive import Keepalive
-from ._limits import Limits
-from ._message_stream import MessageStream, gather
-from ._opened import Opened
-from ._outbox import ROOM, Outbox
-from ._pace import MESSAGES_PER_PASS, SECONDS_PER_PASS, Pace
-from ._statistics import LOST, ConnectionStatistics
-from ._streams import DirectStream
-from ._tls import is_secure
-from ._upkeep import Upkeep
-from .drafts import (
+from trio_draftws._exceptions import ConnectionLost, PeerClosed, PeerViolation
+from trio_draftws._limits import Limits
+from trio_draftws._transport.sockets import DirectStream
+from trio_draftws._transport.tls import is_secure
+from trio_draftws.drafts import (
     Agreement,
     Buffer,
     Close,
@@ -55,6 +46,16 @@ from .drafts import (
     Role,
     WebSocketURL,
 )
+
+from .checkpoints import MESSAGES_PER_PASS, SECONDS_PER_PASS, Pace
+from .info import Opened
+from .instrument import InstrumentedCodec
+from .keepalive import Keepalive
+from .message_stream import MessageStream, gather
+from .receiver import Ended, Inbox
+from .scope import Upkeep
+from .sender import ROOM, Outbox
+from .statistics import LOST, ConnectionStatistics
 
 
 @attrs.define(eq=False, repr=False, init=False)

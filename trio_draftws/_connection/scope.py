@@ -28,9 +28,10 @@ from typing import Protocol
 import attrs
 import trio
 
-from ._exceptions import InternalError
-from ._instruments import Instruments
-from ._outbox import Outbox
+from trio_draftws._exceptions import InternalError
+
+from .instrument import Instruments
+from .sender import Outbox
 
 if sys.version_info < (3, 11):  # pragma: no cover
     from exceptiongroup import BaseExceptionGroup

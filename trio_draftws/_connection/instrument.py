@@ -10,10 +10,10 @@ import logging
 from collections.abc import Hashable, Iterable
 from typing import TYPE_CHECKING
 
-from .drafts import Buffer, Close, Codec, Event, Fragment, Ping, Pong, Request
+from trio_draftws.drafts import Buffer, Close, Codec, Event, Fragment, Ping, Pong, Request
 
 if TYPE_CHECKING:
-    from ._connection import Connection
+    from .connection import Connection
 
 logger = logging.getLogger("trio_draftws")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import trio
 
-from ._connection import Connection
+from .connection import Connection
 
 
 async def wait_any(*connections: Connection) -> Connection:

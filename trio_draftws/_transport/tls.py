@@ -20,8 +20,9 @@ from collections.abc import Sequence
 import attrs
 import trio
 
-from ._streams import RECEIVE_SIZE, DirectStream, StreamFactory, TCPStream
-from .drafts import Buffer
+from trio_draftws.drafts import Buffer
+
+from .sockets import RECEIVE_SIZE, DirectStream, StreamFactory, TCPStream
 
 # How much is encrypted before it is written: four records.
 RECORDS_AT_ONCE = 65536

@@ -26,8 +26,8 @@ from contextlib import asynccontextmanager
 import attrs
 import trio
 
-from ._streams import DirectStream
-from .drafts import Buffer
+from trio_draftws._transport.sockets import DirectStream
+from trio_draftws.drafts import Buffer
 
 ROOM = 65536
 # Buffers of fewer bytes on average cost the kernel more to gather than us to join.

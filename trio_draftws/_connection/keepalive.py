@@ -18,11 +18,12 @@ from collections.abc import Callable
 import attrs
 import trio
 
-from ._inbox import Inbox
-from ._limits import Limits
-from ._outbox import Outbox
-from ._streams import untaken
-from .drafts import Codec, Ping, Pong
+from trio_draftws._limits import Limits
+from trio_draftws._transport.sockets import untaken
+from trio_draftws.drafts import Codec, Ping, Pong
+
+from .receiver import Inbox
+from .sender import Outbox
 
 
 @attrs.define(eq=False)

@@ -23,11 +23,12 @@ from typing import Any, Protocol
 import attrs
 import trio
 
-from ._exceptions import ConnectionLost, PeerClosed, PeerViolation
-from ._outbox import Outbox
-from ._pace import Pace
-from ._streams import RECEIVE_SIZE, DirectStream
-from .drafts import Close, Codec, Event, Fragment, Ping, Pong, RemoteProtocolError
+from trio_draftws._exceptions import ConnectionLost, PeerClosed, PeerViolation
+from trio_draftws._transport.sockets import RECEIVE_SIZE, DirectStream
+from trio_draftws.drafts import Close, Codec, Event, Fragment, Ping, Pong, RemoteProtocolError
+
+from .checkpoints import Pace
+from .sender import Outbox
 
 # How much is read ahead for a connection that nobody receives on
 LOOK_AHEAD = 65536

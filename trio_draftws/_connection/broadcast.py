@@ -8,8 +8,9 @@ from typing import Literal
 import attrs
 import trio
 
-from ._connection import Connection
-from .drafts import Buffer, Codec, encode_text
+from trio_draftws.drafts import Buffer, Codec, encode_text
+
+from .connection import Connection
 
 # Others run at least so often.
 CONNECTIONS_PER_PASS = 64

@@ -34,7 +34,7 @@ except ImportError:  # pragma: no cover
     # Windows, where the kernel cannot be asked for what `untaken` says
     pass
 
-from .drafts import Buffer
+from trio_draftws.drafts import Buffer
 
 StreamFactory: TypeAlias = Callable[[trio.abc.Stream], Awaitable[trio.abc.Stream]]
 """Turns the stream that was dialled or accepted into the one to speak on."""

@@ -1,0 +1,1 @@
+"""Sockets and TLS, spoken to without asking the scheduler first."""

@@ -11,7 +11,6 @@ import datetime as dt
 import json
 import os
 import platform
-import resource
 import subprocess
 import sys
 import tempfile
@@ -22,15 +21,16 @@ import trustme
 
 from trio_draftws import MASKS_IN_C
 
+from . import goals
+from .command import allow_many_files, chosen, existing_checkout, tell
 from .load import Sample
-from .peers import PEERS, ROOT, Missing, NoStart, Peer, running
+from .package import ROOT
+from .peers import PEERS, Missing, NoStart, Peer, running, with_another
 from .report import Entry, Report, Table, as_text
 from .workloads import WORKLOADS, Workload
 
 # Of the load generator, which has deadlines of its own for what a server does not do
 DEADLINE = 300
-# For the idle connections, and what else a process has open
-OPEN_FILES = 8192
 
 
 class Failed(Exception):
@@ -104,38 +104,24 @@ def take_turn(entry: Entry, peer: Peer, workload: Workload, quick: bool, certifi
         tell(f"  {peer.name}: {sample.cost:.2f} {workload.unit}")
 
 
-def tell(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
-
-
-def chosen(given: str | None, names: list[str]) -> list[str]:
-    """The names that a comma-separated list has; a name may stand for all that begin with it."""
-    if given is None:
-        return names
-    wanted = [name.strip() for name in given.split(",")]
-    for want in wanted:
-        if not any(name.startswith(want) for name in names):
-            raise SystemExit(f"{want!r} is none of: {', '.join(names)}")
-    return [name for name in names if any(name.startswith(want) for want in wanted)]
-
-
-def allow_many_files() -> None:
-    """For this process and those that it starts."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard not in (-1, resource.RLIM_INFINITY) and hard < OPEN_FILES:
-        raise SystemExit(f"{OPEN_FILES} open files are needed; the limit is {hard} (ulimit -Hn)")
-    resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, hard))
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(prog="benchmarks/run", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="to see that it works: one round")
     parser.add_argument("--workloads", help="some of: " + ", ".join(w.name for w in WORKLOADS))
     parser.add_argument("--peers", help="some of: " + ", ".join(p.name for p in PEERS))
+    parser.add_argument(
+        "--against",
+        type=existing_checkout,
+        metavar="CHECKOUT",
+        help="measure the library of another checkout too, in turn with this one's",
+    )
     parser.add_argument("--rounds", type=int, help="by default 5, or 1 with --quick")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there")
     options = parser.parse_args()
-    names = chosen(options.peers, [peer.name for peer in PEERS])
+    peers = list(PEERS)
+    if options.against is not None:
+        peers = list(with_another(peers, options.against))
+    names = chosen(options.peers, [peer.name for peer in peers])
     workloads = chosen(options.workloads, [workload.name for workload in WORKLOADS])
     allow_many_files()
     with tempfile.TemporaryDirectory() as folder:
@@ -144,7 +130,7 @@ def main() -> None:
             str(certificate)
         )
         report = run(
-            [peer for peer in PEERS if peer.name in names],
+            [peer for peer in peers if peer.name in names],
             [workload for workload in WORKLOADS if workload.name in workloads],
             options.rounds or (1 if options.quick else 5),
             options.quick,
@@ -153,6 +139,7 @@ def main() -> None:
     if options.json is not None:
         options.json.write_text(json.dumps(report.to_json(), indent=1) + "\n", "utf-8")
     print(as_text(report))
+    print("", *goals.as_text(report), sep="\n")
 
 
 if __name__ == "__main__":

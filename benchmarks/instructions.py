@@ -1,143 +1,127 @@
-"""Counts the instructions that the codecs execute, which no other program on the machine changes.
+"""Counts the instructions that a message takes, which no other program on the machine changes.
 
-    python -m benchmarks.instructions [--drafts old,new,rfc6455]
+    python -m benchmarks.instructions [--drafts old,new,rfc6455] [--works echo] [--package CHECKOUT]
 
-Python runs under valgrind's callgrind, with bytes made beforehand: each piece of work once so many
-times, and once not at all; the difference is what the work took.
+Python runs under valgrind's callgrind: one process repeats a piece of work many times, another not
+at all, and the difference is what the work takes. It is either a codec's work alone (decoding,
+encoding), or a whole echo: a server, its event loop and raw clients in one process. With `bare`, an
+echo on a bare socket, that is what Trio and the clients take.
 """
 
 from __future__ import annotations
 
 import argparse
-import gc
-import math
+import itertools
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeAlias
 
-import attrs
+from .codec_works import WORKS, named
+from .command import add_option, chosen
+from .echoes import ECHOES
+from .package import Surroundings, importing
+from .wire import DIALECTS
 
-from trio_draftws import DRAFTS, Draft
+BARE = "bare"
+# Seconds: far more than any of them takes
+DEADLINE = 1800
 
-from .wire import text
-
-ROOT = Path(__file__).resolve().parent.parent
-# Python rewrites code that was run some times; what it is rewritten to is what counts.
-WARM_UP = 16
-
-
-@attrs.frozen
-class Work:
-    """Something that a server's codec does, again and again."""
-
-    name: str
-    messages: int
-    """So many each time."""
-    repeats: int
-    prepare: Callable[[Draft], Callable[[], object]]
+Count: TypeAlias = Callable[[str, str, int], "Future[int]"]
+"""Counts a whole process that does that draft's work so many times."""
 
 
-def decoding(messages: int, size: int) -> Callable[[Draft], Callable[[], object]]:
-    def prepare(draft: Draft) -> Callable[[], object]:
-        client = draft.codec("client", math.inf)
-        message = text(size).decode("ascii")
-        wire = b"".join(part for _ in range(messages) for part in client.encode(message))
-        server = draft.codec("server", math.inf)
-
-        def decode() -> None:
-            events = server.decode(wire)
-            assert len(events) == messages
-
-        return decode
-
-    return prepare
+VALGRIND = ("valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null")
 
 
-def encoding(size: int) -> Callable[[Draft], Callable[[], object]]:
-    def prepare(draft: Draft) -> Callable[[], object]:
-        server = draft.codec("server", math.inf)
-        message = text(size).decode("ascii")
-        return lambda: server.encode(message)
-
-    return prepare
-
-
-WORKS = (
-    Work("decode 100 × 32 bytes", 100, 50, decoding(100, 32)),
-    Work("encode 32 bytes", 1, 5000, encoding(32)),
-    Work("decode 256 KiB", 1, 50, decoding(1, 2**18)),
-)
-
-
-def named(name: str) -> Draft:
-    for draft in DRAFTS:
-        if name in (draft.name, *draft.aliases):
-            return draft
-    raise argparse.ArgumentTypeError(f"no draft is called {name!r}")
-
-
-def work(draft: Draft, name: str) -> None:
-    """In the process that is counted. It prepares all, so that only the work is the difference."""
-    for each in WORKS:
-        do = each.prepare(draft)
-        for _ in range(WARM_UP):
-            do()
-        if each.name == name:
-            # A collection would come at any time, and cost what others left behind.
-            gc.collect()
-            gc.disable()
-            for _ in range(each.repeats):
-                do()
-            gc.enable()
-
-
-def counted(draft: str, name: str) -> int:
-    """The instructions of a whole process."""
-    done = subprocess.run(
-        [
-            *("valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", sys.executable),
-            *("-m", "benchmarks.instructions", "--drafts", draft, "--work", name),
-        ],
-        cwd=ROOT,
+def ran(
+    surroundings: Surroundings, under: Sequence[str], draft: str, work: str, repeats: int
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*under, sys.executable, "-m", "benchmarks.counted", draft, work, str(repeats)],
+        cwd=surroundings.cwd,
         # Sets and dicts in the same order each time
-        env={**os.environ, "PYTHONHASHSEED": "0"},
+        env={**surroundings.env, "PYTHONHASHSEED": "0"},
         capture_output=True,
         text=True,
+        timeout=DEADLINE,
     )
+
+
+def counted(surroundings: Surroundings, draft: str, work: str, repeats: int) -> int:
+    """The instructions of a whole process."""
+    done = ran(surroundings, VALGRIND, draft, work, repeats)
     total = re.search(r"Collected : (\d+)", done.stderr)
     if done.returncode or total is None:
         raise SystemExit(done.stderr)
     return int(total[1])
 
 
-def per_message(draft: str, chosen: Work, empty: int) -> float:
-    return (counted(draft, chosen.name) - empty) / (chosen.repeats * chosen.messages)
+def asked_for(drafts: Sequence[str], works: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Skips what does not exist: a bare socket has no codec, and few drafts have a raw client."""
+    for draft, work in itertools.product(drafts, works):
+        if draft in DIALECTS if work in ECHOES else draft != BARE:
+            yield draft, work
+
+
+def figures(
+    count: Count, drafts: Sequence[str], works: Sequence[str]
+) -> Iterator[tuple[str, str, float]]:
+    """Draft, work, and instructions per message, as soon as each is known."""
+    counts = []
+    for draft, name in asked_for(drafts, works):
+        work = WORKS.get(name) or ECHOES[name]
+        counts.append((draft, name, work, count(draft, name, work.repeats), count(draft, name, 0)))
+    for draft, name, work, full, empty in counts:
+        taken = full.result() - empty.result()
+        yield draft, name, taken / (work.repeats * work.messages)
+
+
+def draft_names(given: str) -> list[str]:
+    names = given.split(",")
+    for name in names:
+        if name != BARE:
+            named(name)
+    return names
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="benchmarks/instructions", description=__doc__)
     parser.add_argument(
         "--drafts",
-        type=lambda names: [named(n) for n in names.split(",")],
-        default="old,new,rfc6455",
+        type=draft_names,
+        default="bare,old,new,rfc6455",
+        help="by default bare,old,new,rfc6455; bare is an echo without WebSocket",
     )
-    parser.add_argument("--work", help=argparse.SUPPRESS)
+    names = [*WORKS, *ECHOES]
+    parser.add_argument("--works", help="some of: " + ", ".join(names))
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there")
+    add_option(parser)
     options = parser.parse_args(arguments)
-    if options.work is not None:
-        work(options.drafts[0], options.work)
-        return
     if shutil.which("valgrind") is None:
         raise SystemExit("valgrind is not installed (Debian: valgrind)")
+    works = chosen(options.works, names)
+    results: dict[str, dict[str, float]] = {}
     print("instructions for each message")
-    for draft in options.drafts:
-        empty = counted(draft.name, "nothing")
-        for each in WORKS:
-            count = per_message(draft.name, each, empty)
-            print(f"{draft.name:16}{each.name:24}{count:14,.0f}", flush=True)
+    with importing(options.package) as surroundings, ThreadPoolExecutor(os.cpu_count()) as pool:
+
+        def count(draft: str, work: str, repeats: int) -> Future[int]:
+            return pool.submit(counted, surroundings, draft, work, repeats)
+
+        for draft, work in asked_for(options.drafts, works):
+            # Changed modules are compiled here, where nothing is counted.
+            ran(surroundings, (), draft, work, 0)
+        for draft, work, instructions in figures(count, options.drafts, works):
+            results.setdefault(draft, {})[work] = instructions
+            print(f"{draft:16}{work:24}{instructions:14,.0f}", flush=True)
+    if options.json is not None:
+        options.json.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

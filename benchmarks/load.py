@@ -92,16 +92,27 @@ def shake_hands(sock: socket.socket, dialect: Dialect) -> None:
         return
     sock.sendall(dialect.request)
     answer = b""
-    while True:
-        head, end, body = answer.partition(b"\r\n\r\n")
-        if end and len(body) >= dialect.answer_body:
-            break
+    while not opened_by(answer, dialect):
         chunk = sock.recv(CHUNK)
         if not chunk:
             raise Failed(f"the server ended the opening after {answer!r}")
         answer += chunk
+
+
+def opened_by(answer: bytes, dialect: Dialect) -> bool:
+    """Whether that is all of an answer that opens the connection; false if more is to come.
+
+    Raises:
+        Failed: it is all of another answer.
+    """
+    if not dialect.request:
+        return True
+    head, end, body = answer.partition(b"\r\n\r\n")
+    if not end or len(body) < dialect.answer_body:
+        return False
     if b" 101 " not in head.partition(b"\r\n")[0]:
         raise Failed(f"the server answered {head!r}")
+    return True
 
 
 def read(sock: socket.socket, room: memoryview) -> None:

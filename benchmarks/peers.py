@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-import os
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import attrs
 
+from .package import ROOT, importing
 from .workloads import BARE, STREAM
 
-ROOT = Path(__file__).resolve().parent.parent
+OURS = "trio_draftws"
 OLD_PEERS = ROOT / "tests" / "peers"
 WS = OLD_PEERS / ".installed" / "ws" / "node_modules"
 
@@ -42,6 +42,8 @@ class Peer:
     """Whether it is measured with TLS too."""
     uvloop: bool = False
     environment: Mapping[str, str] = {}
+    checkout: Path = ROOT
+    """Whose library it imports, if it is ours."""
 
     def versions(self) -> str:
         """Of the package, and of what it runs on.
@@ -97,11 +99,8 @@ def _python(
 PEERS = (
     _python(STREAM, "socket_stream", "trio", "bare"),
     _python(BARE, "bare_trio", "trio", "bare", tls=False),
-    *(
-        _python(f"trio_draftws {mode}", "draftws", "trio_draftws", mode, "--mode", mode)
-        for mode in ("old", "new")
-    ),
-    _python("trio_draftws rfc6455", "draftws", "trio_draftws", "rfc6455"),
+    *(_python(f"{OURS} {mode}", "draftws", OURS, mode, "--mode", mode) for mode in ("old", "new")),
+    _python(f"{OURS} rfc6455", "draftws", OURS, "rfc6455"),
     _python("trio-websocket", "trio_websocket", "trio-websocket", "rfc6455"),
     _python("websockets.trio", "websockets_trio", "websockets", "rfc6455"),
     *(
@@ -134,6 +133,15 @@ PEERS = (
 )
 
 
+def with_another(peers: Iterable[Peer], checkout: Path) -> Iterator[Peer]:
+    """Puts beside each of ours the same one with the library of another checkout."""
+    for peer in peers:
+        yield peer
+        if peer.package == OURS:
+            name = f"{peer.name} of {checkout.resolve().name}"
+            yield attrs.evolve(peer, name=name, checkout=checkout)
+
+
 @attrs.frozen
 class Running:
     """A server that listens."""
@@ -153,14 +161,14 @@ def running(peer: Peer, certificate: str | None) -> Iterator[Running]:
         NoStart: it did not begin to listen.
     """
     command = [*peer.command, *(() if certificate is None else ("--certificate", certificate))]
-    with tempfile.TemporaryFile("w+") as complaints:
+    with importing(peer.checkout) as there, tempfile.TemporaryFile("w+") as complaints:
         server = subprocess.Popen(
             command,
             stdout=subprocess.PIPE,
             stderr=complaints,
             text=True,
-            cwd=ROOT,
-            env={**os.environ, **peer.environment},
+            cwd=there.cwd,
+            env={**there.env, **peer.environment},
         )
         try:
             assert server.stdout is not None

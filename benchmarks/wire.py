@@ -24,6 +24,11 @@ RFC6455 = (
     b"Upgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
 )
+# hixie-75 section 4.1
+HIXIE_75 = (
+    b"GET / HTTP/1.1\r\nUpgrade: WebSocket\r\nConnection: Upgrade\r\n"
+    b"Host: 127.0.0.1\r\nOrigin: http://127.0.0.1\r\n\r\n"
+)
 
 
 @attrs.frozen

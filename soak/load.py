@@ -206,7 +206,9 @@ class House:
         while True:
             alive = self.ask()
             others = (alive.connections - self.tally.there, alive.tasks - self.tally.there)
-            if others == (0, self.tasks_of_none) or time.monotonic() > deadline:
+            # One more looks after those who were left alone, from the first of them on.
+            settled = others[0] == 0 and others[1] in (self.tasks_of_none, self.tasks_of_none + 1)
+            if settled or time.monotonic() > deadline:
                 return alive
 
     def is_settled(self) -> bool:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import socket
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import attrs
@@ -14,12 +15,27 @@ import trio
 import trio.testing
 import trustme
 
-from trio_draftws import Compression, Connection, Draft, accept, open_websocket
+from trio_draftws import (
+    Compression,
+    Connection,
+    Draft,
+    accept,
+    open_websocket,
+    use_framing_mode,
+)
+from trio_draftws._connection.receiver import Owner
 from trio_draftws._limits import Limits
 from trio_draftws._transport.sockets import StreamFactory, take_over
 from trio_draftws._transport.tls import is_secure, ssl_stream_factory
 from trio_draftws.drafts import draft_named
-from trio_draftws.testing import Faults, FaultyStream, connected_pair
+from trio_draftws.testing import (
+    Faults,
+    FaultyStream,
+    RawClient,
+    RawPeer,
+    RawServer,
+    connected_pair,
+)
 from trio_draftws.testing._pair import as_it_is
 
 TRANSPORTS = ("memory", "lockstep", "tcp", "tls")
@@ -122,3 +138,70 @@ async def connected(
         **limits,
     ) as pair:
         yield pair
+
+
+@asynccontextmanager
+async def by_raw_server(
+    draft: Draft, transport: str = "tcp", **limits: Any
+) -> AsyncIterator[tuple[Connection, RawServer]]:
+    """A client's side of a connection, and a server by hand, which says no goodbye at the end."""
+    client_end, server_end = await stream_pair(transport)
+    raw = RawServer(server_end)
+    opening = open_client(client_end, draft, **limits)
+    async with _by_raw_peer(raw, partial(raw.open, draft), opening) as client:
+        yield client, raw
+
+
+@asynccontextmanager
+async def by_raw_client(
+    draft: Draft, transport: str = "tcp", **limits: Any
+) -> AsyncIterator[tuple[RawClient, Connection]]:
+    """A client by hand, which says no goodbye at the end, and a server's side of a connection."""
+    client_end, server_end = await stream_pair(transport)
+    raw = RawClient(client_end)
+    open_raw = partial(raw.open, draft, url_over(client_end))
+    with use_framing_mode(draft.name):
+        async with _by_raw_peer(raw, open_raw, accept(server_end, **limits)) as server:
+            yield raw, server
+
+
+@asynccontextmanager
+async def _by_raw_peer(
+    raw: RawPeer,
+    open_raw: Callable[[], Awaitable[object]],
+    opening: AbstractAsyncContextManager[Connection],
+) -> AsyncIterator[Connection]:
+    both_open = trio.Event()
+
+    async def open_raw_side() -> None:
+        await open_raw()
+        both_open.set()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(open_raw_side)
+        async with opening as connection:
+            await both_open.wait()
+            try:
+                yield connection
+            finally:
+                await trio.aclose_forcefully(raw)
+
+
+def mute(connection: Connection) -> None:
+    """Has one side take no notice of the other, as if its program were stopped: nothing is read,
+    answered or given up there. Bytes are still taken by its system.
+    """
+    connection._scope.forget(connection)
+    connection._scope.unwatch(connection)
+    receiver = connection._receiver
+    receiver.owner = Owner.CLOSER
+    if receiver._look is not None:
+        receiver._look.scope.cancel()
+    if receiver.direct is not None:
+        # Else the system takes 40 ms to say so, which it does not have where the clock is mocked.
+        receiver.direct.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+
+
+def unmute(connection: Connection) -> None:
+    """Lets a muted side receive and close again."""
+    connection._receiver.owner = Owner.NOBODY

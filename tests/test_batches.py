@@ -66,7 +66,7 @@ async def test_a_close_in_the_same_bytes(draft: Draft) -> None:
     if not draft.closing_handshake:
         pytest.skip("this draft has no closing frame")
     async with connected("tcp", draft) as (client, server):
-        codec = client._codec
+        codec = client._protocol.codec
         close = Close(1000) if draft.close_status else Close()
         frames = [*codec.encode("a"), *codec.encode("b"), *codec.encode(close)]
         await client._stream.send_all(b"".join(map(bytes, frames)))
@@ -140,9 +140,9 @@ async def test_answers_that_are_sent_together_wait_for_the_rest(draft: Draft) ->
     async with connected("tcp", draft) as (client, server):
         await client.send_many(["one", "two"])
         assert await server.receive() == "one"
-        written = server._outbox.written
+        written = server._sender.written
         await server.send_many(["1", "and"])
-        assert server._outbox.written == written
+        assert server._sender.written == written
         assert await server.receive() == "two"
         await server.send("2")
         assert await received(client, 3) == ["1", "and", "2"]

@@ -13,15 +13,16 @@ import attrs
 import pytest
 
 from benchmarks import goals
-from benchmarks.__main__ import chosen, run
+from benchmarks.__main__ import run
+from benchmarks.codec_works import named
+from benchmarks.command import chosen
 from benchmarks.cpu import cpu_nanoseconds, resident_bytes
-from benchmarks.instructions import WORKS, named, work
 from benchmarks.load import Sample
-from benchmarks.peers import PEERS, Peer
+from benchmarks.peers import PEERS, Peer, with_another
 from benchmarks.report import Entry, Report, Table, as_rst, as_text, number, rows, spread
 from benchmarks.wire import DIALECTS, text
 from benchmarks.workloads import BARE, STREAM, WORKLOADS, Workload
-from trio_draftws import DRAFTS, Close, Draft
+from trio_draftws import Close
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = [workload.name for workload in WORKLOADS]
@@ -62,7 +63,8 @@ def test_a_quick_run(tmp_path: Path) -> None:
             assert sample.cost > 0
         (ratio,) = table.ratios("trio_draftws rfc6455", BARE)
         assert ratio > 0
-    assert as_text(report) == done.stdout.rstrip("\n")
+    printed = [as_text(report), "", *goals.as_text(report), ""]
+    assert done.stdout == "\n".join(printed)
 
 
 def measured(*peers: Peer) -> Report:
@@ -111,6 +113,12 @@ def test_names_are_chosen_by_their_beginning() -> None:
     assert chosen("ping-pong-6", names) == ["ping-pong-64"]
     with pytest.raises(SystemExit, match="'pong' is none of"):
         chosen("tls-64,pong", names)
+
+
+def test_another_checkout_is_measured_beside_this_one(tmp_path: Path) -> None:
+    names = [peer.name for peer in with_another(PEERS[:3], tmp_path)]
+    ours = "trio_draftws old"
+    assert names == [*(peer.name for peer in PEERS[:3]), f"{ours} of {tmp_path.name}"]
 
 
 # What the load generator sends
@@ -217,6 +225,19 @@ def test_goals(table: Table) -> None:
     assert goals.Goal("elsewhere", "dear", BARE, 1).reached(report) is None
 
 
+def test_goals_are_told_that_were_measured(monkeypatch: pytest.MonkeyPatch, table: Table) -> None:
+    some = (
+        goals.Goal("made-up", "dear", BARE, 1.2, 1.4),
+        goals.Goal("made-up", "dear", BARE, 3, difference=True),
+        goals.Goal("elsewhere", "dear", BARE, 1),
+    )
+    monkeypatch.setattr(goals, "GOALS", some)
+    assert list(goals.as_text(Report({}, {}, {}, [table]))) == [
+        "made-up: dear against bare Trio: 1.50, wanted ≤ 1.2, 1.4 with masks in Python",
+        "made-up: dear more than bare Trio: 10.0, wanted ≤ +3 KiB",
+    ]
+
+
 def test_goals_are_about_what_is_measured() -> None:
     names = {peer.name for peer in PEERS}
     for goal in goals.GOALS:
@@ -240,13 +261,3 @@ def test_the_results_in_the_documentation() -> None:
     for table in report.tables:
         assert all(len(entry.rounds) >= 3 for entry in table.entries.values())
     assert all(goal.reached(report) is not None for goal in goals.GOALS)
-
-
-# What is counted
-
-
-@pytest.mark.parametrize("draft", DRAFTS, ids=lambda draft: draft.name)
-def test_what_is_counted_can_be_done(draft: Draft) -> None:
-    for each in WORKS:
-        each.prepare(draft)()
-    work(draft, "encode 32 bytes")

@@ -112,7 +112,7 @@ async def test_one_that_stalls(draft: Draft, slow: Any) -> None:
                 assert await client.receive() == message
             names = ("sent", "dropped", "cut", "gone")
             verdicts += [name for name in names if stalled in getattr(result, name)]
-            assert stalled._outbox.size <= limit
+            assert stalled._sender.size <= limit
         came = verdicts.count("sent")
         assert 0 < came < 200
         rest = ["dropped"] * (200 - came)
@@ -253,7 +253,7 @@ async def test_it_is_encoded_once(
 ) -> None:
     async with pairs([RFC6455] * 5, offer=Compression(), compression=compression) as all_pairs:
         written: list[bytes] = []
-        codec = type(all_pairs[0][1]._codec)
+        codec = type(all_pairs[0][1]._protocol.codec)
         encode = codec.encode
 
         def note(*arguments: Any) -> Any:

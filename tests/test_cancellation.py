@@ -107,11 +107,11 @@ async def receive(ours: Connection, theirs: Connection, cancel: Cancel) -> bool:
 
     async def send_in_halves() -> None:
         for text in texts:
-            frame = b"".join(theirs._codec.encode(text))
+            frame = b"".join(theirs._protocol.codec.encode(text))
             half = len(frame) // 2
             for part in (frame[:half], frame[half:]):
-                theirs._outbox.put([part])
-                theirs._outbox.flush()
+                theirs._sender.put([part])
+                theirs._sender.flush()
                 await trio.lowlevel.checkpoint()
 
     async def receive_all() -> None:

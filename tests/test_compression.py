@@ -25,7 +25,7 @@ from trio_draftws import (
 )
 from trio_draftws.drafts import Close, Event, Headers, Ping, Request, draft_named
 
-from .pairs import connected
+from .pairs import connected, mute
 from .wire import dial, echo, masked, raw_server, read_request, read_until, request_13, serving
 
 ROWS = [draft for draft in DRAFTS if draft.compression]
@@ -280,7 +280,9 @@ async def compressing(transport: str) -> AsyncIterator[tuple[Connection, Connect
 
 
 def wire_of(sender: Connection, *events: Event) -> bytes:
-    return b"".join(bytes(part) for event in events for part in sender._codec.encode(event))
+    return b"".join(
+        bytes(part) for event in events for part in sender._protocol.codec.encode(event)
+    )
 
 
 def numbered(count: int, size: int = PORTION) -> list[str]:
@@ -294,9 +296,9 @@ async def test_what_a_read_brings_is_inflated_bit_by_bit(transport: str) -> None
     async with compressing(transport) as (client, server):
         await client._stream.send_all(wire_of(client, *texts[:10], Ping(b"behind"), *texts[10:]))
         assert await server.receive() == texts[0]
-        assert (server._codec.owes, server._inbox.pending) == (True, [])
+        assert (server._protocol.codec.owes, server._protocol.unread) == (True, [])
         await server.wait_readable()
-        assert len(server._inbox.pending) == 1
+        assert len(server._protocol.unread) == 1
         assert await server.receive() == texts[1]
         assert server.readable
         assert await wait_any(server) is server
@@ -308,34 +310,32 @@ async def test_what_a_read_brings_is_inflated_bit_by_bit(transport: str) -> None
             await server.receive()
         assert scope.cancelled_caught
         assert [await server.receive() for _ in range(8)] == texts[4:]
-        assert (server._codec.owes, server.readable) == (False, False)
+        assert (server._protocol.codec.owes, server.readable) == (False, False)
         # What stands behind them is reached in its turn.
         await client._stream.send_all(wire_of(client, *texts, "end", Close(1000)))
         assert [text async for text in server] == [*texts, "end"]
 
 
 @each_transport
-async def test_what_is_inflated_counts_as_read_ahead(transport: str) -> None:
+async def test_what_is_inflated_counts_as_read_ahead(
+    transport: str, autojump_clock: trio.testing.MockClock
+) -> None:
     """Of messages that nobody receives no more are inflated behind 64 KiB, however they come."""
     texts = numbered(10, 50_000)
     async with compressing(transport) as (client, server):
         for text in texts:
             await client.send(text)
-            server._look()
-            await trio.testing.wait_all_tasks_blocked()
-        assert len(server._inbox.pending) == 2
+        await trio.sleep(3)
+        assert len(server._protocol.unread) == 2
         assert [await server.receive() for _ in texts] == texts
         await client._stream.send_all(wire_of(client, *texts))
-        for _ in range(5):
-            server._look()
-            await trio.testing.wait_all_tasks_blocked()
-        assert len(server._inbox.pending) == 2
+        await trio.sleep(3)
+        assert len(server._protocol.unread) == 2
         assert [await server.receive() for _ in range(2)] == texts[:2]
         # Nobody waits, but what has come is looked at before anything else is.
-        assert server._codec.owes
-        server._look()
-        await trio.testing.wait_all_tasks_blocked()
-        assert len(server._inbox.pending) == 2
+        assert server._protocol.codec.owes
+        await trio.sleep(3)
+        assert len(server._protocol.unread) == 2
         assert [await server.receive() for _ in texts[2:]] == texts[2:]
 
 
@@ -354,14 +354,19 @@ async def test_a_violation_behind_much(transport: str) -> None:
 async def test_a_violation_is_looked_for(transport: str) -> None:
     """It stands behind a message that nobody receives, and whoever waits for a pong is told."""
     async with compressing(transport) as (client, server):
-        await client._stream.send_all(wire_of(client, "first") + b"\x83\x80\0\0\0\0")
-        for _ in range(2):
-            server._look()
-            await trio.testing.wait_all_tasks_blocked()
-        assert server._inbox.heard_all
-        with pytest.raises(trio.BrokenResourceError, match="behind unread messages"):
-            await server.ping()
+        mute(client)
+        async with trio.open_nursery() as nursery:
+
+            @nursery.start_soon
+            async def ping() -> None:
+                with pytest.raises(PeerViolation, match="reserved"):
+                    await server.ping()
+
+            await trio.testing.wait_all_tasks_blocked(0.01)
+            await client._stream.send_all(wire_of(client, "first") + b"\x83\x80\0\0\0\0")
         assert await server.receive() == "first"
+        with pytest.raises(PeerViolation, match="reserved"):
+            await server.receive()
 
 
 @each_transport

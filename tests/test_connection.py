@@ -24,12 +24,13 @@ from trio_draftws import (
     use_framing_mode,
     wait_any,
 )
-from trio_draftws._connection.keepalive import Keepalive
+from trio_draftws._connection.receiver import Owner
+from trio_draftws._connection.scope import ROUND
 from trio_draftws._connection.sender import ROOM
 from trio_draftws._transport.sockets import DirectStream
 from trio_draftws.drafts import Event, draft_named
 
-from .pairs import connected, open_client, stream_pair
+from .pairs import by_raw_client, connected, mute, open_client, stream_pair, unmute
 
 TEXTS = ["", "hello", "é日本😀", "x" * 70_000, "y" * 300_000, "\0 \n"]
 WITH_CLOSING_FRAME = [draft for draft in DRAFTS if draft.closing_handshake]
@@ -42,7 +43,7 @@ def code_of(close: Close | None) -> int | None:
 
 def wire(connection: Connection, event: Event) -> bytes:
     """What the connection would write for `event`."""
-    return b"".join(connection._codec.encode(event))
+    return b"".join(connection._protocol.codec.encode(event))
 
 
 async def echo(connection: Connection) -> None:
@@ -281,7 +282,7 @@ class TestClosing:
                 with use_framing_mode(draft.name):
                     async with accept(server_stream) as server:
                         # Below the connection, so that nothing looks after it
-                        server._upkeep.forget(server)
+                        mute(server)
                         await hung.wait()
                         server._closed = True
 
@@ -297,6 +298,7 @@ class TestClosing:
 
     async def test_aclose_waits_for_the_one_that_was_first(self, draft: Draft) -> None:
         async with connected("tcp", draft) as (client, server):
+            mute(server)
             finished: list[str] = []
 
             async def close(name: str) -> None:
@@ -355,8 +357,22 @@ class TestLoss:
                 await server.receive()
             assert isinstance(caught.value.__cause__, trio.BrokenResourceError)
 
+    async def test_a_reset_is_noticed_where_nobody_receives(self, draft: Draft) -> None:
+        async with connected("tcp", draft) as (client, server):
+            assert isinstance(client._stream, DirectStream)
+            reset_when_closed(client._stream)
+            client._stream.close()
+            await trio.testing.wait_all_tasks_blocked(0.01)
+            assert server.closed
+            assert isinstance(server._stream, DirectStream)
+            assert server._stream.closed
+            with pytest.raises(ConnectionLost, match="reset by peer") as caught:
+                await server.send("anybody there?")
+            assert isinstance(caught.value.__cause__, trio.BrokenResourceError)
+
     async def test_a_write_that_fails_says_so(self, draft: Draft) -> None:
         async with connected("tcp", draft) as (client, server):
+            mute(server)
             assert isinstance(client._stream, DirectStream)
             reset_when_closed(client._stream)
             client._stream.close()
@@ -429,15 +445,15 @@ class TestViolation:
     async def test_what_follows_a_violation_is_not_looked_at(
         self, draft: Draft, autojump_clock: trio.testing.MockClock
     ) -> None:
-        async with connected("memory", draft, max_message_size=100) as (client, server):
-            await client.send("first")
-            await client.send("y" * 101)
-            await trio.sleep(10)
-            await client.send("z" * 101)
+        async with by_raw_client(draft, "memory", max_message_size=100) as (raw, server):
+            await raw.send_frame("first", "y" * 101, "in the same read")
+            await trio.sleep(1)
+            await raw.send_frame("in another")
             await trio.sleep(10)
             assert await server.receive() == "first"
-            with pytest.raises(PeerViolation):
-                await server.receive()
+            for _ in range(2):
+                with pytest.raises(PeerViolation, match="longer than 100 bytes"):
+                    await server.receive()
 
     async def test_found_while_closing(self, transport: str, draft: Draft) -> None:
         """A side that is closing does not care, and ends in order."""
@@ -462,7 +478,7 @@ class TestConcurrency:
             await server.send("for the first")
 
     async def test_senders_queue_in_order(self, transport: str, draft: Draft) -> None:
-        """With the outbox full, messages leave in the order in which `send` was called."""
+        """With no room left, messages leave in the order in which `send` was called."""
         async with connected(transport, draft) as (client, server):
             texts = [f"{number:04}" + "x" * 50_000 for number in range(60)]
             async with trio.open_nursery() as nursery:
@@ -476,7 +492,8 @@ class TestConcurrency:
             assert blocked > 0 or transport == "memory"
 
     async def test_closing_wakes_the_senders(self, draft: Draft) -> None:
-        async with connected("lockstep", draft, close_timeout=0.01) as (client, _):
+        async with connected("lockstep", draft, close_timeout=0.01) as (client, server):
+            mute(server)
             woken: list[str] = []
 
             async def send(number: int) -> None:
@@ -637,8 +654,7 @@ class TestWriting:
             await trio.testing.wait_all_tasks_blocked(0.01)
             monkeypatch.setattr(DirectStream, "send_nowait", counting)
             # No 1 ms passes on this clock, however slow the machine is.
-            for module in ("_connection.checkpoints", "_connection.connection"):
-                monkeypatch.setattr(f"trio_draftws.{module}.SECONDS_PER_PASS", math.inf)
+            monkeypatch.setattr("trio_draftws._connection.checkpoints.SECONDS_PER_PASS", math.inf)
             for _ in range(30):
                 await server.send(await server.receive())
             monkeypatch.undo()
@@ -646,14 +662,14 @@ class TestWriting:
                 await client.receive()
         assert writes == [sum(len(wire(server, "x")) for _ in range(30))]
 
-    async def test_a_sender_that_goes_to_sleep_is_flushed_by_upkeep(self, draft: Draft) -> None:
+    async def test_a_sender_that_goes_to_sleep_is_flushed_all_the_same(self, draft: Draft) -> None:
         async with connected("tcp", draft) as (client, server):
             frames = [wire(client, "x")] * 2
             await client._stream.send_all(b"".join(frames))
             await server.receive()
             await server.send("answer to the first")
             await server.send("and one more")
-            assert server._outbox.size > 0
+            assert server._sender.size > 0
             # Nobody does anything on the server's side from here on.
             assert await client.receive() == "answer to the first"
             assert await client.receive() == "and one more"
@@ -663,6 +679,7 @@ class TestWriting:
         size = 8_000_000
         draft = draft_named("rfc6455")
         async with connected("tcp", draft, max_message_size=size) as (client, server):
+            mute(client)
             await server.send(b"x" * size)
             async with trio.open_nursery() as nursery:
 
@@ -673,14 +690,16 @@ class TestWriting:
                     buffer[:] = b"z" * size
 
                 await trio.testing.wait_all_tasks_blocked()
+                unmute(client)
                 assert await client.receive() == b"x" * size
                 assert await client.receive() == b"y" * size
 
     async def test_a_sender_that_waits_for_room_hears_that_we_closed(
         self, draft: Draft, autojump_clock: trio.testing.MockClock
     ) -> None:
-        async with connected("lockstep", draft) as (_, server):
+        async with connected("lockstep", draft) as (client, server):
             # Nobody takes it.
+            mute(client)
             await server.send("x" * ROOM)
             async with trio.open_nursery() as nursery:
 
@@ -711,7 +730,9 @@ class TestWriting:
 
                 assert await client.receive() == b"x" * size
             # Two in one read, so that the answer to the first waits for the second's.
-            await client._stream.send_all(b"".join(map(bytes, client._codec.encode("a") * 2)))
+            await client._stream.send_all(
+                b"".join(map(bytes, client._protocol.codec.encode("a") * 2))
+            )
             assert await server.receive() == "a"
             buffer = bytearray(b"x" * 10_000)
             await server.send(memoryview(buffer) if view else buffer)
@@ -725,9 +746,9 @@ class TestWriting:
             await client._stream.send_all(b"".join(frames))
             await server.receive()
             await server.send("small")
-            assert server._outbox.size > 0
+            assert server._sender.size > 0
             await server.send("x" * 70_000)
-            assert server._outbox.size == 0 or server._outbox._draining
+            assert server._sender.size == 0 or server._sender._draining
             assert await client.receive() == "small"
             assert await client.receive() == "x" * 70_000
 
@@ -742,16 +763,16 @@ class TestWriting:
 
                 nursery.start_soon(send)
                 await trio.testing.wait_all_tasks_blocked(0.01)
-                most = client._outbox.size
+                most = client._sender.size
                 for _ in range(200):
                     await server.receive()
-                    most = max(most, client._outbox.size)
+                    most = max(most, client._sender.size)
             # A memory stream takes all that it is given.
             assert most < 65_536 + 31_000
             assert most >= 65_536 or transport == "memory"
 
 
-class TestUpkeep:
+class TestLeftAlone:
     async def test_a_close_is_answered_while_the_handler_sleeps(
         self, transport: str, draft: Draft, autojump_clock: trio.testing.MockClock
     ) -> None:
@@ -792,33 +813,72 @@ class TestUpkeep:
             assert server.readable
             assert [await server.receive(), await server.receive()] == ["one", "two"]
 
+    @pytest.mark.parametrize("waits", [0, 1, 1.9])
     async def test_a_close_behind_a_message_waits_for_its_turn(
-        self, transport: str, draft: Draft, autojump_clock: trio.testing.MockClock
+        self, transport: str, draft: Draft, waits: float, autojump_clock: trio.testing.MockClock
     ) -> None:
-        """Else the answer to that message could no longer be sent."""
+        """Else the answer to that message could no longer be sent: for two seconds."""
         if transport == "tls" and not draft.closing_handshake:
             pytest.skip("hixie-75 ends its side of TCP, which TLS cannot")
         async with connected(transport, draft, close_timeout=100) as (client, server):
             await client.send("question")
             await client.send_close()
-            await trio.sleep(10)
+            await trio.sleep(waits)
             assert not server.closed
             await echo(server)
             assert await client.receive() == "question"
             assert server.closed
 
-    async def test_a_look_gives_way_to_receive_and_to_aclose(self, draft: Draft) -> None:
-        """A foreign stream is read by a task of upkeep's, whose result is kept."""
+    async def test_but_not_for_a_handler_that_takes_nothing(
+        self, transport: str, draft: Draft, autojump_clock: trio.testing.MockClock
+    ) -> None:
+        """The peer is not left waiting; what it said can be received all the same."""
+        if transport == "tls" and not draft.closing_handshake:
+            pytest.skip("hixie-75 ends its side of TCP, which TLS cannot")
+        async with connected(transport, draft, close_timeout=100) as (client, server):
+            await client.send("question")
+            started = trio.current_time()
+            await client.aclose()
+            assert trio.current_time() - started == pytest.approx(2, abs=ROUND)
+            assert server.closed
+            assert await server.receive() == "question"
+            with pytest.raises(trio.BrokenResourceError, match="the peer closed the connection"):
+                await server.send("an answer")
+            with pytest.raises(PeerClosed):
+                await server.receive()
+
+    async def test_each_message_that_is_taken_gives_it_two_seconds_more(
+        self, transport: str, draft: Draft, autojump_clock: trio.testing.MockClock
+    ) -> None:
+        if transport == "tls" and not draft.closing_handshake:
+            pytest.skip("hixie-75 ends its side of TCP, which TLS cannot")
+        questions = [f"question {number}" for number in range(10)]
+        async with connected(transport, draft, close_timeout=100) as (client, server):
+            await client.send_many(questions)
+            await client.send_close()
+            async for question in server:
+                await trio.sleep(1.9)
+                await server.send(question)
+            assert [message async for message in client] == questions
+
+    async def test_a_look_gives_way_to_receive_and_to_aclose(
+        self, draft: Draft, autojump_clock: trio.testing.MockClock
+    ) -> None:
+        """A foreign stream is read by a task of the scope's, whose result is kept."""
         async with connected("memory", draft) as (client, server):
             for _ in range(2):
-                assert server._look() is not None
-                assert server._look() is None
-                await trio.testing.wait_all_tasks_blocked()
+                await trio.sleep(1)
+                assert server._receiver.owner is Owner.LOOK
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(client.send, "for whoever reads")
                     assert await server.receive() == "for whoever reads"
-            assert server._look() is not None
-            await trio.testing.wait_all_tasks_blocked()
+                await trio.sleep(1)
+                assert server._receiver.owner is Owner.LOOK
+                with trio.move_on_after(1) as scope:
+                    await server.receive()
+                assert scope.cancelled_caught
+            await trio.sleep(1)
+            assert server._receiver.owner is Owner.LOOK
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(server.aclose)
                 nursery.start_soon(client.aclose)
@@ -836,7 +896,9 @@ class TestUpkeep:
 
                 nursery.start_soon(send)
                 await trio.sleep(100)
-                held = sum(len(event) for event in server._inbox.pending if isinstance(event, str))
+                held = sum(
+                    len(event) for event in server._protocol.unread if isinstance(event, str)
+                )
                 assert 65_536 - 10_000 <= held <= 2 * 65_536
                 for _ in range(60):
                     await server.receive()
@@ -852,7 +914,7 @@ class TestUpkeep:
         settings: dict[str, Any] = {"idle_timeout": 50, "ping_interval": math.inf}
         async with connected(transport, draft, **settings) as (client, server):
             # The other side would give this one up as well.
-            client._upkeep.forget(client)
+            mute(client)
             started = trio.current_time()
             await trio.sleep(30)
             await client.send("still here")
@@ -865,6 +927,7 @@ class TestUpkeep:
                 assert trio.current_time() - started == pytest.approx(80, abs=3)
             with pytest.raises(ConnectionLost):
                 await server.send("too late")
+            unmute(client)
             if transport != "tls" or draft.closing_handshake:
                 with pytest.raises(PeerClosed):
                     await client.receive()
@@ -877,7 +940,7 @@ class TestUpkeep:
             client,
             server,
         ):
-            client._upkeep.forget(client)
+            mute(client)
             await client.send("unread")
             await trio.sleep(200)
             assert await server.receive() == "unread"
@@ -897,46 +960,15 @@ class TestUpkeep:
         settings: dict[str, Any] = {"idle_timeout": idle_timeout, "ping_interval": math.inf}
         await trio.sleep(heard_after)
         async with connected("memory", draft, **settings) as (client, server):
-            client._upkeep.forget(client)
+            mute(client)
             await trio.sleep(2 * idle_timeout)
             with pytest.raises(ConnectionLost, match=f"for {idle_timeout} s"):
                 await server.receive()
             assert server.statistics().pings_sent == 0
 
-    async def test_a_peer_that_takes_something_between_two_looks_is_not_given_up(
-        self, draft: Draft, autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """Nor pinged, in a draft that has no pings."""
-        held = 10**9
-        attend = Keepalive.attend
-
-        def and_then(keepalive: Keepalive, *, may_ping: bool) -> str | None:
-            nonlocal held
-            held -= 10
-            return attend(keepalive, may_ping=may_ping)
-
-        monkeypatch.setattr(Keepalive, "attend", and_then)
-        settings: dict[str, Any] = {"write_timeout": 30, "ping_interval": math.inf}
-        async with connected("tcp", draft, close_timeout=1, **settings) as (client, server):
-            client._upkeep.forget(client)
-
-            async def fill() -> None:
-                while True:
-                    await server.send("x" * 100_000)
-
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(fill)
-                await trio.testing.wait_all_tasks_blocked()
-                monkeypatch.setattr("trio_draftws._connection.keepalive.untaken", lambda _: held)
-                await trio.sleep(100)
-                assert held < 10**9
-                assert not server.closed
-                assert server.statistics().pings_sent == 0
-                nursery.cancel_scope.cancel()
-
     async def test_what_comes_in_the_same_pass_comes_too_late(self, draft: Draft) -> None:
         async with connected("memory", draft) as (client, server):
-            client._upkeep.forget(client)
+            mute(client)
             async with trio.open_nursery() as nursery:
 
                 async def receive() -> None:

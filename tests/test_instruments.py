@@ -370,7 +370,7 @@ async def test_what_is_no_instrument() -> None:
 async def test_a_codec_is_wrapped_only_where_somebody_listens() -> None:
     class Doorman(Instrument):
         def connection_opened(self, connection: Connection) -> None:
-            codecs.append(connection._codec)
+            codecs.append(connection._protocol.codec)
 
     class Reader(Doorman):
         def message_received(self, connection: Connection, message: str | bytes) -> None:
@@ -412,10 +412,10 @@ async def test_no_call_is_made_for_it(draft: Draft) -> None:
         await server.receive()
 
     called = await calls_of(draft, act)
-    assert {"send", "write", "encode", "decode", "receive"} <= set(called)
+    assert {"send", "receive"} <= set(called)
     known = {name for name, _ in inspect.getmembers(InstrumentedCodec, inspect.isfunction)}
     instruments = known - {name for name, _ in inspect.getmembers(Codec, inspect.isfunction)}
-    assert {"tell_sent", "_tell_received"} <= instruments
+    assert "_tell_received" in instruments
     assert not {"tell", "statistics", *instruments} & set(called)
 
 

@@ -266,7 +266,7 @@ async def test_nobody_else_receives_meanwhile(draft: Draft) -> None:
 
 
 def frames(client: Connection, text: str) -> bytes:
-    return b"".join(map(bytes, client._codec.encode(text)))
+    return b"".join(map(bytes, client._protocol.codec.encode(text)))
 
 
 async def test_it_is_entered_when_a_message_has_begun(transport: str, draft: Draft) -> None:
@@ -288,7 +288,7 @@ async def test_it_is_entered_when_a_message_has_begun(transport: str, draft: Dra
         assert begun + "".join(map(str, rest)) == "x" * 1000  # type: ignore[operator]
 
 
-async def test_what_upkeep_read_is_not_lost(
+async def test_what_was_read_ahead_is_not_lost(
     transport: str, draft: Draft, autojump_clock: trio.testing.MockClock
 ) -> None:
     """The beginning of a message, read while nobody received."""
@@ -343,7 +343,9 @@ async def test_a_message_that_is_cut(transport: str, draft: Draft) -> None:
 async def test_a_close_within_a_message(draft: Draft) -> None:
     async with connected("memory", draft) as (client, server):
         for event in (Fragment("begun"), Close(1000)):
-            await client._stream.send_all(b"".join(map(bytes, client._codec.encode(event))))
+            await client._stream.send_all(
+                b"".join(map(bytes, client._protocol.codec.encode(event)))
+            )
         with pytest.raises(PeerClosed):
             await stream_of(server)
 
@@ -394,7 +396,7 @@ async def test_a_slow_reader_of_a_long_message(draft: Draft) -> None:
 
 @with_fragments
 @pytest.mark.parametrize("ending", ["its end", "a close"])
-async def test_what_upkeep_read_of_a_message_that_is_dropped(
+async def test_what_was_read_ahead_of_a_message_that_is_dropped(
     draft: Draft, ending: str, autojump_clock: trio.testing.MockClock
 ) -> None:
     """Several parts stand there when the block ends, and behind them the message's end or not."""
@@ -427,4 +429,4 @@ async def test_a_close_instead_of_what_is_dropped(draft: Draft) -> None:
 
 
 async def say(client: Connection, event: Fragment | Close) -> None:
-    await client._stream.send_all(b"".join(map(bytes, client._codec.encode(event))))
+    await client._stream.send_all(b"".join(map(bytes, client._protocol.codec.encode(event))))

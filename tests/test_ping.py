@@ -10,11 +10,12 @@ import trio
 import trio.testing
 
 from trio_draftws import DRAFTS, ConnectionLost, Draft, LocalProtocolError, PeerClosed
+from trio_draftws._connection.scope import ROUND
 from trio_draftws._connection.sender import ROOM
 from trio_draftws._transport.sockets import DirectStream
-from trio_draftws.drafts import Ping, Pong
+from trio_draftws.drafts import Close, Ping, Pong
 
-from .pairs import TRANSPORTS, connected
+from .pairs import TRANSPORTS, by_raw_client, by_raw_server, connected, mute
 
 PINGING = [draft for draft in DRAFTS if draft.ping]
 SILENT = [draft for draft in DRAFTS if not draft.ping]
@@ -45,10 +46,9 @@ async def test_ping_returns_the_round_trip(
             nursery.start_soon(client.receive)
             nursery.start_soon(server.receive)
             await trio.testing.wait_all_tasks_blocked()
-        # An answer to a side on which nobody receives comes within upkeep's round.
-        assert 0 <= await client.ping() <= 3
+        assert 0 <= await client.ping() <= ROUND
         assert client.latency is not None
-        assert 0 <= await server.ping() <= 3
+        assert 0 <= await server.ping() <= ROUND
         await client.send("for the one")
         await server.send("for the other")
 
@@ -63,20 +63,31 @@ async def test_what_comes_while_waiting_for_a_pong_is_kept(transport: str, pingi
         assert await client.receive() == "kept"
 
 
-async def test_an_answer_to_the_latest_answers_all(pinging: Draft) -> None:
-    async with connected("tcp", pinging) as (client, server), trio.open_nursery() as nursery:
-        nursery.start_soon(client.ping)
-        nursery.start_soon(client.ping)
-        nursery.start_soon(client.ping)
+@pytest.mark.parametrize("answered", [1, 2, 3])
+async def test_an_answer_stands_for_those_before_it(pinging: Draft, answered: int) -> None:
+    """RFC 6455 section 5.5.3: a peer may answer only the latest of several pings."""
+    async with by_raw_server(pinging) as (client, raw), trio.open_nursery() as nursery:
+        returned: list[int] = []
+
+        async def ping(number: int) -> None:
+            await client.ping()
+            returned.append(number)
+
+        payloads = []
+        for number in (1, 2, 3):
+            nursery.start_soon(ping, number)
+            payloads.append(await raw.expect_ping())
+        await raw.send_frame(Pong(payloads[answered - 1]))
         await trio.testing.wait_all_tasks_blocked(0.01)
-        nursery.start_soon(server.receive)
+        assert sorted(returned) == [1, 2, 3][:answered]
+        await raw.send_frame(Pong(payloads[-1]))
         await trio.testing.wait_all_tasks_blocked(0.01)
-        assert len(nursery.child_tasks) == 1
-        await client.send("done")
+        assert sorted(returned) == [1, 2, 3]
 
 
 async def test_closing_wakes_those_who_wait_for_a_pong(pinging: Draft) -> None:
     async with connected("tcp", pinging) as (client, server), trio.open_nursery() as nursery:
+        mute(server)
         ended: list[str] = []
 
         async def ping() -> None:
@@ -97,6 +108,7 @@ async def test_closing_wakes_those_who_wait_for_a_pong(pinging: Draft) -> None:
 
 async def test_a_peer_that_goes_wakes_them_too(pinging: Draft) -> None:
     async with connected("tcp", pinging) as (client, server), trio.open_nursery() as nursery:
+        mute(server)
         ended: list[str] = []
 
         async def ping() -> None:
@@ -120,6 +132,7 @@ async def test_an_end_behind_unread_messages_wakes_them_too(
 ) -> None:
     """There is no answer any more, also where nobody receives what stands before the end."""
     async with connected(transport, pinging) as (client, server), trio.open_nursery() as nursery:
+        mute(server)
         ended: list[str] = []
 
         async def ping() -> None:
@@ -151,20 +164,34 @@ async def test_a_ping_is_answered_while_the_handler_sleeps(
     async with connected(transport, pinging) as (client, server):
         await client.send("unread")
         await trio.sleep(10)
-        assert await client.ping() <= 3
+        assert await client.ping() <= ROUND
         assert await server.receive() == "unread"
 
 
+@pytest.mark.parametrize("transport", [name for name in TRANSPORTS if name != "lockstep"])
 async def test_a_silent_peer_is_pinged_and_given_up(
     transport: str, pinging: Draft, autojump_clock: trio.testing.MockClock
 ) -> None:
     settings: dict[str, Any] = {"ping_interval": 30, "ping_timeout": 10}
     async with connected(transport, pinging, **settings) as (client, server):
         started = trio.current_time()
-        client._upkeep.forget(client)
+        mute(client)
         with pytest.raises(ConnectionLost, match="no answer to a ping came within 10 s"):
             await server.receive()
         assert trio.current_time() - started == pytest.approx(40, abs=5)
+
+
+async def test_one_whose_system_has_not_taken_a_ping_has_more_time_to_answer(
+    pinging: Draft, autojump_clock: trio.testing.MockClock
+) -> None:
+    """Of a lockstep stream nothing is taken that is not read."""
+    settings: dict[str, Any] = {"ping_interval": 30, "ping_timeout": 10, "write_timeout": 60}
+    async with connected("lockstep", pinging, **settings) as (client, server):
+        started = trio.current_time()
+        mute(client)
+        with pytest.raises(ConnectionLost, match="took nothing of what waits for it for 60 s"):
+            await server.receive()
+        assert trio.current_time() - started == pytest.approx(90, abs=5)
 
 
 async def test_one_that_answers_is_never_given_up(
@@ -186,7 +213,7 @@ async def test_a_slow_reader_does_not_get_its_peer_killed(
     settings: dict[str, Any] = {"ping_interval": 30, "ping_timeout": 10}
     async with connected(transport, pinging, **settings) as (client, server):
         # Its own pings are not answered, since they are not read either.
-        client._upkeep.forget(client)
+        mute(client)
         async with trio.open_nursery() as nursery:
 
             async def send() -> None:
@@ -207,7 +234,8 @@ async def test_a_flood_of_pings_that_nobody_reads_the_answers_of(pinging: Draft)
             assert isinstance(side._stream, DirectStream)
             side._stream.setsockopt(socket.SOL_SOCKET, buffer, 4096)
         flood = b"".join(
-            b"".join(client._codec.encode(Ping(b"%08d" % number * 15))) for number in range(2000)
+            b"".join(client._protocol.codec.encode(Ping(b"%08d" % number * 15)))
+            for number in range(2000)
         )
         async with trio.open_nursery() as nursery:
 
@@ -218,23 +246,26 @@ async def test_a_flood_of_pings_that_nobody_reads_the_answers_of(pinging: Draft)
             nursery.start_soon(send)
             nursery.start_soon(server.receive)
             await trio.testing.wait_all_tasks_blocked(0.05)
-            assert ROOM <= server._outbox.size <= ROOM + 200
+            assert ROOM <= server._sender.size <= ROOM + 200
             nursery.cancel_scope.cancel()
 
 
-async def test_a_ping_between_a_close_and_its_answer(pinging: Draft) -> None:
-    async with connected("tcp", pinging) as (client, server), trio.open_nursery() as nursery:
+async def test_a_ping_between_our_close_and_its_answer_is_answered(pinging: Draft) -> None:
+    """RFC 6455 section 5.5.2: unless a Close was received."""
+    async with by_raw_client(pinging) as (raw, server), trio.open_nursery() as nursery:
         nursery.start_soon(server.aclose)
-        await trio.testing.wait_all_tasks_blocked(0.01)
-        await client._stream.send_all(b"".join(client._codec.encode(Ping(b"late"))))
-        with pytest.raises(PeerClosed):
-            await client.receive()
+        await raw.expect_close()
+        await raw.send_frame(Ping(b"late"))
+        await raw.expect(b"".join(server._protocol.codec.encode(Pong(b"late"))))
+        await raw.send_frame(Close())
+        await raw.expect_end()
+    assert server.close_received is not None
 
 
 async def test_a_pong_that_nobody_asked_for_is_nothing(pinging: Draft) -> None:
     """RFC 6455 section 5.5.3."""
     async with connected("tcp", pinging) as (client, server):
-        await client._stream.send_all(b"".join(client._codec.encode(Pong(b"hello"))))
+        await client._stream.send_all(b"".join(client._protocol.codec.encode(Pong(b"hello"))))
         await client.send("message")
         assert await server.receive() == "message"
         assert server.latency is None
@@ -243,30 +274,22 @@ async def test_a_pong_that_nobody_asked_for_is_nothing(pinging: Draft) -> None:
 async def test_pings_after_we_have_lost_the_peer_are_not_answered(pinging: Draft) -> None:
     """What it sent before it went is still received."""
     async with connected("tcp", pinging) as (client, server):
-        frames = [*client._codec.encode("first"), *client._codec.encode(Ping(b"x"))]
+        frames = [
+            *client._protocol.codec.encode("first"),
+            *client._protocol.codec.encode(Ping(b"x")),
+        ]
         await client._stream.send_all(b"".join(frames))
-        server._outbox._fail(trio.BrokenResourceError("gone"))
+        server._sender._fail(trio.BrokenResourceError("gone"))
         assert await server.receive() == "first"
-
-
-async def test_an_answer_to_the_second_of_three_answers_two(pinging: Draft) -> None:
-    async with connected("tcp", pinging) as (client, server):
-        server._upkeep.forget(server)
-        sent = [client._keepalive.ping() for _ in range(3)]
-        payloads = list(client._keepalive._on_their_way or ())
-        client._keepalive.see(Pong(payloads[1]))
-        assert [ping.round_trip is not None for ping in sent] == [True, True, False]
-        client._keepalive.see(Pong(payloads[2]))
-        assert sent[2].round_trip is not None
 
 
 async def test_one_that_cannot_be_written_to_is_not_pinged(
     pinging: Draft, autojump_clock: trio.testing.MockClock
 ) -> None:
-    """Upkeep never raises, here where an unread message stands before the end."""
+    """Nor does its scope raise, here where an unread message stands before the end."""
     async with connected("tcp", pinging) as (client, server):
         await client.send("unread")
         await trio.sleep(5)
-        server._outbox._fail(trio.BrokenResourceError("gone"))
+        server._sender._fail(trio.BrokenResourceError("gone"))
         await trio.sleep(100)
         assert await server.receive() == "unread"

@@ -31,7 +31,7 @@ from trio_draftws import (
 )
 from trio_draftws._answer import Terms
 
-from .pairs import open_client, stream_pair
+from .pairs import mute, open_client, stream_pair
 
 if sys.version_info < (3, 11):
     from exceptiongroup import ExceptionGroup
@@ -507,9 +507,9 @@ class TestEnding:
                 server: Server = await nursery.start(serve)
             stream = await trio.open_tcp_stream("127.0.0.1", server.port or 0)
             async with open_client(stream, draft, close_timeout=1) as client:
-                client._upkeep.forget(client)
                 await client.send("hello")
                 await client.receive()
+                mute(client)
                 started = trio.current_time()
                 await server.aclose()
                 assert trio.current_time() - started == pytest.approx(3)
@@ -556,8 +556,8 @@ class TestFaults:
     async def test_a_fault_of_our_own_is_one_error_with_its_cause(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        async def answer(stream: trio.abc.Stream, terms: Terms, upkeep: Any) -> Connection:
-            upkeep.nursery.start_soon(fail)
+        async def answer(stream: trio.abc.Stream, terms: Terms, scope: Any) -> Connection:
+            scope.nursery.start_soon(fail)
             await trio.sleep_forever()
             raise AssertionError
 

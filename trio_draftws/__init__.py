@@ -8,13 +8,14 @@ The rooms, from the top; arrows point down only:
   `accept`
 * `_call`, `_dial`, `_proxy`, `_redirects`: how a client gets to its server
 * `_ask`, `_answer`: one opening handshake on a stream
-* `_bridge`, `_broadcast`, `_wait_any`: several connections at once
-* `_connection`: `Connection`, a channel over a stream and a codec
-* `_inbox`, `_outbox`, `_upkeep`: what was read, what waits to be written, what runs beside it
+* `_bridge`: two connections joined
 * `_door`, `_routes`, `_origins`, `_flash_policy`: whom a server lets in, and where to
-* `_instruments`, `_statistics`: what is told of connections, in calls and in numbers
-* `_streams`, `_tls`, `_listeners`: TCP, TLS and Unix sockets
-* `drafts`: each draft as a row: how it opens, how it frames; bytes in, bytes out, no trio
+* `_connection/`: `Connection`, a channel; who reads (`receiver`), what waits to be written
+  (`sender`), and what looks after the connections of a scope (`scope`, `watch`, `timers`);
+  several at once (`broadcast`, `wait_any`)
+* `_listeners`, `_transport/`: sockets of TCP and of the Unix domain, and TLS
+* `drafts/`: each draft as a row: how it opens, how it frames, and the life of a connection
+  (`_protocol`); bytes in, bytes out, no trio
 """
 
 from ._answer import ConnHeaders, FramingModeSelector, HTTPHandler, SubprotocolSelector

@@ -11,7 +11,7 @@ import attrs
 import trio
 
 from ._connection.connection import Connection
-from ._connection.scope import Upkeep
+from ._connection.scope import Scope
 from ._door import Caller, address_of
 from ._exceptions import FlashPolicyServed, PageServed, RequestRefused
 from ._flash_policy import POLICY_REQUEST, PolicyFile
@@ -121,7 +121,7 @@ def refused(reject: Reject, request: Request | None = None) -> RequestRefused:
 async def answer(
     stream: trio.abc.Stream,
     terms: Terms,
-    upkeep: Upkeep,
+    scope: Scope,
     refusal: Reject | None = None,
     caller: Caller | None = None,
 ) -> Connection:
@@ -141,7 +141,7 @@ async def answer(
     stream = take_over(stream)
     async with opening(stream, terms.limits.handshake_timeout) as deadline:
         stream = await dress(stream, terms.stream_factory)
-        visit = _Visit(stream, terms, upkeep, refusal, caller or Caller(""))
+        visit = _Visit(stream, terms, scope, refusal, caller or Caller(""))
         if isinstance(address, tuple):
             visit.remote = str(address[0])
         connection: Connection | None = None
@@ -167,7 +167,7 @@ class _Visit:
 
     stream: trio.abc.Stream
     terms: Terms
-    upkeep: Upkeep
+    scope: Scope
     refusal: Reject | None
     """Why it may not come in, whatever it wants."""
     caller: Caller
@@ -235,7 +235,7 @@ class _Visit:
             role="server",
             stream=self.stream,
             agreement=agreement,
-            upkeep=self.upkeep,
+            scope=self.scope,
             limits=limits,
             head=head,
             rest=reader.rest(),

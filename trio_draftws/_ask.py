@@ -6,7 +6,7 @@ import attrs
 import trio
 
 from ._connection.connection import Connection
-from ._connection.scope import Upkeep
+from ._connection.scope import Scope
 from ._exceptions import Rejected
 from ._handshake import HeadReader
 from ._limits import Limits
@@ -25,7 +25,7 @@ ACCEPT_FIELD = "Sec-WebSocket-Accept"
 
 
 async def ask(
-    stream: trio.abc.Stream, draft: Draft, wish: Ask, limits: Limits, upkeep: Upkeep
+    stream: trio.abc.Stream, draft: Draft, wish: Ask, limits: Limits, scope: Scope
 ) -> Connection:
     """Opens as a client on a stream that is connected.
 
@@ -60,7 +60,7 @@ async def ask(
         role="client",
         stream=stream,
         agreement=agreement,
-        upkeep=upkeep,
+        scope=scope,
         limits=limits,
         head=head,
         rest=reader.rest(),

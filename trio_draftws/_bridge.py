@@ -83,13 +83,13 @@ async def bridge(a: Connection, b: Connection, *, binary: BinaryPolicy = "refuse
     if a is b:
         raise ValueError("a bridge has two ends, not one connection twice")
     joint = _Bridge(binary)
-    a._answer_late()
-    b._answer_late()
+    a._hold_answer()
+    b._hold_answer()
     try:
         await _together(partial(joint.pass_all, a, b), partial(joint.pass_all, b, a))
     finally:
-        a._answer_now()
-        b._answer_now()
+        a._release_answer()
+        b._release_answer()
     await _together(partial(joint.close, a), partial(joint.close, b))
     if joint.failure is not None:
         raise joint.failure

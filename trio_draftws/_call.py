@@ -12,7 +12,7 @@ from ._advice import advice_on, is_unknown_draft, versions_spoken
 from ._ask import ask
 from ._basic_auth import write_basic
 from ._connection.connection import Connection
-from ._connection.scope import Upkeep
+from ._connection.scope import Scope
 from ._dial import Route, dial
 from ._exceptions import Rejected
 from ._framing_mode import framing_mode
@@ -49,28 +49,28 @@ class Call:
     limits: Limits
     max_redirects: int
 
-    async def open(self, upkeep: Upkeep) -> Connection:
-        """Opens a connection, whose nursery is that of `upkeep`; tells its instruments of failure.
+    async def open(self, scope: Scope) -> Connection:
+        """Opens a connection, whose nursery is that of `scope`; tells its instruments of failure.
 
         Raises:
             HandshakeError: it did not come about.
         """
         try:
-            return await self._follow(upkeep)
+            return await self._follow(scope)
         except HandshakeError as error:
-            if upkeep.instruments is not None:
+            if scope.instruments is not None:
                 target = self.wish.url
                 peer = f"{target.host} port {target.port}"
-                upkeep.instruments.tell("opening_failed", error, peer)
+                scope.instruments.tell("opening_failed", error, peer)
             raise
 
-    async def _follow(self, upkeep: Upkeep) -> Connection:
+    async def _follow(self, scope: Scope) -> Connection:
         """Opens a connection, behind as many redirects as it takes."""
         wish = self.wish
         seen: set[str] = set()
         while True:
             try:
-                return await self._climb_down(wish, upkeep)
+                return await self._climb_down(wish, scope)
             except Rejected as rejected:
                 if not (self.max_redirects and self._can_follow and is_redirect(rejected)):
                     raise
@@ -81,7 +81,7 @@ class Call:
         # What the caller has for one server may not fit another.
         return self.route.anywhere and self.stream_factory is None
 
-    async def _climb_down(self, wish: Ask, upkeep: Upkeep) -> Connection:
+    async def _climb_down(self, wish: Ask, scope: Scope) -> Connection:
         """Opens in the first of the drafts that the server speaks; a new stream each time."""
         refusal: HandshakeError | None = None
         rungs = list(self.rungs)
@@ -97,7 +97,7 @@ class Call:
             try:
                 async with opening(dialled, timeout, started):
                     stream = await dress(dialled, factory)
-                    return await ask(stream, draft, wish, self.limits, upkeep)
+                    return await ask(stream, draft, wish, self.limits, scope)
             except HandshakeError as error:
                 if only_one:
                     error.advice = error.advice or advice_on(error, draft, secure=wish.url.secure)

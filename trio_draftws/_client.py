@@ -11,7 +11,7 @@ import trio
 from ._call import make_call
 from ._connection.connection import Connection
 from ._connection.instrument import Instrument, Instruments
-from ._connection.scope import open_upkeep
+from ._connection.scope import open_scope
 from ._dial import UnixPath, choose_route
 from ._limits import Limits
 from ._transport.sockets import StreamFactory
@@ -143,8 +143,8 @@ async def open_websocket(
         if stream is not None:
             await trio.aclose_forcefully(stream)
         raise
-    async with open_upkeep(Instruments.of(instruments)) as upkeep:
-        connection = await call.open(upkeep)
+    async with open_scope(Instruments.of(instruments)) as scope:
+        connection = await call.open(scope)
         try:
             yield connection
         except BaseException:

@@ -24,7 +24,7 @@ from ._answer import Provisional
 from ._bridge import BinaryPolicy, bridge, check_binary_policy
 from ._client import open_websocket
 from ._connection.connection import Connection
-from ._connection.scope import open_upkeep
+from ._connection.scope import open_scope
 from ._exceptions import HandshakeTimeout, Rejected
 from .drafts import (
     Draft,
@@ -242,7 +242,7 @@ async def open_gateway(
     if draft != "auto":
         draft_named(draft)
     check_binary_policy(binary)
-    async with open_upkeep() as upkeep:
+    async with open_scope() as scope:
         yield Gateway(
             to,
             draft,
@@ -250,5 +250,5 @@ async def open_gateway(
             ssl_context,
             handshake_timeout,
             max_message_size,
-            upkeep.nursery,
+            scope.nursery,
         )

@@ -1,7 +1,7 @@
 """A client that comes back: one connection after the other to the same server.
 
 Nothing of Trio's is opened when a connection begins and closed when it ends: as on a server, all of
-them share one upkeep, whose nursery opens and closes with the caller's `async with`. So whatever
+them share one scope, whose nursery opens and closes with the caller's `async with`. So whatever
 cancel scopes and nurseries the caller opens between, within an iteration or across several, nest
 rightly; and leaving the loop, however that happens, leaves nothing behind that the block's end does
 not close.
@@ -22,7 +22,7 @@ import trio
 from ._call import Call, make_call
 from ._connection.connection import Connection
 from ._connection.instrument import Instrument, Instruments
-from ._connection.scope import Upkeep, open_upkeep
+from ._connection.scope import Scope, open_scope
 from ._dial import UnixPath, choose_route
 from ._exceptions import DialFailed, HandshakeTimeout, ProxyFailed, Rejected, TLSFailed
 from ._limits import Limits, positive
@@ -99,7 +99,7 @@ class Reconnecting(AsyncIterator[Connection]):
     _call: Call
     _backoff: Backoff
     _retry: Callable[[HandshakeError], bool]
-    _upkeep: Upkeep
+    _scope: Scope
     _connection: Connection | None = attrs.field(default=None, init=False)
     _opened_at: float = attrs.field(default=0, init=False)
     _not_before: float = attrs.field(default=-math.inf, init=False)
@@ -130,7 +130,7 @@ class Reconnecting(AsyncIterator[Connection]):
             while True:
                 await trio.sleep_until(self._not_before)
                 try:
-                    self._connection = await self._call.open(self._upkeep)
+                    self._connection = await self._call.open(self._scope)
                 except HandshakeError as error:
                     wait = self._put_off(error)
                     if not self._retry(error):
@@ -277,8 +277,8 @@ async def reconnecting(
         stream_factory,
         max_redirects,
     )
-    async with open_upkeep(Instruments.of(instruments)) as upkeep:
-        connections = Reconnecting(call, backoff, retry, upkeep)
+    async with open_scope(Instruments.of(instruments)) as scope:
+        connections = Reconnecting(call, backoff, retry, scope)
         try:
             yield connections
         except BaseException:

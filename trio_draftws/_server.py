@@ -2,7 +2,8 @@
 
 How a server ends, whether its scope is cancelled or `Server.aclose` is called: the listeners close;
 then each handler's own scope is cancelled, wherever the handler runs; openings that are not done
-get 503; each connection is closed with 1001 when its handler has returned; upkeep ends last.
+get 503; each connection is closed with 1001 when its handler has returned; the task of the scope
+ends last.
 """
 
 from __future__ import annotations
@@ -30,10 +31,10 @@ from ._answer import (
 )
 from ._connection.connection import Connection
 from ._connection.instrument import Instrument, Instruments
-from ._connection.scope import Upkeep, open_upkeep
+from ._connection.scope import Scope, open_scope
 from ._connection.statistics import ServerStatistics, Tally
 from ._door import Caller, Door, peer_of
-from ._exceptions import FlashPolicyServed, PageServed, PeerClosed, RequestRefused
+from ._exceptions import FlashPolicyServed, PageServed, RequestRefused
 from ._flash_policy import FlashPolicy, PolicyFile
 from ._framing_mode import framing_mode
 from ._handshake import check_subprotocols
@@ -79,7 +80,7 @@ class Server:
     _handler: Handler | None
     """What serves every path; None where routes lead to several."""
     _terms: Terms
-    _upkeep: Upkeep
+    _scope: Scope
     _door: Door
     _accepting: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     _visits: set[trio.CancelScope] = attrs.field(factory=set, init=False)
@@ -164,13 +165,15 @@ class Server:
         try:
             if place.refusal is not None and not place.heard:
                 await turn_away(stream, self._terms, place.refusal)
-            connection = await answer(stream, self._terms, self._upkeep, place.refusal, caller)
+            connection = await answer(stream, self._terms, self._scope, place.refusal, caller)
             self.connections.add(connection)
+            # Its place is free as soon as its stream is, even if its handler takes no notice.
+            connection._when_transport_over(partial(self._door.leave, place))
             self._tally.accepted += 1
             assert caller.handler is not None  # whom no route leads on is refused
             await caller.handler(connection, connection.state)
             code = 1000
-            if (end := _ended_badly(connection)) is not None:
+            if (end := connection._lost) is not None:
                 _note_end_under_handler(connection, end, caller)
         except trio.Cancelled:
             if connection is None:
@@ -191,7 +194,8 @@ class Server:
                 if connection is not None:
                     await self._part(connection, code)
             finally:
-                self._door.leave(place)
+                if connection is None:
+                    self._door.leave(place)
                 self._inside -= 1
                 if self._ending and not self._inside:
                     self._all_left.set()
@@ -213,7 +217,7 @@ class Server:
             self._tally.flash_policies += 1
         else:
             self._tally.failed += 1
-        _tell_why_not(self._upkeep.instruments, error, caller.peer)
+        _tell_why_not(self._scope.instruments, error, caller.peer)
         facts = _facts(caller, request=request)
         logger.info("no connection with %s: %s", caller, error, extra=facts)
 
@@ -225,7 +229,7 @@ class Server:
             self._note_no_connection(error, caller)
         else:
             self._tally.failed += 1
-            _tell_why_not(self._upkeep.instruments, error, caller.peer)
+            _tell_why_not(self._scope.instruments, error, caller.peer)
             facts = _facts(caller)
             logger.error("the opening for %s failed", caller, exc_info=error, extra=facts)
         return 1011
@@ -337,7 +341,8 @@ async def serve_websocket(
         max_message_size: the most bytes that a received message may have.
         max_head_size: the most bytes that a request's head may have.
         max_connections: how many clients may be there at once, those included whose opening is
-            not done. Another one gets 503. There is no limit by default, since it depends on the
+            not done. Another one gets 503. One that has gone counts no more, even if its handler
+            takes no notice and goes on. There is no limit by default, since it depends on the
             program; the system has one, of open files.
         max_connections_per_host: the same for one address; where that is IPv6, for all that share
             its first 64 bits. There is no limit by default, since behind a proxy all clients have
@@ -377,11 +382,11 @@ async def serve_websocket(
         routes,
     )
     door = Door(max_connections=max_connections, max_connections_per_host=max_connections_per_host)
-    async with open_upkeep(Instruments.of(instruments)) as upkeep:
-        server = Server(None if isinstance(served, Routes) else served, terms, upkeep, door)
+    async with open_scope(Instruments.of(instruments), many=True) as scope:
+        server = Server(None if isinstance(served, Routes) else served, terms, scope, door)
         welcome = server._welcome
         if handler_nursery is None:
-            handler_nursery = await upkeep.nursery.start(server._house)
+            handler_nursery = await scope.nursery.start(server._house)
         else:
             welcome = server._welcome_abroad
         serve: partial[Any]
@@ -460,11 +465,11 @@ async def accept(
     told = Instruments.of(instruments)
     # Afterwards the stream may be dead.
     peer = "" if told is None else peer_of(stream)
-    async with open_upkeep(told) as upkeep:
+    async with open_scope(told) as scope:
         try:
-            connection = await answer(stream, terms, upkeep)
+            connection = await answer(stream, terms, scope)
         except Exception as error:
-            _tell_why_not(upkeep.instruments, error, peer)
+            _tell_why_not(scope.instruments, error, peer)
             raise
         try:
             yield connection
@@ -570,19 +575,6 @@ def _news(error: BaseException) -> BaseException | None:
         while isinstance(error, BaseExceptionGroup):
             error = error.exceptions[0]
     return error if isinstance(error, PEER_WENT) else None
-
-
-def _ended_badly(connection: Connection) -> BaseException | None:
-    """How a connection ended that its handler did not close, if not with a goodbye.
-
-    Also where the handler never saw it, as when it only slept.
-    """
-    if connection._closed:
-        return None
-    if connection._end is None:
-        return connection._outbox.failure
-    error = connection._end.error()
-    return None if isinstance(error, PeerClosed) else error
 
 
 def _port_of(listener: trio.abc.Listener[Any]) -> int | None:

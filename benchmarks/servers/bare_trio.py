@@ -10,7 +10,7 @@ from functools import partial
 
 import trio
 
-from .common import listening
+from .common import run_trio
 
 CHUNK = 1 << 16
 
@@ -41,11 +41,11 @@ async def send_all(sock: socket.socket, chunk: bytes) -> None:
             await trio.lowlevel.wait_writable(sock)
 
 
-async def serve() -> None:
+async def serve(*, task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED) -> None:
     async with trio.open_nursery() as nursery:
         listeners = await nursery.start(partial(trio.serve_tcp, echo, 0, host="127.0.0.1"))
-        listening(listeners[0].socket.getsockname()[1])
+        task_status.started(listeners[0].socket.getsockname()[1])
 
 
 if __name__ == "__main__":
-    trio.run(serve)
+    run_trio(serve)

@@ -5,20 +5,21 @@ from __future__ import annotations
 import argparse
 import asyncio
 import ssl
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import attrs
+import trio
 
 
 @attrs.frozen
 class Options:
     """How a server was told to run."""
 
-    ssl_context: ssl.SSLContext | None
+    ssl_context: ssl.SSLContext | None = None
     """None: without TLS."""
-    uvloop: bool
-    mode: str
+    uvloop: bool = False
+    mode: str = "old"
     """The framing mode, for drafts whose requests look the same."""
 
 
@@ -37,6 +38,16 @@ def options() -> Options:
 
 def listening(port: int) -> None:
     print("listening on", port, flush=True)
+
+
+def run_trio(serve: Callable[..., Awaitable[object]]) -> None:
+    """Runs `serve`, which starts with the port that it listens on."""
+
+    async def announce() -> None:
+        async with trio.open_nursery() as nursery:
+            listening(await nursery.start(serve))
+
+    trio.run(announce)
 
 
 def run_asyncio(serve: Callable[[Options], Coroutine[Any, Any, None]]) -> None:

@@ -8,7 +8,7 @@ import trio
 
 from trio_draftws import Connection, Server, serve_websocket, use_framing_mode
 
-from .common import Options, listening, options
+from .common import Options, options, run_trio
 
 
 async def echo(connection: Connection, state: object) -> None:
@@ -16,16 +16,17 @@ async def echo(connection: Connection, state: object) -> None:
         await connection.send(message)
 
 
-async def serve(chosen: Options) -> None:
+async def serve(
+    chosen: Options, *, task_status: trio.TaskStatus[int | None] = trio.TASK_STATUS_IGNORED
+) -> None:
     serve_echo = partial(
         serve_websocket, echo, 0, host="127.0.0.1", ssl_context=chosen.ssl_context, compression=None
     )
     with use_framing_mode(chosen.mode):
         async with trio.open_nursery() as nursery:
             server: Server = await nursery.start(serve_echo)
-            assert server.port is not None
-            listening(server.port)
+            task_status.started(server.port)
 
 
 if __name__ == "__main__":
-    trio.run(serve, options())
+    run_trio(partial(serve, options()))

@@ -23,6 +23,7 @@ KEYS = those(lambda draft: draft.opening.request_body)
 LENGTHS = ALL[2:]
 FRAMES = those(lambda draft: draft.fragments)
 COMPRESSED = those(lambda draft: draft.compression)
+PINGING = those(lambda draft: draft.ping)
 # From hybi-04 on a client masks.
 MASKED = FRAMES[2:]
 
@@ -143,7 +144,8 @@ ROWS = [
         "64 KiB before those are received",
         {
             "drafts/test_deflate": "test_a_bomb_is_refused test_the_limit_is_for_what_was_inflated "
-            "test_room test_a_run_of_empty_final_blocks",
+            "test_room",
+            "drafts/test_final_blocks": "test_too_many_for_what_they_say test_blocks_are_work",
             "drafts/test_portions": "test_every_split_gives_the_same "
             "test_no_more_than_enough_at_once test_who_never_asks_pays_for_each_byte_once",
             "test_compression": "test_a_bomb test_what_a_read_brings_is_inflated_bit_by_bit "
@@ -381,22 +383,82 @@ ROWS = [
         "Pings without end, and a peer that never reads",
         ALL,
         "both",
-        "the latest ping is answered, 64 KiB and one message wait; given up after "
-        "``write_timeout``",
+        "of the pings in one read the latest 16 are answered, without room only the latest; 64 KiB "
+        "and one message wait; given up after ``write_timeout``",
         {
             "test_ping": "test_a_flood_of_pings_that_nobody_reads_the_answers_of "
             "test_a_slow_reader_does_not_get_its_peer_killed",
-            "test_outbox": "test_of_what_finds_no_room_only_the_latest_waits "
+            "test_sender": "test_of_what_finds_no_room_only_the_latest_waits "
             "test_many_small_buffers_become_one",
             "test_connection": "TestWriting::test_at_most_64_kib_and_one_message_wait "
-            "TestUpkeep::test_no_more_is_read_ahead_than_a_limit",
+            "TestLeftAlone::test_no_more_is_read_ahead_than_a_limit",
             "attacks/test_memory": "test_echoes_that_nobody_reads "
             "test_pings_whose_answers_nobody_reads test_small_messages_that_nobody_receives",
+            "attacks/test_held": "test_the_latest_16_pings_of_one_read_are_answered "
+            "test_without_room_only_the_latest_ping_is_answered",
             "attacks/test_slow_readers": "test_a_sender_that_waits_for_room_is_told "
             "test_a_receiver_is_told test_a_slow_peer_is_waited_for "
             "test_the_kernel_is_asked_what_the_peer_took "
             "test_time_does_not_pass_while_we_do_not_read test_no_deadline "
             "test_a_pause_is_no_stall test_over_real_sockets_by_a_real_clock",
+        },
+    ),
+    Row(
+        "TLS that is made to answer without end, by changes of keys or wishes to renegotiate; "
+        "records with nothing in them",
+        ALL,
+        "both",
+        "nothing is read while 64 KiB of answers wait to be written; of records without data 32 "
+        "are passed over before others have their turn",
+        {
+            "attacks/test_tls_output": "test_output_is_bounded_and_nothing_more_is_read "
+            "test_once_the_peer_reads_all_is_read_and_answered "
+            "test_a_reader_and_a_writer_wait_at_once test_a_peer_that_vanishes_ends_the_block "
+            "test_records_without_data_give_way "
+            "test_a_record_full_of_messages_is_answered_at_once "
+            "test_a_server_that_wants_to_renegotiate_makes_one_answer",
+            "attacks/test_tls_blocked": "test_a_blocked_reader_is_interrupted "
+            "test_an_interrupt_between_event_and_reader test_whoever_waits_is_cancelled "
+            "test_the_stream_is_closed_under_them test_a_writer_ends_the_block "
+            "test_a_read_ends_the_block "
+            "test_waiting_costs_nothing_while_the_peer_reads_nothing",
+            "test_tls_stream": "test_both_ends_send_more_than_fits_before_either_reads",
+        },
+    ),
+    Row(
+        "Many small messages that nobody receives",
+        ALL,
+        "both",
+        "each counts as the memory it takes: 64 KiB and one message are held",
+        {
+            "attacks/test_held": "test_unread_messages_count_as_the_memory_they_take "
+            "test_unread_messages_take_no_more_memory_than_that",
+        },
+    ),
+    Row(
+        "No answer to any ping of ours, from a peer that is there",
+        PINGING,
+        "both",
+        "the latest is remembered, and no other",
+        {"attacks/test_held": "test_pings_that_are_never_answered_are_forgotten"},
+    ),
+    Row(
+        "Turns of the loop taken by floods from several peers at once: pings, pongs, reserved "
+        "frames, empty fragments, data that inflates to nothing, tiny messages, TLS records, one "
+        "byte at a time",
+        ALL,
+        "both",
+        "each connection has turns of 1 ms and 2 KiB, or 256 frames; all others get theirs. A "
+        "message that inflates to nothing is refused",
+        {
+            "attacks/test_standstill": "test_pings_and_pongs test_pings_in_each_draft "
+            "test_fragments test_reserved_frames test_reserved_frames_of_the_length_framing "
+            "test_tiny_messages test_tiny_messages_in_each_draft "
+            "test_one_message_that_inflates_to_nothing test_frames_that_inflate_to_nothing "
+            "test_a_message_that_inflates_to_nothing_is_refused_in_the_end "
+            "test_tls_records_of_one_byte test_tls_records_of_nothing "
+            "test_streams_that_are_not_ours test_one_byte_at_a_time "
+            "test_the_measure_sees_a_task_that_does_not_yield",
         },
     ),
     Row(

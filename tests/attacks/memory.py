@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 import trio
 
-from tests.pairs import connected
+from tests.pairs import connected, mute
 from trio_draftws import Connection, Draft
 from trio_draftws.drafts import Event, Role
 
@@ -33,7 +33,9 @@ Suffer: TypeAlias = Callable[[Connection], Awaitable[object]]
 
 def encoded(attacker: Connection, *events: Event) -> bytes:
     """What the attacker's draft makes of these, whatever limits there are."""
-    return b"".join(bytes(part) for event in events for part in attacker._codec.encode(event))
+    return b"".join(
+        bytes(part) for event in events for part in attacker._protocol.codec.encode(event)
+    )
 
 
 async def _say(attacker: Connection, said: Sequence[bytes]) -> None:
@@ -65,7 +67,7 @@ async def taken_by(
             both = connected(transport, draft, close_timeout=0.05, **settings)
             client, server = await stack.enter_async_context(both)
             victim, attacker = (client, server) if attacked == "client" else (server, client)
-            attacker._upkeep.forget(attacker)
+            mute(attacker)
             pairs.append((victim, attacker))
         said = [attack(attacker) for _, attacker in pairs]
         gc.collect()

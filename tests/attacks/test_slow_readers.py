@@ -13,7 +13,7 @@ import pytest
 import trio
 import trio.testing
 
-from tests.pairs import connected
+from tests.pairs import connected, mute, unmute
 from tests.wire import dial, read_until, request_13, serving
 from trio_draftws import Connection, ConnectionLost, Draft
 from trio_draftws._connection.sender import ROOM
@@ -30,10 +30,10 @@ each_transport = pytest.mark.parametrize("transport", TRANSPORTS)
 
 
 def sides(pair: tuple[Connection, Connection], side: str) -> tuple[Connection, Connection]:
-    """Who sends, and the peer: nobody reads for that, not even its upkeep."""
+    """Who sends, and the peer: nobody reads for that, not even its scope."""
     client, server = pair
     sender, peer = (client, server) if side == "client" else (server, client)
-    peer._upkeep.forget(peer)
+    mute(peer)
     return sender, peer
 
 
@@ -87,7 +87,7 @@ async def test_a_sender_that_waits_for_room_is_told(
         sender, _ = sides(pair, side)
         nursery.start_soon(told, partial(fill, sender))
         await wait_until_given_up(sender, mock_clock)
-        assert sender._outbox.size == 0
+        assert sender._sender.size == 0
         await told(partial(sender.send, "more"))
         await told(sender.receive)
 
@@ -109,14 +109,14 @@ async def test_a_receiver_is_told(
 
 async def take_some(sender: Connection, peer: Connection) -> None:
     """The peer reads until that is seen at the other end."""
-    outbox = sender._outbox
+    output = sender._sender
 
     def seen() -> tuple[int, int]:
-        return outbox.written, untaken(outbox.stream)
+        return output.written, untaken(output.stream)
 
     before = seen()
     while seen() == before:
-        peer._inbox.hear(await peer._stream.receive_some())
+        peer._protocol.feed(await peer._stream.receive_some(), trio.current_time())
 
 
 @each_side
@@ -136,7 +136,8 @@ async def test_a_slow_peer_is_waited_for(
                 mock_clock.jump(25)
                 await trio.testing.wait_all_tasks_blocked()
                 await take_some(sender, peer)
-            assert sender._outbox.size
+            assert sender._sender.size
+            unmute(peer)
             assert await peer.receive() == "x" * size
 
 
@@ -152,12 +153,12 @@ async def test_the_kernel_is_asked_what_the_peer_took(
         async with trio.open_nursery() as nursery:
             nursery.start_soon(fill, sender)
             await trio.testing.wait_all_tasks_blocked(0.05)
-            written = [sender._outbox.written]
+            written = [sender._sender.written]
             for _ in range(6):
                 mock_clock.jump(25)
                 await trio.testing.wait_all_tasks_blocked()
                 await take_some(sender, peer)
-                written.append(sender._outbox.written)
+                written.append(sender._sender.written)
             assert any(written.count(value) > 2 for value in written), "this shows nothing"
             assert not sender.closed
             nursery.cancel_scope.cancel()
@@ -170,8 +171,13 @@ async def test_time_does_not_pass_while_we_do_not_read(
     """The peer may wait for us to read before it reads; unless a sender of ours waits as well."""
     async with connected("lockstep", draft, **SETTINGS) as pair, trio.open_nursery() as nursery:
         sender, peer = sides(pair, side)
-        nursery.start_soon(fill, peer)
-        while not sender._inbox.full:
+
+        @nursery.start_soon
+        async def fill_until_told() -> None:
+            with pytest.raises(ConnectionLost):
+                await fill(peer)
+
+        while not sender._receiver.full:
             await trio.testing.wait_all_tasks_blocked()
             mock_clock.jump(2)
         # It needs no room, and so waits for nothing.
@@ -179,11 +185,10 @@ async def test_time_does_not_pass_while_we_do_not_read(
         for _ in range(10):
             await trio.testing.wait_all_tasks_blocked()
             mock_clock.jump(10)
-        assert sender._outbox.size
+        assert sender._sender.size
         assert not sender.closed
         nursery.start_soon(told, partial(fill, sender))
         await wait_until_given_up(sender, mock_clock)
-        nursery.cancel_scope.cancel()
 
 
 async def test_no_deadline(autojump_clock: trio.testing.MockClock) -> None:
@@ -204,7 +209,9 @@ async def test_a_pause_is_no_stall(autojump_clock: trio.testing.MockClock) -> No
             await trio.sleep(100)
             await sender.send("hello")
             await trio.sleep(20)
+            unmute(peer)
             assert await peer.receive() == "hello"
+            mute(peer)
             assert not sender.closed
 
 

@@ -56,7 +56,8 @@ async def broadcast(
         limit: how many bytes may wait for one peer, this message included; one for which nothing
             waits is always sent it.
         slow: what becomes of a peer for which more would wait: `"drop"` leaves this message out,
-            `"close"` ends the connection with 1008, and what waits is lost.
+            `"close"` ends the connection, and what waits is lost; the peer is told 1008 only
+            where that can be written at once.
 
     Raises:
         ValueError: `slow` or `limit` is out of range, or the message is a text that UTF-8 cannot
@@ -77,9 +78,9 @@ async def broadcast(
         field.name: [] for field in attrs.fields(BroadcastResult)
     }
     for number, connection in enumerate(list(connections), 1):
-        verdict: str = connection._offer(once.encode, once.size, limit)
+        verdict: str = connection._try_send(once.encode, once.size, limit)
         if verdict == "dropped" and slow == "close":
-            connection._cut(f"more than {limit} bytes would wait for the peer")
+            connection._abort_slow(f"more than {limit} bytes would wait for the peer")
             verdict = "cut"
         verdicts[verdict].append(connection)
         if number % CONNECTIONS_PER_PASS == 0:

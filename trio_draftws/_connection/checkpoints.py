@@ -14,43 +14,51 @@ SECONDS_PER_PASS = 0.001
 
 
 @attrs.define(eq=False)
-class Pace:
-    """Makes each step of a connection a cancellation point, and some a pass of the scheduler.
+class Checkpoints:
+    """Makes each step of a connection a cancellation point, and some a schedule point.
 
-    A pass costs more than a small message, so there is one at least every 64 messages received, 64
-    sent, or 1 ms.
+    A pass of the scheduler costs more than a small message, so there is one at least every 64
+    receives, 64 sends, or 1 ms. Whoever is called most asks `receive_due` or `send_due` itself:
+    that saves a coroutine.
     """
 
-    received: int = 0
-    sent: int = 0
-    sent_before: int = 0
-    """How many were sent in earlier passes: with `sent`, all that ever were."""
-    due_at: float = attrs.field(factory=lambda: perf_counter() + SECONDS_PER_PASS)
-    """When the next pass is due, if not before."""
+    _receives: int = 0
+    _sends: int = 0
+    _due_at: float = attrs.field(init=False)
 
-    async def breathe(self) -> None:
-        """A cancellation point, and a pass of the scheduler when one is due."""
-        self.received += 1
-        if self.received >= MESSAGES_PER_PASS or perf_counter() > self.due_at:
-            await self.take_a_pass()
+    def __attrs_post_init__(self) -> None:
+        self._due_at = perf_counter() + SECONDS_PER_PASS
+
+    def receive_due(self) -> bool:
+        """Counts a receive; whether it has to be a schedule point."""
+        self._receives += 1
+        return self._receives >= MESSAGES_PER_PASS or perf_counter() > self._due_at
+
+    def send_due(self) -> bool:
+        """Counts a send; whether it has to be a schedule point."""
+        self._sends += 1
+        return self._sends >= MESSAGES_PER_PASS or perf_counter() > self._due_at
+
+    async def before_receive(self) -> None:
+        """A cancellation point, and a schedule point when one is due."""
+        if self.receive_due():
+            await self.schedule_point()
         else:
             await checkpoint_if_cancelled()
 
-    async def breathe_out(self) -> None:
-        """The same before something is sent whose messages `sent_before` is told of apart."""
-        self.sent += 1
-        self.sent_before -= 1
-        if self.sent >= MESSAGES_PER_PASS or perf_counter() > self.due_at:
-            await self.take_a_pass()
+    async def before_send(self) -> None:
+        """The same before something is sent."""
+        if self.send_due():
+            await self.schedule_point()
         else:
             await checkpoint_if_cancelled()
 
-    async def take_a_pass(self) -> None:
+    async def schedule_point(self) -> None:
+        """A pass of the scheduler."""
         await trio.lowlevel.checkpoint()
         self.note_pass()
 
     def note_pass(self) -> None:
-        """Says that the scheduler has just made a pass."""
-        self.sent_before += self.sent
-        self.received = self.sent = 0
-        self.due_at = perf_counter() + SECONDS_PER_PASS
+        """Notes that the scheduler has just made a pass."""
+        self._receives = self._sends = 0
+        self._due_at = perf_counter() + SECONDS_PER_PASS

@@ -1,18 +1,18 @@
 """A connection: a channel of messages over a stream and a codec.
 
-What comes in is the inbox's business, what goes out the outbox's; here is what the two mean to each
-other. The rules:
+What its life is made of stands in the protocol object (`drafts/_protocol.py`), who reads in the
+receiver, what is written in the sender, and what looks after all of it in the scope. Here is what a
+user calls. The rules:
 
 1. Each `receive` and `send` is a cancellation point; each of them is a schedule point at least
    every 64 messages or 1 ms, since deadlines are only seen on a pass of the scheduler.
-2. While messages of one chunk are being handed out, `send` only adds to the outbox; it is written
+2. While messages of one chunk are being handed out, `send` only adds to what waits; that is written
    when they are used up, past 64 KiB, or in the scheduler's next pass.
-3. Replies to control frames are the same in every draft, so no codec has them. Pings are answered
-   as soon as they are read, by `Keepalive`; a closing frame when it is reached, behind the answers
-   to what came before it.
-4. `aclose` always closes, once, even when cancelled, within `close_timeout`.
-5. A message that is sent part by part keeps its turn until it ends. What was begun can be neither
+3. `aclose` always closes, once, even when cancelled, within `close_timeout`.
+4. A message that is sent part by part keeps its turn until it ends. What was begun can be neither
    taken back nor passed off as whole: where its rest never comes, the connection closes.
+5. Once all was said the transport ends, also where a handler takes no notice: the connection stays
+   readable, its descriptor does not stay open.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from functools import partial
 from operator import length_hint
-from time import perf_counter
 from typing import Any, Literal
 
 import attrs
@@ -32,7 +31,7 @@ from trio.lowlevel import checkpoint_if_cancelled
 
 from trio_draftws._exceptions import ConnectionLost, PeerClosed, PeerViolation
 from trio_draftws._limits import Limits
-from trio_draftws._transport.sockets import DirectStream
+from trio_draftws._transport.sockets import DirectStream, TCPStream
 from trio_draftws._transport.tls import is_secure
 from trio_draftws.drafts import (
     Agreement,
@@ -40,21 +39,24 @@ from trio_draftws.drafts import (
     Close,
     Codec,
     Draft,
+    End,
+    EndKind,
     Event,
     Fragment,
     LocalProtocolError,
     Role,
+    ShortSend,
+    WebSocketProtocol,
     WebSocketURL,
 )
 
-from .checkpoints import MESSAGES_PER_PASS, SECONDS_PER_PASS, Pace
+from .checkpoints import Checkpoints
 from .info import Opened
 from .instrument import InstrumentedCodec
-from .keepalive import Keepalive
 from .message_stream import MessageStream, gather
-from .receiver import Ended, Inbox
-from .scope import Upkeep
-from .sender import ROOM, Outbox
+from .receiver import NOBODY, RECEIVER, Receiver
+from .scope import Scope
+from .sender import ROOM, Sender
 from .statistics import LOST, ConnectionStatistics
 
 
@@ -69,28 +71,24 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
     """Tells it from all others of this process, in the log and in its repr."""
     opened_at: float
     """When it was opened, as `trio.current_time` tells it."""
-    close_sent: Close | None
-    """The closing frame that we sent."""
-    close_received: Close | None
-    """The closing frame that the peer sent, once it was reached."""
-    closed_by: Role | None
-    """Who began to close, `"client"` or `"server"`; None before, and where nobody did."""
 
     _stream: trio.abc.Stream
-    _codec: Codec
-    _outbox: Outbox
-    _inbox: Inbox
-    _upkeep: Upkeep
+    _protocol: WebSocketProtocol
+    _sender: Sender
+    _receiver: Receiver
+    _checkpoints: Checkpoints
+    _scope: Scope
     _limits: Limits
-    _pace: Pace
-    _end: Ended | None
-    _closed: bool
-    _may_send: bool
-    _gone: trio.Event | None
-    _keepalive: Keepalive
-    _receiving_parts: bool
+    _send_short: ShortSend | None
+    _messages_sent: int
     _sending_parts: bool
-    _answers_late: bool
+    _closed: bool
+    """Whether `aclose` was called."""
+    _gone: trio.Event | None
+    """Set when that is done; None before it was called."""
+    _transport_over: trio.Event | None
+    """Set when the transport has ended, where that began before `aclose` was called."""
+    _on_transport_over: Callable[[], None] | None
 
     def __init__(
         self,
@@ -99,7 +97,7 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
         role: Role,
         stream: trio.abc.Stream,
         agreement: Agreement,
-        upkeep: Upkeep,
+        scope: Scope,
         limits: Limits,
         head: bytes,
         rest: bytes = b"",
@@ -127,39 +125,40 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
             url=url,
         )
         codec = draft.codec(role, limits.max_message_size, agreement)
-        instruments = upkeep.instruments
+        instruments = scope.instruments
         if instruments is not None and instruments.hears_frames:
             codec = InstrumentedCodec(codec, self, instruments)
         self.id = next(_ids)
-        self.close_sent = None
-        self.close_received = None
-        self.closed_by = None
+        self.opened_at = trio.current_time()
         self._stream = stream
-        self._codec = codec
-        self._pace = Pace()
-        self._outbox = Outbox(stream, upkeep.start_soon, upkeep.flush_soon)
-        self._inbox = Inbox(
-            stream, codec, self._outbox, self._pace, end_is_close=not draft.closing_handshake
-        )
-        self._keepalive = Keepalive(codec, self._outbox, self._inbox, limits)
-        if draft.ping:
-            self._inbox.watcher = self._keepalive
-        self._receiving_parts = False
-        self._sending_parts = False
-        self._answers_late = False
-        self._upkeep = upkeep
+        self._scope = scope
         self._limits = limits
-        self._end = None
+        self._sender = Sender(stream, scope.start_soon, scope.flush_soon)
+        self._protocol = WebSocketProtocol(draft, role, codec, self._sender, limits, self.opened_at)
+        self._sender.on_failure = self._protocol.cannot_write
+        self._sender.on_waiting = self._on_waiting
+        self._checkpoints = Checkpoints()
+        self._receiver = Receiver(
+            stream,
+            self._protocol,
+            self._sender,
+            self._checkpoints,
+            self._on_end,
+            self._on_receiver_left,
+        )
+        self._send_short = codec.send_short if type(stream) is TCPStream else None
+        self._messages_sent = 0
+        self._sending_parts = False
         self._closed = False
-        self._may_send = True
         self._gone = None
-        self.opened_at = self._inbox.last_heard
+        self._transport_over = None
+        self._on_transport_over = None
         if instruments is not None:
-            self._keepalive.on_latency = partial(instruments.tell, "latency_measured", self)
+            self._protocol.on_latency = partial(instruments.tell, "latency_measured", self)
             instruments.tell("connection_opened", self)
+        scope.keep(self)
         if rest:
-            self._inbox.hear(rest)
-        upkeep.keep(self)
+            self._receiver.feed_opening(rest)
 
     def __repr__(self) -> str:
         state = "closed" if self.closed else "open"
@@ -169,10 +168,25 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
     def closed(self) -> bool:
         """Whether it has ended, from either side: nothing can be sent any more.
 
-        What the peer did is known once it was reached: by `receive`, `wait_readable`, or, while
-        nobody receives, within a few seconds.
+        A peer's close counts when it was reached by `receive`, or was answered because nobody
+        received: at most a few seconds later.
         """
-        return not self._may_send or self._outbox.failure is not None
+        return not self._protocol.can_send
+
+    @property
+    def close_sent(self) -> Close | None:
+        """The closing frame that we sent."""
+        return self._protocol.close_sent
+
+    @property
+    def close_received(self) -> Close | None:
+        """The closing frame that the peer sent, once it was reached or answered."""
+        return self._protocol.close_received
+
+    @property
+    def closed_by(self) -> Role | None:
+        """Who began to close, `"client"` or `"server"`; None before, and where nobody did."""
+        return self._protocol.closed_by
 
     @property
     def text(self) -> TextChannel:
@@ -203,32 +217,17 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
             trio.ClosedResourceError: we closed the connection.
             trio.BrokenResourceError: the peer closed it, or it was lost.
         """
-        # As `Pace.breathe_out`; here it costs less.
-        pace = self._pace
-        pace.sent += 1
-        try:
-            if pace.sent >= MESSAGES_PER_PASS or perf_counter() > pace.due_at:
-                await pace.take_a_pass()
-            else:
-                await checkpoint_if_cancelled()
-            outbox = self._outbox
-            if outbox.size >= ROOM or outbox.in_turn:
-                async with outbox.turn():
-                    self._put(message, compress)
-                return
-            # As `_put`, which is one call more.
-            if not self._may_send or outbox.failure is not None:
-                raise self._why_not_sendable()
-            wire = self._codec.encode(message, compress)
-            if self._inbox.pending:
-                outbox.write_soon(wire)
-            else:
-                outbox.write(wire)
-            if outbox.size and not isinstance(message, (str, bytes)):
-                outbox.own()
-        except BaseException:
-            pace.sent_before -= 1
-            raise
+        if self._checkpoints.send_due():
+            await self._checkpoints.schedule_point()
+        else:
+            await checkpoint_if_cancelled()
+        sender = self._sender
+        if sender.size >= ROOM or sender.waiting_senders:
+            async with sender.turn():
+                self._put(message, compress)
+        else:
+            self._put(message, compress)
+        self._messages_sent += 1
 
     async def send_many(
         self, messages: Iterable[str | Buffer], *, compress: bool | None = None
@@ -249,11 +248,11 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
             trio.BrokenResourceError: the peer closed it, or it was lost.
         """
         messages = list(messages)
-        await self._pace.breathe_out()
-        if not self._outbox.crowded:
-            self._put_all(messages, compress)
-            return
-        async with self._outbox.turn():
+        await self._checkpoints.before_send()
+        if self._sender.must_wait:
+            async with self._sender.turn():
+                self._put_all(messages, compress)
+        else:
             self._put_all(messages, compress)
 
     async def send_stream(
@@ -286,7 +285,7 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
         async with AsyncExitStack() as stack:
             if isinstance(parts, AsyncGenerator):
                 await stack.enter_async_context(aclosing(parts))
-            await self._pace.breathe_out()
+            await self._checkpoints.before_send()
             if self.draft.fragments:
                 await self._send_fragments(parts, compress)
             elif (message := await gather(parts)) is not None:
@@ -295,24 +294,24 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
     async def _send_fragments(
         self, parts: AsyncIterable[str] | AsyncIterable[bytes], compress: bool | None
     ) -> None:
-        async with self._outbox.turn():
+        async with self._sender.turn():
             try:
                 async for part in parts:
-                    await self._pace.breathe_out()
-                    await self._outbox.wait_for_room()
+                    await self._checkpoints.before_send()
+                    await self._sender.wait_for_room()
                     self._put_fragment(Fragment(part), compress)
                 if self._sending_parts:
                     self._put_fragment(Fragment(part[:0], final=True))
             finally:
                 unfinished, self._sending_parts = self._sending_parts, False
-                if unfinished and self._may_send:
+                if unfinished and self._protocol.can_send:
                     self._begin_close(Close(1011, "a message was left unfinished"))
 
     @trio.lowlevel.enable_ki_protection
     def _put_fragment(self, fragment: Fragment, compress: bool | None = None) -> None:
         self._put(fragment, compress)
         self._sending_parts = not fragment.final
-        self._pace.sent_before += fragment.final
+        self._messages_sent += fragment.final
 
     async def send_close(self, code: int = 1000, reason: str = "") -> None:
         """Says that we send nothing more; `receive` goes on until the peer closes too.
@@ -331,79 +330,86 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
             trio.ClosedResourceError: we closed the connection, or called this before.
             trio.BrokenResourceError: the peer closed it, or it was lost.
         """
-        await self._pace.breathe_out()
-        async with self._outbox.turn():
-            if not self._may_send or self._outbox.failure is not None:
+        await self._checkpoints.before_send()
+        async with self._sender.turn():
+            if not self._protocol.can_send:
                 raise self._why_not_sendable()
             self._check_close(Close(code, reason))
             self._begin_close(Close(code, reason))
 
     def _check_close(self, close: Close) -> None:
-        """A code that cannot be sent is the caller's mistake: told before anything is done."""
+        """A code that cannot be sent is the caller's mistake: said before anything is done."""
         if self.draft.close_status and close != _NORMAL:
-            self._codec.encode(close)
+            codec = self._protocol.codec
+            # To try it is not to send it.
+            inner = codec.inner if isinstance(codec, InstrumentedCodec) else codec
+            inner.encode(close)
 
     @trio.lowlevel.enable_ki_protection
     def _begin_close(self, close: Close) -> None:
-        self.closed_by = self.closed_by or self.role
-        self._stop_sending()
-        self._send_close(close)
-        if self.role in self.draft.close_ends_stream:
-            self._outbox.finish()
-        self._outbox.flush()
+        self._protocol.send_close(close)
 
     @trio.lowlevel.enable_ki_protection
     def _put(self, event: Event | Buffer, compress: bool | None = None) -> None:
-        """Encodes and adds to the outbox; writes, unless there is more to be handed out."""
-        outbox = self._outbox
-        if not self._may_send or outbox.failure is not None:
+        """Encodes and writes it, or adds it to what waits while there is more to be handed out."""
+        protocol = self._protocol
+        if not protocol.can_send:
             raise self._why_not_sendable()
-        self._write(self._codec.encode(event, compress))
-        if outbox.size and not isinstance(event, (str, bytes, Fragment)):
-            outbox.own()
+        sender = self._sender
+        if protocol.unread:
+            sender.write_soon(protocol.codec.encode(event, compress))
+        elif (
+            self._send_short is None
+            or compress
+            or sender.size
+            or not sender.write_short(self._send_short, event)
+        ):
+            sender.write(protocol.codec.encode(event, compress))
+        if sender.size and not isinstance(event, (str, bytes, Fragment)):
+            sender.own()
 
     @trio.lowlevel.enable_ki_protection
     def _put_all(self, messages: list[str | Buffer], compress: bool | None) -> None:
         """As `_put`, for each of them."""
-        outbox = self._outbox
-        if not self._may_send or outbox.failure is not None:
+        if not self._protocol.can_send:
             raise self._why_not_sendable()
+        encode = self._protocol.codec.encode
         wire: list[Buffer] = []
         left = iter(messages)
         failed = 1
         try:
             for message in left:
-                wire += self._codec.encode(message, compress)
+                wire += encode(message, compress)
             failed = 0
         finally:
-            self._pace.sent_before += len(messages) - length_hint(left) - failed
+            self._messages_sent += len(messages) - length_hint(left) - failed
             self._write(wire)
-            if outbox.size:
-                outbox.own()
+            if self._sender.size:
+                self._sender.own()
 
     def _write(self, wire: list[Buffer]) -> None:
         """Writes it now, or together with what follows while more is to be handed out."""
-        if self._inbox.pending:
-            self._outbox.write_soon(wire)
+        if self._protocol.unread:
+            self._sender.write_soon(wire)
         else:
-            self._outbox.write(wire)
+            self._sender.write(wire)
 
     def _why_not_sendable(self) -> Exception:
         if self._closed:
             return trio.ClosedResourceError("this connection was closed")
-        if self._end is not None:
-            error = self._end.error()
-            if isinstance(error, PeerClosed):
-                return trio.BrokenResourceError(str(error))
-            return error
-        if not self._may_send:
+        end = self._protocol.end
+        if end is not None and end.kind is not EndKind.CLOSE:
+            return _error_of(end)
+        if self._sender.failure is not None:
+            lost = ConnectionLost(str(self._sender.failure))
+            lost.__cause__ = self._sender.failure
+            return lost
+        if self._protocol.end_applied:
+            return trio.BrokenResourceError(str(self._end_error()))
+        if not self._protocol.can_send:
             return trio.ClosedResourceError("we have said that we send nothing more")
-        if self._outbox.failure is None:
-            # Only a ping is told so early.
-            return trio.BrokenResourceError("the peer ended the connection behind unread messages")
-        lost = ConnectionLost(str(self._outbox.failure))
-        lost.__cause__ = self._outbox.failure
-        return lost
+        # Only a ping is told so early.
+        return trio.BrokenResourceError("the peer ended the connection behind unread messages")
 
     # Receiving
 
@@ -423,44 +429,36 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
         try:
             return await self.__anext__()
         except StopAsyncIteration:
-            assert self._end is not None
-            raise self._end.error() from None
+            raise self._end_error() from None
 
     async def __anext__(self) -> str | bytes:
-        """As `receive`, but for how it says that the peer ended the connection as the draft says.
+        """Like `receive`, but raises StopAsyncIteration where the peer closed.
 
-        Here is the short way for what is told most: a message that has come already, or that the
-        next bytes on a stream of our own complete. The rest, with its rules, is the inbox's.
+        Here is the short way for what is received most: a message that has come already, or that
+        the next bytes on a stream of our own complete. The rest is the receiver's.
         """
-        inbox = self._inbox
-        if inbox.reading is False and not self._receiving_parts:
-            pace = self._pace
-            if inbox.pending:
-                # As `Pace.breathe`; here it costs less.
-                pace.received += 1
-                if pace.received >= MESSAGES_PER_PASS or perf_counter() > pace.due_at:
-                    await pace.take_a_pass()
+        receiver = self._receiver
+        protocol = self._protocol
+        if receiver.owner is NOBODY and protocol.end is None and not receiver.in_parts:
+            unread = protocol.unread
+            if unread:
+                if self._checkpoints.receive_due():
+                    await receiver.take_pass()
                 else:
                     await checkpoint_if_cancelled()
-            elif (some_bytes := inbox.begin_to_wait()) is not None:
+            elif (readable := receiver.begin_wait()) is not None:
                 try:
-                    await some_bytes
-                    # As `Pace.note_pass`
-                    pace.sent_before += pace.sent
-                    pace.received = pace.sent = 0
-                    pace.due_at = perf_counter() + SECONDS_PER_PASS
-                    inbox.read_nowait()
+                    await readable
+                    self._checkpoints.note_pass()
+                    receiver.read_once()
                 except trio.ClosedResourceError:
-                    pass  # interrupted, and why is told below
+                    pass  # interrupted; why is said below
                 finally:
-                    inbox.reading = False
-                    if inbox.reader_left is not None:
-                        inbox.reader_left.set()
-            # Others may have run, so what was there may be gone.
-            pending = inbox.pending
-            if pending and type(pending[-1]) in _MESSAGES and not self._closed:
-                return pending.pop()  # type: ignore[return-value]
-        self._check_not_busy()
+                    receiver.end_wait()
+            # Others may have run, and what was there may be gone.
+            if unread and self._protocol.end is None and self._receiver.owner is NOBODY:
+                return unread.pop()  # type: ignore[return-value]
+        self._check_not_in_parts()
         try:
             event = await self._next_event()
         except PeerClosed:
@@ -471,24 +469,21 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
     async def receive_many(self) -> list[str | bytes]:
         """Receives all messages that are there, one at least: less work for each than `receive`.
 
-        It waits as `receive` does, and returns what one read brought: 16 KiB at most, and the
-        rest of a message that began before. Of what was compressed it is no further message once
-        they have 64 KiB. Cancelling it loses nothing. A cancellation point and
-        a schedule point as `receive` is.
+        It waits as `receive` does, and returns what one read brought: 16 KiB at most, of which
+        256 messages at a time, and the rest of a message that began before. With compression it
+        stops once the messages total 64 KiB. Cancelling it loses nothing. A cancellation point
+        and a schedule point as `receive` is.
 
         Raises:
             PeerClosed, ConnectionLost, PeerViolation, trio.ClosedResourceError,
             trio.BusyResourceError: as `receive`, when no message stands before that.
         """
-        self._check_not_busy()
+        self._check_not_in_parts()
         await self._wait_for_event()
-        if self._end is None:
-            messages = self._inbox.take_messages()
-            if messages:
-                return messages
-            self._reach(self._inbox.pending.pop())
-        assert self._end is not None
-        raise self._end.error()
+        messages = self._protocol.take_all(trio.current_time())
+        if not messages:
+            raise self._reach_end()
+        return messages  # type: ignore[return-value]
 
     @asynccontextmanager
     async def receive_stream(self) -> AsyncGenerator[MessageStream, None]:
@@ -505,8 +500,8 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
             PeerClosed, ConnectionLost, PeerViolation, trio.ClosedResourceError,
             trio.BusyResourceError: as `receive`, on entering and from the iterator.
         """
-        self._check_not_busy()
-        self._receiving_parts = True
+        self._check_not_in_parts()
+        self._receiver.begin_parts()
         stream: MessageStream | None = None
         try:
             event = await self._next_event(part=True)
@@ -515,9 +510,9 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
             stream = MessageStream(self._next_fragment, first, isinstance(first.data, str))
             yield stream
         finally:
-            self._receiving_parts = False
+            self._receiver.end_parts()
             if stream is not None and not stream.has_all:
-                self._inbox.skip_message()
+                self._protocol.skip_parts(trio.current_time())
 
     async def _next_fragment(self) -> Fragment:
         event = await self._next_event()
@@ -525,19 +520,19 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
         return event
 
     async def _next_event(self, *, part: bool = False) -> str | bytes | Fragment:
-        """The next message, or fragment of one.
+        """The next message, or part of one.
 
         Raises:
             Exception: what says that the connection has ended.
         """
         await self._wait_for_event(part=part)
-        if self._end is None:
-            event = self._inbox.pending.pop()
-            if isinstance(event, (str, bytes, Fragment)):
-                return event
-            self._reach(event)
-        assert self._end is not None
-        raise self._end.error()
+        protocol = self._protocol
+        if not protocol.unread:
+            raise self._reach_end()
+        event = protocol.unread.pop()
+        if protocol.end is not None:
+            protocol.note_taken(trio.current_time())
+        return event
 
     async def wait_readable(self) -> None:
         """Waits until `receive` has a whole message, or the end, to tell at once.
@@ -549,70 +544,41 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
             trio.ClosedResourceError: we closed the connection.
             trio.BusyResourceError: another task is receiving.
         """
-        self._check_not_busy()
+        self._check_not_in_parts()
         await self._wait_for_event()
 
     @property
     def readable(self) -> bool:
-        """Whether `receive` has a whole message, or the end, to tell at once."""
-        inbox = self._inbox
-        return bool(inbox.pending) or self._end is not None or inbox.has_come()
+        """Whether `receive` has a whole message, or the end, to return at once."""
+        return self._receiver.has_come_already()
 
-    def _check_not_busy(self) -> None:
-        if self._receiving_parts:
+    def _check_not_in_parts(self) -> None:
+        if self._receiver.in_parts:
             raise trio.BusyResourceError("a message is being received part by part")
 
     async def _wait_for_event(self, *, part: bool = False) -> None:
         if self._closed:
             await trio.lowlevel.checkpoint()
-            raise trio.ClosedResourceError("this connection was closed")
-        await self._inbox.wait(ready=self._end is not None, part=part)
+        else:
+            await self._receiver.wait(part=part)
         if self._closed:
             raise trio.ClosedResourceError("this connection was closed")
 
-    def _reach(self, event: Event | Ended) -> None:
-        """An end has come to its turn."""
-        if isinstance(event, Ended):
-            self._end = event
-            if event.kind is PeerClosed:
-                self.closed_by = self.closed_by or _other(self.role)
-            elif event.answer is not None:
-                self.closed_by = self.closed_by or self.role
-        else:
-            assert isinstance(event, Close)
-            self.close_received = event
-            self.closed_by = self.closed_by or _other(self.role)
-            facts = (event.code, event.reason)
-            self._end = Ended(PeerClosed, facts, answer=attrs.evolve(event, reason=""))
-        if not self._answers_late or self._end.kind is not PeerClosed:
-            self._answer(self._end)
+    def _reach_end(self) -> Exception:
+        """All was received: returns what says how the connection has ended."""
+        self._protocol.reach_end(trio.current_time())
+        return self._end_error()
 
-    def _answer(self, end: Ended) -> None:
-        if end.answer is not None:
-            self._send_close(end.answer)
-        self._stop_sending()
-        self._outbox.finish()
-        self._outbox.flush()
-
-    def _stop_sending(self) -> None:
-        self._may_send = False
-        self._keepalive.stop()
-
-    def _send_close(self, close: Close) -> None:
-        if self.close_sent is None and self.draft.closing_handshake:
-            # A code that may be received may be sent, so an answer is never refused.
-            wire = self._codec.encode(close)
-            self._outbox.put(wire)
-            self.close_sent = close if self.draft.close_status else Close()
-            if isinstance(self._codec, InstrumentedCodec):
-                self._codec.tell_sent(self.close_sent, wire)
+    def _end_error(self) -> Exception:
+        assert self._protocol.end is not None
+        return _error_of(self._protocol.end)
 
     # Pings
 
     @property
     def latency(self) -> float | None:
         """Seconds that the latest answered ping took; None before the first."""
-        return self._keepalive.latency
+        return self._protocol.latency
 
     async def ping(self) -> float:
         """Pings the peer and waits for its answer; returns the round trip in seconds.
@@ -627,16 +593,19 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
         """
         if not self.draft.ping:
             raise LocalProtocolError(f"{self.draft.name} has no pings")
-        await self._pace.breathe()
+        await self._checkpoints.before_receive()
         # It may go between the fragments of a message, so it waits for no turn.
-        await self._outbox.wait_for_room()
-        if self.closed or self._inbox.heard_all:
+        await self._sender.wait_for_room()
+        protocol = self._protocol
+        if not protocol.can_send or protocol.end is not None:
             raise self._why_not_sendable()
-        sent = self._keepalive.ping()
-        self._inbox.read_ahead(
-            self._upkeep.nursery, self._reach_if_first, lambda: self._keepalive.waiting
-        )
-        await sent.answered.wait()
+        done = trio.Event()
+        sent = protocol.ping(trio.current_time(), done.set)
+        self._scope.take_turn(self)
+        try:
+            await done.wait()
+        finally:
+            protocol.forget_ping(sent)
         if sent.round_trip is None:
             raise self._why_not_sendable()
         return sent.round_trip
@@ -645,26 +614,30 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
 
     def statistics(self) -> ConnectionStatistics:
         """What was received and sent up to now, and what waits; also when it has ended."""
-        inbox, outbox, keepalive, pace = self._inbox, self._outbox, self._keepalive, self._pace
+        protocol, sender = self._protocol, self._sender
         return ConnectionStatistics(
             opened_at=self.opened_at,
-            last_heard=None if math.isinf(inbox.last_heard) else inbox.last_heard,
-            messages_received=inbox.messages_heard,
-            messages_sent=pace.sent_before + pace.sent,
-            bytes_received=inbox.bytes_heard,
-            bytes_sent=outbox.written,
-            bytes_waiting=outbox.size,
-            pings_received=keepalive.pings_received,
-            pings_sent=keepalive.pings_sent,
-            pongs_received=keepalive.pongs_received,
-            latency=keepalive.latency,
+            last_heard=None if math.isinf(protocol.heard_at) else protocol.heard_at,
+            messages_received=protocol.messages_received,
+            messages_sent=self._messages_sent,
+            bytes_received=protocol.bytes_received,
+            bytes_sent=sender.written,
+            bytes_waiting=sender.size,
+            pings_received=protocol.pings_received,
+            pings_sent=protocol.pings_sent,
+            pongs_received=protocol.pongs_received,
+            latency=protocol.latency,
             compression=self.compression,
         )
 
     @property
     def _code(self) -> int | None:
         """The code that was said by whoever closed first, or that it was lost."""
-        lost = self._outbox.failure if self._end is None else self._end.kind is ConnectionLost
+        end = self._protocol.end
+        if end is None:
+            lost = self._sender.failure is not None
+        else:
+            lost = end.kind not in (EndKind.CLOSE, EndKind.VIOLATION)
         if lost:
             return LOST
         first = self.close_sent if self.closed_by == self.role else self.close_received
@@ -672,42 +645,90 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
             return LOST
         return None if first is None else first.code
 
-    # What upkeep asks for
+    @property
+    def _lost(self) -> Exception | None:
+        """What says that the connection ended without a goodbye, whether anyone received it."""
+        end = self._protocol.end
+        if self._closed or (end is not None and end.kind is EndKind.CLOSE):
+            return None
+        return self._sender.failure if end is None else _error_of(end)
 
-    def _deadline(self) -> float:
-        """When upkeep is to attend to it, unless the peer is heard from."""
-        return self._keepalive.deadline(may_ping=self._may_ping)
+    # For the scope
 
     @property
-    def _may_ping(self) -> bool:
-        """Nobody is pinged who cannot be, cannot be written to, or will not answer."""
-        return self.draft.ping and not self.closed and self._end is None
+    def _due(self) -> float:
+        return self._protocol.due
 
-    def _attend(self) -> None:
-        """Gives the peer up for having been silent too long, or asks whether it is there."""
-        why = self._keepalive.attend(may_ping=self._may_ping)
-        if why is not None:
-            self._give_up(why, Close(1001, "silent"))
+    @property
+    def _is_over(self) -> bool:
+        return self._protocol.end_applied
 
-    def _give_up(self, reason: str, answer: Close) -> None:
-        self._inbox.last_heard = math.inf
-        self._inbox.add([Ended(ConnectionLost, (reason,), answer=answer)])
-        self._reach_if_first()
-        self._inbox.interrupt()
+    def _on_deadline(self) -> bool:
+        """Does what is due; returns whether it wants `_on_second_look` soon."""
+        full = self._receiver.full
+        wants_look = self._protocol.on_deadline(trio.current_time(), full=full)
+        self._after_deadline()
+        return wants_look
 
-    def _look(self) -> trio.CancelScope | None:
-        """Reads what is there, if nobody receives."""
-        return self._inbox.look(self._upkeep.nursery, self._reach_if_first)
+    def _on_second_look(self) -> None:
+        """Whoever reads or writes has had time for what had become possible at `_on_deadline`."""
+        receiver = self._receiver
+        if receiver.may_look and receiver.direct is not None:
+            receiver.look_once()
+        self._protocol.on_deadline(trio.current_time(), full=receiver.full, looked=True)
+        self._after_deadline()
 
-    def _reach_if_first(self) -> None:
-        """Acts on an end that no message stands before; the answers to messages go before it."""
-        if len(self._inbox.pending) == 1 and self._inbox.heard_all:
-            self._reach(self._inbox.pending.pop())
+    def _after_deadline(self) -> None:
+        if self._protocol.end is not None:
+            self._on_end()
 
-    # What broadcast asks for
+    def _on_left_alone(self) -> None:
+        """Nobody is found receiving."""
+        self._protocol.found_left_alone(trio.current_time())
+        self._after_deadline()
+
+    def _on_hang_up(self, *, reset: bool) -> None:
+        """The peer has gone, behind bytes that are not read yet."""
+        self._receiver.note_hang_up()
+        self._protocol.hang_up(trio.current_time(), reset=reset)
+
+    def _on_waiting(self) -> None:
+        """Bytes begin to wait until the peer takes some, or a sender does."""
+        self._protocol.note_waiting(trio.current_time(), full=self._receiver.full)
+        self._scope.hasten(self)
+
+    def _on_receiver_left(self) -> None:
+        self._scope.unsettle(self)
+
+    def _on_end(self) -> None:
+        """The input has ended, or what was owed for that went out."""
+        if not self._protocol.end_applied:
+            self._scope.hasten(self)
+            self._scope.unsettle(self)
+        elif self._sender.failure is not None:
+            self._receiver.interrupt()
+            self._begin_end_of_transport()
+        elif self._receiver.owner is RECEIVER:
+            # Whoever receives will notice, and close; if not, there is a deadline.
+            self._scope.hasten(self)
+        else:
+            self._begin_end_of_transport()
+
+    def _begin_end_of_transport(self) -> None:
+        """All was said, or can be: frees the descriptor, whatever the handler does."""
+        if self._closed or self._transport_over is not None:
+            return
+        self._transport_over = trio.Event()
+        self._sender.stop_waiting()
+        if self._sender.failure is not None and isinstance(self._stream, DirectStream):
+            self._close_direct(self._stream)
+        else:
+            self._scope.start_soon(self._end_transport)
+
+    # For broadcast
 
     @trio.lowlevel.enable_ki_protection
-    def _offer(
+    def _try_send(
         self, encode: Callable[[Codec], list[Buffer]], size: int, limit: int
     ) -> Literal["sent", "dropped", "gone", "unable"]:
         """Puts a message of `size` bytes that `encode` encodes, unless it would have to wait, or
@@ -715,41 +736,44 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
         """
         if self.closed:
             return "gone"
-        if self._sending_parts or (self._outbox.size and self._outbox.size + size > limit):
+        waiting = self._sender.size
+        if self._sending_parts or (waiting and waiting + size > limit):
             return "dropped"
         try:
-            self._write(encode(self._codec))
+            self._write(encode(self._protocol.codec))
         except LocalProtocolError:
             return "unable"
-        self._pace.sent_before += 1
+        self._messages_sent += 1
         return "sent"
 
-    def _cut(self, reason: str) -> None:
+    def _abort_slow(self, reason: str) -> None:
         """Ends a connection whose peer is too slow; whoever waits for it is told."""
         self._give_up(reason, Close(1008, "too slow"))
-        self._stop_sending()
-        self._outbox.hurry()
 
-    # What bridge asks for
+    def _give_up(self, reason: str, answer: Close | None) -> None:
+        self._protocol.give_up(reason, answer, trio.current_time())
+        self._after_deadline()
+
+    # For whoever relays
 
     @property
     def _ended(self) -> type[Exception] | None:
         """The kind of error that says how the peer ended, once that was reached."""
-        return None if self._end is None else self._end.kind
+        protocol = self._protocol
+        if protocol.end is None or protocol.unread:
+            return None
+        return type(_error_of(protocol.end))
 
-    def _answer_late(self) -> None:
+    def _hold_answer(self) -> None:
         """Leaves the peer's close unanswered when it is reached, so that the peer, which may still
-        be listening, can be sent more; `_answer_now` or `aclose` has to follow.
+        be listening, can be sent more; `_release_answer` or `aclose` has to follow.
         """
-        self._answers_late = True
+        self._protocol.hold_answer(trio.current_time())
 
     @trio.lowlevel.enable_ki_protection
-    def _answer_now(self) -> None:
+    def _release_answer(self) -> None:
         """Answers what was left unanswered, and again what is reached from now on."""
-        if self._answers_late:
-            self._answers_late = False
-            if self._end is not None:
-                self._answer(self._end)
+        self._protocol.release_answer(trio.current_time())
 
     # Closing
 
@@ -772,69 +796,101 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
             await self._gone.wait()
             return
         self._check_close(Close(code, reason))
-        self._answer_now()
         self._gone = trio.Event()
         self._closed = True
-        self._stop_sending()
+        self._scope.forget(self)
         try:
-            if not self._has_said_all():
-                deadline = trio.current_time() + self._limits.close_timeout
-                with trio.CancelScope(deadline=deadline, shield=True):
-                    await self._close_in_order(Close(code, reason))
-            if isinstance(self._stream, DirectStream):
-                self._stream.close()
+            if self._transport_over is None:
+                await self._close(Close(code, reason))
             else:
                 with trio.CancelScope(shield=True):
-                    await trio.aclose_forcefully(self._stream)
+                    await self._transport_over.wait()
         finally:
-            self._upkeep.forget(self)
             self._gone.set()
-            if self._upkeep.instruments is not None:
-                self._upkeep.instruments.tell("connection_closed", self)
+            if self._scope.instruments is not None:
+                self._scope.instruments.tell("connection_closed", self)
         await trio.lowlevel.checkpoint()
 
-    async def _close_in_order(self, close: Close) -> None:
-        self._outbox.hurry()
-        self._reach_end()
-        if self._end is None:
-            self._begin_close(close)
-        await self._inbox.take_over()
+    async def _close(self, close: Close) -> None:
+        protocol, receiver, sender = self._protocol, self._receiver, self._sender
+        protocol.start_closing(close, trio.current_time())
+        sender.stop_waiting()
+        heard_out = receiver.stream_ended or protocol.close_received is not None
+        if protocol.end is None or not heard_out or sender.size or receiver.owner is not NOBODY:
+            with trio.CancelScope(deadline=protocol.close_at, shield=True):
+                await self._end_in_order()
+        await self._close_stream()
+
+    async def _end_transport(self) -> None:
+        """All was said, and nobody has called `aclose`."""
+        deadline = trio.current_time() + self._limits.close_timeout
+        try:
+            with trio.CancelScope(deadline=deadline, shield=True):
+                await self._end_in_order()
+        finally:
+            await self._close_stream()
+
+    async def _end_in_order(self) -> None:
+        protocol, receiver = self._protocol, self._receiver
+        await receiver.take_over()
         if self._can_be_heard_out():
             # Read while the drain task writes: the peer may be writing until we read.
-            while not self._inbox.stream_ended and self.close_received is None:
-                await self._inbox.discard_some(decode=self._end is None)
-                self._reach_end()
-        await self._outbox.wait_written()
+            while not receiver.stream_ended and protocol.close_received is None:
+                await receiver.discard_some()
+        await self._sender.wait_written()
         if not isinstance(self._stream, DirectStream):
             await self._stream.aclose()
 
-    def _has_said_all(self) -> bool:
-        """Whether both sides have said goodbye and all is written: nothing is to be waited for."""
-        inbox = self._inbox
-        ended = self._end is not None and (inbox.stream_ended or self.close_received is not None)
-        return ended and inbox.is_left_alone and not self._outbox.size
-
-    def _reach_end(self) -> None:
-        """Drops the messages that nobody will receive; an end behind them counts."""
-        last = self._inbox.drop_messages()
-        if last is not None:
-            self._reach(last)
-
     def _can_be_heard_out(self) -> bool:
         """Whether the peer knows that we are closing, so that waiting for its end makes sense."""
-        if self._outbox.failure is not None:
+        if self._sender.failure is not None:
             return False
         half_closed = isinstance(self._stream, trio.abc.HalfCloseableStream)
         return half_closed or self.close_sent is not None
 
+    def _when_transport_over(self, do: Callable[[], None]) -> None:
+        """Calls `do` once, when the stream is closed."""
+        if self._transport_over is not None and self._transport_over.is_set():
+            do()
+        else:
+            self._on_transport_over = do
 
-_MESSAGES = (str, bytes)
+    async def _close_stream(self) -> None:
+        if isinstance(self._stream, DirectStream):
+            self._close_direct(self._stream)
+        else:
+            with trio.CancelScope(shield=True):
+                await trio.aclose_forcefully(self._stream)
+            self._tell_transport_over()
+
+    def _close_direct(self, stream: DirectStream) -> None:
+        self._scope.unwatch(self)
+        stream.close()
+        self._tell_transport_over()
+
+    def _tell_transport_over(self) -> None:
+        if self._transport_over is not None:
+            self._transport_over.set()
+        if self._on_transport_over is not None:
+            self._on_transport_over()
+            self._on_transport_over = None
+
+
+def _error_of(end: End) -> Exception:
+    """A new error each time, since one that is raised collects tracebacks."""
+    error: Exception
+    if end.kind is EndKind.CLOSE:
+        error = PeerClosed() if end.close is None else PeerClosed(end.close.code, end.close.reason)
+    elif end.kind is EndKind.VIOLATION:
+        error = PeerViolation(end.reason, None if end.answer is None else end.answer.code)
+    else:
+        error = ConnectionLost(end.reason)
+    error.__cause__ = end.cause
+    return error
+
+
 _NORMAL = Close(1000)
 _ids = itertools.count(1)
-
-
-def _other(role: Role) -> Role:
-    return "client" if role == "server" else "server"
 
 
 class TextChannel(trio.abc.Channel[str]):

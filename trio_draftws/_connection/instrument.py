@@ -125,73 +125,75 @@ class Instruments:
 class InstrumentedCodec:
     """A codec that tells what goes in and comes out; else it is just like the one inside."""
 
-    __slots__ = ("_connection", "_inner", "_tell")
+    __slots__ = ("_connection", "_tell", "inner")
+
+    receive_short = None
+    send_short = None
 
     def __init__(self, inner: Codec, connection: Connection, instruments: Instruments) -> None:
-        self._inner = inner
+        self.inner = inner
         self._connection = connection
         self._tell = instruments.tell
 
     @property
     def mid_message(self) -> bool:
         """As `Codec.mid_message`."""
-        return self._inner.mid_message
+        return self.inner.mid_message
+
+    @property
+    def between(self) -> bool:
+        """As `Codec.between`."""
+        return self.inner.between
 
     @property
     def owes(self) -> bool:
         """As `Codec.owes`."""
-        return self._inner.owes
+        return self.inner.owes
 
     @property
     def inflated(self) -> int:
         """As `Codec.inflated`."""
-        return self._inner.inflated
+        return self.inner.inflated
 
     @property
     def heard_control(self) -> bool:
         """As `Codec.heard_control`."""
-        return self._inner.heard_control
+        return self.inner.heard_control
 
     @property
     def place(self) -> memoryview | None:
         """As `Codec.place`."""
-        return self._inner.place
+        return self.inner.place
 
     def encode(self, event: Event | Buffer, compress: bool | None = None) -> list[Buffer]:
         """As `Codec.encode`."""
-        wire = self._inner.encode(event, compress)
-        # A closing frame may be encoded only to see whether it can be.
-        if not isinstance(event, Close):
-            self.tell_sent(event, wire)
-        return wire
-
-    def tell_sent(self, event: Event | Buffer, wire: list[Buffer]) -> None:
-        """Tells that `event` is sent so."""
+        wire = self.inner.encode(event, compress)
         kind = _KINDS.get(type(event), "message")
         self._tell(f"{kind}_sent", self._connection, event)
         self._tell("bytes_sent", self._connection, sum(map(len, wire)))
+        return wire
 
     def decode(self, data: Buffer) -> list[Event]:
         """As `Codec.decode`."""
         if data:
             self._tell("bytes_received", self._connection, len(data))
-        return self._tell_received(self._inner.decode(data))
+        return self._tell_received(self.inner.decode(data))
 
     def fill(self, size: int) -> list[Event]:
         """As `Codec.fill`."""
         self._tell("bytes_received", self._connection, size)
-        return self._tell_received(self._inner.fill(size))
+        return self._tell_received(self.inner.fill(size))
 
     def stream(self) -> Fragment | None:
         """As `Codec.stream`."""
-        begun = self._inner.stream()
+        begun = self.inner.stream()
         if begun is not None:
             self._tell_received([begun])
         return begun
 
     def shared(self, message: str | bytes, compress: bool | None = None) -> Hashable | None:
         """As `Codec.shared`, but each encodes for itself, so that each is told of."""
-        shared = self._inner.shared(message, compress)
+        shared = self.inner.shared(message, compress)
         return None if shared is None else (id(self), shared)
 
     def _tell_received(self, events: list[Event]) -> list[Event]:

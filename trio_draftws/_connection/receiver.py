@@ -1,470 +1,442 @@
-"""What was read from one stream and not yet received.
+"""Who reads one stream, and when: what was read stands in the protocol object until it is received.
 
-There is no reader task: whoever waits for a message reads the stream itself, so that TCP's
-backpressure is the backpressure. The rules:
+Whoever waits for a message reads the stream itself, so that TCP's backpressure is the backpressure.
+A connection that nobody receives on is read a little now and then, so that pings and a goodbye are
+answered. The rules:
 
-1. One read fills `pending` with all that its bytes complete. What ends the connection (a closing
-   frame, the end of the stream, a violation) stands there too, last, and takes effect when it is
-   reached: so the answers to earlier messages still go out.
-2. A codec keeps a violation back until it is asked for more than what came before; so that, too,
-   stands in its place. In the same way it keeps back what would inflate to more than is wanted at
-   once. While it owes something, nothing else is read.
-3. One task reads at a time: whoever waits for a message, upkeep's look, or `aclose`. A cancelled
-   read loses nothing, since what was read is decoded and kept before the next checkpoint.
-4. A message is given part by part only where somebody waits for that, and then from the moment in
-   which its first part is handed over: a wait that is cancelled has changed nothing.
+1. One owner at a time reads: NOBODY, a RECEIVER, a LOOK (a task of the scope, for streams that are
+   not ours and for scopes of one connection), or the CLOSER, for good. Who wants to read becomes
+   the owner at once, makes the former one leave, and reads when that has left. A scope's watch
+   reads between two awaits where NOBODY does, and owns nothing.
+2. A cancelled read loses nothing: what was read is decoded and kept before the next checkpoint.
+3. While the codec has more output, nothing else is read.
+4. No more is read ahead than 64 KiB of messages, counted as the memory that they take, and the one
+   that ends behind that.
+5. A message is given in parts only where somebody waits for parts, and from the moment in which its
+   first part is handed over: a wait that is cancelled has changed nothing.
+6. The end of an input that nobody had to be asked for (`protocol.end`) is as good as a message:
+   what waits for one ends.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable
+from enum import Enum
+from sys import getsizeof
 
 import attrs
 import trio
 
-from trio_draftws._exceptions import ConnectionLost, PeerClosed, PeerViolation
-from trio_draftws._transport.sockets import RECEIVE_SIZE, DirectStream
-from trio_draftws.drafts import Close, Codec, Event, Fragment, Ping, Pong, RemoteProtocolError
+from trio_draftws._transport.sockets import (
+    RECEIVE_SIZE,
+    DirectStream,
+    TCPStream,
+    as_trio_error,
+)
+from trio_draftws.drafts import Event, Fragment, ShortReceive, WebSocketProtocol
 
-from .checkpoints import Pace
-from .sender import Outbox
+from .checkpoints import Checkpoints
+from .sender import Sender
 
-# How much is read ahead for a connection that nobody receives on
+# How much memory messages take that nobody receives, before nothing more is read
 LOOK_AHEAD = 65536
+# How much is read at once where nobody receives: 16 KiB of pings take 5 ms.
+LOOK_SIZE = 2048
 
 
-@attrs.frozen
-class Ended:
-    """The end of a connection, and the error that says so to `receive`."""
+class Owner(Enum):
+    """Who reads."""
 
-    kind: type[PeerClosed | ConnectionLost | PeerViolation]
-    facts: tuple[Any, ...] = ()
-    cause: BaseException | None = None
-    answer: Close | None = None
-    """What the peer is told, where the draft has a closing frame."""
-
-    def error(self) -> Exception:
-        """A new error each time, since one that is raised collects tracebacks."""
-        error = self.kind(*self.facts)
-        error.__cause__ = self.cause
-        return error
+    NOBODY = "nobody"
+    RECEIVER = "receiver"
+    LOOK = "look"
+    CLOSER = "closer"
 
 
-_NO_WHOLE_MESSAGE = (Close, Ended, Fragment)
+NOBODY, RECEIVER, LOOK, CLOSER = Owner.NOBODY, Owner.RECEIVER, Owner.LOOK, Owner.CLOSER
 
 
 @attrs.define(eq=False)
 class _Look:
-    """A read of a foreign stream on behalf of upkeep."""
+    """A task that reads for a connection that nobody receives on."""
 
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
     over: trio.Event = attrs.field(factory=trio.Event)
 
 
-class Watcher(Protocol):
-    """What `Keepalive` is to an inbox."""
-
-    def see(self, event: Ping | Pong) -> None:
-        """Sees pings and pongs as soon as they are read."""
-        ...
-
-    def stop(self) -> None:
-        """Hears that the last there will ever be has come, before it is reached."""
-        ...
-
-
 @attrs.define(eq=False)
-class Inbox:
-    """Reads one stream, and holds what came until it is received."""
+class Receiver:
+    """Reads one stream into the protocol object."""
 
-    _stream: trio.abc.Stream
-    _codec: Codec
-    _outbox: Outbox
-    _pace: Pace
-    _end_is_close: bool
-    """Whether the end of the stream is the draft's close, as in hixie-75."""
-    watcher: Watcher | None = None
-    """None where the draft has no pings."""
-    _direct: DirectStream | None = attrs.field(init=False)
-    pending: list[Event | Ended] = attrs.field(factory=list)
-    """Newest first, so that the next one is popped from the end."""
-    heard_all: bool = False
-    """Whether the last there will ever be has come."""
+    stream: trio.abc.Stream
+    _protocol: WebSocketProtocol
+    _sender: Sender
+    _checkpoints: Checkpoints
+    _on_end: Callable[[], None]
+    """Called when the input has ended."""
+    _on_left: Callable[[], None]
+    """Called when a receiver has left of whom the scope knows that it waits."""
+    owner: Owner = NOBODY
+    in_parts: bool = False
+    """Whether a message is being received part by part."""
     stream_ended: bool = False
-    last_heard: float = attrs.field(factory=trio.current_time)
-    bytes_heard: int = 0
-    """How many came behind the opening handshake."""
-    messages_heard: int = 0
-    """How many came whole, whether or not they were received."""
-    _stopped: bool = False
-    _skipping: bool = False
-    """Whether what comes next is the rest of a message that nobody wants."""
-    _ahead: int = 0
-    """How many bytes came since nothing was pending; of those compressed, what they inflate to."""
-    _counted: int = 0
-    """How much of what was inflated is counted there."""
-    reading: trio.CancelScope | bool = False
-    """Whether somebody waits: the scope of a blocked read of a foreign stream, True for others."""
-    reader_left: trio.Event | None = None
-    """Set when whoever waits has left, for `take_over`."""
+    known_to_wait: bool = False
+    """Whether the scope is told when a receiver leaves."""
+    _bytes_at_look: int = -1
+    """How many bytes had been received when the scope looked last."""
+    hung_up: bool = False
+    """Whether the peer has gone behind bytes that were not read."""
+    direct: DirectStream | None = attrs.field(init=False)
+    """The stream, if it is one of our own."""
+    _receive_short: ShortReceive | None = attrs.field(init=False)
+    _read_scope: trio.CancelScope | None = None
+    """That of a receiver's blocked read of a foreign stream."""
+    _left: trio.Event | None = None
+    """Set when the receiver has left, for the closer."""
     _look: _Look | None = None
+    _full_at: int = -1
+    """How many messages had been handed out when those left were found to be enough."""
 
     def __attrs_post_init__(self) -> None:
-        self._direct = self._stream if isinstance(self._stream, DirectStream) else None
+        self.direct = self.stream if isinstance(self.stream, DirectStream) else None
+        plain = type(self.stream) is TCPStream
+        self._receive_short = self._protocol.codec.receive_short if plain else None
 
-    # For `receive`, `receive_stream` and `wait_readable`
+    # For whoever receives
 
-    async def wait(self, *, ready: bool, part: bool = False) -> None:
-        """Waits until something is pending, or nothing ever will be; at once where `ready`.
+    async def wait(self, *, part: bool = False) -> None:
+        """Waits until something is unread, or the input has ended.
 
-        With `part`, the beginning of a message is enough, and its rest comes part by part.
+        With `part`, the beginning of a message is enough.
 
         Raises:
             trio.BusyResourceError: another task is waiting.
         """
-        if self.reading:
+        owner = self.owner
+        if owner is RECEIVER:
             raise trio.BusyResourceError("another task is receiving on this connection")
-        self.reading = True
+        if owner is CLOSER:
+            # It reads no messages: there is nothing to wait for.
+            await self._checkpoints.before_receive()
+            return
+        self.owner = RECEIVER
         try:
-            if ready or self.pending:
-                await self._pace.breathe()
-            else:
-                await self._read_until_pending(part)
+            await self._end_look()
+            if self._protocol.unread or self._protocol.end is not None:
+                await self._checkpoints.before_receive()
+            while not self._has_come(part=part) and self.owner is RECEIVER:
+                await self._read_some()
         finally:
-            self.reading = False
-            if self.reader_left is not None:
-                self.reader_left.set()
+            self.end_wait()
 
-    def begin_to_wait(self) -> Awaitable[None] | None:
-        """What to await for the next bytes, where only those are missing, and then `read_nowait`;
-        `reading` and `reader_left` have to be seen to as in `wait`. None where more is to be done.
+    def _has_come(self, *, part: bool) -> bool:
+        """Whether there is something to receive."""
+        protocol = self._protocol
+        if part and not protocol.unread:
+            protocol.begin_parts()
+        return bool(protocol.unread) or protocol.end is not None
+
+    def begin_wait(self) -> Awaitable[None] | None:
+        """What to await for the next bytes, where only those are missing; `read_once` has to follow
+        and then, whatever happens, `end_wait`. None where more is to be done: see `wait`.
         """
-        stream = self._direct
+        stream = self.direct
         if (
             stream is None
             or stream.fileno == -1
             or stream.may_have_more
-            or self._look is not None
-            or self.heard_all
-            or self._stopped
-            or self._codec.owes
+            or stream.blocked_by_output
+            or self.owner is not NOBODY
+            or self._protocol.codec.owes
         ):
             return None
-        self._ahead = 0
-        if self._outbox.size:
-            self._outbox.flush()
-        self.reading = True
+        if self._sender.size:
+            self._sender.flush()
+        self.owner = RECEIVER
         return trio.lowlevel.wait_readable(stream.fileno)  # noqa: ASYNC105
 
-    async def _read_until_pending(self, part: bool) -> None:
-        await self._end_look()
-        self._ahead = 0
-        if part:
-            # What has come already may be enough.
-            await self._pace.breathe()
-        while not self._has_event(part) and not self.heard_all and not self._stopped:
-            self._outbox.flush()
+    def end_wait(self) -> None:
+        """The receiver leaves."""
+        if self.owner is RECEIVER:
+            # A look that is still leaving leaves as the owner.
+            self.owner = NOBODY if self._look is None else LOOK
+        if self._left is not None:
+            self._left.set()
+        if self.known_to_wait:
+            self.known_to_wait = False
+            self._on_left()
+
+    async def take_pass(self) -> None:
+        """A schedule point in which nobody else can begin to receive."""
+        owner = self.owner
+        self.owner = RECEIVER if owner is NOBODY else owner
+        try:
+            await self._checkpoints.schedule_point()
+        finally:
+            if owner is NOBODY:
+                self.end_wait()
+
+    async def _read_some(self) -> None:
+        """Waits for bytes and reads once; also returns when it was interrupted."""
+        self._sender.flush()
+        protocol = self._protocol
+        if protocol.codec.owes:
             # What is behind the messages that were handed out is due now.
-            if self._codec.owes:
-                self._hear_owed()
-                await self._pace.breathe()
-            elif self._direct is not None:
-                await self._read_directly(self._direct)
-            else:
-                with trio.CancelScope() as self.reading:
-                    await self._read_and_hear()
-                self._pace.note_pass()
+            self._feed_rest()
+            await self._checkpoints.before_receive()
+        elif self.direct is None:
+            with trio.CancelScope() as self._read_scope:
+                await self._read_foreign(RECEIVE_SIZE)
+            self._read_scope = None
+            # A stream that is not ours need not have made a pass.
+            await self._checkpoints.before_receive()
+        elif self.direct.may_have_more:
+            self.read_once()
+            await self._checkpoints.before_receive()
+        else:
+            await self._wait_readable(self.direct)
 
-    def has_come(self) -> bool:
-        """Whether anything is pending, or will be for what has been read."""
-        while self._codec.owes and not (self.pending or self.heard_all or self._stopped):
-            self._hear_owed()
-        return bool(self.pending)
-
-    def _has_event(self, part: bool) -> bool:
-        if part and not self.pending and (begun := self._codec.stream()) is not None:
-            self.pending.append(begun)
-        return bool(self.pending)
-
-    async def _read_directly(self, stream: DirectStream) -> None:
-        if stream.may_have_more:
-            self.read_nowait()
-            await self._pace.breathe()
-            return
+    async def _wait_readable(self, stream: DirectStream) -> None:
         try:
             await stream.wait_readable()
         except trio.ClosedResourceError as error:
-            # Interrupted by `aclose` or by an end of our own making, or closed by a stranger
+            # Interrupted, by the closer or by an end of our own making; or closed by a stranger
             if stream.closed:
                 self._lose("the stream was closed", error)
         else:
-            self._pace.note_pass()
-            self.read_nowait()
+            self._checkpoints.note_pass()
+            if self.owner is RECEIVER:
+                self.read_once()
 
-    async def _read_and_hear(self) -> None:
-        if self._codec.owes:
-            self._hear_owed()
-            await trio.lowlevel.checkpoint()
-            return
+    async def _read_foreign(self, most: int) -> None:
         try:
-            data = await self._stream.receive_some(RECEIVE_SIZE)
+            data = await self.stream.receive_some(most)
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
             self._lose(str(error) or "the stream broke", error)
         else:
-            self.hear(data)
+            self._feed(data)
 
-    def read_nowait(self) -> None:
+    # Reading
+
+    def read_once(self, most: int = RECEIVE_SIZE) -> None:
         """Reads what a stream of our own has now, if anything."""
-        stream = self._direct
+        stream = self.direct
         assert stream is not None
-        place = self._codec.place
+        codec = self._protocol.codec
         try:
-            if place is None:
-                data = stream.receive_nowait()
+            if self._receive_short is not None and codec.between and most == RECEIVE_SIZE:
+                # Most of what comes is whole short messages: received and decoded in one step
+                messages: list[Event] = []
+                received = self._receive_short(stream.fileno, messages)
+                if isinstance(received, int) and received:
+                    stream.may_have_more = received == RECEIVE_SIZE
+                    self._protocol.add_messages(messages, received, trio.current_time())
+                    return
+                self._note_received(stream, messages, received)
+            elif codec.place is None:
+                data = stream.receive_nowait(most)
                 if data is not None:
-                    self.hear(data)
+                    self._feed(data)
             else:
-                size = stream.receive_into_nowait(place)
+                size = stream.receive_into_nowait(codec.place[:most])
                 if size is not None:
-                    self._hear_in_place(size)
+                    self.stream_ended = not size
+                    self._protocol.buffer_updated(size, trio.current_time())
+        except OSError as error:
+            broken = as_trio_error(error)
+            broken.__cause__ = error
+            self._lose(str(broken), broken)
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
             self._lose(str(error), error)
+        if self._protocol.end is not None:
+            self._on_end()
 
-    # What was heard
-
-    def hear(self, data: bytes | bytearray, *, owed: bool = False) -> None:
-        """Decodes what came and adds it to what is pending; empty data is the stream's end, but
-        for what is `owed`.
-        """
-        size = len(data)
-        if size:
-            self.last_heard = trio.current_time()
-            self.bytes_heard += size
-        elif not owed:
-            self._hear_end()
-            return
-        # What is pending was read ahead; what was received counts no more.
-        self._ahead = size + (self._ahead if self.pending else 0)
-        try:
-            events = self._codec.decode(data)
-        except RemoteProtocolError as violation:
-            self._note_violation(violation)
+    def _note_received(
+        self, stream: DirectStream, messages: list[Event], received: int | tuple[int, bytes] | None
+    ) -> None:
+        """What else comes of receiving short messages: nothing, the end, or more than those."""
+        if isinstance(received, tuple):
+            size, rest = received
+            stream.may_have_more = size == RECEIVE_SIZE
+            self._protocol.add_messages(messages, size - len(rest), trio.current_time())
+            self._feed(rest)
+        elif received is None:
+            stream.may_have_more = False
         else:
-            if self._codec.heard_control and self.watcher is not None:
-                events = self._without_control(events, self.watcher)
-            if self._codec.inflated:
-                self._ahead += self._codec.inflated - self._counted
-                self._counted = self._codec.inflated
-            if self._skipping:
-                events = self._after_skipped(events)
-            if events:
-                self.add(events)
+            self._feed(b"")
 
-    def _hear_owed(self) -> None:
-        """The same for what the codec has kept back, while it owes something."""
-        self.hear(b"", owed=True)
+    def _feed(self, data: bytes | bytearray) -> None:
+        self.stream_ended = not data
+        self._protocol.feed(data, trio.current_time())
+        if self._protocol.end is not None:
+            self._on_end()
 
-    def _hear_in_place(self, size: int) -> None:
-        """The same for the payload of a long frame, which stays where it was read to."""
-        if not size:
-            self._hear_end()
-            return
-        self.last_heard = trio.current_time()
-        self.bytes_heard += size
-        self._ahead += size
-        try:
-            events = self._codec.fill(size)
-        except RemoteProtocolError as violation:
-            self._note_violation(violation)
-        else:
-            if events:
-                self.add(events)
+    def feed_opening(self, data: bytes) -> None:
+        """Takes what came behind the opening handshake."""
+        self._feed(data)
 
-    def _hear_end(self) -> None:
-        if self._end_is_close and not self._codec.mid_message:
-            self.stream_ended = True
-            self.add([Ended(PeerClosed)])
-        else:
-            self._lose("the peer ended the stream without closing the connection", None)
-
-    @staticmethod
-    def _without_control(events: list[Event], watcher: Watcher) -> list[Event]:
-        """Pings and pongs are no messages, and wait for none."""
-        kept: list[Event] = []
-        for event in events:
-            if isinstance(event, (Ping, Pong)):
-                watcher.see(event)
-            else:
-                kept.append(event)
-        return kept
-
-    def take_messages(self) -> list[str | bytes]:
-        """All messages that are pending, the oldest first; an end behind them stays."""
-        end = 1 if self.heard_all else 0
-        taken = self.pending[end:]
-        del self.pending[end:]
-        taken.reverse()
-        return taken  # type: ignore[return-value]
-
-    def skip_message(self) -> None:
-        """Drops what is left of a message that was given part by part up to here."""
-        while self.pending:
-            event = self.pending[-1]
-            if not isinstance(event, Fragment):
-                return  # an end came before the message's own
-            self.pending.pop()
-            if event.final:
-                return
-        self._skipping = not self.heard_all
-
-    def _after_skipped(self, events: list[Event]) -> list[Event]:
-        for position, event in enumerate(events):
-            if not isinstance(event, Fragment):
-                # An end, behind which nothing comes
-                return events[position:]
-            if event.final:
-                self._skipping = False
-                self.messages_heard += 1
-                return events[position + 1 :]
-        return []
-
-    def add(self, events: Sequence[Event | Ended]) -> None:
-        """Adds to what is pending, unless the last there will ever be has come."""
-        if not self.heard_all:
-            count = len(events)
-            self.messages_heard += count
-            if self.pending or count > 1:
-                self.pending[:0] = reversed(events)
-            else:
-                self.pending.append(events[0])
-            if type(events[-1]) in _NO_WHOLE_MESSAGE:
-                self._add_no_whole_message(events[-1])
-
-    def _add_no_whole_message(self, last: Event | Ended) -> None:
-        if isinstance(last, Fragment):
-            # Only the last of what was heard can be one that others follow.
-            self.messages_heard -= not last.final
-            return
-        self.messages_heard -= 1
-        self.heard_all = True
-        if self.watcher is not None:
-            self.watcher.stop()
+    def _feed_rest(self) -> None:
+        self._protocol.feed_rest(trio.current_time())
+        if self._protocol.end is not None:
+            self._on_end()
 
     def _lose(self, reason: str, cause: BaseException | None) -> None:
         self.stream_ended = True
-        self.add([Ended(ConnectionLost, (reason,), cause)])
+        self._protocol.lose(reason, cause, trio.current_time())
+        self._on_end()
 
-    def _note_violation(self, violation: RemoteProtocolError) -> None:
-        code, reason = violation.close_code, violation.reason
-        answer = None if code is None else Close(code, reason)
-        self.add([Ended(PeerViolation, (reason, code), answer=answer)])
+    def begin_parts(self) -> None:
+        """A message is to be received part by part: nobody else may receive meanwhile."""
+        self.in_parts = True
 
-    # For upkeep
+    def end_parts(self) -> None:
+        """Whoever received a message part by part is through with it."""
+        self.in_parts = False
+
+    # Where nobody receives
 
     @property
     def full(self) -> bool:
-        """Whether no more is read ahead: what the peer says now is not heard."""
-        return bool(self.pending) and self._ahead >= LOOK_AHEAD
+        """Whether nothing more is read before something is taken."""
+        unread = self._protocol.unread
+        if not unread:
+            return False
+        if self._protocol.handed_out == self._full_at:
+            return True
+        held = sum(map(getsizeof, unread))
+        if self.in_parts:
+            held += sum(getsizeof(part.data) for part in unread if isinstance(part, Fragment))
+        if held < LOOK_AHEAD:
+            return False
+        self._full_at = self._protocol.handed_out
+        return True
 
-    def look(self, nursery: trio.Nursery, act: Callable[[], None]) -> trio.CancelScope | None:
-        """Reads what is there, if nobody else does, and lets `act` see to it.
+    @property
+    def has_unread(self) -> bool:
+        """Whether there are messages that nobody has received yet."""
+        return bool(self._protocol.unread)
 
-        A foreign stream is read by a task in `nursery`, whose scope is returned.
+    @property
+    def input_done(self) -> bool:
+        """Whether nothing more is to be read."""
+        return self._protocol.end is not None
+
+    @property
+    def may_look(self) -> bool:
+        """Whether there is something to be read where nobody receives."""
+        return self.owner is NOBODY and self._protocol.end is None and not self.full
+
+    @property
+    def has_more(self) -> bool:
+        """Whether there is more inside, of which the descriptor says nothing."""
+        stream = self.direct
+        inside = stream is not None and (stream.may_have_more or stream.has_buffered)
+        return inside or self._protocol.codec.owes
+
+    def note_hang_up(self) -> None:
+        """Notes that the peer has gone behind bytes that were not read."""
+        self.hung_up = True
+
+    def note_look(self) -> None:
+        """Notes that the scope looked at it now, and is to be told when somebody has received."""
+        self._bytes_at_look = self._protocol.bytes_received
+        self.known_to_wait = True
+
+    @property
+    def is_as_at_look(self) -> bool:
+        """Whether nothing was read since the scope looked."""
+        return self._bytes_at_look == self._protocol.bytes_received
+
+    def settle_waiting(self) -> bool:
+        """Whether a receiver has waited since the latest look, and nothing came; the scope is then
+        told when it leaves.
         """
-        if not self._may_be_read_ahead():
-            return None
-        if self._direct is not None:
-            goes_on = True
-            while goes_on and self._may_be_read_ahead():
-                if self._codec.owes:
-                    self._hear_owed()
-                else:
-                    self.read_nowait()
-                    goes_on = self._direct.may_have_more or self._codec.owes
-            act()
-            return None
+        waits = self.is_as_at_look
+        self.note_look()
+        self.known_to_wait = waits
+        return waits
+
+    def look_once(self) -> None:
+        """Reads a little of a stream of our own, or takes more of what came."""
+        if self._protocol.codec.owes:
+            self._feed_rest()
+        else:
+            self.read_once(LOOK_SIZE)
+
+    def start_look(self, nursery: trio.Nursery) -> None:
+        """Reads in a task of its own, until it is full or somebody else wants to read."""
+        self.owner = LOOK
         self._look = _Look()
-        nursery.start_soon(self._read_ahead_for, self._look, act, lambda: False)
-        return self._look.scope
+        nursery.start_soon(self._look_on, self._look)
 
-    def read_ahead(
-        self, nursery: trio.Nursery, act: Callable[[], None], goes_on: Callable[[], bool]
-    ) -> None:
-        """Reads in a task of its own while `goes_on`, until somebody else wants to read."""
-        if self._may_be_read_ahead():
-            self._look = _Look()
-            nursery.start_soon(self._read_ahead_for, self._look, act, goes_on)
-
-    def _may_be_read_ahead(self) -> bool:
-        being_read = self.reading or self._look is not None
-        return not (being_read or self.heard_all or self._stopped or self.full)
-
-    async def _read_ahead_for(
-        self, look: _Look, act: Callable[[], None], goes_on: Callable[[], bool]
-    ) -> None:
+    async def _look_on(self, look: _Look) -> None:
         try:
             with look.scope:
-                await self._read_and_hear()
-                act()
-                while goes_on() and not self.heard_all and not self.full:
-                    await self._read_and_hear()
-                    act()
+                while self.owner is LOOK and self._protocol.end is None and not self.full:
+                    if self._protocol.codec.owes:
+                        self._feed_rest()
+                    else:
+                        await self._read_foreign(LOOK_SIZE)
+                    self._protocol.found_left_alone(trio.current_time())
+                    await trio.lowlevel.checkpoint()
         finally:
             self._look = None
             look.over.set()
+            if self.owner is LOOK:
+                self.owner = NOBODY
+            self._on_left()
 
     async def _end_look(self) -> None:
-        """Takes the reading over from upkeep's look, whose result is kept."""
+        """Makes a look leave; what it read is kept."""
         if self._look is not None:
             self._look.scope.cancel()
             await self._look.over.wait()
 
-    # For ends of our own making
+    def has_come_already(self) -> bool:
+        """Whether something is unread, or will be once all that was read is decoded."""
+        while self._protocol.codec.owes and not self._has_come(part=False):
+            self._feed_rest()
+        return self._has_come(part=False)
+
+    # Handing over
 
     def interrupt(self) -> None:
-        """Makes whoever waits look again."""
-        if isinstance(self.reading, trio.CancelScope):
-            self.reading.cancel()
-        elif self.reading and self._direct is not None:
-            self._direct.interrupt()
+        """Makes a receiver look again."""
+        if self.owner is RECEIVER or self._left is not None:
+            if self._read_scope is not None:
+                self._read_scope.cancel()
+            elif self.direct is not None:
+                self.direct.interrupt()
+
+    async def take_over(self) -> None:
+        """Makes whoever reads leave, and waits until that has: from now on the closer reads."""
+        former, self.owner = self.owner, CLOSER
+        if former is RECEIVER:
+            self._left = trio.Event()
+            self.interrupt()
+            await self._left.wait()
+            self._left = None
+        await self._end_look()
 
     @property
     def is_left_alone(self) -> bool:
-        """Whether nobody waits or looks."""
-        return self.reading is False and self._look is None
+        """Whether nobody reads."""
+        return self.owner is NOBODY
 
-    async def take_over(self) -> None:
-        """Makes whoever waits leave, and waits until they have: from now on `aclose` reads."""
-        self._stopped = True
-        await self._end_look()
-        if self.reading:
-            self.reader_left = trio.Event()
-            self.interrupt()
-            await self.reader_left.wait()
+    # For the closer
 
-    async def discard_some(self, *, decode: bool) -> None:
-        """Reads on for the peer's goodbye: a closing frame, if bytes are still to be decoded, or
-        the end of the stream.
-        """
-        if decode and self._codec.owes:
-            self._hear_owed()
-            await trio.lowlevel.checkpoint()
-            return
-        try:
-            data = await self._stream.receive_some(RECEIVE_SIZE)
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
-            data = b""
-        if not data:
-            self.stream_ended = True
-        elif decode:
-            self.hear(data)
+    async def discard_some(self) -> None:
+        """Reads on for the peer's goodbye: its Close, or the end of the stream."""
+        decode = self._protocol.end is None
+        if decode and self._protocol.codec.owes:
+            self._feed_rest()
         else:
-            self.bytes_heard += len(data)
+            try:
+                data = await self.stream.receive_some(RECEIVE_SIZE)
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                data = b""
+            if decode:
+                self._feed(data)
+            else:
+                self.stream_ended = not data
         await trio.lowlevel.checkpoint()
-
-    def drop_messages(self) -> Event | Ended | None:
-        """Forgets the messages that nobody will receive; returns the end behind them, if any."""
-        last = self.pending[0] if self.heard_all and self.pending else None
-        self.pending.clear()
-        return last

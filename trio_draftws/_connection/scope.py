@@ -1,28 +1,34 @@
-"""One task for each scope, which looks after the scope's connections.
+"""What looks after the connections of one scope.
 
-A scope is what a user enters: `serve_websocket`, `open_websocket` or `accept`. Each owns one
-nursery and in it one upkeep task; there is nothing global, and no task for each connection except
+A scope is what a user enters: `serve_websocket`, `open_websocket`, `accept` or `reconnecting`. Each
+owns one nursery and in it one task; there is nothing global, and no task for each connection except
 while its output is blocked. The rules:
 
 1. The nursery is shielded and ends last, so that what was sent is written and every connection is
    closed in order, however the scope ends. Nothing of ours cancels it while the scope's body runs.
-2. Upkeep never awaits a peer: one that stalls cannot delay another.
-3. Upkeep never raises for what a peer did.
-4. Late flushes: `send` may leave bytes in the outbox while `receive` is handing out messages; they
-   are written in the scheduler's next pass at the latest.
-5. Looks: a connection that nobody has received on for a few seconds is read without blocking, so
-   that pings and a closing frame are answered while a handler sleeps. At most 100 are looked at
-   in one pass.
-6. Keepalive: a peer that has been silent is pinged, and given up when it stays silent; but never
-   while it is us who are not reading.
-7. What leaves a scope is what its body raised, unwrapped; a fault of our own is an `InternalError`.
+2. The task never awaits a peer, and never raises for what a peer did.
+3. Late flushes: `send` may leave bytes with the sender while `receive` is handing out messages;
+   they are written in the scheduler's next pass at the latest.
+4. A connection that nobody receives on is watched, so that pings and a goodbye are answered at
+   once: from the pass after it opened, and then from a *round*, every quarter of a second, which
+   finds those that nobody receives on any more. Where somebody waits for a message and none comes,
+   there is nothing to be found: such a connection is left out of the rounds until its receiver
+   leaves, and without anyone to look at there are no rounds.
+5. It is watched by the scope's epoll, where the stream is a socket of ours and the scope may hold
+   many connections; else by a task that reads.
+6. A turn for each connection reads 2 KiB at most, and no more than a millisecond is spent between
+   two passes of the scheduler.
+7. Deadlines stand in one heap, and visit nobody but their own connection.
+8. What leaves a scope is what its body raised, unwrapped; a fault of our own is an `InternalError`.
 """
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
+from time import perf_counter
 from typing import Protocol
 
 import attrs
@@ -30,145 +36,321 @@ import trio
 
 from trio_draftws._exceptions import InternalError
 
+from .checkpoints import SECONDS_PER_PASS
 from .instrument import Instruments
-from .sender import Outbox
+from .receiver import CLOSER, LOOK, NOBODY, Receiver
+from .sender import Sender
+from .timers import Timers
+from .watch import HANG_UP, READABLE, RESET, WRITABLE, Watch
 
 if sys.version_info < (3, 11):  # pragma: no cover
     from exceptiongroup import BaseExceptionGroup
 
-LOOK_INTERVAL = 2.0
-LOOKS_PER_PASS = 100
-# How long a stream may take to hand over what it has: two for most, more for TLS, whose first
-# records are often its own, and for streams made to be difficult.
+# Seconds between two rounds; and for those of whom little is expected
+ROUND = 0.25
+SLOW_ROUND = 2.0
+# How many passes of the scheduler a stream may take to hand over what it has: two for most, more
+# for TLS, whose first records are often its own, and for streams made to be difficult.
 LOOK_PASSES = 8
 
 
 class Kept(Protocol):
-    """What upkeep needs of a connection."""
+    """What a scope needs of a connection."""
 
-    def _deadline(self) -> float:
-        """When it is to be attended to, unless the peer is heard from."""
+    @property
+    def id(self) -> int: ...
+    @property
+    def _receiver(self) -> Receiver: ...
+    @property
+    def _is_over(self) -> bool:
+        """Whether nothing more is to be read, and what was owed for that went out."""
         ...
 
-    def _attend(self) -> None:
-        """Its deadline has come: pings the peer, or gives it up."""
+    @property
+    def _due(self) -> float:
+        """When it wants `on_deadline` to be called, or earlier."""
         ...
 
-    def _look(self) -> trio.CancelScope | None:
-        """Reads what is there, if nobody else does.
+    def _on_deadline(self) -> bool:
+        """Does what is due; returns whether it wants `_on_second_look` soon."""
+        ...
 
-        A stream that cannot be read without blocking is read by a task of its own; its scope is
-        returned, to be cancelled soon.
-        """
+    def _on_second_look(self) -> None:
+        """Whoever reads or writes has had time since `_on_deadline`."""
+        ...
+
+    def _begin_end_of_transport(self) -> None:
+        """Frees the descriptor, whatever the handler does."""
+        ...
+
+    def _on_left_alone(self) -> None:
+        """Nobody receives, and nobody has since it was looked at last."""
+        ...
+
+    def _on_hang_up(self, *, reset: bool) -> None:
+        """The peer has gone, behind bytes that are not read yet."""
         ...
 
 
 @attrs.define(eq=False)
-class Upkeep:
-    """The upkeep of one scope; `open_upkeep` starts it."""
+class Round:
+    """Those who are looked at together, after some time."""
+
+    seconds: float
+    at: float = math.inf
+    members: set[Kept] = attrs.field(factory=set)
+
+    def add(self, connection: Kept) -> None:
+        """Looks at `connection` in the next round."""
+        self.members.add(connection)
+        if self.at == math.inf:
+            self.at = trio.current_time() + self.seconds
+
+    def take(self, now: float) -> set[Kept]:
+        """Those whose round has come."""
+        if now < self.at:
+            return set()
+        members, self.members, self.at = self.members, set(), math.inf
+        return members
+
+
+@attrs.define(eq=False)
+class Scope:
+    """The connections of one scope; `open_scope` makes it."""
 
     nursery: trio.Nursery
     """For drain tasks, handlers and looks; shielded."""
+    many: bool
+    """Whether it may hold many connections."""
     instruments: Instruments | None = None
-    """Who is told of what happens to the scope's connections."""
+    """Who is told of what happens to the connections."""
     start_soon: Callable[[Callable[[], Awaitable[object]]], None] = attrs.field(init=False)
     """The nursery's: here it is one for all connections."""
-    flush_soon: Callable[[Outbox], None] = attrs.field(init=False)
-    """Flushes an outbox in the scheduler's next pass."""
-    _connections: set[Kept] = attrs.field(factory=set)
-    _late: list[Outbox] = attrs.field(factory=list)
-    _wake: trio.Event = attrs.field(factory=trio.Event)
-    _sleeps: bool = True
-    """Whether there was nobody to look after when it last looked."""
-
-    def keep(self, connection: Kept) -> None:
-        """Looks after `connection` from now on."""
-        self._connections.add(connection)
-        if self._sleeps:
-            self._wake.set()
-
-    def forget(self, connection: Kept) -> None:
-        """Stops looking after `connection`."""
-        self._connections.discard(connection)
+    flush_soon: Callable[[Sender], None] = attrs.field(init=False)
+    """Flushes a sender in the scheduler's next pass."""
+    _timers: Timers[Kept] = attrs.field(factory=Timers, init=False)
+    _watch: Watch[Kept] | None = None
+    _round: Round = attrs.field(factory=lambda: Round(ROUND))
+    _slow_round: Round = attrs.field(factory=lambda: Round(SLOW_ROUND))
+    _turns: list[Kept] = attrs.field(factory=list)
+    """Who has a turn in the next pass."""
+    _second_looks: list[Kept] = attrs.field(factory=list)
+    _late: list[Sender] = attrs.field(factory=list)
+    _wake: trio.Event = attrs.field(factory=trio.Event, init=False)
+    _sleep: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
+    """Ends when the next deadline or round comes."""
 
     def __attrs_post_init__(self) -> None:
         # Python makes a new object each time that one asks for a method.
         self.start_soon = self.nursery.start_soon
         self.flush_soon = self._flush_soon
+        if self.many:
+            self._watch = Watch(self.nursery, self._attend)
 
-    def _flush_soon(self, outbox: Outbox) -> None:
-        self._late.append(outbox)
+    def keep(self, connection: Kept) -> None:
+        """Looks after `connection` from now on."""
+        self._timers.add(connection, connection._due)
+        self._sleep_until(connection._due)
+        self.take_turn(connection)
+
+    def forget(self, connection: Kept) -> None:
+        """Stops looking after `connection`, which is being closed."""
+        self._timers.discard(connection)
+        self._round.members.discard(connection)
+        self._slow_round.members.discard(connection)
+
+    def unwatch(self, connection: Kept) -> None:
+        """Stops watching the stream of `connection`, which is about to be closed."""
+        stream = connection._receiver.direct
+        if self._watch is not None and stream is not None:
+            self._watch.discard(stream.fileno)
+
+    def hasten(self, connection: Kept) -> None:
+        """Notes that `connection` is due earlier than it was."""
+        if self._timers.hasten(connection, connection._due):
+            self._sleep_until(connection._due)
+
+    def take_turn(self, connection: Kept) -> None:
+        """Looks at `connection` in the scheduler's next pass."""
+        if not self._turns:
+            self._wake.set()
+        self._turns.append(connection)
+
+    def unsettle(self, connection: Kept) -> None:
+        """Has the next round look at `connection`."""
+        self._round.add(connection)
+        self._sleep_until(self._round.at)
+
+    def _look_later(self, connection: Kept) -> None:
+        """Has the next slow round look at `connection`."""
+        self._slow_round.add(connection)
+        self._sleep_until(self._slow_round.at)
+
+    def _sleep_until(self, deadline: float) -> None:
+        if deadline < self._sleep.deadline:
+            self._sleep.deadline = deadline
+
+    def _flush_soon(self, sender: Sender) -> None:
+        self._late.append(sender)
         self._wake.set()
 
     def stop(self) -> None:
         """Ends the scope's nursery, with whatever still runs in it."""
         self.nursery.cancel_scope.cancel()
 
+    # The task
+
     async def run(self) -> None:
-        """The task itself: flushes at once when woken, looks round now and then."""
+        """Flushes at once when woken, and does what is due."""
         while True:
-            # One scope for a whole round, since it may be woken for each chunk that is read.
-            with trio.CancelScope() as scope:
-                self._sleeps = not self._connections
-                if not self._sleeps:
-                    scope.deadline = self._next_round()
-                while True:
+            # One cancel scope for many wakes: it may be woken for each chunk that is read.
+            deadline = min(self._timers.next, self._round.at, self._slow_round.at)
+            with trio.CancelScope(deadline=deadline) as self._sleep:
+                while not (self._turns or self._second_looks):
                     await self._wake.wait()
                     self._wake = trio.Event()
                     self._flush_late()
-                    if self._sleeps:
-                        break
-            if scope.cancelled_caught:
-                await self._look_round()
+            await self._work()
+
+    async def _work(self) -> None:
+        """One turn for everyone who is due, with a pass of the scheduler behind it."""
+        if self._second_looks:
+            seconds, self._second_looks = self._second_looks, []
+            for _ in range(LOOK_PASSES):
+                await self._pass()
+            await self._for_each(seconds, self._look_again)
+        turns, self._turns = self._turns, []
+        await self._for_each(turns, self._give_turn)
+        now = trio.current_time()
+        await self._for_each(self._timers.due(now), self._visit)
+        await self._for_each(self._round.take(now), self._settle)
+        await self._for_each(self._slow_round.take(now), self._settle)
+        await self._pass()
+
+    async def _for_each(self, kept: Iterable[Kept], do: Callable[[Kept], None]) -> None:
+        began = perf_counter()
+        for connection in kept:
+            do(connection)
+            if perf_counter() - began > SECONDS_PER_PASS:
+                await self._pass()
+                began = perf_counter()
+
+    async def _pass(self) -> None:
+        await trio.lowlevel.checkpoint()
+        self._flush_late()
 
     def _flush_late(self) -> None:
         late, self._late = self._late, []
-        for outbox in late:
-            outbox.late = False
-            outbox.flush()
+        for sender in late:
+            sender.flush_late()
 
-    def _next_round(self) -> float:
-        deadlines = (connection._deadline() for connection in self._connections)
-        return min(trio.current_time() + LOOK_INTERVAL, *deadlines, float("inf"))
+    # What it does for a connection
 
-    async def _look_round(self) -> None:
-        now = trio.current_time()
-        for batch in _batches(list(self._connections), LOOKS_PER_PASS):
-            looks: list[trio.CancelScope] = []
-            for connection in batch:
-                if connection._deadline() <= now:
-                    connection._attend()
-                else:
-                    look = connection._look()
-                    if look is not None:
-                        looks.append(look)
-            # Passes and no deadline, since a mocked clock would never get there.
-            for _ in range(LOOK_PASSES if looks else 1):
-                await trio.lowlevel.checkpoint()
-                self._flush_late()
-            for look in looks:
-                look.cancel()
+    def _visit(self, connection: Kept) -> None:
+        if connection._on_deadline():
+            self._second_looks.append(connection)
+        else:
+            self._timers.set(connection, connection._due)
+
+    def _look_again(self, connection: Kept) -> None:
+        connection._on_second_look()
+        self._timers.set(connection, connection._due)
+
+    def _give_turn(self, connection: Kept) -> None:
+        """Looks at one that opened just now, or that has more inside."""
+        receiver = connection._receiver
+        if receiver.may_look:
+            self._look_at(connection)
+        elif receiver.owner is not CLOSER:
+            self.unsettle(connection)
+
+    def _settle(self, connection: Kept) -> None:
+        """Looks at one in a round."""
+        receiver = connection._receiver
+        if connection._is_over:
+            # Whoever received the end has not closed it.
+            connection._begin_end_of_transport()
+            return
+        if receiver.owner is NOBODY:
+            connection._on_left_alone()
+            if receiver.may_look:
+                self._look_at(connection)
+            elif receiver.input_done:
+                # Until what is owed went out
+                self.unsettle(connection)
+            else:
+                # Until something is taken
+                self._look_later(connection)
+                self._watch_for_hang_up(connection)
+        elif receiver.owner not in (CLOSER, LOOK) and not receiver.settle_waiting():
+            self.unsettle(connection)
+
+    def _look_at(self, connection: Kept) -> None:
+        """Reads a little where nobody receives, or has that done as soon as something comes."""
+        receiver = connection._receiver
+        stream = receiver.direct
+        if self._watch is None or stream is None or not self._watch.start():
+            receiver.start_look(self.nursery)
+        elif stream.closed:
+            # By a stranger: the next read says so.
+            receiver.look_once()
+        elif receiver.has_more and not stream.blocked_by_output:
+            connection._on_left_alone()
+            receiver.look_once()
+            self.take_turn(connection)
+        else:
+            receiver.note_look()
+            flags = WRITABLE if stream.blocked_by_output else READABLE
+            if not self._watch.arm(stream.fileno, connection, flags):
+                receiver.start_look(self.nursery)
+            elif receiver.has_unread:
+                # What is taken of it makes no event.
+                self._look_later(connection)
+
+    def _watch_for_hang_up(self, connection: Kept) -> None:
+        """Has a full connection told at least that its peer has gone."""
+        receiver = connection._receiver
+        stream = receiver.direct
+        watch = self._watch
+        if watch is None or stream is None or receiver.hung_up or not receiver.full:
+            return
+        if watch.start():
+            watch.arm(stream.fileno, connection, HANG_UP)
+
+    def _attend(self, connection: Kept, flags: int) -> None:
+        """Something has come for a connection that was armed."""
+        receiver = connection._receiver
+        if receiver.owner is not NOBODY or not receiver.is_as_at_look:
+            # Somebody receives, or has in the meantime.
+            self.unsettle(connection)
+        elif receiver.may_look:
+            connection._on_left_alone()
+            receiver.look_once()
+            self._give_turn(connection)
+        elif receiver.full:
+            connection._on_hang_up(reset=bool(flags & RESET))
 
 
-def _batches(items: list[Kept], size: int) -> Iterable[list[Kept]]:
-    return (items[start : start + size] for start in range(0, len(items), size))
-
-
-async def _keep_up(
-    opened: list[Upkeep], is_open: trio.Event, instruments: Instruments | None
+async def _look_after(
+    opened: list[Scope], is_open: trio.Event, many: bool, instruments: Instruments | None
 ) -> None:
     # A scope of its own round the nursery: shielding the nursery's own would do as well, but only
     # from the moment that it is open.
     with trio.CancelScope(shield=True):
         async with trio.open_nursery() as nursery:
-            opened.append(Upkeep(nursery, instruments))
+            opened.append(Scope(nursery, many, instruments))
             nursery.start_soon(opened[0].run)
             is_open.set()
 
 
 @asynccontextmanager
-async def open_upkeep(instruments: Instruments | None = None) -> AsyncGenerator[Upkeep, None]:
-    """A scope's nursery and upkeep; on exit whatever still runs in it is cancelled.
+async def open_scope(
+    instruments: Instruments | None = None, *, many: bool = False
+) -> AsyncGenerator[Scope, None]:
+    """A scope's nursery and task; on exit whatever still runs in it is cancelled.
+
+    Args:
+        many: whether it may hold many connections, as a server's does.
 
     Raises:
         InternalError: a task of ours failed; the cause says how.
@@ -177,10 +359,10 @@ async def open_upkeep(instruments: Instruments | None = None) -> AsyncGenerator[
     try:
         async with trio.open_nursery() as outer:
             try:
-                opened: list[Upkeep] = []
+                opened: list[Scope] = []
                 is_open = trio.Event()
                 # Not with `outer.start`: cancelled, it would wait for the shielded task for ever.
-                outer.start_soon(_keep_up, opened, is_open, instruments)
+                outer.start_soon(_look_after, opened, is_open, many, instruments)
                 with trio.CancelScope(shield=True):
                     await is_open.wait()
                 try:

@@ -1,6 +1,6 @@
 """What waits to be written to one stream.
 
-The rules, which `Connection.send` rests on:
+The rules, on which `Connection.send` rests:
 
 1. A sender waits for room first, in the order in which it came, with nothing encoded yet. Only
    there can it be cancelled.
@@ -16,6 +16,8 @@ The rules, which `Connection.send` rests on:
    pings and never reads costs no memory.
 7. After `finish` nothing is put any more, and when all is written our side of the stream ends,
    where the stream can end one side.
+8. Whether the peer takes anything is asked of the system, and only when somebody wants to know:
+   `stuck_since`. While nothing is read and no sender waits, it may be us that the peer waits for.
 """
 
 from __future__ import annotations
@@ -26,8 +28,8 @@ from contextlib import asynccontextmanager
 import attrs
 import trio
 
-from trio_draftws._transport.sockets import DirectStream
-from trio_draftws.drafts import Buffer
+from trio_draftws._transport.sockets import DirectStream, as_trio_error, not_transmitted, untaken
+from trio_draftws.drafts import Buffer, Event, ShortSend
 
 ROOM = 65536
 # Buffers of fewer bytes on average cost the kernel more to gather than us to join.
@@ -39,42 +41,81 @@ PIECE = 65536
 
 
 @attrs.define(eq=False)
-class Outbox:
+class Sender:
     """The bytes that wait to be written, and whoever waits to add to them."""
 
     stream: trio.abc.Stream
-    _spawn: Callable[[Callable[[], Awaitable[object]]], None]
+    _start_soon: Callable[[Callable[[], Awaitable[object]]], None]
     """Starts the drain task, in a nursery that outlives the connection."""
-    _flush_soon: Callable[[Outbox], None]
-    """Makes someone `flush` in the scheduler's next pass."""
+    _flush_soon: Callable[[Sender], None]
+    """Makes someone `flush_late` in the scheduler's next pass."""
+    on_failure: Callable[[], None] = lambda: None
+    """Called when nothing can be written any more."""
+    on_waiting: Callable[[], None] = lambda: None
+    """Called when bytes begin to wait, or senders do."""
     size: int = 0
     """How many bytes wait, those that the drain task is writing included."""
     written: int = 0
     """How many bytes were written so far."""
     failure: Exception | None = None
     """Why nothing can be written any more."""
-    finishing: bool = False
-    """Whether nothing more will be put."""
-    late: bool = False
-    """Whether upkeep will flush it in the next pass."""
-    in_turn: int = 0
+    waiting_senders: int = 0
     """How many senders have their turn or wait for it."""
     _direct: DirectStream | None = attrs.field(init=False)
     _buffers: list[Buffer] = attrs.field(factory=list)
     _latest: list[Buffer] | None = None
+    _late: bool = False
+    """Whether it will be flushed in the next pass."""
     _draining: bool = False
+    _finishing: bool = False
     _finished: bool = False
-    _hurried: bool = False
+    _waits_for_nothing: bool = False
+    _sending: bool = False
+    """Whether a stream that is not ours is taking a piece."""
+    _has_last_words: bool = False
     _turn: trio.StrictFIFOLock | None = None
     _changed: trio.Event | None = None
+    _blocked_since: float | None = None
+    _taken: int | None = None
+    """How many bytes the peer had taken at the latest look; None while nothing waits."""
+    _stuck_since: float = 0
 
     def __attrs_post_init__(self) -> None:
         self._direct = self.stream if isinstance(self.stream, DirectStream) else None
 
     @property
-    def crowded(self) -> bool:
+    def must_wait(self) -> bool:
         """Whether a sender has to wait, for room or behind others."""
-        return self.size >= ROOM or self.in_turn > 0
+        return self.size >= ROOM or self.waiting_senders > 0
+
+    @property
+    def finishing(self) -> bool:
+        """Whether nothing more will be put, or can be."""
+        return self._finishing or self.failure is not None
+
+    def blocked(self, now: float) -> bool:
+        """Whether something cannot leave, since the peer has no room for it."""
+        if not (self.size or not_transmitted(self.stream)):
+            self._blocked_since = None
+            return False
+        # What begins to wait just now may be gone in the next pass.
+        if self._blocked_since is None:
+            self._blocked_since = now
+        return self._blocked_since < now
+
+    def stuck_since(self, now: float) -> float | None:
+        """Since when the peer has taken nothing of what waits for it; None if nothing waits."""
+        left = untaken(self.stream)
+        if self._direct is not None:
+            left += self._direct.unsent
+        if not (self.size or left):
+            self._taken = None
+            return None
+        taken = self.written - left
+        if self._taken is None or taken > self._taken:
+            self._taken = taken
+            self._stuck_since = now
+        return self._stuck_since
 
     @asynccontextmanager
     async def turn(self) -> AsyncGenerator[None, None]:
@@ -85,22 +126,24 @@ class Outbox:
         """
         if self._turn is None:
             self._turn = trio.StrictFIFOLock()
-        self.in_turn += 1
+        self.waiting_senders += 1
+        if self.waiting_senders == 1:
+            self.on_waiting()
         try:
             async with self._turn:
                 await self.wait_for_room()
                 yield
         finally:
-            self.in_turn -= 1
+            self.waiting_senders -= 1
 
     async def wait_for_room(self) -> None:
         """Waits until there is room, or never will be; for whoever needs or has no turn."""
-        while self.size >= ROOM and not self._hurried and self.failure is None:
+        while self.size >= ROOM and not self._waits_for_nothing and self.failure is None:
             await self._wait_for_change()
 
-    def hurry(self) -> None:
+    def stop_waiting(self) -> None:
         """Ends every wait for room: the connection is closing."""
-        self._hurried = True
+        self._waits_for_nothing = True
         self._tell()
 
     def put(self, buffers: list[Buffer]) -> None:
@@ -118,9 +161,14 @@ class Outbox:
             self.size += len(buffer)
         if self.size >= ROOM:
             self.flush()
-        elif not self.late:
-            self.late = True
+        elif not self._late:
+            self._late = True
             self._flush_soon(self)
+
+    def flush_late(self) -> None:
+        """Flushes what `write_soon` left."""
+        self._late = False
+        self.flush()
 
     @trio.lowlevel.enable_ki_protection
     def write(self, buffers: list[Buffer]) -> None:
@@ -144,8 +192,37 @@ class Outbox:
             # A list of our own: a broadcast gives everyone the same.
             self._buffers = list(buffers)
             self._drop(sent)
-            self._draining = True
-            self._spawn(self._drain)
+            self._start_draining()
+
+    @trio.lowlevel.enable_ki_protection
+    def write_short(self, send_short: ShortSend, message: Event | Buffer) -> bool:
+        """Frames and writes a short message in one step, where nothing else waits.
+
+        Returns:
+            False: it is none, and nothing was done.
+        """
+        assert self._direct is not None
+        try:
+            sent = send_short(self._direct.fileno, message)
+        except OSError as error:
+            self._fail(as_trio_error(error))
+            return True
+        if sent is None:
+            return False
+        if isinstance(sent, int):
+            self.written += sent
+            return True
+        self.written += sent[0]
+        self._buffers = [sent[1][sent[0] :]]
+        self.size = len(sent[1]) - sent[0]
+        self._start_draining()
+        return True
+
+    def _start_draining(self) -> None:
+        self._draining = True
+        self.stuck_since(trio.current_time())
+        self.on_waiting()
+        self._start_soon(self._drain)
 
     def own(self) -> None:
         """Copies what waits and could be changed by whoever sent it."""
@@ -162,7 +239,7 @@ class Outbox:
 
     def finish(self) -> None:
         """Says that nothing more comes: our side of the stream ends when all is written."""
-        self.finishing = True
+        self._finishing = True
 
     @trio.lowlevel.enable_ki_protection
     def flush(self) -> None:
@@ -172,21 +249,20 @@ class Outbox:
                 # An object for a few bytes takes fifty; the peer may be one that never reads.
                 self._buffers = [b"".join(self._buffers)]
             return
-        if not self._buffers and not self.finishing:
+        if not self._buffers and not self._finishing:
             return
         if self._direct is not None:
             try:
                 self._write_some(self._direct)
                 if not self._buffers:
-                    if self.finishing:
+                    if self._finishing:
                         self._direct.end_sending()
                         self._finished = True
                     return
             except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
                 self._fail(error)
                 return
-        self._draining = True
-        self._spawn(self._drain)
+        self._start_draining()
 
     def _write_some(self, stream: DirectStream) -> None:
         """One round of writing; drops from the front what the kernel took."""
@@ -231,13 +307,15 @@ class Outbox:
                     # In pieces, since only a whole one is known to be taken.
                     for start in range(0, len(batch), PIECE):
                         piece = batch[start : start + PIECE]
+                        self._sending = True
                         await self.stream.send_all(piece)
+                        self._sending = False
                         if self.failure is not None:
                             return
                         self.size -= len(piece)
                         self.written += len(piece)
                         self._note_progress()
-            if self.finishing and self.failure is None:
+            if self._finishing and self.failure is None:
                 self._finished = True
                 if isinstance(self.stream, trio.abc.HalfCloseableStream):
                     await self.stream.send_eof()
@@ -248,28 +326,39 @@ class Outbox:
             raise
         finally:
             self._draining = False
+            self._blocked_since = None
             self._tell()
 
     def _note_progress(self) -> None:
         if self._latest is not None and self.size < ROOM:
             latest, self._latest = self._latest, None
             self.put(latest)
+        self.stuck_since(trio.current_time())
         self._tell()
 
-    def give_up(self, reason: str) -> None:
-        """Says that nothing more will be written; the drain task may still be trying."""
-        self._fail(trio.BrokenResourceError(reason))
+    def abort(self, reason: str) -> None:
+        """Drops what waits: nothing more will be written. The drain task may still be trying.
+
+        What a stream that is not ours was not asked to take yet may fit at once: that is tried.
+        """
+        if self.failure is None:
+            self._has_last_words = self._direct is None and self._draining and not self._sending
+            self._fail(trio.BrokenResourceError(reason))
 
     def _fail(self, error: Exception) -> None:
-        self.failure = self.failure or error
-        self._buffers.clear()
-        self.size = 0
-        self._tell()
+        if self.failure is None:
+            self.failure = error
+            if not self._has_last_words:
+                self._buffers.clear()
+            self.size = 0
+            self._latest = None
+            self._tell()
+            self.on_failure()
 
     async def wait_written(self) -> None:
         """Waits until all that was put is written, or never will be."""
         self.flush()
-        while self._draining and self.failure is None:
+        while self._draining and (self.failure is None or self._has_last_words):
             await self._wait_for_change()
 
     async def _wait_for_change(self) -> None:

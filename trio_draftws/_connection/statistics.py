@@ -32,8 +32,8 @@ class ConnectionStatistics:
     messages_received: int
     """Messages that came whole, also those that nobody has received yet, or ever will."""
     messages_sent: int
-    """Messages that were sent by any way of sending, and calls of `send` that still wait for
-    room. One that was sent part by part counts when its last part was sent."""
+    """Messages that were sent by any way of sending. One that was sent part by part counts when its
+    last part was sent."""
     bytes_received: int
     bytes_sent: int
     """What the system, or a stream that is not a socket, has taken."""

@@ -5,7 +5,7 @@ write. `DirectStream` asks the kernel first and the scheduler only when the kern
 Its rules:
 
 1. Exactly `trio.SocketStream` is taken over, by its file descriptor; from then on the caller's
-   object is dead. TLS of our own making (`_tls.py`) stands on that. Every other stream is used
+   object is dead. TLS of our own making (`tls.py`) stands on that. Every other stream is used
    through its public methods.
 2. `receive_nowait` and `send_nowait` never block. Whoever waits for the kernel does so in
    `wait_readable` or `wait_writable`.
@@ -13,6 +13,9 @@ Its rules:
 4. Whoever offers bytes to `send_nowait` again, because it took only some, offers the same bytes.
 5. `interrupt` wakes whoever waits with `trio.ClosedResourceError` and leaves the stream open: so
    one task can take the reading over from another.
+6. TLS holds bytes of its own, which are no events on the descriptor. Whoever waits for that without
+   `wait_readable` looks first: `blocked_by_output` means to wait until it is writable and call
+   `write_waiting`; else `may_have_more` or `has_buffered` means to read again without waiting.
 """
 
 from __future__ import annotations
@@ -57,7 +60,11 @@ class DirectStream(trio.abc.Stream):
     fileno: int = attrs.field(init=False)
     """The socket's; -1 when it is closed."""
     may_have_more: bool = attrs.field(default=False, init=False)
-    """Whether a read is worth trying before waiting: false after a short one."""
+    """Whether a read is worth trying before waiting: false after a short one. Such a read may still
+    return None.
+    """
+    blocked_by_output: bool = attrs.field(default=False, init=False)
+    """Whether reading has to wait until some of what the stream itself says is written."""
     _sending: bool = attrs.field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -71,6 +78,19 @@ class DirectStream(trio.abc.Stream):
     def closed(self) -> bool:
         return self.fileno == -1
 
+    @property
+    def has_buffered(self) -> bool:
+        """Whether something was taken from the kernel that a read has not looked at yet."""
+        return False
+
+    @property
+    def unsent(self) -> int:
+        """How many bytes the stream itself holds until the kernel takes them."""
+        return 0
+
+    def write_waiting(self) -> None:
+        """Writes what the kernel takes of `unsent`; a failure shows in the next read or send."""
+
     def receive_nowait(self, max_bytes: int = RECEIVE_SIZE) -> bytes | None:
         """What is there: None for nothing yet, empty for the end of the stream."""
         try:
@@ -79,7 +99,7 @@ class DirectStream(trio.abc.Stream):
             self.may_have_more = False
             return None
         except OSError as error:
-            raise _as_trio_error(error) from error
+            raise as_trio_error(error) from error
         self.may_have_more = len(data) == max_bytes
         return data
 
@@ -91,7 +111,7 @@ class DirectStream(trio.abc.Stream):
             self.may_have_more = False
             return None
         except OSError as error:
-            raise _as_trio_error(error) from error
+            raise as_trio_error(error) from error
         self.may_have_more = size == len(place)
         return size
 
@@ -104,7 +124,7 @@ class DirectStream(trio.abc.Stream):
         except (BlockingIOError, InterruptedError):
             return 0
         except OSError as error:
-            raise _as_trio_error(error) from error
+            raise as_trio_error(error) from error
 
     async def wait_readable(self) -> None:
         """Waits until the kernel has bytes, or the end of the stream."""
@@ -203,7 +223,7 @@ class TCPStream(DirectStream, trio.abc.HalfCloseableStream):
         try:
             self.socket.shutdown(socket.SHUT_WR)
         except OSError as error:
-            raise _as_trio_error(error) from error
+            raise as_trio_error(error) from error
 
     async def send_eof(self) -> None:
         self._begin_to_send()
@@ -214,7 +234,8 @@ class TCPStream(DirectStream, trio.abc.HalfCloseableStream):
             self._sending = False
 
 
-def _as_trio_error(error: OSError) -> Exception:
+def as_trio_error(error: OSError) -> Exception:
+    """What Trio's streams raise for what the system said."""
     if error.errno in _NOT_A_SOCKET:
         return trio.ClosedResourceError("this stream was closed")
     return trio.BrokenResourceError(f"the connection broke: {error}")
@@ -239,12 +260,25 @@ def untaken(stream: trio.abc.Stream) -> int:
     It takes more from us only when a third of its buffer is free, which may be a megabyte: so a
     slow peer is seen here long before. It is 0 where nobody can be asked.
     """
+    return _ask_kernel(stream, "TIOCOUTQ")
+
+
+def not_transmitted(stream: trio.abc.Stream) -> int:
+    """How many bytes the kernel has taken from us and never sent yet: there is no room at the
+    peer's. It is 0 where nobody can be asked.
+    """
+    return _ask_kernel(stream, "SIOCOUTQNSD")
+
+
+def _ask_kernel(stream: trio.abc.Stream, what: str) -> int:
     while isinstance(stream, trio.SSLStream):
         stream = stream.transport_stream
     if not isinstance(stream, (DirectStream, trio.SocketStream)):
         return 0
     try:
-        held = fcntl.ioctl(stream.socket.fileno(), termios.TIOCOUTQ, bytes(4))
+        # Linux has the second, in <linux/sockios.h>.
+        request = termios.TIOCOUTQ if what == "TIOCOUTQ" else 0x894B
+        held = fcntl.ioctl(stream.socket.fileno(), request, bytes(4))
     except (OSError, ValueError, NameError):
         return 0  # it was closed, or there is no such thing
     return int.from_bytes(held, sys.byteorder)

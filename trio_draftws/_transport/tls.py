@@ -7,9 +7,18 @@ is read and written without asking the scheduler first. Its rules:
 1. Nothing that was encrypted is encrypted again, or withdrawn: what the kernel does not take is
    kept, at most `RECORDS_AT_ONCE` bytes, and written before anything else. Until it is written,
    `send_nowait` does not count its plain text as taken.
-2. One read gives what all records that are there hold, up to what was asked for.
+2. One read gives what the records that are there hold, up to what was asked for. It takes from the
+   kernel once, and passes over at most `RECORDS_WITHOUT_DATA`: each change of keys takes 30 µs.
 3. What OpenSSL has to say itself, such as an answer to a change of keys, goes out with the next
-   write, or at once if the kernel takes it.
+   write, or at once if the kernel takes it. While more than `MOST_OUTPUT` bytes of it wait, nothing
+   is read: so a peer that makes us answer, and reads nothing, waits instead of filling our memory.
+   What `send_nowait` encrypted does not count there, or two peers that both send much would each
+   wait for the other to read.
+4. OpenSSL is given one record at a time, and its output is looked at after each. That is as fine as
+   it gets: all handshake messages in one record of 16 KiB are answered at once.
+5. Two tasks may wait until the kernel takes bytes, a writer and a reader that is blocked by output.
+   Trio lets one wait for a descriptor, so the other waits for that one, and takes its place if it
+   leaves.
 """
 
 from __future__ import annotations
@@ -26,6 +35,11 @@ from .sockets import RECEIVE_SIZE, DirectStream, StreamFactory, TCPStream
 
 # How much is encrypted before it is written: four records.
 RECORDS_AT_ONCE = 65536
+# How much of OpenSSL's own output may wait before reading stops
+MOST_OUTPUT = 65536
+RECORDS_WITHOUT_DATA = 32
+# Of a record
+HEADER_SIZE = 5
 
 
 @attrs.define(eq=False)
@@ -40,10 +54,26 @@ class TLSStream(DirectStream):
     ssl_object: ssl.SSLObject = attrs.field(init=False)
     """What Python has to say of the session: `getpeercert`, `cipher`, `version`."""
     _socket_may_have_more: bool = attrs.field(default=False, init=False)
+    _records: bytes = attrs.field(default=b"", init=False)
+    """What the kernel gave; OpenSSL is still to be given it from `_next` on."""
+    _next: int = attrs.field(default=0, init=False)
+    _header: bytes = attrs.field(default=b"", init=False)
+    """The beginning of a header, which only tells with the next read where its record ends."""
+    _missing: int = attrs.field(default=0, init=False)
+    """How much of the record that OpenSSL was given last is still to come."""
+    _has_plain_text: bool = attrs.field(default=False, init=False)
+    """Whether OpenSSL has more of the record that was read last."""
+    _has_ended: bool = attrs.field(default=False, init=False)
+    """Whether the peer said goodbye, or the kernel has no more records."""
     _unsent: bytes = attrs.field(default=b"", init=False)
     """Records that the kernel has not taken."""
     _promised: int = attrs.field(default=0, init=False)
     """How many bytes of plain text are in them."""
+    _failed: bool = attrs.field(default=False, init=False)
+    """Whether the kernel refused records; nothing is written any more."""
+    _waited: trio.Event | None = attrs.field(default=None, init=False)
+    """While a task waits until the kernel takes bytes; set when that has ended, however it did."""
+    _interrupts: int = attrs.field(default=0, init=False)
 
     def __attrs_post_init__(self) -> None:
         super().__attrs_post_init__()
@@ -68,7 +98,7 @@ class TLSStream(DirectStream):
             except ssl.SSLWantReadError:
                 pass
             except ssl.SSLError as error:
-                self._try_to_write_records()
+                self.write_waiting()
                 raise trio.BrokenResourceError("the TLS handshake failed") from error
             if done and self.ssl_object.version() == "TLSv1.3" and self.ssl_object.server_side:
                 # Only session tickets are left. A client that sends, never reads and closes would
@@ -79,36 +109,57 @@ class TLSStream(DirectStream):
                 await self.wait_writable()
             if not done:
                 await self.wait_readable()
-                self._read_records()
-        # More may have come with the last of it.
+                if self._read_records() and not self._has_ended:
+                    self._incoming.write(self._records)
+                    self._records = b""
+        # More may have come with the last of it. OpenSSL takes whole records, so this begins one.
+        self._records = self._incoming.read()
         self.may_have_more = True
 
     def receive_nowait(self, max_bytes: int = RECEIVE_SIZE) -> bytes | None:
         self._check_open()
-        if not self._has_records() and not self._read_records():
-            return None
+        if self.blocked_by_output:
+            self.write_waiting()
+            if self.blocked_by_output:
+                return None
         parts: list[bytes] = []
         room = max_bytes
-        ended = False
-        while room and not ended and (self._has_records() or not parts):
+        without_data = 0
+        has_read = False
+        while room:
+            if not (
+                self._has_plain_text or (self._records and self._decode_next()) or self._has_ended
+            ):
+                if has_read or parts or not self._read_records():
+                    break
+                has_read = True
+                continue
+            wanted = min(room, RECEIVE_SIZE)
             try:
-                part = self.ssl_object.read(room)
+                part = self.ssl_object.read(wanted)
             except ssl.SSLWantReadError:
-                break  # the beginning of a record, or one without data
+                without_data += 1
+                if without_data == RECORDS_WITHOUT_DATA or self._too_much_output():
+                    break
+                continue
             except ssl.SSLEOFError:
                 # Ended without TLS's goodbye, which everyone does for HTTP; the drafts' closing
                 # frames tell a cut from an end.
                 part = b""
             except ssl.SSLError as error:
                 raise trio.BrokenResourceError(f"TLS broke: {error}") from error
-            ended = not part
             parts.append(part)
+            if not part:
+                self._has_ended = True
+                break
             room -= len(part)
-        self.may_have_more = self._socket_may_have_more or self._has_records()
+            self._has_plain_text = len(part) == wanted and self.ssl_object.pending() > 0
+        self.may_have_more = self._socket_may_have_more or self.has_buffered
         if self._outgoing.pending:
-            self._try_to_write_records()
-        data = parts[0] if len(parts) == 1 else b"".join(parts)
-        return data if data or ended else None
+            self.write_waiting()
+        if not parts:
+            return None
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def receive_into_nowait(self, place: memoryview) -> int | None:
         data = self.receive_nowait(len(place))
@@ -117,8 +168,9 @@ class TLSStream(DirectStream):
         place[: len(data)] = data
         return len(data)
 
-    def _has_records(self) -> bool:
-        return bool(self._incoming.pending or self.ssl_object.pending() or self._incoming.eof)
+    @property
+    def has_buffered(self) -> bool:
+        return bool(self._records) or self._has_plain_text or self._has_ended
 
     def _read_records(self) -> bool:
         """Reads what has come; says whether anything has, the end included."""
@@ -126,15 +178,37 @@ class TLSStream(DirectStream):
         self._socket_may_have_more = self.may_have_more
         if raw is None:
             return False
+        records, self._header = self._header + raw, b""
         if raw:
-            self._incoming.write(raw)
+            self._records = records
         else:
+            self._incoming.write(records)
             self._incoming.write_eof()
+            self._has_ended = True
         return True
+
+    def _decode_next(self) -> bool:
+        """Gives OpenSSL the next record; says whether it is whole, and worth asking for."""
+        records, begin = self._records, self._next
+        size = self._missing
+        if not size:
+            if len(records) - begin < HEADER_SIZE:
+                self._header = records[begin:]
+                self._records, self._next = b"", 0
+                return False
+            # RFC 8446 section 5.1: a type, a version, and the length of the rest in two bytes
+            size = HEADER_SIZE + (records[begin + 3] << 8 | records[begin + 4])
+        record = records[begin : begin + size]
+        self._incoming.write(record)
+        self._missing = size - len(record)
+        self._next = begin + size
+        if self._next >= len(records):
+            self._records, self._next = b"", 0
+        return not self._missing
 
     def send_nowait(self, buffers: Sequence[Buffer]) -> int:
         self._check_open()
-        if self._unsent and not self._write_records():
+        if (self._unsent or self._failed) and not self._write_records():
             return 0
         sent, self._promised = self._promised, 0
         skip = sent
@@ -146,9 +220,10 @@ class TLSStream(DirectStream):
                 for begin in range(skip, len(view), RECORDS_AT_ONCE):
                     with view[begin : begin + RECORDS_AT_ONCE] as piece:
                         self._encrypt(piece)
+                        self._promised = len(piece)
                         if not self._write_records():
-                            self._promised = len(piece)
                             return sent
+                        self._promised = 0
                         sent += len(piece)
             skip = 0
         return sent
@@ -160,20 +235,86 @@ class TLSStream(DirectStream):
             # Among them that the peer wants to negotiate anew first, which nobody does any more.
             raise trio.BrokenResourceError(f"TLS broke: {error}") from error
 
+    @property
+    def unsent(self) -> int:
+        return len(self._unsent) + self._outgoing.pending
+
+    def _too_much_output(self) -> bool:
+        return self.unsent - self._promised > MOST_OUTPUT
+
     def _write_records(self) -> bool:
         """Writes what OpenSSL has made; says whether the kernel took all of it."""
-        records = self._unsent + self._outgoing.read() if self._unsent else self._outgoing.read()
+        records = self._unsent + self._outgoing.read()
+        if self._failed:
+            raise trio.BrokenResourceError("the connection broke while TLS had something to say")
         if records:
-            self._unsent = records
-            self._unsent = records[super().send_nowait([records]) :]
+            try:
+                self._unsent = records[super().send_nowait([records]) :]
+            except trio.BrokenResourceError:
+                self._failed = True
+                self._unsent = b""
+                self._note_output()
+                raise
+            if self._unsent or self.blocked_by_output:
+                self._note_output()
         return not self._unsent
 
-    def _try_to_write_records(self) -> None:
-        """The same for what OpenSSL has to say itself: whoever sends next hears of a failure."""
+    def _note_output(self) -> None:
+        was_blocked = self.blocked_by_output
+        self.blocked_by_output = self._too_much_output()
+        if self.blocked_by_output:
+            self.may_have_more = False
+        elif was_blocked:
+            self.may_have_more = True
+
+    def write_waiting(self) -> None:
         try:
             self._write_records()
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             pass
+
+    async def wait_readable(self) -> None:
+        """Waits until a read is worth trying, and first until output does not block it."""
+        self._check_open()
+        interrupts = self._interrupts
+        while self.blocked_by_output:
+            await self._wait_until_writable()
+            # One that came after the event and before this task ran found nobody to wake.
+            if self._interrupts != interrupts:
+                raise trio.ClosedResourceError("another task interrupted this one")
+            self.write_waiting()
+        if self.has_buffered:
+            await trio.lowlevel.checkpoint()
+            self.may_have_more = True
+        else:
+            await super().wait_readable()
+
+    async def wait_writable(self) -> None:
+        waited = False
+        while not waited:
+            self._check_open()
+            try:
+                waited = await self._wait_until_writable()
+            except trio.ClosedResourceError:
+                pass  # interrupted, which is for readers; or closed, which the loop says
+
+    async def _wait_until_writable(self) -> bool:
+        """Waits for the kernel, or for the task that does; says whether it was the kernel."""
+        if self._waited is not None:
+            await self._waited.wait()
+            self._check_open()
+            return False
+        self._waited = trio.Event()
+        try:
+            await trio.lowlevel.wait_writable(self.fileno)
+        finally:
+            self._waited.set()
+            self._waited = None
+        return True
+
+    def interrupt(self) -> None:
+        self._interrupts += 1
+        super().interrupt()
 
     def close(self) -> None:
         if not self.closed:
@@ -181,7 +322,7 @@ class TLSStream(DirectStream):
                 self.ssl_object.unwrap()
             except (ssl.SSLError, ValueError):
                 pass  # it waits for the peer's goodbye, as we do not; or there was no handshake
-            self._try_to_write_records()
+            self.write_waiting()
         super().close()
 
 

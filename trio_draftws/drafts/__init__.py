@@ -18,6 +18,8 @@ from ._codec import (
     Pong,
     RemoteProtocolError,
     Role,
+    ShortReceive,
+    ShortSend,
     encode_text,
 )
 from ._compression import COMPRESSION, Compression, Deflate
@@ -51,6 +53,7 @@ from ._opening import (
     Reject,
     ServerOpening,
 )
+from ._protocol import End, EndKind, WebSocketProtocol
 from ._rows import DRAFTS, Draft, allowed_drafts, draft_named, ladder
 from ._url import SplitURL, WebSocketURL, is_ws_url, is_wss_url, split_url
 
@@ -70,6 +73,8 @@ __all__ = [
     "Compression",
     "Deflate",
     "Draft",
+    "End",
+    "EndKind",
     "Event",
     "Fragment",
     "HTTPResponse",
@@ -86,7 +91,10 @@ __all__ = [
     "Response",
     "Role",
     "ServerOpening",
+    "ShortReceive",
+    "ShortSend",
     "SplitURL",
+    "WebSocketProtocol",
     "WebSocketURL",
     "allowed_drafts",
     "check_plain",

@@ -7,8 +7,15 @@
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
+#include <errno.h>
 #include <stdint.h>
 #include <string.h>
+#ifndef MS_WINDOWS
+#include <sys/socket.h>
+#ifndef MSG_NOSIGNAL
+#define MSG_NOSIGNAL 0 /* Python ignores SIGPIPE. */
+#endif
+#endif
 
 #define WORD ((Py_ssize_t)sizeof(uint64_t))
 /* The longest key of any draft has 20 bytes, in hybi-04. Longer ones are applied byte by byte. */
@@ -168,14 +175,49 @@ message_of(unsigned char first, const unsigned char *payload, Py_ssize_t size, c
     return NULL;
 }
 
-/* As take_short_messages_in_python in _short_messages.py, a line for a line. */
+enum { KEY = 4, SHORT = 125 };
+
+/* As take_short_messages_in_python in _short_messages.py, a line for a line; `longest` is at most
+   SHORT. Returns where the rest begins, or -1 with an error set. */
+static Py_ssize_t
+take_messages(const unsigned char *data, Py_ssize_t size, Py_ssize_t position, PyObject *events,
+              int masked, Py_ssize_t longest, const char *errors, Py_ssize_t most)
+{
+    unsigned char unmasked[SHORT];
+    const Py_ssize_t header_size = masked ? 2 + KEY : 2;
+    for (Py_ssize_t taken = 0; taken < most && size - position >= header_size; taken++) {
+        const Py_ssize_t length = (Py_ssize_t)data[position + 1] - (masked ? 0x80 : 0);
+        const Py_ssize_t begin = position + header_size;
+        if (length < 0 || length > longest || length > size - begin)
+            break;
+        const unsigned char *payload = data + begin;
+        if (masked) {
+            mask_bytes(unmasked, payload, length, payload - KEY, KEY, 0);
+            payload = unmasked;
+        }
+        PyObject *message = message_of(data[position], payload, length, errors);
+        if (message == NULL) {
+            if (PyErr_Occurred()) {
+                if (!PyErr_ExceptionMatches(PyExc_UnicodeDecodeError))
+                    return -1;
+                PyErr_Clear();
+            }
+            break;
+        }
+        const int appended = PyList_Append(events, message);
+        Py_DECREF(message);
+        if (appended < 0)
+            return -1;
+        position = begin + length;
+    }
+    return position;
+}
+
 static PyObject *
 take_short_messages(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
 {
-    enum { KEY = 4, SHORT = 125 };
-    unsigned char unmasked[SHORT];
-    if (count != 6) {
-        PyErr_Format(PyExc_TypeError, "take_short_messages takes 6 arguments, not %zd", count);
+    if (count != 7) {
+        PyErr_Format(PyExc_TypeError, "take_short_messages takes 7 arguments, not %zd", count);
         return NULL;
     }
     if (!PyBytes_Check(args[0]) || !PyList_Check(args[2]) || !PyUnicode_Check(args[5])) {
@@ -204,33 +246,11 @@ take_short_messages(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize
     const char *errors = PyUnicode_AsUTF8(args[5]);
     if (errors == NULL)
         return NULL;
-    const Py_ssize_t header_size = masked ? 2 + KEY : 2;
-    while (size - position >= header_size) {
-        const Py_ssize_t length = (Py_ssize_t)data[position + 1] - (masked ? 0x80 : 0);
-        const Py_ssize_t begin = position + header_size;
-        if (length < 0 || length > longest || length > size - begin)
-            break;
-        const unsigned char *payload = data + begin;
-        if (masked) {
-            mask_bytes(unmasked, payload, length, payload - KEY, KEY, 0);
-            payload = unmasked;
-        }
-        PyObject *message = message_of(data[position], payload, length, errors);
-        if (message == NULL) {
-            if (PyErr_Occurred()) {
-                if (!PyErr_ExceptionMatches(PyExc_UnicodeDecodeError))
-                    return NULL;
-                PyErr_Clear();
-            }
-            break;
-        }
-        const int appended = PyList_Append(args[2], message);
-        Py_DECREF(message);
-        if (appended < 0)
-            return NULL;
-        position = begin + length;
-    }
-    return PyLong_FromSsize_t(position);
+    const Py_ssize_t most = PyLong_AsSsize_t(args[6]);
+    if (most == -1 && PyErr_Occurred())
+        return NULL;
+    position = take_messages(data, size, position, args[2], masked, longest, errors, most);
+    return position < 0 ? NULL : PyLong_FromSsize_t(position);
 }
 
 /* One frame: its first byte, its size, and the payload with the four bytes of a mask before it, if
@@ -388,13 +408,47 @@ text_frame(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
     return frame;
 }
 
-/* As take_texts_in_python in _short_messages.py, but that it takes what stands before something
-   else. */
+/* As take_texts_in_python in _short_messages.py. */
+static Py_ssize_t
+take_some_texts(const char *data, Py_ssize_t size, Py_ssize_t position, PyObject *events,
+                PyObject *start_bytes, PyObject *end_bytes, Py_ssize_t longest, Py_ssize_t most)
+{
+    const char *start = PyBytes_AS_STRING(start_bytes);
+    const Py_ssize_t start_size = PyBytes_GET_SIZE(start_bytes);
+    const Py_ssize_t end_size = PyBytes_GET_SIZE(end_bytes);
+    const Py_ssize_t header_size = start_size + 1 - end_size;
+    for (Py_ssize_t taken = 0; taken < most && size - position >= header_size; taken++) {
+        if (memcmp(data + position, start, (size_t)start_size) != 0)
+            break;
+        const char *payload = data + position + header_size;
+        const Py_ssize_t left = size - position - header_size;
+        Py_ssize_t length;
+        if (end_size == 0) {
+            length = (unsigned char)payload[-1];
+        }
+        else {
+            const char *end = memchr(payload, PyBytes_AS_STRING(end_bytes)[0], (size_t)left);
+            length = end == NULL ? left : end - payload;
+        }
+        if (length > longest || length + end_size > left)
+            break;
+        PyObject *text = PyUnicode_DecodeUTF8(payload, length, "replace");
+        if (text == NULL)
+            return -1;
+        const int appended = PyList_Append(events, text);
+        Py_DECREF(text);
+        if (appended < 0)
+            return -1;
+        position += header_size + length + end_size;
+    }
+    return position;
+}
+
 static PyObject *
 take_texts(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
 {
-    if (count != 6) {
-        PyErr_Format(PyExc_TypeError, "take_texts takes 6 arguments, not %zd", count);
+    if (count != 7) {
+        PyErr_Format(PyExc_TypeError, "take_texts takes 7 arguments, not %zd", count);
         return NULL;
     }
     if (!PyBytes_Check(args[0]) || !PyList_Check(args[2])) {
@@ -403,7 +457,6 @@ take_texts(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
     }
     if (check_text_frame(args[3], args[4]) < 0)
         return NULL;
-    const char *data = PyBytes_AS_STRING(args[0]);
     const Py_ssize_t size = PyBytes_GET_SIZE(args[0]);
     Py_ssize_t position = PyLong_AsSsize_t(args[1]);
     if (position == -1 && PyErr_Occurred())
@@ -411,52 +464,175 @@ take_texts(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
     const Py_ssize_t longest = PyLong_AsSsize_t(args[5]);
     if (longest == -1 && PyErr_Occurred())
         return NULL;
+    const Py_ssize_t most = PyLong_AsSsize_t(args[6]);
+    if (most == -1 && PyErr_Occurred())
+        return NULL;
     if (position < 0 || position > size) {
         PyErr_SetString(PyExc_IndexError, "there is no such position");
         return NULL;
     }
-    const char *start = PyBytes_AS_STRING(args[3]);
-    const Py_ssize_t start_size = PyBytes_GET_SIZE(args[3]);
-    const Py_ssize_t end_size = PyBytes_GET_SIZE(args[4]);
-    const Py_ssize_t header_size = start_size + 1 - end_size;
-    while (size - position >= header_size &&
-           memcmp(data + position, start, (size_t)start_size) == 0) {
-        const char *payload = data + position + header_size;
-        const Py_ssize_t left = size - position - header_size;
-        Py_ssize_t length;
-        if (end_size == 0) {
-            length = (unsigned char)payload[-1];
-        }
-        else {
-            const char *end = memchr(payload, PyBytes_AS_STRING(args[4])[0], (size_t)left);
-            length = end == NULL ? left : end - payload;
-        }
-        if (length > longest || length + end_size > left)
-            break;
-        PyObject *text = PyUnicode_DecodeUTF8(payload, length, "replace");
-        if (text == NULL)
-            return NULL;
-        const int appended = PyList_Append(args[2], text);
-        Py_DECREF(text);
-        if (appended < 0)
-            return NULL;
-        position += header_size + length + end_size;
-    }
-    return PyLong_FromSsize_t(position);
+    position = take_some_texts(PyBytes_AS_STRING(args[0]), size, position, args[2], args[3],
+                               args[4], longest, most);
+    return position < 0 ? NULL : PyLong_FromSsize_t(position);
 }
+
+#ifndef MS_WINDOWS
+
+/* What trio's streams read at once */
+#define RECEIVE_SIZE 16384
+/* As MOST_AT_ONCE in _codec.py */
+#define MOST_AT_ONCE 256
+
+/* Receives once, without ever blocking; -1 with an error set, or without one for nothing there. */
+static Py_ssize_t
+receive(PyObject *fileno, unsigned char *buffer)
+{
+    const long descriptor = PyLong_AsLong(fileno);
+    if (descriptor == -1 && PyErr_Occurred())
+        return -1;
+    const ssize_t received = recv((int)descriptor, buffer, RECEIVE_SIZE, MSG_DONTWAIT);
+    if (received < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)
+        PyErr_SetFromErrno(PyExc_OSError);
+    return received;
+}
+
+/* How much was received; and what of it was not taken, if anything. */
+static PyObject *
+received(const unsigned char *buffer, Py_ssize_t size, Py_ssize_t position)
+{
+    if (position < 0)
+        return NULL;
+    if (position == size)
+        return PyLong_FromSsize_t(size);
+    return Py_BuildValue("(ny#)", size, (const char *)buffer + position, size - position);
+}
+
+/* As receive_short_messages_in_python in _short_messages.py. */
+static PyObject *
+receive_short_messages(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
+{
+    unsigned char buffer[RECEIVE_SIZE];
+    if (count != 5 || !PyUnicode_Check(args[2]) || !PyList_Check(args[4])) {
+        PyErr_SetString(PyExc_TypeError, "receive_short_messages takes a mask's presence, a size, "
+                                         "a way to treat bad UTF-8, a descriptor and a list");
+        return NULL;
+    }
+    const int masked = PyObject_IsTrue(args[0]);
+    if (masked < 0)
+        return NULL;
+    Py_ssize_t longest = PyLong_AsSsize_t(args[1]);
+    if (longest == -1 && PyErr_Occurred())
+        return NULL;
+    if (longest > SHORT)
+        longest = SHORT;
+    const char *errors = PyUnicode_AsUTF8(args[2]);
+    if (errors == NULL)
+        return NULL;
+    const Py_ssize_t size = receive(args[3], buffer);
+    if (size < 0) {
+        if (PyErr_Occurred())
+            return NULL;
+        Py_RETURN_NONE;
+    }
+    return received(buffer, size,
+                    take_messages(buffer, size, 0, args[4], masked, longest, errors,
+                                  MOST_AT_ONCE));
+}
+
+/* As receive_texts_in_python in _short_messages.py. */
+static PyObject *
+receive_texts(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
+{
+    unsigned char buffer[RECEIVE_SIZE];
+    if (count != 5 || !PyList_Check(args[4])) {
+        PyErr_SetString(PyExc_TypeError, "receive_texts takes the start and the end of a text, a "
+                                         "size, a descriptor and a list");
+        return NULL;
+    }
+    if (check_text_frame(args[0], args[1]) < 0)
+        return NULL;
+    const Py_ssize_t longest = PyLong_AsSsize_t(args[2]);
+    if (longest == -1 && PyErr_Occurred())
+        return NULL;
+    const Py_ssize_t size = receive(args[3], buffer);
+    if (size < 0) {
+        if (PyErr_Occurred())
+            return NULL;
+        Py_RETURN_NONE;
+    }
+    return received(buffer, size,
+                    take_some_texts((const char *)buffer, size, 0, args[4], args[0], args[1],
+                                    longest, MOST_AT_ONCE));
+}
+
+/* Sends a frame, without ever blocking; takes over the reference. None and errors go through. */
+static PyObject *
+send_frame(PyObject *frame, PyObject *fileno)
+{
+    if (frame == NULL || frame == Py_None)
+        return frame;
+    const long descriptor = PyLong_AsLong(fileno);
+    if (descriptor == -1 && PyErr_Occurred()) {
+        Py_DECREF(frame);
+        return NULL;
+    }
+    const Py_ssize_t size = PyBytes_GET_SIZE(frame);
+    ssize_t sent = send((int)descriptor, PyBytes_AS_STRING(frame), (size_t)size,
+                        MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (sent == size) {
+        Py_DECREF(frame);
+        return PyLong_FromSsize_t(size);
+    }
+    if (sent < 0) {
+        if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
+            PyErr_SetFromErrno(PyExc_OSError);
+            Py_DECREF(frame);
+            return NULL;
+        }
+        sent = 0;
+    }
+    return Py_BuildValue("(nN)", (Py_ssize_t)sent, frame);
+}
+
+/* As send_short_message_in_python in _short_messages.py. */
+static PyObject *
+send_short_message(PyObject *module, PyObject *const *args, Py_ssize_t count)
+{
+    if (count != 4) {
+        PyErr_Format(PyExc_TypeError, "send_short_message takes 4 arguments, not %zd", count);
+        return NULL;
+    }
+    PyObject *const of_frame[] = {args[3], args[0], args[1]};
+    return send_frame(short_frame(module, of_frame, 3), args[2]);
+}
+
+/* As send_text_in_python in _short_messages.py. */
+static PyObject *
+send_text(PyObject *module, PyObject *const *args, Py_ssize_t count)
+{
+    if (count != 5) {
+        PyErr_Format(PyExc_TypeError, "send_text takes 5 arguments, not %zd", count);
+        return NULL;
+    }
+    PyObject *const of_frame[] = {args[4], args[0], args[1], args[2]};
+    return send_frame(text_frame(module, of_frame, 4), args[3]);
+}
+
+#endif /* MS_WINDOWS */
 
 static PyMethodDef functions[] = {
     {"mask_in_place", (PyCFunction)(void (*)(void))mask_in_place, METH_FASTCALL,
      PyDoc_STR("mask_in_place(payload, key, offset, /)\n--\n\n"
                "Masks `payload` where it lies; says whether it is ASCII then.")},
     {"take_short_messages", (PyCFunction)(void (*)(void))take_short_messages, METH_FASTCALL,
-     PyDoc_STR("take_short_messages(data, position, events, masked, longest, utf8_errors, /)\n--\n\n"
-               "Adds the whole short messages that begin at `position` to `events`; says where\n"
-               "the rest begins.")},
+     PyDoc_STR("take_short_messages(data, position, events, masked, longest, utf8_errors, most, "
+               "/)\n--\n\n"
+               "Adds the whole short messages that begin at `position` to `events`, `most` of them\n"
+               "at most; says where the rest begins.")},
     {"take_texts", (PyCFunction)(void (*)(void))take_texts, METH_FASTCALL,
-     PyDoc_STR("take_texts(data, position, events, start, end, longest, /)\n--\n\n"
-               "Adds the whole texts that begin at `position` to `events`; says where the rest\n"
-               "begins.")},
+     PyDoc_STR("take_texts(data, position, events, start, end, longest, most, /)\n--\n\n"
+               "Adds the whole texts that begin at `position` to `events`, `most` of them at most;\n"
+               "says where the rest begins.")},
     {"text_frame", (PyCFunction)(void (*)(void))text_frame, METH_FASTCALL,
      PyDoc_STR("text_frame(message, start, end, longest, /)\n--\n\n"
                "A text in its frame; None for what is no short text.")},
@@ -466,6 +642,22 @@ static PyMethodDef functions[] = {
     {"apply_mask", (PyCFunction)(void (*)(void))apply_mask, METH_FASTCALL,
      PyDoc_STR("apply_mask(payload, key, offset=0, /)\n--\n\n"
                "`payload` XOR `key`, repeated, beginning `offset` bytes into it.")},
+#ifndef MS_WINDOWS
+    {"receive_short_messages", (PyCFunction)(void (*)(void))receive_short_messages, METH_FASTCALL,
+     PyDoc_STR("receive_short_messages(masked, longest, utf8_errors, fileno, events, /)\n--\n\n"
+               "Receives once, and adds the whole short messages that came to `events`; returns\n"
+               "how many bytes came, and those behind the messages, if any.")},
+    {"receive_texts", (PyCFunction)(void (*)(void))receive_texts, METH_FASTCALL,
+     PyDoc_STR("receive_texts(start, end, longest, fileno, events, /)\n--\n\n"
+               "As receive_short_messages, for texts.")},
+    {"send_short_message", (PyCFunction)(void (*)(void))send_short_message, METH_FASTCALL,
+     PyDoc_STR("send_short_message(longest, new_key, fileno, message, /)\n--\n\n"
+               "Frames and sends a short message; returns how many bytes were sent, and the frame\n"
+               "if that is not all; None for what is no short message.")},
+    {"send_text", (PyCFunction)(void (*)(void))send_text, METH_FASTCALL,
+     PyDoc_STR("send_text(start, end, longest, fileno, message, /)\n--\n\n"
+               "As send_short_message, for a text.")},
+#endif
     {NULL, NULL, 0, NULL},
 };
 

@@ -6,12 +6,15 @@ Nothing here does I/O, looks at a clock or knows of trio.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Literal, Protocol, TypeAlias
 
 import attrs
 
 from ._compression import Deflate
+
+# One call of `decode` takes so many frames, of whatever kind: others want their turn too.
+MOST_AT_ONCE = 256
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
 Role: TypeAlias = Literal["client", "server"]
@@ -80,12 +83,42 @@ class RemoteProtocolError(Exception):
         return self.reason
 
 
+ShortReceive: TypeAlias = Callable[[int, "list[Event]"], "int | tuple[int, bytes] | None"]
+ShortSend: TypeAlias = Callable[[int, "Event | Buffer"], "int | tuple[int, bytes] | None"]
+
+
 class Codec(Protocol):
     """Events to bytes and back, for one side of one connection. No I/O, no clock, no trio."""
 
     @property
+    def receive_short(self) -> ShortReceive | None:
+        """Receives from a descriptor once, and adds the whole short messages that came to a list:
+        returns how many bytes came, and with them those that are for `decode`, if any; None where
+        nothing has come. For while the codec is `between` messages; None where there is no such
+        short way.
+        """
+        ...
+
+    @property
+    def send_short(self) -> ShortSend | None:
+        """Frames a short message and sends it to a descriptor: returns how many bytes were sent,
+        and with them the frame, if that was not all of it; None for what is no short message. For
+        where nothing else waits, and nothing has to be compressed. None where there is no such
+        short way.
+        """
+        ...
+
+    @property
     def mid_message(self) -> bool:
-        """True while a message has begun and not ended: an end of stream now cuts it."""
+        """True while a message has begun and not ended: an end of stream now cuts it.
+
+        While something is owed, it says nothing of the bytes that are kept back.
+        """
+        ...
+
+    @property
+    def between(self) -> bool:
+        """Whether the next byte, if any comes, begins a message, and nothing is owed."""
         ...
 
     @property
@@ -120,8 +153,9 @@ class Codec(Protocol):
     def decode(self, data: Buffer) -> list[Event]:
         """The events that `data` completes; any split of the wire gives the same ones.
 
-        A few bytes may be compressed from many. So a call gives no further frame once it has
-        inflated 64 KiB, and keeps the rest for the next one, in front of whatever that brings.
+        One call takes at most `MOST_AT_ONCE` frames, of whatever kind, and stops soon after it has
+        inflated 64 KiB. It keeps the rest for the next call, in front of whatever that brings; so
+        it may give nothing, and there is still more.
         Events that came before a violation are returned first, and the violation is raised by
         the next call (and every one after). `owes` tells of both: `decode(b"")`, as often as it
         does, gives all that came. Nothing is decoded after a `Close`.
@@ -165,24 +199,55 @@ class DecodesInOrder(ABC):
     """The half of a codec that keeps back what is due only when what came before it was taken.
 
     Most of what a connection gets is whole short messages, so those have a short way; `_decode`
-    knows everything.
+    knows everything. What is behind enough for one call stays as it came until it is asked for.
     """
 
-    __slots__ = ("_between", "_violation", "heard_control", "inflated", "owes", "place")
+    __slots__ = (
+        "_closed",
+        "_kept",
+        "_kept_from",
+        "_later",
+        "_violation",
+        "_work",
+        "between",
+        "heard_control",
+        "inflated",
+        "owes",
+        "place",
+    )
 
     def __init__(self) -> None:
         #: As `Codec.heard_control`.
         self.heard_control = False
         #: As `Codec.owes`.
         self.owes = False
+        #: As `Codec.between`.
+        self.between = True
         #: As `Codec.inflated`.
         self.inflated = 0
         #: As `Codec.place`.
         self.place: memoryview | None = None
         # Not the exception: its traceback would hold on to the bytes that it was found in.
         self._violation: tuple[int | None, str] | None = None
-        # Whether the next byte, if any comes, begins a message
-        self._between = True
+        # Whether a `Close` was given; then nothing more is.
+        self._closed = False
+        # How many more steps this call may take
+        self._work = 0
+        # What is behind enough for one call, from there on; and what came when that was not yet
+        # taken
+        self._kept = b""
+        self._kept_from = 0
+        self._later: bytearray | None = None
+
+    @property
+    def receive_short(self) -> ShortReceive | None:
+        """As `Codec.receive_short`."""
+        return None
+
+    @property
+    def send_short(self) -> ShortSend | None:
+        """As `Codec.send_short`."""
+        return None
 
     def decode(self, data: Buffer) -> list[Event]:
         """As `Codec.decode`."""
@@ -191,17 +256,22 @@ class DecodesInOrder(ABC):
         events: list[Event] = []
         position = 0
         self.heard_control = False
-        if self._between:
-            position = self._take_short_messages(data, 0, events)
+        if self.between:
+            position = self._take_short_messages(data, 0, events, MOST_AT_ONCE)
             if position == len(data):
                 return events
-        if self._violation is None:
-            self._between = False
-            try:
-                self._decode(data, position, events)
-                self._between = self._is_between()
-            except RemoteProtocolError as violation:
-                self._keep_back(violation)
+        elif self.owes:
+            if self._violation is not None:
+                raise RemoteProtocolError(*self._violation)
+            data, position = self._go_on(data)
+        elif self._closed:
+            return events
+        self._work = MOST_AT_ONCE - len(events)
+        self.between = False
+        try:
+            self._decode(data, position, events)
+        except RemoteProtocolError as violation:
+            self._keep_back(violation)
         if self._violation is not None and not events:
             raise RemoteProtocolError(*self._violation)
         return events
@@ -212,30 +282,74 @@ class DecodesInOrder(ABC):
         self.heard_control = False
         try:
             self._fill(size, events)
-            self._between = self._is_between()
+            self.between = self._is_between()
         except RemoteProtocolError as violation:
             self._keep_back(violation)
             raise
         return events
 
+    def _go_on(self, data: bytes) -> tuple[bytes, int]:
+        """What was kept, and where to go on in it; `data` has come behind it."""
+        if self._kept:
+            if data:
+                if self._later is None:
+                    self._later = bytearray()
+                self._later += data
+            return self._kept, self._kept_from
+        # All that came later together, and once: whoever gives bytes and never asks for the rest
+        # pays for each byte as others do.
+        assert self._later is not None
+        data = bytes(self._later + data)
+        self._later = None
+        return data, 0
+
+    def _keep(self, data: bytes, position: int) -> None:
+        """Keeps what is behind enough for one call, but nothing behind a close."""
+        if self._closed:
+            self._kept = b""
+            self._later = None
+            self.owes = False
+            return
+        self._kept, self._kept_from = (data, position) if position < len(data) else (b"", 0)
+        self.owes = bool(self._kept or self._later)
+        self.between = not self.owes and self._is_between()
+
     def _keep_back(self, violation: RemoteProtocolError) -> None:
+        """Keeps a violation, and nothing of what is behind it."""
         self._violation = (violation.close_code, violation.reason)
+        self._kept = b""
+        self._later = None
         self.owes = True
+
+    def _take_more_messages(self, data: bytes, position: int, events: list[Event]) -> int:
+        """As `_take_short_messages`, within what this call may still do."""
+        before = len(events)
+        position = self._take_short_messages(data, position, events, self._work)
+        self._work -= len(events) - before
+        return position
 
     def _fill(self, size: int, events: list[Event]) -> None:
         """As `_decode`, for what was put at `place`; only for those who ever have one."""
         raise NotImplementedError
 
     @abstractmethod
-    def _take_short_messages(self, data: bytes, position: int, events: list[Event]) -> int:
-        """Takes whole short messages, as many as follow each other; says where the rest begins.
+    def _take_short_messages(
+        self, data: bytes, position: int, events: list[Event], most: int
+    ) -> int:
+        """Takes whole short messages, as many as follow each other, but not more than `most`; says
+        where the rest begins.
 
         It stops at anything else, and before anything wrong. Only called between messages.
         """
 
     @abstractmethod
     def _decode(self, data: bytes, position: int, events: list[Event]) -> None:
-        """Adds the events that `data` from `position` on completes; raises a violation."""
+        """Adds the events that `data` from `position` on completes, in at most `_work` steps of
+        which none takes more than one frame; what is then left goes to `_keep`.
+
+        Raises:
+            RemoteProtocolError: a violation.
+        """
 
     @abstractmethod
     def _is_between(self) -> bool:

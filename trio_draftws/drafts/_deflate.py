@@ -18,6 +18,11 @@ from ._compression import Compression, Window
 TAIL = b"\x00\x00\xff\xff"
 # Behind a final block, what follows is read in slices: zlib copies the rest of its input at each.
 _SLICE = 1024
+# A final block may say nothing in two bytes, but zlib has to begin anew behind it. That is fine now
+# and then: each ought to have so many bytes, or a frame of its own, and so many may be missing in
+# all until longer ones make up for them.
+FINAL_BLOCK_SIZE = 8
+MOST_MISSING = 8000
 
 
 class Deflater:
@@ -58,7 +63,17 @@ class Deflater:
 class Inflater:
     """Inflates what one side receives."""
 
-    __slots__ = ("_had_final_block", "_history", "_window", "_zlib")
+    __slots__ = (
+        "_bytes",
+        "_had_final_block",
+        "_history",
+        "_missing",
+        "_window",
+        "_zlib",
+        "blocks",
+        "is_wasteful",
+        "left",
+    )
 
     def __init__(self, window: Window) -> None:
         self._window = window
@@ -66,22 +81,45 @@ class Inflater:
         # What blocks behind a final one may refer to: zlib itself forgets it there.
         self._history = bytearray()
         self._had_final_block = False
+        # How many came since the last final block, and some for each frame
+        self._bytes = 0
+        # How many final blocks so far ought to have had, and had not
+        self._missing = 0
+        #: Whether there were so many final blocks with so little in them that none may follow.
+        self.is_wasteful = False
+        #: How many final blocks ended in the last call.
+        self.blocks = 0
+        #: How many bytes it did not get to then.
+        self.left = 0
 
-    def inflate(self, data: Buffer, room: float, *, ends: bool) -> bytes:
+    def begin_frame(self) -> None:
+        """A frame begins, which may well have a final block."""
+        self._bytes += FINAL_BLOCK_SIZE
+
+    def inflate(
+        self, data: Buffer, room: float, *, ends: bool, most_blocks: float = math.inf
+    ) -> bytes:
         """What a part of a message's payload (or of a frame's) says.
 
         Args:
             room: how many bytes it may say. Where it says more, one more is returned, and no
                 memory is taken for the rest: there is no going on then.
             ends: whether the message (or the frame, where each is for itself) ends with it.
+            most_blocks: behind so many final blocks it stops; `left` tells how much is to be
+                given again.
 
         Raises:
             zlib.error: it was not compressed like this.
         """
         most = sys.maxsize if math.isinf(room) else int(room) + 1
-        inflated = self._run(data, most)
-        if ends and len(inflated) < most:
-            inflated += self._run(TAIL, most - len(inflated))
+        tail = TAIL if ends else b""
+        self.blocks = self.left = 0
+        self._bytes += len(data)
+        inflated, behind = self._run(b"".join((data, tail)) if ends else data, most)
+        if behind is not None:
+            inflated += self._go_on(behind, tail, most - len(inflated), most_blocks)
+            self._bytes -= self.left
+        if ends and not self.left and len(inflated) < most:
             if not self._window.takeover:
                 self._history.clear()
             if self._had_final_block or not self._window.takeover:
@@ -89,34 +127,45 @@ class Inflater:
                 self._had_final_block = False
         return inflated
 
-    def _run(self, data: Buffer, most: int) -> bytes:
-        """Inflates `most` bytes at most."""
-        if self._zlib is None:
-            self._zlib = self._new_zlib()
-        inflated = self._zlib.decompress(data, most)
-        self._remember(inflated)
-        if not self._zlib.eof:
-            return inflated
-        # RFC 7692 section 7.2.3.4: behind a final block, others follow at the next byte.
-        self._had_final_block = True
-        parts = [inflated]
-        rest = memoryview(self._zlib.unused_data)
-        while rest:
-            part, rest = rest[:_SLICE], rest[_SLICE:]
-            while part:
-                if self._zlib.eof:
-                    self._zlib = self._new_zlib()
-                if not (most := most - len(parts[-1])):
-                    return b"".join(parts)
-                parts.append(self._zlib.decompress(part, most))
-                self._remember(parts[-1])
-                part = memoryview(self._zlib.unused_data)
-        if self._zlib.eof:
-            self._zlib = self._new_zlib()
+    def _go_on(self, behind: bytes, tail: bytes, most: int, most_blocks: float) -> bytes:
+        """Inflates what is behind a final block (RFC 7692 section 7.2.3.4), and ends in `tail`."""
+        parts = []
+        rest = memoryview(behind)
+        while True:
+            left = max(0, len(rest) - len(tail))
+            if self._zlib is None:  # A final block has just ended.
+                self.blocks += 1
+                self._missing = max(0, self._missing + FINAL_BLOCK_SIZE - (self._bytes - left))
+                self._bytes = left
+                self.is_wasteful = self._missing > MOST_MISSING
+                # The tail says nothing here, nor does it behind a zero: an empty block that is one
+                if tail and rest in (tail, b"\x00" + tail):
+                    break
+                if self.is_wasteful or (left and self.blocks >= most_blocks):
+                    self.left = left
+                    break
+            if not (rest and most):
+                break
+            part = rest[:_SLICE]
+            inflated, unused = self._run(part, most)
+            parts.append(inflated)
+            most -= len(inflated)
+            rest = rest[len(part) - len(unused or b"") :]
         return b"".join(parts)
 
-    def _new_zlib(self) -> zlib._Decompress:
-        return zlib.decompressobj(-self._window.bits, bytes(self._history))
+    def _run(self, data: Buffer, most: int) -> tuple[bytes, bytes | None]:
+        """Inflates `most` bytes at most; and what is behind a final block, if one ended."""
+        if self._zlib is None:
+            self._zlib = zlib.decompressobj(-self._window.bits, self._history)
+        inflated = self._zlib.decompress(data, most)
+        if inflated:
+            self._remember(inflated)
+        if not self._zlib.eof:
+            return inflated, None
+        unused = self._zlib.unused_data
+        self._zlib = None
+        self._had_final_block = True
+        return inflated, unused
 
     def _remember(self, inflated: bytes) -> None:
         size = 1 << self._window.bits

@@ -6,7 +6,15 @@ from typing import Literal, TypeAlias
 
 import attrs
 
-from ._codec import Close, LocalProtocolError, RemoteProtocolError, Role, encode_text
+from ._codec import (
+    Close,
+    LocalProtocolError,
+    Ping,
+    Pong,
+    RemoteProtocolError,
+    Role,
+    encode_text,
+)
 from ._messages import BINARY, TEXT
 
 Masking: TypeAlias = Literal["none", "frame-key", "whole-frame", "payload"]
@@ -53,6 +61,14 @@ class Dialect:
     def _kinds(self) -> tuple[int | None, ...]:
         meanings = {opcode: kind for kind, opcode in self.opcodes.items()}
         return tuple(meanings.get(opcode) for opcode in range(16))
+
+    empty_pings: dict[int, Ping | Pong] = attrs.field(init=False, repr=False)
+    """What a ping and a pong that carry nothing are, by the first byte of their frame."""
+
+    @empty_pings.default
+    def _empty_pings(self) -> dict[int, Ping | Pong]:
+        final = 0 if self.more_bit else 0x80
+        return {final | self.opcodes[PING]: Ping(), final | self.opcodes[PONG]: Pong()}
 
     def header(
         self, kind: int, length: int, *, final: bool = True, marks: int = 0, mask_bit: int = 0

@@ -10,8 +10,8 @@ is one frame or several; control frames may come between those. The rules:
 3. What is compressed is inflated as it comes, up to one byte past the limit. zlib tells that it
    is broken without what it says up to there; so of a message that is wrong in another way too,
    either violation may be found.
-4. What one call gives is bounded like what it is given: when it has inflated enough, what follows
-   stays compressed until it is asked for.
+4. What one call does is bounded: when it has taken or inflated enough, what follows stays as it
+   came until it is asked for.
 """
 
 from __future__ import annotations
@@ -58,7 +58,10 @@ JOIN_UP_TO = 4096
 WORTH_A_PLACE = 16384
 # When one call has inflated so many bytes, it takes no further frame.
 ENOUGH = 65536
-_HEADER_SIZE = 10
+# Of the longest header, without a key
+HEADER_SIZE = 10
+# What is compressed is looked at in pieces of so many bytes: of one, the end may have to wait.
+INFLATED_AT_ONCE = 16384
 _NO_KEY = bytes(KEY_SIZE)
 
 
@@ -66,21 +69,19 @@ class FrameCodec(DecodesInOrder):
     """One `Dialect` to events and back; a subclass says how a frame is written."""
 
     __slots__ = (
-        "_closed",
         "_compressed",
         "_compresses",
         "_deflate",
         "_deflater",
         "_dialect",
         "_empty_fragments",
+        "_empty_pings",
         "_enough_at",
         "_final",
+        "_hears_masked",
         "_inflater",
-        "_kept",
-        "_kept_from",
         "_key",
         "_key_offset",
-        "_later",
         "_left",
         "_max_message_size",
         "_messages",
@@ -88,7 +89,6 @@ class FrameCodec(DecodesInOrder):
         "_rest",
         "_role",
         "_sending",
-        "_stops",
     )
 
     def __init__(
@@ -105,6 +105,11 @@ class FrameCodec(DecodesInOrder):
         self._max_message_size = max_message_size
         self._dialect = dialect
         self._new_key = new_key
+        # RFC 6455 section 5.1: whether a payload comes masked, behind a key of its own
+        self._hears_masked = role == "server" and dialect.masking == "payload"
+        # There is no short way for those whose header is masked.
+        comes_plain = role == "client" or dialect.masking in ("none", "payload")
+        self._empty_pings = dialect.empty_pings if comes_plain else {}
         # Bytes that say nothing before more of them come
         self._rest = b""
         # The data frame that is coming: how many bytes are missing, and how they are masked
@@ -115,24 +120,18 @@ class FrameCodec(DecodesInOrder):
         self._compressed = False
         self._messages = Messages(max_message_size, dialect.utf8_errors)
         self._empty_fragments = 0
-        self._closed = False
-        # Whether no further frame is taken: behind a close, or behind enough for one call
-        self._stops = False
         # The message that is being sent in fragments, and whether those are compressed
         self._sending: int | None = None
         self._compresses = False
         self._deflate = deflate
+        # How many bytes may be inflated in all before this call takes no further frame
+        self._enough_at = ENOUGH
         if deflate is not None:
             ours, theirs = deflate.client, deflate.server
             if role == "server":
                 ours, theirs = theirs, ours
             self._deflater = Deflater(ours, deflate.settings)
             self._inflater = Inflater(theirs)
-            self._enough_at = ENOUGH
-            # What is behind enough, from there on; and what came when that was not yet taken
-            self._kept = b""
-            self._kept_from = 0
-            self._later = bytearray()
 
     @property
     def mid_message(self) -> bool:
@@ -223,67 +222,48 @@ class FrameCodec(DecodesInOrder):
     # In
 
     def _decode(self, data: bytes, position: int, events: list[Event]) -> None:
-        if self._deflate is not None:
-            self._enough_at = self.inflated + ENOUGH
-            if self.owes:
-                data, position = self._go_on(data)
+        self._enough_at = self.inflated + ENOUGH
         if self.place is not None:
-            self._give_up_place()
+            position = self._fill_place(data, position, events)
         if self._rest:
             data = self._rest + data[position:]
             position = 0
             self._rest = b""
         try:
-            while position < len(data) and not self._stops:
+            while position < len(data) and self._work > 0:
                 if self._left:
+                    self._work -= 1
                     position = self._take_payload(data, position, events)
                 else:
                     position = self._take_frame(data, position, events)
         except RemoteProtocolError:
             self._messages.forget()
-            if self._deflate is not None:
-                self._keep_nothing()
             raise
         if self._messages.streaming:
             self._messages.hand_on(events)
-        if self._deflate is not None:
-            self._keep(data, position)
+        self._keep(data, position)
 
     def stream(self) -> Fragment | None:
         if self.place is not None:
             self._give_up_place()
         return self._messages.stream()
 
-    # In, what would be too much at once
-
-    def _go_on(self, data: bytes) -> tuple[bytes, int]:
-        """What was kept, and where to go on in it; `data` has come behind it."""
-        self._later += data
-        if not self._kept:
-            # Together, and once: whoever gives bytes and never asks for the rest pays for each
-            # byte as others do.
-            self._kept, self._kept_from = bytes(self._later), 0
-            self._later.clear()
-        return self._kept, self._kept_from
-
-    def _keep(self, data: bytes, position: int) -> None:
-        """Keeps what is behind enough for one call."""
-        if self._closed:
-            self._keep_nothing()
-            return
-        self._stops = False
-        self._kept, self._kept_from = (data, position) if position < len(data) else (b"", 0)
-        self.owes = bool(self._kept or self._later)
-
-    def _keep_nothing(self) -> None:
-        self._kept = b""
-        self._later.clear()
-        self.owes = False
-
     # In, where it will stay
 
+    def _fill_place(self, data: bytes, position: int, events: list[Event]) -> int:
+        """Puts what came there, as a read into `place` does; returns where the rest begins."""
+        while self.place is not None and position < len(data):
+            size = min(len(self.place), len(data) - position)
+            self.place[:size] = memoryview(data)[position : position + size]
+            self._fill(size, events)
+            position += size
+        return position
+
     def _may_have_place(self, came: int) -> bool:
-        if self._compressed or self._messages.streaming or len(self._key) not in (0, KEY_SIZE):
+        # What was kept back comes first, and is not put anywhere.
+        if self._later or self._compressed or self._messages.streaming:
+            return False
+        if len(self._key) not in (0, KEY_SIZE):
             return False
         return self._messages.may_take(came) - came >= WORTH_A_PLACE
 
@@ -314,28 +294,37 @@ class FrameCodec(DecodesInOrder):
         elif self._final and not self._left:
             events.append(self._messages.end(b""))
 
-    def _take_short_messages(self, data: bytes, position: int, events: list[Event]) -> int:
+    def _take_short_messages(
+        self, data: bytes, position: int, events: list[Event], most: int
+    ) -> int:
+        del data, events, most
         return position
 
     def _is_between(self) -> bool:
-        begun = self._rest or self._left or self._messages.kind
-        return not (begun or self._closed or self.owes)
+        return not (self._rest or self._left or self._messages.kind)
 
     def _take_frame(self, data: bytes, position: int, events: list[Event]) -> int:
-        """Takes a header, and what has come of its payload."""
+        """Takes a header, and what has come of its payload; or whole pings and pongs."""
+        if data[position] in self._empty_pings:
+            behind = self._take_pings(data, position, events)
+            if behind > position:
+                return behind
+        self._work -= 1
         start, head, key = self._begin_frame(data, position)
         if len(head) < 2:
             return self._wait(data, position)
         kind, length = self._check_header(head[0], head[1])
         size = 2
         if length > 125:
-            size = 4 if length == 126 else _HEADER_SIZE
+            size = 4 if length == 126 else HEADER_SIZE
             if len(head) < size:
                 return self._wait(data, position)
             length = self._check_length(head[2:size])
-        compressed = kind < CONTROL and self._is_compressed(head[0], kind)
-        if kind < CONTROL and not compressed and length > self._messages.room:
-            raise self._too_big()
+        compressed = False
+        if kind < CONTROL:
+            compressed = self._deflate is not None and self._is_compressed(head[0], kind)
+            if not compressed and length > self._messages.room:
+                raise self._too_big()
         begin = start + size
         offset = size
         if head[1] & 0x80:  # RFC 6455 section 5.3: the key is the last of the header
@@ -356,16 +345,59 @@ class FrameCodec(DecodesInOrder):
         if kind:
             self._messages.begin(kind)
         self._compressed = compressed
+        if compressed:
+            self._inflater.begin_frame()
         self._final = bool(head[0] & 0x80) is not self._dialect.more_bit
         self._left = length
         self._key = key
         self._key_offset = offset
-        self._count_empty_fragments(length)
+        if length or self._final:
+            self._empty_fragments = 0
+        else:
+            self._count_empty_fragment()
         return self._take_payload(data, begin, events)
+
+    def _take_pings(self, data: bytes, position: int, events: list[Event]) -> int:
+        """Takes whole pings and pongs, as many as follow each other; says where the rest begins.
+
+        They come in masses if somebody means ill. It stops before anything wrong.
+        """
+        size = len(data)
+        mask_bit, header_size = (0x80, 2 + KEY_SIZE) if self._hears_masked else (0, 2)
+        empty_pings = self._empty_pings
+        most = len(events) + self._work
+        before = len(events)
+        while len(events) < most and (begin := position + header_size) <= size:
+            ping = empty_pings.get(data[position])
+            length = data[position + 1] - mask_bit
+            end = begin + length
+            if ping is None or not 0 <= length <= MAX_CONTROL_PAYLOAD or end > size:
+                break
+            if length:
+                payload = data[begin:end]
+                if mask_bit:
+                    payload = bytes(apply_mask(payload, data[begin - KEY_SIZE : begin]))
+                ping = type(ping)(payload)
+            events.append(ping)
+            position = end
+        if len(events) > before:
+            self._work = most - len(events)
+            self.heard_control = True
+        return position
+
+    def _begin_compressed(self, kind: int, length: int, key: bytes) -> None:
+        """A message begins whose one frame is compressed."""
+        self._messages.begin(kind)
+        self._inflater.begin_frame()
+        self._compressed = self._final = True
+        self._left = length
+        self._key = key
+        self._key_offset = 0
+        self._empty_fragments = 0
 
     def _begin_frame(self, data: bytes, position: int) -> tuple[int, bytes, bytes]:
         """Where the header begins, as much of it as has come, unmasked, and the key if it was."""
-        return position, data[position : position + _HEADER_SIZE], b""
+        return position, data[position : position + HEADER_SIZE], b""
 
     def _wait(self, data: bytes, position: int) -> int:
         self._rest = data[position:]
@@ -401,8 +433,7 @@ class FrameCodec(DecodesInOrder):
 
     def _is_compressed(self, first: int, kind: int) -> bool:
         """Whether a data frame is compressed."""
-        if self._deflate is None:
-            return False
+        assert self._deflate is not None
         marked = bool(first & RSV1)
         if kind or self._deflate.per_frame:
             return marked
@@ -422,30 +453,26 @@ class FrameCodec(DecodesInOrder):
             raise RemoteProtocolError(1002, "a frame's length is not in its shortest form")
         return length
 
-    def _count_empty_fragments(self, length: int) -> None:
-        if length or self._final:
-            self._empty_fragments = 0
-            return
+    def _count_empty_fragment(self) -> None:
         self._empty_fragments += 1
         if self._empty_fragments > MAX_EMPTY_FRAGMENTS:
-            # Below version 13 there is no code for what is allowed and still too much.
-            raise RemoteProtocolError(
-                1008 if self._dialect.strict else 1002,
-                f"more than {MAX_EMPTY_FRAGMENTS} fragments in a row are empty",
-            )
+            raise self._too_much(f"more than {MAX_EMPTY_FRAGMENTS} fragments in a row are empty")
 
     def _control(self, kind: int, payload: bytes) -> Event:
         if kind != CLOSE:
             self.heard_control = True
             return Ping(payload) if kind == PING else Pong(payload)
         close = self._dialect.decode_close(payload)
-        self._closed = self._stops = True
+        self._closed = True
+        self._work = 0
         self._messages.forget()
         return close
 
     def _take_payload(self, data: bytes, position: int, events: list[Event]) -> int:
         """Takes what has come of a data frame, and ends the message if that is its end."""
         end = min(position + self._left, len(data))
+        if self._compressed:
+            end = min(end, position + INFLATED_AT_ONCE)
         came = end - position
         if self._left - came >= WORTH_A_PLACE and self._may_have_place(came):
             self.place = self._messages.take_place(self._left, came)
@@ -455,22 +482,25 @@ class FrameCodec(DecodesInOrder):
         part: bytes | bytearray = data[position:end]
         if self._key:
             part = apply_mask(part, self._key, self._key_offset)
-            self._key_offset += len(part)
-        self._left -= len(part)
         if self._compressed:
             part = self._inflate(part)
+            came -= self._inflater.left
+        self._left -= came
+        self._key_offset += came
         if self._left or not self._final:
             self._messages.add(part)
         else:
             events.append(self._messages.end(part))
-        return end
+        return position + came
 
     def _inflate(self, part: bytes | bytearray) -> bytes:
         assert self._deflate is not None
-        ends = not self._left and (self._final or self._deflate.per_frame)
+        ends = self._left == len(part) and (self._final or self._deflate.per_frame)
         room = self._messages.room
         try:
-            inflated = self._inflater.inflate(part, room, ends=ends)
+            # The frame itself was counted already.
+            most_blocks = self._work + 1
+            inflated = self._inflater.inflate(part, room, ends=ends, most_blocks=most_blocks)
         except zlib.error:
             # RFC 6455 section 7.4.1, "data that is not consistent"; version 7 has no such code
             code = 1007 if self._dialect.fails_bad_utf8 else 1002
@@ -479,10 +509,18 @@ class FrameCodec(DecodesInOrder):
             # Cut smaller, it would be looked at up to there before more came.
             self._messages.check(memoryview(inflated)[: int(room)])
             raise self._too_big()
+        if self._inflater.is_wasteful:
+            self._messages.check(inflated)
+            raise self._too_much("too many final blocks have next to nothing in them")
         self.inflated += len(inflated)
-        if self.inflated >= self._enough_at:
-            self._stops = True
+        self._work -= self._inflater.blocks
+        if self._inflater.left or self.inflated >= self._enough_at:
+            self._work = 0
         return inflated
+
+    def _too_much(self, reason: str) -> RemoteProtocolError:
+        """What is allowed, and still too much; below version 13 there is no code for that."""
+        return RemoteProtocolError(1008 if self._dialect.strict else 1002, reason)
 
 
 def _as_bytes(message: Buffer) -> Buffer:

@@ -14,7 +14,7 @@ from typing import Literal
 
 from ._codec import Agreement, Buffer, CodecFactory, Role
 from ._dialect import FIRST_OPCODES, CloseBody, Dialect
-from ._frames import JOIN_UP_TO, FrameCodec
+from ._frames import HEADER_SIZE, JOIN_UP_TO, FrameCodec
 from ._masking import KEY_SIZE, apply_mask, new_key
 
 
@@ -58,12 +58,11 @@ class EarlyCodec(FrameCodec):
         return [header, payload]
 
     def _begin_frame(self, data: bytes, position: int) -> tuple[int, bytes, bytes]:
-        start, head, key = super()._begin_frame(data, position)
         if not self._unmasks:
-            return start, head, key
-        key = self._frame_key(head[:KEY_SIZE])
-        start, head, _ = super()._begin_frame(data, position + KEY_SIZE)
-        return start, bytes(apply_mask(head, key)), key
+            return super()._begin_frame(data, position)
+        start = position + KEY_SIZE
+        key = self._frame_key(data[position:start])
+        return start, bytes(apply_mask(data[start : start + HEADER_SIZE], key)), key
 
 
 def hybi_early(

@@ -18,13 +18,16 @@ from ._codec import (
     Fragment,
     RemoteProtocolError,
     Role,
+    ShortReceive,
+    ShortSend,
     encode_text,
     refuse_to_encode,
 )
 from ._messages import TEXT, Messages
+from ._short_io import texts_receiver, texts_sender
 from ._short_messages import take_texts, text_frame
 
-_HEADER, _TEXT, _SKIP, _CLOSED = range(4)
+_HEADER, _TEXT, _SKIP = range(3)
 _HEADER_SIZE = 9
 # Up to here one buffer of header and payload is cheaper to write than two.
 JOIN_UP_TO = 4096
@@ -54,6 +57,14 @@ class Length64Codec(DecodesInOrder):
     def mid_message(self) -> bool:
         return self._state == _TEXT or bool(self._buffer)
 
+    @property
+    def receive_short(self) -> ShortReceive:
+        return texts_receiver(_SHORT_START, b"", self._longest)
+
+    @property
+    def send_short(self) -> ShortSend:
+        return texts_sender(_SHORT_START, b"", 255)
+
     def encode(self, event: Event | Buffer, compress: bool | None = None) -> list[Buffer]:
         del compress
         frame = text_frame(event, _SHORT_START, b"", 255)
@@ -76,49 +87,57 @@ class Length64Codec(DecodesInOrder):
         return self._messages.stream()
 
     def _decode(self, data: bytes, position: int, events: list[Event]) -> None:
-        with memoryview(data) as view:
-            self._take_frames(view, position, events)
+        position = self._take_frames(data, position, events)
         if self._messages.streaming:
             self._messages.hand_on(events)
+        self._keep(data, position)
 
     def _is_between(self) -> bool:
         return self._state == _HEADER and not self._buffer
 
-    def _take_short_messages(self, data: bytes, position: int, events: list[Event]) -> int:
-        return take_texts(data, position, events, _SHORT_START, b"", self._longest)
+    def _take_short_messages(
+        self, data: bytes, position: int, events: list[Event], most: int
+    ) -> int:
+        return take_texts(data, position, events, _SHORT_START, b"", self._longest, most)
 
-    def _take_frames(self, data: memoryview, position: int, events: list[Event]) -> None:
+    def _take_frames(self, data: bytes, position: int, events: list[Event]) -> int:
         size = len(data)
-        while position < size:
+        while position < size and self._work > 0:
+            self._work -= 1
             if self._state == _HEADER:
-                taken = min(_HEADER_SIZE - len(self._buffer), size - position)
-                self._buffer += data[position : position + taken]
-                position += taken
-                if len(self._buffer) == _HEADER_SIZE:
-                    self._decode_header(events)
-            elif self._state == _TEXT:
-                taken = min(self._missing, size - position)
-                part = data[position : position + taken]
-                self._missing -= taken
-                position += taken
-                if self._missing:
-                    self._messages.begin(TEXT)
-                    self._messages.add(part)
-                else:
-                    events.append(
-                        self._messages.end(part)
-                        if self._messages.kind
-                        else str(part, "utf-8", "replace")
-                    )
-                    self._state = _HEADER
-            elif self._state == _SKIP:
-                taken = min(self._missing, size - position)
-                self._missing -= taken
-                position += taken
-                if not self._missing:
-                    self._state = _HEADER
-            else:
-                return  # nothing is said after the closing frame
+                position = self._begin_frame(data, position, events)
+                continue
+            taken = min(self._missing, size - position)
+            self._missing -= taken
+            if self._state == _TEXT:
+                self._take_text(memoryview(data)[position : position + taken], events)
+            elif not self._missing:
+                self._state = _HEADER
+            position += taken
+        return position
+
+    def _begin_frame(self, data: bytes, position: int, events: list[Event]) -> int:
+        """Takes what has come of a header, or whole texts."""
+        if not self._buffer and data[position] == 0xFF:
+            behind = self._take_more_messages(data, position, events)
+            if behind > position:
+                return behind
+        taken = min(_HEADER_SIZE - len(self._buffer), len(data) - position)
+        self._buffer += data[position : position + taken]
+        if len(self._buffer) == _HEADER_SIZE:
+            self._decode_header(events)
+        return position + taken
+
+    def _take_text(self, part: memoryview, events: list[Event]) -> None:
+        """Takes what has come of a text, and ends it if that is its end."""
+        if self._missing:
+            self._messages.begin(TEXT)
+            self._messages.add(part)
+            return
+        self._state = _HEADER
+        events.append(
+            self._messages.end(part) if self._messages.kind else str(part, "utf-8", "replace")
+        )
 
     def _decode_header(self, events: list[Event]) -> None:
         kind = self._buffer[0]
@@ -141,7 +160,8 @@ class Length64Codec(DecodesInOrder):
         elif length:
             self._state = _SKIP
         elif kind == 0x00:  # r5241: nine zero bytes close
-            self._state = _CLOSED
+            self._closed = True
+            self._work = 0
             events.append(Close())
 
 

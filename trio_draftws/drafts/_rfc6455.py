@@ -8,19 +8,30 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ._codec import Agreement, Buffer, CodecFactory, Event, Role
+from ._codec import Agreement, Buffer, CodecFactory, Event, Role, ShortReceive, ShortSend
 from ._compression import Deflate
-from ._dialect import OPCODES, Dialect
+from ._dialect import OPCODES, RSV1, Dialect
 from ._frames import JOIN_UP_TO, FrameCodec
-from ._masking import apply_mask, new_key
-from ._short_messages import LONGEST, MASKED, short_frame, take_short_messages
+from ._masking import KEY_SIZE, apply_mask, new_key
+from ._short_io import short_messages_receiver, short_messages_sender
+from ._short_messages import (
+    LONGEST,
+    MASKED,
+    WHOLE_BINARY,
+    WHOLE_TEXT,
+    short_frame,
+    take_short_messages,
+)
+
+# What begins a message of one frame
+_WHOLE = frozenset((WHOLE_TEXT, WHOLE_BINARY))
+_COMPRESSED = frozenset(RSV1 | first for first in _WHOLE)
 
 
 class Rfc6455Codec(FrameCodec):
     """hybi-07 section 4, RFC 6455 section 5."""
 
     __slots__ = (
-        "_hears_masked",
         "_masked",
         "_short_to_hear",
         "_short_to_send",
@@ -39,7 +50,6 @@ class Rfc6455Codec(FrameCodec):
         super().__init__(role, max_message_size, dialect, deflate, new_key=new_key)
         # RFC 6455 section 5.1: what a client sends is masked, and nothing else is
         self._masked = role == "client"
-        self._hears_masked = not self._masked
         # How long a message is at most that is taken in the short way, and that is sent in it:
         # what is compressed is not.
         self._short_to_hear = int(min(LONGEST, max_message_size))
@@ -48,6 +58,14 @@ class Rfc6455Codec(FrameCodec):
             self._short_to_send = min(LONGEST, deflate.settings.threshold - 1)
         # What becomes of bad UTF-8
         self._utf8_errors = dialect.utf8_errors
+
+    @property
+    def receive_short(self) -> ShortReceive:
+        return short_messages_receiver(self._hears_masked, self._short_to_hear, self._utf8_errors)
+
+    @property
+    def send_short(self) -> ShortSend:
+        return short_messages_sender(self._short_to_send, self._new_key if self._masked else None)
 
     def encode(self, event: Event | Buffer, compress: bool | None = None) -> list[Buffer]:
         if not compress:
@@ -73,12 +91,33 @@ class Rfc6455Codec(FrameCodec):
 
     def _take_frame(self, data: bytes, position: int, events: list[Event]) -> int:
         if not self._messages.kind:
-            position = self._take_short_messages(data, position, events)
-            if position == len(data):
-                return position
+            first = data[position]
+            if first in _WHOLE:
+                position = self._take_more_messages(data, position, events)
+                if position == len(data) or self._work <= 0:
+                    return position
+            elif first in _COMPRESSED and self._deflate is not None:
+                behind = self._take_compressed(data, position, events)
+                if behind > position:
+                    return behind
         return super()._take_frame(data, position, events)
 
-    def _take_short_messages(self, data: bytes, position: int, events: list[Event]) -> int:
+    def _take_compressed(self, data: bytes, position: int, events: list[Event]) -> int:
+        """Takes a short message of one frame, if all of it has come: browsers compress them all."""
+        mask_bit, header_size = (MASKED, 2 + KEY_SIZE) if self._hears_masked else (0, 2)
+        begin = position + header_size
+        if begin > len(data):
+            return position
+        length = data[position + 1] - mask_bit
+        if not 0 <= length <= LONGEST or begin + length > len(data):
+            return position
+        self._work -= 1
+        self._begin_compressed(data[position] & 0x0F, length, data[position + 2 : begin])
+        return self._take_payload(data, begin, events)
+
+    def _take_short_messages(
+        self, data: bytes, position: int, events: list[Event], most: int
+    ) -> int:
         return take_short_messages(
             data,
             position,
@@ -86,6 +125,7 @@ class Rfc6455Codec(FrameCodec):
             self._hears_masked,
             self._short_to_hear,
             self._utf8_errors,
+            most,
         )
 
 

@@ -19,10 +19,13 @@ from ._codec import (
     Fragment,
     RemoteProtocolError,
     Role,
+    ShortReceive,
+    ShortSend,
     encode_text,
     refuse_to_encode,
 )
 from ._messages import TEXT, Messages
+from ._short_io import texts_receiver, texts_sender
 from ._short_messages import take_texts, text_frame
 
 # hixie-76 section 5.3: a text is 0x00, UTF-8, 0xFF; UTF-8 never holds an 0xFF
@@ -33,7 +36,7 @@ JOIN_UP_TO = 4096
 # bytes would otherwise never end.
 LENGTH_DIGITS = 9
 
-_TYPE, _TEXT, _SENTINEL_SKIP, _LENGTH, _LENGTH_SKIP, _CLOSED = range(6)
+_TYPE, _TEXT, _SENTINEL_SKIP, _LENGTH, _LENGTH_SKIP = range(5)
 
 
 class SentinelCodec(DecodesInOrder):
@@ -68,6 +71,14 @@ class SentinelCodec(DecodesInOrder):
     def mid_message(self) -> bool:
         return self._state == _TEXT
 
+    @property
+    def receive_short(self) -> ShortReceive:
+        return texts_receiver(_START, _END, self._longest)
+
+    @property
+    def send_short(self) -> ShortSend:
+        return texts_sender(_START, _END, JOIN_UP_TO)
+
     def encode(self, event: Event | Buffer, compress: bool | None = None) -> list[Buffer]:
         del compress
         frame = text_frame(event, _START, _END, JOIN_UP_TO)
@@ -87,51 +98,57 @@ class SentinelCodec(DecodesInOrder):
         return self._messages.stream()
 
     def _decode(self, data: bytes, position: int, events: list[Event]) -> None:
-        if self._state == _TEXT:
-            position = self._decode_text(data, position, events)
-            if self._state == _TYPE:
-                position = self._take_short_messages(data, position, events)
-        self._take_frames(data, position, events)
+        position = self._take_frames(data, position, events)
         if self._messages.streaming:
             self._messages.hand_on(events)
+        self._keep(data, position)
 
     def _is_between(self) -> bool:
         return self._state == _TYPE
 
-    def _take_short_messages(self, data: bytes, position: int, events: list[Event]) -> int:
-        return take_texts(data, position, events, _START, _END, self._longest)
+    def _take_short_messages(
+        self, data: bytes, position: int, events: list[Event], most: int
+    ) -> int:
+        return take_texts(data, position, events, _START, _END, self._longest, most)
 
-    def _take_frames(self, data: bytes, position: int, events: list[Event]) -> None:
+    def _take_frames(self, data: bytes, position: int, events: list[Event]) -> int:
         size = len(data)
-        while position < size:
+        while position < size and self._work > 0:
+            self._work -= 1
             if self._state == _TYPE:
-                self._type = data[position]
-                position += 1
-                if self._type == 0x00:  # hixie-76 section 4.2: text
-                    self._state = _TEXT
-                elif self._type < 0x80:  # reserved, to the next 0xFF
-                    self._state = _SENTINEL_SKIP
-                else:  # reserved, behind a length
-                    self._state = _LENGTH
-                    self._length = self._length_digits = 0
+                position = self._begin_frame(data, position, events)
             elif self._state == _TEXT:
                 position = self._decode_text(data, position, events)
             elif self._state == _SENTINEL_SKIP:
                 end = data.find(b"\xff", position)
                 if end < 0:
-                    return
+                    return size
                 position = end + 1
                 self._state = _TYPE
             elif self._state == _LENGTH:
                 position = self._decode_length(data, position, events)
-            elif self._state == _LENGTH_SKIP:
+            else:
                 skipped = min(self._length, size - position)
                 self._length -= skipped
                 position += skipped
                 if not self._length:
                     self._state = _TYPE
-            else:
-                return  # hixie-76 section 4.2: whatever follows the closing frame
+        return position
+
+    def _begin_frame(self, data: bytes, position: int, events: list[Event]) -> int:
+        """Takes the type of a frame, or whole texts."""
+        self._type = data[position]
+        if self._type == 0x00:  # hixie-76 section 4.2: text
+            behind = self._take_more_messages(data, position, events)
+            if behind > position:
+                return behind
+            self._state = _TEXT
+        elif self._type < 0x80:  # reserved, to the next 0xFF
+            self._state = _SENTINEL_SKIP
+        else:  # reserved, behind a length
+            self._state = _LENGTH
+            self._length = self._length_digits = 0
+        return position + 1
 
     def _decode_text(self, data: bytes, position: int, events: list[Event]) -> int:
         """Takes text up to its 0xFF, or all there is; each byte is looked at once."""
@@ -167,7 +184,9 @@ class SentinelCodec(DecodesInOrder):
         elif self._length:
             self._state = _LENGTH_SKIP
         elif self._type == 0xFF and self._closing_frame:
-            self._state = _CLOSED
+            # hixie-76 section 4.2: whatever follows the closing frame means nothing
+            self._closed = True
+            self._work = 0
             events.append(Close())
         else:
             self._state = _TYPE

@@ -24,7 +24,8 @@ MASKED = 0x80
 
 
 class TakeShortMessages(Protocol):
-    """Adds the messages that begin at `position` to `events`; says where the rest begins.
+    """Adds the messages that begin at `position` to `events`, `most` of them at most; says where
+    the rest begins.
 
     `longest` is at most `LONGEST`; `utf8_errors` says what becomes of bad UTF-8, as it does to
     `bytes.decode`.
@@ -38,6 +39,7 @@ class TakeShortMessages(Protocol):
         masked: bool,
         longest: int,
         utf8_errors: str,
+        most: int,
         /,
     ) -> int: ...
 
@@ -49,11 +51,15 @@ def take_short_messages_in_python(
     masked: bool,
     longest: int,
     utf8_errors: str,
+    most: int,
     /,
 ) -> int:
     size = len(data)
     mask_bit, header_size = (MASKED, 2 + KEY_SIZE) if masked else (0, 2)
-    while (begin := position + header_size) <= size:
+    for _ in range(most):
+        begin = position + header_size
+        if begin > size:
+            break
         length = data[position + 1] - mask_bit
         end = begin + length
         if not 0 <= length <= longest or end > size:
@@ -123,7 +129,8 @@ def short_frame_in_python(
 
 
 class TakeTexts(Protocol):
-    """Adds the texts that begin at `position` to `events`; says where the rest begins.
+    """Adds the texts that begin at `position` to `events`, `most` of them at most; says where the
+    rest begins.
 
     None of them has more than `longest` bytes. What is no UTF-8 is replaced.
     """
@@ -136,32 +143,32 @@ class TakeTexts(Protocol):
         start: bytes,
         end: bytes,
         longest: int,
+        most: int,
         /,
     ) -> int: ...
 
 
 def take_texts_in_python(
-    data: bytes, position: int, events: list[Event], start: bytes, end: bytes, longest: int, /
+    data: bytes,
+    position: int,
+    events: list[Event],
+    start: bytes,
+    end: bytes,
+    longest: int,
+    most: int,
+    /,
 ) -> int:
-    if end:
-        # All or none: if they are texts and nothing else, no `end` is left inside one of them.
-        stop = data.rfind(end, position) + 1
-        if not data.startswith(start, position) or not stop or stop - position > longest:
-            return position
-        texts = data[position + len(start) : stop - 1].split(end + start)
-        if data.count(end, position) != len(texts):
-            return position
-        events += decode_leniently(texts)
-        return stop
     texts = []
-    size = len(data)
-    header_size = len(start) + 1
-    while (begin := position + header_size) <= size:
-        stop = begin + data[begin - 1]
-        if stop > size or stop - begin > longest or data[position : begin - 1] != start:
+    header_size = len(start) + 1 - len(end)
+    for _ in range(most):
+        begin = position + header_size
+        if not data.startswith(start, position) or begin > len(data):
+            break
+        stop = data.find(end, begin) if end else begin + data[begin - 1]
+        if not 0 <= stop - begin <= longest or stop > len(data):
             break
         texts.append(data[begin:stop])
-        position = stop
+        position = stop + len(end)
     events += decode_leniently(texts)
     return position
 

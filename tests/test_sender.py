@@ -6,7 +6,7 @@ import pytest
 import trio
 import trio.testing
 
-from trio_draftws._connection.sender import MANY, Outbox
+from trio_draftws._connection.sender import MANY, Sender
 from trio_draftws._transport.sockets import MAX_GATHERED, DirectStream, TCPStream, take_over
 
 from .pairs import stream_pair
@@ -22,14 +22,14 @@ async def direct_pair() -> tuple[TCPStream, trio.abc.Stream]:
 async def test_more_buffers_than_one_call_takes() -> None:
     ours, theirs = await direct_pair()
     async with ours, theirs, trio.open_nursery() as nursery:
-        outbox = Outbox(ours, nursery.start_soon, Outbox.flush)
+        sender = Sender(ours, nursery.start_soon, Sender.flush)
         pieces = [b"%d," % number for number in range(3 * MAX_GATHERED)]
-        outbox.put(list(pieces))
-        outbox.flush()
-        await outbox.wait_written()
+        sender.put(list(pieces))
+        sender.flush()
+        await sender.wait_written()
         await ours.send_eof()
         assert b"".join([data async for data in theirs]) == b"".join(pieces)
-        assert outbox.size == 0
+        assert sender.size == 0
 
 
 async def test_a_write_that_stops_between_and_within_buffers(
@@ -48,13 +48,13 @@ async def test_a_write_that_stops_between_and_within_buffers(
 
     monkeypatch.setattr(DirectStream, "send_nowait", stingy)
     async with ours, theirs, trio.open_nursery() as nursery:
-        outbox = Outbox(ours, nursery.start_soon, Outbox.flush)
-        outbox.put([b"ab", b"cde", b"fgh", b"ij"])
-        outbox.flush()
-        assert outbox.size == 5
-        outbox.put([b"kl"])
-        outbox.flush()
-        await outbox.wait_written()
+        sender = Sender(ours, nursery.start_soon, Sender.flush)
+        sender.put([b"ab", b"cde", b"fgh", b"ij"])
+        sender.flush()
+        assert sender.size == 5
+        sender.put([b"kl"])
+        sender.flush()
+        await sender.wait_written()
         assert takes == []
         await ours.send_eof()
         assert b"".join([data async for data in theirs]) == b"abcdefghijkl"
@@ -64,30 +64,30 @@ async def test_a_drain_task_that_is_cancelled_says_so() -> None:
     """As when the whole program is torn down: whoever waits must not wait for ever."""
     ours, theirs = trio.testing.lockstep_stream_pair()
     async with ours, theirs, trio.open_nursery() as nursery:
-        outbox = Outbox(ours, nursery.start_soon, Outbox.flush)
-        outbox.put([b"never read"])
-        outbox.flush()
+        sender = Sender(ours, nursery.start_soon, Sender.flush)
+        sender.put([b"never read"])
+        sender.flush()
         await trio.testing.wait_all_tasks_blocked()
-        assert outbox.size == 10
+        assert sender.size == 10
         nursery.cancel_scope.cancel()
-    assert isinstance(outbox.failure, trio.BrokenResourceError)
-    assert outbox.size == 0
-    outbox.put([b"goes nowhere"])
-    assert outbox.size == 0
-    await outbox.wait_written()
+    assert isinstance(sender.failure, trio.BrokenResourceError)
+    assert sender.size == 0
+    sender.put([b"goes nowhere"])
+    assert sender.size == 0
+    await sender.wait_written()
 
 
 async def test_of_what_finds_no_room_only_the_latest_waits() -> None:
     ours, theirs = trio.testing.lockstep_stream_pair()
     async with ours, theirs, trio.open_nursery() as nursery:
-        outbox = Outbox(ours, nursery.start_soon, Outbox.flush)
-        outbox.put_latest([b"room. "])
-        outbox.flush()
+        sender = Sender(ours, nursery.start_soon, Sender.flush)
+        sender.put_latest([b"room. "])
+        sender.flush()
         await trio.testing.wait_all_tasks_blocked()
-        outbox.put([b"x" * 65_536])
+        sender.put([b"x" * 65_536])
         for number in range(100):
-            outbox.put_latest([b"latest %d" % number])
-        outbox.flush()
+            sender.put_latest([b"latest %d" % number])
+        sender.flush()
         got = bytearray()
         while not got.endswith(b"latest 99"):
             got += await theirs.receive_some()
@@ -99,29 +99,29 @@ async def test_after_finish_our_side_ends_once_all_is_written(transport: str) ->
     ours, theirs = await stream_pair(transport)
     stream = take_over(ours)
     async with stream, theirs, trio.open_nursery() as nursery:
-        outbox = Outbox(stream, nursery.start_soon, Outbox.flush)
-        outbox.put([b"x" * 200_000])
-        outbox.finish()
-        outbox.flush()
+        sender = Sender(stream, nursery.start_soon, Sender.flush)
+        sender.put([b"x" * 200_000])
+        sender.finish()
+        sender.flush()
         got = bytearray()
         while len(got) < 200_000:
             got += await theirs.receive_some()
-        await outbox.wait_written()
-        outbox.flush()
+        await sender.wait_written()
+        sender.flush()
         if transport != "tls":
             # TLS has no way to end one side alone.
             assert await theirs.receive_some() == b""
-        assert outbox.failure is None
+        assert sender.failure is None
 
 
 async def test_ending_a_side_that_the_peer_has_reset() -> None:
     ours, theirs = await direct_pair()
     async with trio.open_nursery() as nursery:
-        outbox = Outbox(ours, nursery.start_soon, Outbox.flush)
+        sender = Sender(ours, nursery.start_soon, Sender.flush)
         ours.close()
-        outbox.put([b"x"])
-        outbox.flush()
-        assert isinstance(outbox.failure, trio.ClosedResourceError)
+        sender.put([b"x"])
+        sender.flush()
+        assert isinstance(sender.failure, trio.ClosedResourceError)
     await theirs.aclose()
 
 
@@ -129,13 +129,13 @@ async def test_many_small_buffers_become_one() -> None:
     """Each is an object, which takes far more than the few bytes in it."""
     async with trio.open_nursery() as nursery:
         ours, theirs = trio.testing.lockstep_stream_pair()
-        outbox = Outbox(ours, nursery.start_soon, Outbox.flush)
+        sender = Sender(ours, nursery.start_soon, Sender.flush)
         for number in range(5000):
-            outbox.put([b"%04d" % number])
-            outbox.flush()
-        assert len(outbox._buffers) <= MANY + 1
-        assert outbox.size == 20_000
-        nursery.start_soon(outbox.wait_written)
+            sender.put([b"%04d" % number])
+            sender.flush()
+        assert len(sender._buffers) <= MANY + 1
+        assert sender.size == 20_000
+        nursery.start_soon(sender.wait_written)
         received = b""
         while len(received) < 20_000:
             received += await theirs.receive_some()

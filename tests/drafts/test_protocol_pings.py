@@ -1,0 +1,220 @@
+"""Pings and pongs of both sides, also behind our Close: rules 6 and 7."""
+
+from __future__ import annotations
+
+import pytest
+
+from trio_draftws.drafts import DRAFTS, Close, Draft, Ping, Pong, Role
+from trio_draftws.drafts._protocol import PONGS_AT_ONCE, SentPing
+
+from .helpers import ROLES, encoded
+from .protocol.sides import WAYS, Side, handed_out, side_of
+
+each_role = pytest.mark.parametrize("role", ROLES)
+with_pings = pytest.mark.parametrize(
+    "draft", [draft for draft in DRAFTS if draft.ping], ids=lambda draft: draft.name
+)
+
+
+# Rule 7: pings and pongs
+
+
+@with_pings
+@each_role
+def test_a_ping_is_answered_at_once(draft: Draft, role: Role) -> None:
+    side = side_of(draft, role)
+    side.hear(0, Ping(b"one"), "message", Ping(b"two"))
+    assert side.said == [Pong(b"one"), Pong(b"two")]
+    assert side.output.waiting == b""
+    assert side.protocol.unread == ["message"]
+    assert side.protocol.pings_received == 2
+
+
+@with_pings
+def test_the_latest_pings_are_answered(draft: Draft) -> None:
+    side = side_of(draft)
+    pings = [b"%d" % number for number in range(40)]
+    side.hear(0, *map(Ping, pings))
+    assert side.said == [Pong(payload) for payload in pings[-PONGS_AT_ONCE:]]
+    assert side.protocol.pings_received == 40
+
+
+@with_pings
+def test_without_room_the_latest_pong_waits(draft: Draft) -> None:
+    side = side_of(draft)
+    side.output.room = 0
+    side.output.enough = 1
+    side.output.put([encoded(side.protocol.codec, "message")])
+    side.hear(0, Ping(b"one"), Ping(b"two"))
+    side.hear(0, Ping(b"three"))
+    side.output.room = 1000
+    side.output.flush()
+    assert side.said == ["message", Pong(b"three")]
+
+
+# Rule 6: behind our Close
+
+
+@with_pings
+def test_behind_our_close_pings_are_answered(draft: Draft) -> None:
+    """RFC 6455 section 5.5.2"""
+    side = side_of(draft)
+    side.protocol.send_close(Close(1000))
+    side.hear(1, Ping(b"one"))
+    assert side.said[1:] == [Pong(b"one")]
+
+
+@with_pings
+def test_behind_our_close_nobody_is_pinged(draft: Draft) -> None:
+    side = side_of(draft)
+    side.protocol.send_close(Close(1000))
+    side.output.taken = side.output.written
+    for now in range(0, 3600, 10):
+        side.ask(now)
+    assert side.protocol.pings_sent == 0
+    assert side.protocol.end is None
+    assert side.ask(3600)
+
+
+@each_role
+@pytest.mark.parametrize("way", WAYS)
+def test_there_is_never_a_second_close(draft: Draft, role: Role, way: str) -> None:
+    side = side_of(draft, role)
+    side.protocol.send_close(Close(1000))
+    WAYS[way](side, 1)
+    side.protocol.start_closing(Close(1001), 2)
+    assert side.codes == [1000 if draft.close_status else None] * draft.closing_handshake
+
+
+@with_pings
+@pytest.mark.parametrize("way", WAYS)
+def test_behind_an_end_nobody_is_pinged(draft: Draft, way: str) -> None:
+    side = handed_out(draft)
+    side.hear(0, "unread")
+    WAYS[way](side, 1)
+    for now in range(1, 1000, 7):
+        side.ask(now)
+    assert side.protocol.pings_sent == 0
+
+
+@with_pings
+@pytest.mark.parametrize("way", ["STREAM", "VIOLATION", "LOST", "GIVEN_UP"])
+def test_no_ping_is_answered_behind_the_end_of_our_side(draft: Draft, way: str) -> None:
+    side = side_of(draft)
+    WAYS[way](side, 1)
+    said = list(side.said)
+    if way != "VIOLATION":
+        side.hear(2, Ping(b"late"))
+    assert side.said == said
+
+
+@with_pings
+def test_no_ping_is_answered_where_nothing_can_be_written(draft: Draft) -> None:
+    side = side_of(draft)
+    side.output.fail()
+    side.hear(2, Ping(b"late"))
+    assert side.said == []
+    assert side.protocol.pings_received == 1
+
+
+# Pings of ours
+
+
+def payloads(side: Side) -> list[bytes]:
+    """Those of the pings that were sent."""
+    return list(side.output.pings)
+
+
+@with_pings
+def test_a_pong_measures_latency(draft: Draft) -> None:
+    side = side_of(draft)
+    measured: list[float] = []
+    side.protocol.on_latency = measured.append
+    done: list[str] = []
+    sent = side.protocol.ping(1, lambda: done.append("sent"))
+    assert (sent.round_trip, side.protocol.latency) == (None, None)
+    side.hear(3, Pong(payloads(side)[0]))
+    assert sent.round_trip == side.protocol.latency == 2
+    assert (measured, done) == ([2], ["sent"])
+    assert side.protocol.pongs_received == 1
+
+
+@with_pings
+def test_a_pong_stands_for_the_pings_before_it(draft: Draft) -> None:
+    """RFC 6455 section 5.5.3: and the latency is that of its own."""
+    side = side_of(draft)
+    done: list[int] = []
+    pings = [side.protocol.ping(at, lambda at=at: done.append(at)) for at in (1, 2, 4)]  # type: ignore[misc]
+    side.hear(5, Pong(payloads(side)[1]))
+    assert done == [1, 2]
+    assert [each.round_trip for each in pings] == [4, 3, None]
+    assert side.protocol.latency == 3
+    side.hear(7, Pong(payloads(side)[2]))
+    assert done == [1, 2, 4]
+    assert side.protocol.latency == 3
+    # Without anyone who listens to it
+    assert side.protocol.on_latency is None
+
+
+@with_pings
+def test_pongs_that_nobody_asked_for_mean_nothing(draft: Draft) -> None:
+    side = side_of(draft)
+    side.hear(1, Pong(b"before any ping"))
+    sent = side.protocol.ping(2, lambda: None)
+    side.hear(3, Pong(b"another"))
+    assert (sent.round_trip, side.protocol.latency) == (None, None)
+    assert side.protocol.pongs_received == 2
+
+
+@with_pings
+def test_few_pings_are_remembered(draft: Draft) -> None:
+    """Those that somebody waits for, and the latest."""
+    side = side_of(draft)
+    waiting = [side.protocol.ping(1, lambda: None) for _ in range(3)]
+    for _ in range(100):
+        side.protocol.ping(2)
+        assert remembered(side) == 4
+    side.protocol.forget_ping(waiting[0])
+    side.protocol.ping(3)
+    assert remembered(side) == 3
+    # A pong to one of those that were forgotten is none.
+    side.hear(4, Pong(payloads(side)[50]))
+    assert side.protocol.latency is None
+
+
+def remembered(side: Side) -> int:
+    return len(side.protocol._sent_pings or ())
+
+
+@with_pings
+def test_whoever_waits_no_more_is_not_called(draft: Draft) -> None:
+    side = side_of(draft)
+
+    def never() -> None:
+        raise AssertionError
+
+    sent = side.protocol.ping(1, never)
+    side.protocol.forget_ping(sent)
+    side.hear(2, Pong(payloads(side)[0]))
+    assert sent.round_trip == 1
+
+
+@with_pings
+@pytest.mark.parametrize("way", [*WAYS, "our close", "a broken pipe", "a reset"])
+def test_an_end_tells_whoever_waits_for_a_pong(draft: Draft, way: str) -> None:
+    side = side_of(draft)
+    told: list[SentPing] = []
+    sent = side.protocol.ping(1, lambda: told.append(sent))
+    side.protocol.ping(1)
+    side.hear(1, "unread")
+    if way == "our close":
+        side.protocol.send_close(Close(1000))
+    elif way == "a broken pipe":
+        side.output.fail()
+    elif way == "a reset":
+        side.protocol.hang_up(2, reset=True)
+    else:
+        WAYS[way](side, 2)
+    assert told == [sent]
+    assert sent.round_trip is None
+    assert remembered(side) == 0

@@ -1,0 +1,208 @@
+"""One connection of ours, a peer by hand, and how long each thing may take."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from functools import partial
+from typing import Any
+
+import attrs
+import pytest
+import trio
+
+from tests.pairs import open_client, stream_pair, url_over
+from tests.wire import plain_nursery
+from trio_draftws import DRAFTS, Connection, Draft, serve_websocket
+from trio_draftws.drafts import draft_named
+from trio_draftws.testing import Ping, Pong, RawClient, RawPeer, RawServer
+
+# How long an answer waits for a handler that may still have something to say
+GRACE = 2.0
+# At once, or in the next round of those that nobody receives on: 0.25 s, and some slack
+AT_ONCE = 0.75
+# A grace that begins with such a round
+AFTER_GRACE = GRACE + AT_ONCE
+# A peer that has gone without a word: `ping_interval`, `ping_timeout`, and some slack
+DEAD_AFTER = 20 + 20 + 3.0
+
+PINGING = [draft for draft in DRAFTS if draft.ping]
+RFC6455 = draft_named("rfc6455")
+SOME_PINGING = [draft_named("hybi-01"), RFC6455]
+ROLES = ("client", "server")
+# Those that end in other ways than all others, the first with pings, and that of today
+ON_TCP = ("hixie-75", "hixie-76", "whatwg-2010-08", "hybi-01", "rfc6455")
+ON_BOTH = ("hixie-75", "rfc6455")
+
+
+def everywhere(
+    drafts: Iterable[Draft] = DRAFTS, *, without: Iterable[str] = ()
+) -> pytest.MarkDecorator:
+    """Each draft over TCP or in memory, in one role; two of them in both, and that of today in both
+    roles and over TLS.
+    """
+    cases = []
+    for number, draft in enumerate(drafts):
+        role, other = ROLES[number % 2], ROLES[1 - number % 2]
+        if draft.name in ON_TCP:
+            cases.append((role, "tcp", draft))
+        if draft.name not in ON_TCP or draft.name in ON_BOTH:
+            cases.append((other, "memory", draft))
+        if draft is RFC6455:
+            cases += [(other, "tcp", draft), (role, "tls", draft)]
+    return pytest.mark.parametrize(
+        ("role", "transport", "draft"),
+        [
+            pytest.param(role, transport, draft, id=f"{role}-{transport}-{draft.name}")
+            for role, transport, draft in cases
+            if transport not in without
+        ],
+    )
+
+
+@attrs.define(eq=False)
+class OneStream(trio.abc.Listener[trio.abc.Stream]):
+    """A listener to which one client comes, and no other."""
+
+    _stream: trio.abc.Stream
+    _is_there: bool = True
+
+    async def accept(self) -> trio.abc.Stream:
+        if not self._is_there:
+            await trio.sleep_forever()
+        self._is_there = False
+        return self._stream
+
+    async def aclose(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+
+@asynccontextmanager
+async def served_stream(
+    stream: trio.abc.Stream, draft: Draft, **settings: Any
+) -> AsyncGenerator[Connection, None]:
+    """The connection that a server has on this stream, while its handler does what the block does.
+
+    What the handler itself does is sleep.
+    """
+    here = trio.Event()
+    leave = trio.Event()
+    connections: list[Connection] = []
+
+    async def handler(connection: Connection, state: object) -> None:
+        connections.append(connection)
+        here.set()
+        await leave.wait()
+
+    serve = partial(
+        serve_websocket,
+        handler,
+        listeners=[OneStream(stream)],
+        framing_mode=lambda request: draft.name,
+        **settings,
+    )
+    async with plain_nursery() as nursery:
+        server = await nursery.start(serve)
+        await here.wait()
+        try:
+            yield connections[0]
+        finally:
+            leave.set()
+            with trio.CancelScope(shield=True):
+                await server.aclose()
+
+
+@asynccontextmanager
+async def facing(
+    role: str,
+    transport: str,
+    draft: Draft,
+    *,
+    streams: tuple[trio.abc.Stream, trio.abc.Stream] | None = None,
+    **settings: Any,
+) -> AsyncIterator[tuple[Connection, RawPeer]]:
+    """A connection of ours in that role, and its peer, which by itself does nothing.
+
+    The peer has gone at the block's end, so that leaving waits for nobody.
+    """
+    client_end, server_end = streams or await stream_pair(transport)
+    url = url_over(client_end)
+    opened = trio.Event()
+    peer: RawClient | RawServer
+    opening: AbstractAsyncContextManager[Connection]
+    if role == "client":
+        peer = RawServer(server_end, timeout=30)
+        opening = open_client(client_end, draft, **settings)
+    else:
+        peer = RawClient(client_end, timeout=30)
+        opening = served_stream(server_end, draft, **settings)
+
+    async def open_peer() -> None:
+        if isinstance(peer, RawClient):
+            await peer.open(draft, url)
+        else:
+            await peer.open(draft)
+        opened.set()
+
+    async with plain_nursery() as nursery:
+        nursery.start_soon(open_peer)
+        async with opening as connection:
+            await opened.wait()
+            try:
+                yield connection, peer
+            finally:
+                await trio.aclose_forcefully(peer.stream)
+
+
+async def time_of(action: Awaitable[object]) -> float:
+    """How many seconds of the mocked clock it takes."""
+    started = trio.current_time()
+    await action
+    return trio.current_time() - started
+
+
+# What a peer by hand says and hears
+
+
+async def hear_end(peer: RawPeer) -> None:
+    """Waits until the stream has ended or is broken, whatever comes before that."""
+    try:
+        while await peer.stream.receive_some():
+            pass
+    except trio.BrokenResourceError:
+        pass
+
+
+async def hear_message(peer: RawPeer) -> str | bytes:
+    """The next message, whatever is said about the connection before it."""
+    while True:
+        event = await peer.receive_frame()
+        if isinstance(event, (str, bytes)):
+            return event
+
+
+async def answer_pings(peer: RawPeer) -> None:
+    """Is as alive as a peer that has nothing to say."""
+    while True:
+        event = await peer.receive_frame()
+        if isinstance(event, Ping):
+            await peer.send_frame(Pong(event.payload))
+
+
+async def hear_pong(peer: RawPeer, payload: bytes) -> None:
+    """Pings, and waits for the answer, whatever comes before it."""
+    await peer.send_frame(Ping(payload))
+    while await peer.receive_frame() != Pong(payload):
+        pass
+
+
+# What a program does
+
+
+async def ping_again_and_again(connection: Connection, every: float) -> None:
+    """As a program does that measures how far away its peers are; ends when there is none."""
+    with suppress(trio.BrokenResourceError):
+        while True:
+            with trio.move_on_after(every):
+                await connection.ping()
+                await trio.sleep_forever()

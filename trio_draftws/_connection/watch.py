@@ -1,0 +1,106 @@
+"""One epoll for all connections of a scope that nobody receives on.
+
+An epoll descriptor can itself be waited for, so one task of Trio's waits for all of them. It is
+made when the first connection is armed: where everybody receives there is none. The rules:
+
+1. A connection is armed for one event (EPOLLONESHOT). What comes of that is its owner's business,
+   which arms it again or leaves it.
+2. It is removed before its descriptor closes: a number comes back, and a fork keeps the socket.
+3. No more than one millisecond is spent between two passes of the scheduler.
+"""
+
+from __future__ import annotations
+
+import select
+from collections.abc import Callable
+from time import perf_counter
+from typing import Generic, TypeVar
+
+import attrs
+import trio
+
+from .checkpoints import SECONDS_PER_PASS
+
+EVENTS_AT_ONCE = 64
+
+# Elsewhere than on Linux there is no epoll, and nobody asks for these.
+HANG_UP = getattr(select, "EPOLLRDHUP", 0)
+READABLE = getattr(select, "EPOLLIN", 0) | HANG_UP
+WRITABLE = getattr(select, "EPOLLOUT", 0)
+RESET = getattr(select, "EPOLLERR", 0) | getattr(select, "EPOLLHUP", 0)
+
+T = TypeVar("T")
+
+
+@attrs.define(eq=False)
+class Watch(Generic[T]):
+    """Watches descriptors, and calls `attend` with what was armed for one when it is ready."""
+
+    _nursery: trio.Nursery
+    _attend: Callable[[T, int], None]
+    """Called with the flags of the event."""
+    _epoll: select.epoll | None = None
+    _armed: dict[int, tuple[T, int]] = attrs.field(factory=dict)
+    _known: set[int] = attrs.field(factory=set)
+    """The descriptors that the epoll knows, armed or not."""
+
+    def start(self) -> bool:
+        """Makes the epoll, if there is none; returns False where there can be none."""
+        if self._epoll is None:
+            try:
+                self._epoll = select.epoll()
+            except (AttributeError, OSError):
+                # No such thing on this system, or no descriptor left
+                return False
+            self._nursery.start_soon(self._run, self._epoll)
+        return True
+
+    def arm(self, fileno: int, watched: T, flags: int) -> bool:
+        """Waits for one event of `fileno`; returns False if it cannot be watched."""
+        assert self._epoll is not None
+        flags |= select.EPOLLONESHOT
+        if self._armed.get(fileno) == (watched, flags):
+            return True
+        try:
+            if fileno in self._known:
+                self._epoll.modify(fileno, flags)
+            else:
+                self._epoll.register(fileno, flags)
+        except OSError:
+            # It was closed by a stranger, who may have closed the epoll's number too.
+            self._known.discard(fileno)
+            return False
+        self._known.add(fileno)
+        self._armed[fileno] = (watched, flags)
+        return True
+
+    def discard(self, fileno: int) -> None:
+        """Forgets a descriptor that is about to be closed."""
+        self._armed.pop(fileno, None)
+        if fileno in self._known:
+            self._known.discard(fileno)
+            assert self._epoll is not None
+            try:
+                self._epoll.unregister(fileno)
+            except OSError:
+                pass  # a stranger closed it
+
+    async def _run(self, epoll: select.epoll) -> None:
+        try:
+            while True:
+                await trio.lowlevel.wait_readable(epoll)
+                began = perf_counter()
+                for fileno, flags in epoll.poll(0, EVENTS_AT_ONCE):
+                    # Whoever was disarmed in the meantime is not found.
+                    armed = self._armed.pop(fileno, None)
+                    if armed is None:
+                        continue
+                    self._attend(armed[0], flags)
+                    # It must not live on here.
+                    del armed
+                    if perf_counter() - began > SECONDS_PER_PASS:
+                        await trio.lowlevel.checkpoint()
+                        began = perf_counter()
+        finally:
+            trio.lowlevel.notify_closing(epoll)
+            epoll.close()

@@ -43,8 +43,8 @@ async def rude(server: RawServer) -> None:
 
 async def polite(server: RawServer) -> None:
     await server.open()
-    await server.send_frame(Close(1013, "too many of you"))
     await server.expect_message("the news, please")
+    await server.send_frame(Close(1013, "too many of you"))
     await server.expect_close(1013)
 
 

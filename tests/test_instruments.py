@@ -7,7 +7,7 @@ import logging
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import attrs
 import pytest
@@ -41,7 +41,7 @@ from trio_draftws import (
     serve_websocket,
     use_framing_mode,
 )
-from trio_draftws._connection.instrument import InstrumentedCodec
+from trio_draftws._connection.instrument import InstrumentedCodec, Instruments
 from trio_draftws.drafts import draft_named
 from trio_draftws.drafts._codec import Codec
 
@@ -423,3 +423,11 @@ def test_the_wrapped_codec_is_a_codec() -> None:
     """All that a connection may ask a codec for, the optional members included."""
     members = {name for name in vars(Codec) if not name.startswith("_")}
     assert members <= set(dir(InstrumentedCodec))
+
+
+def test_the_wrapped_codec_knows_whether_a_message_has_begun() -> None:
+    inner = draft_named("rfc6455").codec("client", 1000)
+    codec = InstrumentedCodec(inner, cast(Connection, None), Instruments([]))
+    assert codec.between
+    codec.decode(b"\x81")
+    assert not codec.between

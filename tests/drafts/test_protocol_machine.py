@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import settings
+import pytest
+from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -55,9 +56,17 @@ class Machine(RuleBasedStateMachine):
             self.life.finish()
 
 
+# To make a failure short takes a while.
+@pytest.mark.timeout(400)
 def test_the_life_of_two_sides() -> None:
     """Longer than by default, as it takes a while until something happens in a life."""
     profile = settings.default
     assert profile is not None
-    many = settings(profile, max_examples=3 * profile.max_examples, stateful_step_count=60)
+    many = settings(
+        profile,
+        max_examples=3 * profile.max_examples,
+        stateful_step_count=60,
+        report_multiple_bugs=False,
+        phases=[Phase.reuse, Phase.generate, Phase.shrink],
+    )
     run_state_machine_as_test(Machine, settings=many)

@@ -119,6 +119,14 @@ def test_nobody_looked_when_the_peer_had_room_again(draft: Draft) -> None:
 
 
 @with_pings
+def test_a_ping_that_has_not_left_needs_no_answer(draft: Draft) -> None:
+    """Also where nobody looks before its time is over."""
+    side = side_of(draft, times=Times(write_timeout=math.inf))
+    side.output.room = 0
+    assert goes_by(side, 1000) is None
+
+
+@with_pings
 def test_a_further_ping_gives_no_more_time(draft: Draft) -> None:
     side = side_of(draft)
     now = 0.0
@@ -193,6 +201,16 @@ def test_while_it_is_full_the_peer_may_wait_for_us_too(draft: Draft) -> None:
     given_up = goes_by(side, 1000, full=True)
     assert given_up is not None
     assert 100 < given_up <= 110
+
+
+def test_whoever_begins_to_send_has_all_the_time(draft: Draft) -> None:
+    """Where it was full up to then."""
+    side = silent(draft, write_timeout=10)
+    has_what_waits(side, 0)
+    assert goes_by(side, 8, full=True) is None
+    side.output.waiting_senders = 1
+    side.protocol.note_waiting(8.25, full=True)
+    assert goes_by(side, 1000, full=True) == 18.25
 
 
 def test_a_peer_that_hung_up_behind_a_full_receiver_is_given_up(draft: Draft) -> None:

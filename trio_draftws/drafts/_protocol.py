@@ -560,6 +560,8 @@ class WebSocketProtocol:
             self._received_when_pinged = self.bytes_received
             self._was_blocked = False
         self._output.flush()
+        # From now on it is known to wait, if it does.
+        self._output.blocked(now)
         self.due = min(self.due, self._next_due(now, full=False))
         return sent
 

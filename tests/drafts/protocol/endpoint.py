@@ -238,7 +238,8 @@ class Endpoint(Reader):
     def note_asked(self) -> None:
         self.asked_at = self.now
         if self.pinged_at not in (None, self.now):
-            if self.side.output.holds_back:
+            blocked_from = self.side.output.blocked_from
+            if blocked_from is not None and blocked_from < self.now:
                 self.blocked_at = self.now
             elif self.free_at <= self.blocked_at:
                 self.free_at = self.now

@@ -106,7 +106,9 @@ class Life:
         """A peer that is not ours pings in masses."""
         for each in self.one(role, lambda each: each.may_send and self.draft.ping):
             self.count += count
-            each.put(*(Ping(b"%d" % number) for number in range(self.count, self.count + count)))
+            each.put(
+                *(Ping(b"strange %d" % number) for number in range(self.count, self.count + count))
+            )
 
     def hold(self, role: Role) -> None:
         for each in self.one(role, is_open):

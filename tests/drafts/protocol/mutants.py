@@ -1,8 +1,8 @@
 """Small breaks of `_protocol.py`, each of which the tests of a connection's life have to find.
 
-`python -m tests.drafts.protocol.mutants NAME` breaks it so and says what finds it: most are found
-by a life by chance, some only by a test of `tests/drafts/test_protocol_*.py`. Where the text that
-is to be replaced does not stand there once, the break has to be written anew.
+`python -m tests.drafts.protocol.mutants NAME` breaks it so and says what finds it: mostly a life by
+chance, sometimes only a test of `tests/drafts/test_protocol_*.py`. Where the text that is to be
+replaced does not stand there once, the break has to be written anew.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import pytest
 
 from trio_draftws.drafts import DRAFTS, _protocol
 
-LIVES = 300
+LIVES = 500
 #: Drafts that have little in common: the tests of others are left out.
 DIFFERENT = ("hixie-75", "hixie-76", "hybi-05", "rfc6455")
 
@@ -311,6 +311,30 @@ MUTANTS = [
         "nobody is stuck behind a full receiver",
         "        if not self._output.waiting_senders:\n",
         "        if True:\n",
+    ),
+    Mutant(
+        "whoever begins to send has less time",
+        "            self._unstuck_at = now\n        self.due",
+        "            pass\n        self.due",
+        test="_times",
+    ),
+    Mutant(
+        "what begins to wait does not hasten what is due",
+        "        self.due = min(self.due, now + self._timeouts.write_timeout / 20)\n",
+        "",
+        test="_deadlines",
+    ),
+    Mutant(
+        "a ping that has not left needs an answer",
+        "            if blocked or self._was_blocked:",
+        "            if False:",
+        test="_times",
+    ),
+    Mutant(
+        "the time for a pong begins before the ping has left",
+        "            if blocked or self._was_blocked:",
+        "            if blocked:",
+        test="_times",
     ),
     Mutant(
         "each ping gives more time",

@@ -322,4 +322,6 @@ def has_what_waits(side: Side, now: float) -> None:
     side.output.room = 0
     side.output.put([encoded(side.protocol.codec, "x" * 100)])
     side.output.lags = True
+    side.output.stuck_since(now)
+    side.protocol.note_waiting(now, full=False)
     is_pinged(side, now)

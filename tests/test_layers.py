@@ -55,7 +55,7 @@ DRAFT_FLOORS = [
 FOLDERS = {
     "_transport": [["sockets"], ["tls"], ["__init__"]],
     "_connection": [
-        ["checkpoints", "timers", "instrument", "statistics"],
+        ["checkpoints", "timers", "observers", "instrument", "statistics"],
         ["sender", "watch"],
         ["receiver"],
         ["scope", "message_stream", "info"],

@@ -12,6 +12,13 @@ from trio_draftws._transport.sockets import MAX_GATHERED, DirectStream, TCPStrea
 from .pairs import stream_pair
 
 
+class Deaf:
+    """Observes nothing."""
+
+    def _on_waiting(self) -> None: ...
+    def _on_cannot_write(self) -> None: ...
+
+
 async def direct_pair() -> tuple[TCPStream, trio.abc.Stream]:
     ours, theirs = await stream_pair("tcp")
     taken = take_over(ours)
@@ -22,7 +29,7 @@ async def direct_pair() -> tuple[TCPStream, trio.abc.Stream]:
 async def test_more_buffers_than_one_call_takes() -> None:
     ours, theirs = await direct_pair()
     async with ours, theirs, trio.open_nursery() as nursery:
-        sender = Sender(ours, nursery.start_soon, Sender.flush)
+        sender = Sender(ours, nursery.start_soon, Sender.flush, Deaf())
         pieces = [b"%d," % number for number in range(3 * MAX_GATHERED)]
         sender.put(list(pieces))
         sender.flush()
@@ -48,7 +55,7 @@ async def test_a_write_that_stops_between_and_within_buffers(
 
     monkeypatch.setattr(DirectStream, "send_nowait", stingy)
     async with ours, theirs, trio.open_nursery() as nursery:
-        sender = Sender(ours, nursery.start_soon, Sender.flush)
+        sender = Sender(ours, nursery.start_soon, Sender.flush, Deaf())
         sender.put([b"ab", b"cde", b"fgh", b"ij"])
         sender.flush()
         assert sender.size == 5
@@ -64,7 +71,7 @@ async def test_a_drain_task_that_is_cancelled_says_so() -> None:
     """As when the whole program is torn down: whoever waits must not wait for ever."""
     ours, theirs = trio.testing.lockstep_stream_pair()
     async with ours, theirs, trio.open_nursery() as nursery:
-        sender = Sender(ours, nursery.start_soon, Sender.flush)
+        sender = Sender(ours, nursery.start_soon, Sender.flush, Deaf())
         sender.put([b"never read"])
         sender.flush()
         await trio.testing.wait_all_tasks_blocked()
@@ -80,7 +87,7 @@ async def test_a_drain_task_that_is_cancelled_says_so() -> None:
 async def test_of_what_finds_no_room_only_the_latest_waits() -> None:
     ours, theirs = trio.testing.lockstep_stream_pair()
     async with ours, theirs, trio.open_nursery() as nursery:
-        sender = Sender(ours, nursery.start_soon, Sender.flush)
+        sender = Sender(ours, nursery.start_soon, Sender.flush, Deaf())
         sender.put_latest([b"room. "])
         sender.flush()
         await trio.testing.wait_all_tasks_blocked()
@@ -99,7 +106,7 @@ async def test_after_finish_our_side_ends_once_all_is_written(transport: str) ->
     ours, theirs = await stream_pair(transport)
     stream = take_over(ours)
     async with stream, theirs, trio.open_nursery() as nursery:
-        sender = Sender(stream, nursery.start_soon, Sender.flush)
+        sender = Sender(stream, nursery.start_soon, Sender.flush, Deaf())
         sender.put([b"x" * 200_000])
         sender.finish()
         sender.flush()
@@ -117,7 +124,7 @@ async def test_after_finish_our_side_ends_once_all_is_written(transport: str) ->
 async def test_ending_a_side_that_the_peer_has_reset() -> None:
     ours, theirs = await direct_pair()
     async with trio.open_nursery() as nursery:
-        sender = Sender(ours, nursery.start_soon, Sender.flush)
+        sender = Sender(ours, nursery.start_soon, Sender.flush, Deaf())
         ours.close()
         sender.put([b"x"])
         sender.flush()
@@ -129,7 +136,7 @@ async def test_many_small_buffers_become_one() -> None:
     """Each is an object, which takes far more than the few bytes in it."""
     async with trio.open_nursery() as nursery:
         ours, theirs = trio.testing.lockstep_stream_pair()
-        sender = Sender(ours, nursery.start_soon, Sender.flush)
+        sender = Sender(ours, nursery.start_soon, Sender.flush, Deaf())
         for number in range(5000):
             sender.put([b"%04d" % number])
             sender.flush()

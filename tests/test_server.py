@@ -30,6 +30,7 @@ from trio_draftws import (
     use_framing_mode,
 )
 from trio_draftws._answer import Terms
+from trio_draftws._transport.sockets import take_over
 
 from .pairs import mute, open_client, stream_pair
 
@@ -65,6 +66,56 @@ class TestStarting:
                 assert repr(server) == f"<Server port={server.port} connections=1>"
                 [connection] = server.connections
                 assert connection.role == "server"
+
+    async def test_only_our_own_coroutine_runs_for_a_connection(self) -> None:
+        """Not that of Trio's `serve_listeners`, whose frame would stay as long."""
+        coroutines: list[str] = []
+
+        async def handler(connection: Connection, state: Any) -> None:
+            coroutine: Any = trio.lowlevel.current_task().coro
+            coroutines.append(coroutine.__qualname__)
+
+        listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        async with trio.open_nursery() as nursery:
+            for settings in ({}, {"listeners": listeners}, {"handler_nursery": nursery}):
+                async with serving(handler, **settings) as (_, url), open_websocket(url) as client:
+                    with pytest.raises(PeerClosed):
+                        await client.receive()
+        assert coroutines == ["Server._welcome", "Server._welcome", "Server._welcome_abroad"]
+
+    async def test_a_stream_is_closed_whose_wrapper_leaves_it_open(self) -> None:
+        class Careless(trio.abc.Stream):
+            def __init__(self, stream: trio.abc.Stream) -> None:
+                self.receive_some = stream.receive_some
+                self.send_all = stream.send_all
+                self.wait_send_all_might_not_block = stream.wait_send_all_might_not_block
+
+            receive_some: Any = None
+            send_all: Any = None
+            wait_send_all_might_not_block: Any = None
+
+            async def aclose(self) -> None:
+                await trio.lowlevel.checkpoint()
+
+        async def wrapped(stream: trio.abc.Stream) -> trio.abc.Stream:
+            return Careless(stream)
+
+        async def handler(connection: Connection, state: Any) -> None:
+            pass
+
+        async with serving(handler, stream_factory=wrapped) as (server, _):
+            assert server.port is not None
+            stream = await trio.open_tcp_stream("127.0.0.1", server.port)
+            async with stream, open_client(stream, draft_old()) as client:
+                with pytest.raises(PeerClosed):
+                    await client.receive()
+            other = await trio.open_tcp_stream("127.0.0.1", server.port)
+            async with other:
+                await other.send_all(b"nonsense\r\n\r\n")
+                answer = await other.receive_some()
+                assert answer.startswith(b"HTTP/1.1 400 ")
+                while await other.receive_some():
+                    pass
 
     async def test_a_failed_bind_is_raised_from_start(self) -> None:
         async with serving() as (server, _):
@@ -546,7 +597,7 @@ class TestEnding:
         async with serving() as (server, _):
             ours, theirs = await stream_pair("tcp")
             server._ending = True
-            await server._welcome_abroad(theirs)
+            await server._welcome_abroad(take_over(theirs))
             answer = await ours.receive_some()
             assert answer.startswith(b"HTTP/1.1 503 ")
             await ours.aclose()

@@ -11,12 +11,14 @@ from __future__ import annotations
 import ipaddress
 import math
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import attrs
 import trio
 
 from ._limits import positive
+from ._transport.sockets import DirectStream
 from .drafts import Draft, Reject
 
 MAX_REFUSING = 100
@@ -29,15 +31,12 @@ FULL_FOR_HOST = "This server has as many connections from your address as it tak
 class Place:
     """Where one client stands: inside, or before the door."""
 
-    host: str | None = None
+    leave: Callable[[], None]
+    """To be called when its client has gone."""
     refusal: Reject | None = None
     """Why it may not come in."""
     heard: bool = True
     """Whether there is room to hear what it wants before it is told."""
-
-
-# One for all, since most are there
-_INSIDE = Place()
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -50,9 +49,14 @@ class Door:
     refusing: int = 0
     hosts: dict[str, int] = attrs.field(factory=dict)
     """How many of those inside are from each host; kept only where that is bounded."""
+    _inside: Place = attrs.field(init=False)
+    """One for all whose host does not matter."""
+
+    def __attrs_post_init__(self) -> None:
+        self._inside = Place(self._leave)
 
     def enter(self, stream: trio.abc.Stream) -> Place:
-        """The place of a client that was accepted; `leave` has to follow."""
+        """The place of a client that was accepted; `Place.leave` has to follow."""
         host = None if math.isinf(self.max_connections_per_host) else host_of(stream)
         if self.inside >= self.max_connections:
             return self._refuse(FULL)
@@ -62,23 +66,25 @@ class Door:
                 return self._refuse(FULL_FOR_HOST)
             self.hosts[host] = count + 1
         self.inside += 1
-        return _INSIDE if host is None else Place(host)
+        return self._inside if host is None else Place(partial(self._leave_host, host))
 
     def _refuse(self, why: str) -> Place:
         heard = self.refusing < MAX_REFUSING
         self.refusing += heard
-        return Place(refusal=Reject(503, body=why), heard=heard)
+        leave = partial(self._leave_refused, heard)
+        return Place(leave, refusal=Reject(503, body=why), heard=heard)
 
-    def leave(self, place: Place) -> None:
-        """The client of that place has gone."""
-        if place.refusal is not None:
-            self.refusing -= place.heard
-            return
+    def _leave(self) -> None:
         self.inside -= 1
-        if place.host is not None:
-            self.hosts[place.host] -= 1
-            if not self.hosts[place.host]:
-                del self.hosts[place.host]
+
+    def _leave_host(self, host: str) -> None:
+        self._leave()
+        self.hosts[host] -= 1
+        if not self.hosts[host]:
+            del self.hosts[host]
+
+    def _leave_refused(self, heard: bool) -> None:
+        self.refusing -= heard
 
 
 def host_of(stream: trio.abc.Stream) -> str | None:
@@ -123,14 +129,20 @@ def peer_of(stream: trio.abc.Stream) -> str:
     if isinstance(address, tuple):
         host, port = address[:2]
         return f"{host} port {port}"
-    return "a peer that has gone" if address is None else f"a {type(stream).__name__}"
+    if address is None:
+        return "a peer that has gone"
+    return (
+        "a socket without an address"
+        if isinstance(stream, DirectStream)
+        else f"a {type(stream).__name__}"
+    )
 
 
 def address_of(stream: trio.abc.Stream) -> Any:
     """The peer's address as its socket has it, empty where there is none; None if it has gone."""
     while isinstance(stream, trio.SSLStream):
         stream = stream.transport_stream
-    if not isinstance(stream, trio.SocketStream):
+    if not isinstance(stream, (trio.SocketStream, DirectStream)):
         return ""
     try:
         return stream.socket.getpeername()

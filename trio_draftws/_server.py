@@ -33,7 +33,7 @@ from ._connection.connection import Connection
 from ._connection.instrument import Instrument, Instruments
 from ._connection.scope import Scope, open_scope
 from ._connection.statistics import ServerStatistics, Tally
-from ._door import Caller, Door, peer_of
+from ._door import Caller, Door, Place, peer_of
 from ._exceptions import FlashPolicyServed, PageServed, RequestRefused
 from ._flash_policy import FlashPolicy, PolicyFile
 from ._framing_mode import framing_mode
@@ -41,7 +41,7 @@ from ._handshake import check_subprotocols
 from ._limits import Limits
 from ._origins import OriginCheck, OriginPolicy
 from ._routes import Routes, with_routes
-from ._transport.sockets import StreamFactory
+from ._transport.sockets import DirectStream, StreamFactory, take_over
 from ._transport.tls import ssl_stream_factory
 from .drafts import (
     COMPRESSION,
@@ -153,52 +153,69 @@ class Server:
                 self._visits.discard(visit)
 
     async def _welcome(self, stream: trio.abc.Stream) -> None:
-        """Serves one stream; the handler that Trio's `serve_listeners` runs.
+        """Serves one stream, and closes it in the end.
 
-        It is one long coroutine, since each has a frame, and there is one for every connection.
+        What lives as long as the connection is this one coroutine, since each has a frame.
         """
         self._inside += 1
         place = self._door.enter(stream)
-        caller = Caller(peer_of(stream), handler=self._handler)
+        peer = peer_of(stream)
         connection: Connection | None = None
         code = 1001
         try:
-            if place.refusal is not None and not place.heard:
-                await turn_away(stream, self._terms, place.refusal)
-            connection = await answer(stream, self._terms, self._scope, place.refusal, caller)
+            connection, handler = await self._open(stream, place, peer)
+            if connection is None or handler is None:
+                return
             self.connections.add(connection)
             # Its place is free as soon as its stream is, even if its handler takes no notice.
-            connection._when_transport_over(partial(self._door.leave, place))
+            connection._when_transport_over(place.leave)
             self._tally.accepted += 1
-            assert caller.handler is not None  # whom no route leads on is refused
-            await caller.handler(connection, connection.state)
+            await handler(connection, connection.state)
             code = 1000
             if (end := connection._lost) is not None:
-                _note_end_under_handler(connection, end, caller)
-        except trio.Cancelled:
-            if connection is None:
-                self._note_no_connection(HandshakeError("the server is shutting down"), caller)
-            raise
-        except Exception as error:  # noqa: BLE001
-            code = self._note_failure(connection, error, caller)
-        except BaseExceptionGroup as group:
-            # A handler's own nursery joins what failed in it with a cancellation.
-            cancelled, failure = group.split(trio.Cancelled)
-            if not isinstance(failure, ExceptionGroup):
-                raise
-            code = self._note_failure(connection, failure, caller)
-            assert cancelled is not None
-            raise cancelled from None
+                _note_end_under_handler(connection, end, peer)
+        except BaseException as error:  # noqa: BLE001
+            failure, cancelled = _parted(error)
+            if failure is not None and connection is not None:
+                _note_failed_handler(connection, failure, peer)
+                code = 1011
+            if cancelled is not None:
+                raise cancelled from None
         finally:
             try:
                 if connection is not None:
                     await self._part(connection, code)
             finally:
                 if connection is None:
-                    self._door.leave(place)
+                    place.leave()
+                if isinstance(stream, DirectStream):
+                    stream.close()
+                else:
+                    await trio.aclose_forcefully(stream)
                 self._inside -= 1
                 if self._ending and not self._inside:
                     self._all_left.set()
+
+    async def _open(
+        self, stream: trio.abc.Stream, place: Place, peer: str
+    ) -> tuple[Connection | None, Handler | None]:
+        """Opens as a server; returns nothing where that has failed, which is noted."""
+        caller = Caller(peer, handler=self._handler)
+        try:
+            if place.refusal is not None and not place.heard:
+                await turn_away(stream, self._terms, place.refusal)
+            connection = await answer(stream, self._terms, self._scope, place.refusal, caller)
+        except BaseException as error:  # noqa: BLE001
+            failure, cancelled = _parted(error)
+            if failure is not None:
+                self._note_failed_opening(failure, caller)
+            else:
+                self._note_no_connection(HandshakeError("the server is shutting down"), caller)
+            if cancelled is not None:
+                raise cancelled from None
+            return None, None
+        # Whom no route leads on is refused.
+        return connection, caller.handler
 
     async def _part(self, connection: Connection, code: int) -> None:
         with trio.CancelScope(shield=True):
@@ -218,21 +235,36 @@ class Server:
         else:
             self._tally.failed += 1
         _tell_why_not(self._scope.instruments, error, caller.peer)
-        facts = _facts(caller, request=request)
+        facts = _facts(caller.peer, draft=caller.draft, request=request)
         logger.info("no connection with %s: %s", caller, error, extra=facts)
 
-    def _note_failure(self, connection: Connection | None, error: Exception, caller: Caller) -> int:
-        """Notes what was raised under a visit; returns the code to close with."""
-        if connection is not None:
-            _note_failed_handler(connection, error, caller)
-        elif isinstance(error, HandshakeError):
+    def _note_failed_opening(self, error: Exception, caller: Caller) -> None:
+        if isinstance(error, HandshakeError):
             self._note_no_connection(error, caller)
         else:
             self._tally.failed += 1
             _tell_why_not(self._scope.instruments, error, caller.peer)
-            facts = _facts(caller)
+            facts = _facts(caller.peer, draft=caller.draft)
             logger.error("the opening for %s failed", caller, exc_info=error, extra=facts)
-        return 1011
+
+
+@attrs.frozen
+class _Starter:
+    """Starts the server's own coroutine for each stream, where Trio's `serve_listeners` starts one
+    round it that would keep its frame, and the dead stream that we took over, as long: 0.7 KiB for
+    each connection.
+    """
+
+    nursery: trio.Nursery
+    serve: Callable[[trio.abc.Stream], Awaitable[None]]
+
+    def start_soon(self, run: Callable[..., Awaitable[object]], *args: object) -> None:
+        """Called by Trio with its coroutine function, a stream, and a handler."""
+        streams = [arg for arg in args if isinstance(arg, trio.abc.Stream)]
+        if len(streams) == 1:
+            self.nursery.start_soon(self.serve, take_over(streams[0]))
+        else:  # pragma: no cover - no Trio so far
+            self.nursery.start_soon(run, *args)
 
 
 @attrs.define
@@ -394,7 +426,8 @@ async def serve_websocket(
             serve = partial(trio.serve_tcp, welcome, port, host=host, backlog=backlog)
         else:
             serve = partial(trio.serve_listeners, welcome, list(listeners))
-        serve = partial(serve, handler_nursery=handler_nursery)
+        starter: Any = _Starter(handler_nursery, welcome)
+        serve = partial(serve, handler_nursery=starter)
         await server._serve(serve, _Started(server, task_status))
 
 
@@ -528,15 +561,32 @@ def _is_page(value: object) -> bool:
     return callable(value) or isinstance(value, HTTPResponse)
 
 
+def _parted(error: BaseException) -> tuple[Exception | None, BaseException | None]:
+    """What has failed, and what is to be raised on, as a cancellation: a handler's own nursery
+    joins the two.
+    """
+    if isinstance(error, Exception):
+        return error, None
+    if isinstance(error, BaseExceptionGroup):
+        cancelled, failure = error.split(trio.Cancelled)
+        if isinstance(failure, ExceptionGroup):
+            return failure, cancelled
+    return None, error
+
+
 def _facts(
-    caller: Caller, connection: Connection | None = None, request: Request | None = None
+    peer: str,
+    connection: Connection | None = None,
+    *,
+    draft: Draft | None = None,
+    request: Request | None = None,
 ) -> dict[str, Any]:
     """What a log record is given beside its text."""
     if connection is not None:
-        request = connection.request
+        request, draft = connection.request, connection.draft
     return {
-        "peer": caller.peer,
-        "draft": None if caller.draft is None else caller.draft.name,
+        "peer": peer,
+        "draft": None if draft is None else draft.name,
         "connection_id": None if connection is None else connection.id,
         "path": None if request is None else escaped(request.path),
     }
@@ -552,19 +602,18 @@ def _tell_why_not(instruments: Instruments | None, error: Exception, peer: str) 
         instruments.tell("opening_failed", error, peer)
 
 
-def _note_failed_handler(connection: Connection, error: Exception, caller: Caller) -> None:
+def _note_failed_handler(connection: Connection, error: Exception, peer: str) -> None:
     """What a handler raised is a mistake of its own, unless it only lets through the news."""
     if connection.closed and (news := _news(error)) is not None:
-        _note_end_under_handler(connection, news, caller)
+        _note_end_under_handler(connection, news, peer)
         return
-    facts = _facts(caller, connection)
-    peer = caller.peer
+    facts = _facts(peer, connection)
     logger.error("the handler of %r with %s failed", connection, peer, exc_info=error, extra=facts)
 
 
-def _note_end_under_handler(connection: Connection, end: BaseException, caller: Caller) -> None:
-    facts = _facts(caller, connection)
-    logger.info("%r with %s ended under its handler: %s", connection, caller.peer, end, extra=facts)
+def _note_end_under_handler(connection: Connection, end: BaseException, peer: str) -> None:
+    facts = _facts(peer, connection)
+    logger.info("%r with %s ended under its handler: %s", connection, peer, end, extra=facts)
 
 
 def _news(error: BaseException) -> BaseException | None:

@@ -13,7 +13,7 @@ MESSAGES_PER_PASS = 64
 SECONDS_PER_PASS = 0.001
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, weakref_slot=False)
 class Checkpoints:
     """Makes each step of a connection a cancellation point, and some a schedule point.
 

@@ -41,7 +41,6 @@ from trio_draftws.drafts import (
     Draft,
     End,
     EndKind,
-    Event,
     Fragment,
     LocalProtocolError,
     Role,
@@ -129,22 +128,20 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
         if instruments is not None and instruments.hears_frames:
             codec = InstrumentedCodec(codec, self, instruments)
         self.id = next(_ids)
-        self.opened_at = trio.current_time()
+        self.opened_at = scope.now()
         self._stream = stream
         self._scope = scope
         self._limits = limits
-        self._sender = Sender(stream, scope.start_soon, scope.flush_soon)
+        self._sender = Sender(stream, scope.start_soon, scope.flush_soon, self)
         self._protocol = WebSocketProtocol(draft, role, codec, self._sender, limits, self.opened_at)
-        self._sender.on_failure = self._protocol.cannot_write
-        self._sender.on_waiting = self._on_waiting
         self._checkpoints = Checkpoints()
         self._receiver = Receiver(
             stream,
             self._protocol,
             self._sender,
             self._checkpoints,
-            self._on_end,
-            self._on_receiver_left,
+            scope.now,
+            self,
         )
         self._send_short = codec.send_short if type(stream) is TCPStream else None
         self._messages_sent = 0
@@ -221,12 +218,28 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
             await self._checkpoints.schedule_point()
         else:
             await checkpoint_if_cancelled()
-        sender = self._sender
-        if sender.size >= ROOM or sender.waiting_senders:
-            async with sender.turn():
-                self._put(message, compress)
-        else:
-            self._put(message, compress)
+        protocol, sender = self._protocol, self._sender
+        in_turn = sender.size >= ROOM or sender.waiting_senders > 0
+        if in_turn:
+            await sender.begin_turn()
+        try:
+            if not protocol.can_send:
+                raise self._why_not_sendable()
+            if protocol.unread:
+                # There is more to be handed out, and perhaps more to follow.
+                sender.write_soon(protocol.codec.encode(message, compress))
+            elif (
+                self._send_short is None
+                or compress
+                or sender.size
+                or not sender.write_short(self._send_short, message)
+            ):
+                sender.write(protocol.codec.encode(message, compress))
+            if type(message) is not str and sender.size and type(message) is not bytes:
+                sender.own()
+        finally:
+            if in_turn:
+                sender.end_turn()
         self._messages_sent += 1
 
     async def send_many(
@@ -309,7 +322,9 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
 
     @trio.lowlevel.enable_ki_protection
     def _put_fragment(self, fragment: Fragment, compress: bool | None = None) -> None:
-        self._put(fragment, compress)
+        if not self._protocol.can_send:
+            raise self._why_not_sendable()
+        self._write(self._protocol.codec.encode(fragment, compress))
         self._sending_parts = not fragment.final
         self._messages_sent += fragment.final
 
@@ -348,25 +363,6 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
     @trio.lowlevel.enable_ki_protection
     def _begin_close(self, close: Close) -> None:
         self._protocol.send_close(close)
-
-    @trio.lowlevel.enable_ki_protection
-    def _put(self, event: Event | Buffer, compress: bool | None = None) -> None:
-        """Encodes and writes it, or adds it to what waits while there is more to be handed out."""
-        protocol = self._protocol
-        if not protocol.can_send:
-            raise self._why_not_sendable()
-        sender = self._sender
-        if protocol.unread:
-            sender.write_soon(protocol.codec.encode(event, compress))
-        elif (
-            self._send_short is None
-            or compress
-            or sender.size
-            or not sender.write_short(self._send_short, event)
-        ):
-            sender.write(protocol.codec.encode(event, compress))
-        if sender.size and not isinstance(event, (str, bytes, Fragment)):
-            sender.own()
 
     @trio.lowlevel.enable_ki_protection
     def _put_all(self, messages: list[str | Buffer], compress: bool | None) -> None:
@@ -440,12 +436,11 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
         receiver = self._receiver
         protocol = self._protocol
         if receiver.owner is NOBODY and protocol.end is None and not receiver.in_parts:
-            unread = protocol.unread
-            if unread:
-                if self._checkpoints.receive_due():
-                    await receiver.take_pass()
-                else:
+            if protocol.unread:
+                if not self._checkpoints.receive_due():
                     await checkpoint_if_cancelled()
+                    return protocol.unread.pop()  # type: ignore[return-value]
+                await receiver.take_pass()
             elif (readable := receiver.begin_wait()) is not None:
                 try:
                     await readable
@@ -455,7 +450,8 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
                     pass  # interrupted; why is said below
                 finally:
                     receiver.end_wait()
-            # Others may have run, and what was there may be gone.
+            # Others have run, and what was there may be gone.
+            unread = protocol.unread
             if unread and self._protocol.end is None and self._receiver.owner is NOBODY:
                 return unread.pop()  # type: ignore[return-value]
         self._check_not_in_parts()
@@ -480,7 +476,7 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
         """
         self._check_not_in_parts()
         await self._wait_for_event()
-        messages = self._protocol.take_all(trio.current_time())
+        messages = self._protocol.take_all(self._scope.now())
         if not messages:
             raise self._reach_end()
         return messages  # type: ignore[return-value]
@@ -512,7 +508,7 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
         finally:
             self._receiver.end_parts()
             if stream is not None and not stream.has_all:
-                self._protocol.skip_parts(trio.current_time())
+                self._protocol.skip_parts(self._scope.now())
 
     async def _next_fragment(self) -> Fragment:
         event = await self._next_event()
@@ -531,7 +527,7 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
             raise self._reach_end()
         event = protocol.unread.pop()
         if protocol.end is not None:
-            protocol.note_taken(trio.current_time())
+            protocol.note_taken(self._scope.now())
         return event
 
     async def wait_readable(self) -> None:
@@ -566,7 +562,7 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
 
     def _reach_end(self) -> Exception:
         """All was received: returns what says how the connection has ended."""
-        self._protocol.reach_end(trio.current_time())
+        self._protocol.reach_end(self._scope.now())
         return self._end_error()
 
     def _end_error(self) -> Exception:
@@ -600,7 +596,7 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
         if not protocol.can_send or protocol.end is not None:
             raise self._why_not_sendable()
         done = trio.Event()
-        sent = protocol.ping(trio.current_time(), done.set)
+        sent = protocol.ping(self._scope.now(), done.set)
         self._scope.take_turn(self)
         try:
             await done.wait()
@@ -666,7 +662,7 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
     def _on_deadline(self) -> bool:
         """Does what is due; returns whether it wants `_on_second_look` soon."""
         full = self._receiver.full
-        wants_look = self._protocol.on_deadline(trio.current_time(), full=full)
+        wants_look = self._protocol.on_deadline(self._scope.now(), full=full)
         self._after_deadline()
         return wants_look
 
@@ -675,7 +671,7 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
         receiver = self._receiver
         if receiver.may_look and receiver.direct is not None:
             receiver.look_once()
-        self._protocol.on_deadline(trio.current_time(), full=receiver.full, looked=True)
+        self._protocol.on_deadline(self._scope.now(), full=receiver.full, looked=True)
         self._after_deadline()
 
     def _after_deadline(self) -> None:
@@ -684,18 +680,21 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
 
     def _on_left_alone(self) -> None:
         """Nobody is found receiving."""
-        self._protocol.found_left_alone(trio.current_time())
+        self._protocol.found_left_alone(self._scope.now())
         self._after_deadline()
 
     def _on_hang_up(self, *, reset: bool) -> None:
         """The peer has gone, behind bytes that are not read yet."""
         self._receiver.note_hang_up()
-        self._protocol.hang_up(trio.current_time(), reset=reset)
+        self._protocol.hang_up(self._scope.now(), reset=reset)
 
     def _on_waiting(self) -> None:
         """Bytes begin to wait until the peer takes some, or a sender does."""
-        self._protocol.note_waiting(trio.current_time(), full=self._receiver.full)
+        self._protocol.note_waiting(self._scope.now(), full=self._receiver.full)
         self._scope.hasten(self)
+
+    def _on_cannot_write(self) -> None:
+        self._protocol.cannot_write()
 
     def _on_receiver_left(self) -> None:
         self._scope.unsettle(self)
@@ -751,7 +750,7 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
         self._give_up(reason, Close(1008, "too slow"))
 
     def _give_up(self, reason: str, answer: Close | None) -> None:
-        self._protocol.give_up(reason, answer, trio.current_time())
+        self._protocol.give_up(reason, answer, self._scope.now())
         self._after_deadline()
 
     # For whoever relays
@@ -768,12 +767,12 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
         """Leaves the peer's close unanswered when it is reached, so that the peer, which may still
         be listening, can be sent more; `_release_answer` or `aclose` has to follow.
         """
-        self._protocol.hold_answer(trio.current_time())
+        self._protocol.hold_answer(self._scope.now())
 
     @trio.lowlevel.enable_ki_protection
     def _release_answer(self) -> None:
         """Answers what was left unanswered, and again what is reached from now on."""
-        self._protocol.release_answer(trio.current_time())
+        self._protocol.release_answer(self._scope.now())
 
     # Closing
 
@@ -813,7 +812,7 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
 
     async def _close(self, close: Close) -> None:
         protocol, receiver, sender = self._protocol, self._receiver, self._sender
-        protocol.start_closing(close, trio.current_time())
+        protocol.start_closing(close, self._scope.now())
         sender.stop_waiting()
         heard_out = receiver.stream_ended or protocol.close_received is not None
         if protocol.end is None or not heard_out or sender.size or receiver.owner is not NOBODY:
@@ -823,7 +822,7 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
 
     async def _end_transport(self) -> None:
         """All was said, and nobody has called `aclose`."""
-        deadline = trio.current_time() + self._limits.close_timeout
+        deadline = self._scope.now() + self._limits.close_timeout
         try:
             with trio.CancelScope(deadline=deadline, shield=True):
                 await self._end_in_order()

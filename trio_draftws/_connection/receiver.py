@@ -36,6 +36,7 @@ from trio_draftws._transport.sockets import (
 from trio_draftws.drafts import Event, Fragment, ShortReceive, WebSocketProtocol
 
 from .checkpoints import Checkpoints
+from .observers import ReceiverObserver
 from .sender import Sender
 
 # How much memory messages take that nobody receives, before nothing more is read
@@ -56,7 +57,7 @@ class Owner(Enum):
 NOBODY, RECEIVER, LOOK, CLOSER = Owner.NOBODY, Owner.RECEIVER, Owner.LOOK, Owner.CLOSER
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, weakref_slot=False)
 class _Look:
     """A task that reads for a connection that nobody receives on."""
 
@@ -64,7 +65,7 @@ class _Look:
     over: trio.Event = attrs.field(factory=trio.Event)
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, weakref_slot=False)
 class Receiver:
     """Reads one stream into the protocol object."""
 
@@ -72,10 +73,9 @@ class Receiver:
     _protocol: WebSocketProtocol
     _sender: Sender
     _checkpoints: Checkpoints
-    _on_end: Callable[[], None]
-    """Called when the input has ended."""
-    _on_left: Callable[[], None]
-    """Called when a receiver has left of whom the scope knows that it waits."""
+    _now: Callable[[], float]
+    """As `trio.current_time`, only faster."""
+    _observer: ReceiverObserver
     owner: Owner = NOBODY
     in_parts: bool = False
     """Whether a message is being received part by part."""
@@ -164,7 +164,7 @@ class Receiver:
             self._left.set()
         if self.known_to_wait:
             self.known_to_wait = False
-            self._on_left()
+            self._observer._on_receiver_left()
 
     async def take_pass(self) -> None:
         """A schedule point in which nobody else can begin to receive."""
@@ -230,7 +230,7 @@ class Receiver:
                 received = self._receive_short(stream.fileno, messages)
                 if isinstance(received, int) and received:
                     stream.may_have_more = received == RECEIVE_SIZE
-                    self._protocol.add_messages(messages, received, trio.current_time())
+                    self._protocol.add_messages(messages, received, self._now())
                     return
                 self._note_received(stream, messages, received)
             elif codec.place is None:
@@ -241,7 +241,7 @@ class Receiver:
                 size = stream.receive_into_nowait(codec.place[:most])
                 if size is not None:
                     self.stream_ended = not size
-                    self._protocol.buffer_updated(size, trio.current_time())
+                    self._protocol.buffer_updated(size, self._now())
         except OSError as error:
             broken = as_trio_error(error)
             broken.__cause__ = error
@@ -249,7 +249,7 @@ class Receiver:
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
             self._lose(str(error), error)
         if self._protocol.end is not None:
-            self._on_end()
+            self._observer._on_end()
 
     def _note_received(
         self, stream: DirectStream, messages: list[Event], received: int | tuple[int, bytes] | None
@@ -258,7 +258,7 @@ class Receiver:
         if isinstance(received, tuple):
             size, rest = received
             stream.may_have_more = size == RECEIVE_SIZE
-            self._protocol.add_messages(messages, size - len(rest), trio.current_time())
+            self._protocol.add_messages(messages, size - len(rest), self._now())
             self._feed(rest)
         elif received is None:
             stream.may_have_more = False
@@ -267,23 +267,23 @@ class Receiver:
 
     def _feed(self, data: bytes | bytearray) -> None:
         self.stream_ended = not data
-        self._protocol.feed(data, trio.current_time())
+        self._protocol.feed(data, self._now())
         if self._protocol.end is not None:
-            self._on_end()
+            self._observer._on_end()
 
     def feed_opening(self, data: bytes) -> None:
         """Takes what came behind the opening handshake."""
         self._feed(data)
 
     def _feed_rest(self) -> None:
-        self._protocol.feed_rest(trio.current_time())
+        self._protocol.feed_rest(self._now())
         if self._protocol.end is not None:
-            self._on_end()
+            self._observer._on_end()
 
     def _lose(self, reason: str, cause: BaseException | None) -> None:
         self.stream_ended = True
-        self._protocol.lose(reason, cause, trio.current_time())
-        self._on_end()
+        self._protocol.lose(reason, cause, self._now())
+        self._observer._on_end()
 
     def begin_parts(self) -> None:
         """A message is to be received part by part: nobody else may receive meanwhile."""
@@ -377,14 +377,14 @@ class Receiver:
                         self._feed_rest()
                     else:
                         await self._read_foreign(LOOK_SIZE)
-                    self._protocol.found_left_alone(trio.current_time())
+                    self._protocol.found_left_alone(self._now())
                     await trio.lowlevel.checkpoint()
         finally:
             self._look = None
             look.over.set()
             if self.owner is LOOK:
                 self.owner = NOBODY
-            self._on_left()
+            self._observer._on_receiver_left()
 
     async def _end_look(self) -> None:
         """Makes a look leave; what it read is kept."""

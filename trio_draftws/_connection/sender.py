@@ -31,6 +31,8 @@ import trio
 from trio_draftws._transport.sockets import DirectStream, as_trio_error, not_transmitted, untaken
 from trio_draftws.drafts import Buffer, Event, ShortSend
 
+from .observers import SenderObserver
+
 ROOM = 65536
 # Buffers of fewer bytes on average cost the kernel more to gather than us to join.
 JOIN_BELOW = 2048
@@ -40,7 +42,7 @@ MANY = 1024
 PIECE = 65536
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, weakref_slot=False)
 class Sender:
     """The bytes that wait to be written, and whoever waits to add to them."""
 
@@ -49,10 +51,7 @@ class Sender:
     """Starts the drain task, in a nursery that outlives the connection."""
     _flush_soon: Callable[[Sender], None]
     """Makes someone `flush_late` in the scheduler's next pass."""
-    on_failure: Callable[[], None] = lambda: None
-    """Called when nothing can be written any more."""
-    on_waiting: Callable[[], None] = lambda: None
-    """Called when bytes begin to wait, or senders do."""
+    _observer: SenderObserver
     size: int = 0
     """How many bytes wait, those that the drain task is writing included."""
     written: int = 0
@@ -124,17 +123,35 @@ class Sender:
         Nobody else has a turn before the block ends, so a message can be put part by part. It is
         also entered when there will never be room: look at `failure`.
         """
+        await self.begin_turn()
+        try:
+            yield
+        finally:
+            self.end_turn()
+
+    async def begin_turn(self) -> None:
+        """Waits for a turn and for room, as `turn` does; `end_turn` has to follow."""
         if self._turn is None:
             self._turn = trio.StrictFIFOLock()
         self.waiting_senders += 1
         if self.waiting_senders == 1:
-            self.on_waiting()
+            self._observer._on_waiting()
         try:
-            async with self._turn:
+            await self._turn.acquire()
+            try:
                 await self.wait_for_room()
-                yield
-        finally:
+            except BaseException:
+                self._turn.release()
+                raise
+        except BaseException:
             self.waiting_senders -= 1
+            raise
+
+    def end_turn(self) -> None:
+        """Lets the next one have its turn."""
+        assert self._turn is not None
+        self._turn.release()
+        self.waiting_senders -= 1
 
     async def wait_for_room(self) -> None:
         """Waits until there is room, or never will be; for whoever needs or has no turn."""
@@ -157,9 +174,11 @@ class Sender:
     def write_soon(self, buffers: list[Buffer]) -> None:
         """As `put`, and all that waits is written together: past 64 KiB, or in the next pass."""
         self._buffers += buffers
+        size = self.size
         for buffer in buffers:
-            self.size += len(buffer)
-        if self.size >= ROOM:
+            size += len(buffer)
+        self.size = size
+        if size >= ROOM:
             self.flush()
         elif not self._late:
             self._late = True
@@ -221,7 +240,7 @@ class Sender:
     def _start_draining(self) -> None:
         self._draining = True
         self.stuck_since(trio.current_time())
-        self.on_waiting()
+        self._observer._on_waiting()
         self._start_soon(self._drain)
 
     def own(self) -> None:
@@ -353,7 +372,7 @@ class Sender:
             self.size = 0
             self._latest = None
             self._tell()
-            self.on_failure()
+            self._observer._on_cannot_write()
 
     async def wait_written(self) -> None:
         """Waits until all that was put is written, or never will be."""

@@ -20,6 +20,8 @@ NONE, TEXT, BINARY = 0, 1, 2
 TAKEN_AHEAD = 4
 # How much text is looked at together: what Python makes of it takes up to four times the memory.
 _SLICE = 16384
+# Where no message has begun: one for all codecs, to which nothing is ever added
+_NOTHING = bytearray()
 
 
 def decode_leniently(payloads: list[bytes]) -> list[str]:
@@ -46,12 +48,14 @@ class Messages:
         self.room = limit
         #: Whether it is handed on as it comes.
         self.streaming = False
-        self._body = bytearray()
+        self._body = _NOTHING
         self._unchecked = b""  # the start of a character, at the end of `_body`
 
     def begin(self, kind: Kind) -> None:
-        """A message begins."""
+        """A message begins, or goes on."""
         self.kind = kind
+        if self._body is _NOTHING:
+            self._body = bytearray()
 
     def add(self, part: Buffer) -> None:
         """Takes a part of it behind which others follow; there must be room.
@@ -100,8 +104,7 @@ class Messages:
         self.room = self._limit
         self.streaming = False
         self._unchecked = b""
-        if self._body:
-            self._body = bytearray()
+        self._body = _NOTHING
 
     # Where it will stay
 

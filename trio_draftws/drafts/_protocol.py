@@ -104,7 +104,7 @@ class End:
     cause: BaseException | None = None
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, weakref_slot=False)
 class SentPing:
     """A ping that is on its way."""
 
@@ -146,7 +146,7 @@ class Output(Protocol):
     def stuck_since(self, now: float, /) -> float | None: ...
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, weakref_slot=False)
 class WebSocketProtocol:
     """One side of one connection, from its opening handshake on."""
 
@@ -267,9 +267,10 @@ class WebSocketProtocol:
         """Takes whole messages that were decoded from `size` bytes that were read."""
         self.heard_at = now
         self.bytes_received += size
-        if len(messages) == 1 and self.end is None and self.close_at == math.inf:
-            self.messages_received += 1
-            self.unread.insert(0, messages[0])  # type: ignore[arg-type]
+        if not self.unread and messages and self.end is None and self.close_at == math.inf:
+            self.messages_received += len(messages)
+            messages.reverse()
+            self.unread = messages  # type: ignore[assignment]
         elif messages:
             self._add(messages, now)
 

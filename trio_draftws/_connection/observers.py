@@ -1,0 +1,29 @@
+"""What the sender and the receiver know of the connection that they are parts of."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class SenderObserver(Protocol):
+    """Is told by a sender."""
+
+    def _on_waiting(self) -> None:
+        """Bytes begin to wait until the peer takes some, or a sender does."""
+        ...
+
+    def _on_cannot_write(self) -> None:
+        """Nothing can be written any more."""
+        ...
+
+
+class ReceiverObserver(Protocol):
+    """Is told by a receiver."""
+
+    def _on_end(self) -> None:
+        """The input has ended."""
+        ...
+
+    def _on_receiver_left(self) -> None:
+        """Somebody has stopped receiving whom the scope knew to wait."""
+        ...

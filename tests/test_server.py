@@ -592,6 +592,33 @@ class TestEnding:
             assert scope.cancelled_caught
         await server.aclose()
 
+    async def test_connections_over_streams_that_are_not_ours_end_too(
+        self, draft: Draft, autojump_clock: trio.testing.MockClock
+    ) -> None:
+        """Their streams are closed for good in a handler's scope that is cancelled by then."""
+        send, accepted = trio.open_memory_channel[trio.abc.Stream](0)
+
+        class Listener(trio.abc.Listener[trio.abc.Stream]):
+            async def accept(self) -> trio.abc.Stream:
+                return await accepted.receive()
+
+            async def aclose(self) -> None:
+                await trio.lowlevel.checkpoint()
+
+        async def sleep(connection: Connection, state: Any) -> None:
+            await trio.sleep_forever()
+
+        with use_framing_mode(draft.name):
+            async with serving(sleep, listeners=[Listener()]) as (server, _):
+                ours, theirs = await stream_pair("lockstep")
+                await send.send(theirs)
+                async with open_client(ours, draft) as client:
+                    async with trio.open_nursery() as nursery:
+                        nursery.start_soon(server.aclose)
+                        with pytest.raises(PeerClosed):
+                            await client.receive()
+                    assert server.connections == set()
+
     async def test_one_accepted_in_the_last_pass_is_sent_off(self) -> None:
         """It has no visit yet when the others are told to end."""
         async with serving() as (server, _):

@@ -183,15 +183,12 @@ class Server:
                 raise cancelled from None
         finally:
             try:
-                if connection is not None:
-                    await self._part(connection, code)
-            finally:
                 if connection is None:
                     place.leave()
-                if isinstance(stream, DirectStream):
-                    stream.close()
                 else:
-                    await trio.aclose_forcefully(stream)
+                    await self._part(connection, code)
+                await _close_for_good(stream)
+            finally:
                 self._inside -= 1
                 if self._ending and not self._inside:
                     self._all_left.set()
@@ -246,6 +243,15 @@ class Server:
             _tell_why_not(self._scope.instruments, error, caller.peer)
             facts = _facts(caller.peer, draft=caller.draft)
             logger.error("the opening for %s failed", caller, exc_info=error, extra=facts)
+
+
+async def _close_for_good(stream: trio.abc.Stream) -> None:
+    """Closes what was accepted, if what was made of it has not."""
+    if isinstance(stream, DirectStream):
+        stream.close()
+    else:
+        with trio.CancelScope(shield=True):
+            await trio.aclose_forcefully(stream)
 
 
 @attrs.frozen

@@ -44,8 +44,9 @@ def _wrong_order(
         elif sent.outcome == "cancelled":
             yield f"{what}, whose send was cancelled"
         elif sent.outcome == "failed":
-            # A peer by hand does not know how much of it was taken.
-            if isinstance(sender, OurSide):
+            # A peer by hand does not know how much of it was taken; and what is sent part by part
+            # has begun when it fails.
+            if isinstance(sender, OurSide) and one.whole:
                 yield f"{what}, whose send failed"
         elif due and due[0] != number:
             yield f"{what} instead of message {one.key[0]}{due[0]}"

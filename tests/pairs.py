@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import lru_cache, partial
 from typing import Any
+from unittest.mock import patch
 
 import attrs
 import trio
@@ -19,11 +20,13 @@ from trio_draftws import (
     Compression,
     Connection,
     Draft,
+    _server,
     accept,
     open_websocket,
     use_framing_mode,
 )
 from trio_draftws._connection.receiver import Owner
+from trio_draftws._connection.scope import open_scope
 from trio_draftws._limits import Limits
 from trio_draftws._transport.sockets import StreamFactory, take_over
 from trio_draftws._transport.tls import is_secure, ssl_stream_factory
@@ -156,11 +159,15 @@ async def by_raw_server(
 async def by_raw_client(
     draft: Draft, transport: str = "tcp", **limits: Any
 ) -> AsyncIterator[tuple[RawClient, Connection]]:
-    """A client by hand, which says no goodbye at the end, and a server's side of a connection."""
+    """A client by hand, which says no goodbye at the end, and a server's side of a connection.
+
+    It is looked after as `serve_websocket` does it, for many connections, and not as `accept` does.
+    """
     client_end, server_end = await stream_pair(transport)
     raw = RawClient(client_end)
     open_raw = partial(raw.open, draft, url_over(client_end))
-    with use_framing_mode(draft.name):
+    as_served = patch.object(_server, "open_scope", partial(open_scope, many=True))
+    with use_framing_mode(draft.name), as_served:
         async with _by_raw_peer(raw, open_raw, accept(server_end, **limits)) as server:
             yield raw, server
 

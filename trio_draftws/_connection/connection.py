@@ -446,8 +446,8 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
                     await readable
                     self._checkpoints.note_pass()
                     receiver.read_once()
-                except trio.ClosedResourceError:
-                    pass  # interrupted; why is said below
+                except (trio.ClosedResourceError, OSError):
+                    pass  # interrupted, or the descriptor is none any more; why is said below
                 finally:
                     receiver.end_wait()
             # Others have run, and what was there may be gone.

@@ -167,14 +167,12 @@ class Receiver:
             self._observer._on_receiver_left()
 
     async def take_pass(self) -> None:
-        """A schedule point in which nobody else can begin to receive."""
-        owner = self.owner
-        self.owner = RECEIVER if owner is NOBODY else owner
+        """A schedule point in which nobody else can begin to receive; for where nobody does."""
+        self.owner = RECEIVER
         try:
             await self._checkpoints.schedule_point()
         finally:
-            if owner is NOBODY:
-                self.end_wait()
+            self.end_wait()
 
     async def _read_some(self) -> None:
         """Waits for bytes and reads once; also returns when it was interrupted."""

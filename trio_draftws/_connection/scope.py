@@ -318,6 +318,7 @@ class Scope:
         if watch is None or stream is None or receiver.hung_up or not receiver.full:
             return
         if watch.start():
+            receiver.note_look()
             watch.arm(stream.fileno, connection, HANG_UP)
 
     def _attend(self, connection: Kept, flags: int) -> None:

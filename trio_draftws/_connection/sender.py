@@ -300,10 +300,8 @@ class Sender:
             self._buffers.clear()
             return False
         whole = 0
-        for buffer in self._buffers:
-            if len(buffer) > sent:
-                break
-            sent -= len(buffer)
+        while len(self._buffers[whole]) <= sent:
+            sent -= len(self._buffers[whole])
             whole += 1
         del self._buffers[:whole]
         if sent or not whole:

@@ -38,9 +38,6 @@ class Timers(Generic[T]):
     _heap: list[tuple[float, int]] = attrs.field(factory=list)
     _entries: dict[int, tuple[float, T]] = attrs.field(factory=dict)
 
-    def __len__(self) -> int:
-        return len(self._entries)
-
     def add(self, timed: T, at: float) -> None:
         """Remembers `timed`, which wants attention then."""
         self._entries[timed.id] = (math.inf, timed)

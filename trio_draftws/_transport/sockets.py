@@ -129,7 +129,10 @@ class DirectStream(trio.abc.Stream):
     async def wait_readable(self) -> None:
         """Waits until the kernel has bytes, or the end of the stream."""
         self._check_open()
-        await trio.lowlevel.wait_readable(self.fileno)
+        try:
+            await trio.lowlevel.wait_readable(self.fileno)
+        except OSError as error:
+            raise self._closed_by_stranger(error) from error
         self.may_have_more = True
 
     async def wait_writable(self) -> None:
@@ -140,7 +143,14 @@ class DirectStream(trio.abc.Stream):
                 await trio.lowlevel.wait_writable(self.fileno)
             except trio.ClosedResourceError:
                 continue
+            except OSError as error:
+                raise self._closed_by_stranger(error) from error
             return
+
+    def _closed_by_stranger(self, error: OSError) -> Exception:
+        """The number is no socket's any more: somebody who had it has closed it."""
+        self.close()
+        return as_trio_error(error)
 
     def interrupt(self) -> None:
         """Makes a `wait_readable` elsewhere raise `trio.ClosedResourceError`; nothing closes."""

@@ -1,0 +1,260 @@
+"""What looks after connections that nobody receives on: turns, the watch, deadlines."""
+
+from __future__ import annotations
+
+import errno
+import select
+import socket
+from typing import Any
+
+import attrs
+import pytest
+import trio
+import trio.testing
+
+from trio_draftws import DRAFTS, ConnectionLost, Draft, PeerClosed
+from trio_draftws._connection import watch as watch_module
+from trio_draftws._connection.receiver import LOOK_AHEAD, NOBODY
+from trio_draftws._connection.scope import ROUND, SLOW_ROUND
+from trio_draftws._connection.timers import FEW, Timers
+from trio_draftws._connection.watch import READABLE, Watch
+from trio_draftws._transport.sockets import TCPStream
+from trio_draftws.drafts import Ping, Pong
+
+from .pairs import by_raw_client, connected, mute, unmute
+
+PINGING = [draft for draft in DRAFTS if draft.ping]
+
+
+@pytest.fixture(params=PINGING, ids=lambda draft: draft.name)
+def pinging(request: pytest.FixtureRequest) -> Draft:
+    draft: Draft = request.param
+    return draft
+
+
+def without_descriptors(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> Any:
+        raise OSError(errno.EMFILE, "no descriptor is left")
+
+    monkeypatch.setattr(select, "epoll", fail)
+
+
+class TestWithoutAnEpoll:
+    async def test_a_ping_is_answered_where_nobody_receives(
+        self,
+        pinging: Draft,
+        monkeypatch: pytest.MonkeyPatch,
+        autojump_clock: trio.testing.MockClock,
+    ) -> None:
+        without_descriptors(monkeypatch)
+        async with by_raw_client(pinging) as (raw, server):
+            await trio.sleep(10)
+            await raw.send_frame(Ping(b"hello"))
+            await raw.expect(b"".join(server._protocol.codec.encode(Pong(b"hello"))))
+
+    async def test_what_stands_before_the_end_is_received(
+        self,
+        draft: Draft,
+        monkeypatch: pytest.MonkeyPatch,
+        autojump_clock: trio.testing.MockClock,
+    ) -> None:
+        without_descriptors(monkeypatch)
+        async with by_raw_client(draft) as (raw, server):
+            text = "x" * (LOOK_AHEAD // 8)
+            for _ in range(16):
+                await raw.send_frame(text)
+            await trio.sleep(10)
+            assert server._receiver.full
+            await trio.aclose_forcefully(raw)
+            await trio.sleep(10)
+            for _ in range(16):
+                assert await server.receive() == text
+            with pytest.raises((ConnectionLost, PeerClosed)):
+                await server.receive()
+
+
+class TestFull:
+    async def test_a_peer_that_goes_is_noticed_behind_what_nobody_takes(
+        self, draft: Draft, autojump_clock: trio.testing.MockClock
+    ) -> None:
+        async with by_raw_client(draft) as (raw, server):
+            text = "x" * (LOOK_AHEAD // 4)
+            for _ in range(4):
+                await raw.send_frame(text)
+            await trio.sleep(2 * SLOW_ROUND)
+            assert server._receiver.full
+            await trio.aclose_forcefully(raw)
+            await trio.sleep(1)
+            assert server._receiver.hung_up
+            for _ in range(4):
+                assert await server.receive() == text
+            with pytest.raises((ConnectionLost, PeerClosed)):
+                await server.receive()
+
+
+class TestStrangers:
+    """Who closes a descriptor that is not theirs."""
+
+    async def test_a_stream_is_closed(
+        self, draft: Draft, autojump_clock: trio.testing.MockClock
+    ) -> None:
+        async with by_raw_client(draft) as (raw, server):
+            await raw.send_frame("hello")
+            assert await server.receive() == "hello"
+            assert isinstance(server._stream, TCPStream)
+            server._stream.close()
+            await trio.sleep(2 * ROUND)
+            with pytest.raises(ConnectionLost):
+                await server.receive()
+
+    @pytest.mark.parametrize("nobody_receives", [True, False])
+    async def test_a_socket_is_closed(
+        self, draft: Draft, autojump_clock: trio.testing.MockClock, *, nobody_receives: bool
+    ) -> None:
+        async with by_raw_client(draft) as (raw, server):
+            await raw.send_frame("hello")
+            assert await server.receive() == "hello"
+            assert isinstance(server._stream, TCPStream)
+            server._stream.socket.close()
+            if nobody_receives:
+                await trio.sleep(2 * ROUND)
+            with pytest.raises(ConnectionLost):
+                await server.receive()
+
+
+async def test_what_comes_when_somebody_else_takes_over_is_left_to_them(draft: Draft) -> None:
+    """Both wake in the same pass, in whichever order."""
+    for _ in range(30):
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            async with by_raw_client(draft) as (raw, server), trio.open_nursery() as nursery:
+
+                async def receive(server: Any = server) -> None:
+                    try:
+                        while await server.receive_many():
+                            pass
+                    except trio.ClosedResourceError:
+                        pass
+
+                async def close(server: Any = server, ours: socket.socket = ours) -> None:
+                    await trio.lowlevel.wait_readable(ours)
+                    with trio.CancelScope() as scope:
+                        scope.cancel()
+                        await server.aclose()
+
+                nursery.start_soon(receive)
+                nursery.start_soon(close)
+                await trio.testing.wait_all_tasks_blocked()
+                theirs.send(b"x")
+                await raw.send_frame("hello")
+                await trio.aclose_forcefully(raw)
+
+
+async def test_what_is_behind_many_pings_is_readable(pinging: Draft) -> None:
+    async with by_raw_client(pinging) as (raw, server):
+        mute(server)
+        await raw.send_frame(*[Ping(b"x")] * 300, "hello")
+        unmute(server)
+        assert isinstance(server._stream, TCPStream)
+        await server._stream.wait_readable()
+        server._receiver.read_once()
+        assert server._protocol.codec.owes
+        assert server.readable
+        assert await server.receive() == "hello"
+
+
+async def test_small_messages_fill_the_kernel(draft: Draft) -> None:
+    """The one of which a part was taken is sent to its end, behind nothing else."""
+    async with connected("tcp", draft) as (client, server):
+        mute(server)
+        count = 0
+        while not client._sender.size:
+            await client.send(f"{count:020d}")
+            count += 1
+        unmute(server)
+        for number in range(count):
+            assert await server.receive() == f"{number:020d}"
+        assert server._receiver.owner is NOBODY
+
+
+async def test_one_whose_transport_is_over_tells_so_at_once(draft: Draft) -> None:
+    async with by_raw_client(draft) as (raw, server):
+        server._abort_slow("too slow")
+        told: list[None] = []
+        server._when_transport_over(lambda: told.append(None))
+        assert told == [None]
+        await trio.aclose_forcefully(raw)
+
+
+@attrs.define(eq=False)
+class Alarm:
+    id: int
+
+
+class TestTimers:
+    def test_one_that_was_forgotten_is_not_set_again(self) -> None:
+        timers: Timers[Alarm] = Timers()
+        alarm = Alarm(1)
+        timers.add(alarm, 5)
+        timers.discard(alarm)
+        timers.set(alarm, 3)
+        assert timers.next == float("inf")
+        assert not timers.hasten(alarm, 1)
+
+    def test_those_that_were_put_off_do_not_pile_up(self) -> None:
+        timers: Timers[Alarm] = Timers()
+        alarms = [Alarm(number) for number in range(10)]
+        for alarm in alarms:
+            timers.add(alarm, 1000)
+        for moment in range(999, 0, -1):
+            timers.hasten(alarms[moment % 10], moment)
+        assert len(timers._heap) <= FEW + 1
+        assert [alarm.id for alarm in timers.due(10)] == [*range(1, 10), 0]
+
+
+class TestWatch:
+    async def test_what_cannot_be_watched_is_told(self) -> None:
+        async with trio.open_nursery() as nursery:
+            watch: Watch[str] = Watch(nursery, lambda name, flags: None)
+            assert watch.start()
+            ours, theirs = socket.socketpair()
+            with theirs:
+                fileno = ours.fileno()
+                assert watch.arm(fileno, "ours", READABLE)
+                assert watch.arm(fileno, "ours", READABLE)
+                ours.close()
+                assert not watch.arm(fileno, "another", READABLE)
+                # Also where nobody noticed that it was closed
+                watch.discard(fileno)
+            ours, theirs = socket.socketpair()
+            with theirs:
+                fileno = ours.fileno()
+                assert watch.arm(fileno, "ours", READABLE)
+                ours.close()
+                watch.discard(fileno)
+            nursery.cancel_scope.cancel()
+
+    async def test_one_that_is_disarmed_by_another_event_hears_nothing(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # As if each took longer than that
+        monkeypatch.setattr(watch_module, "SECONDS_PER_PASS", -1)
+        pairs = [socket.socketpair() for _ in range(2)]
+        heard: list[int] = []
+        async with trio.open_nursery() as nursery:
+
+            def attend(number: int, flags: int) -> None:
+                heard.append(number)
+                watch.discard(pairs[1 - number][0].fileno())
+
+            watch: Watch[int] = Watch(nursery, attend)
+            assert watch.start()
+            for number, (ours, theirs) in enumerate(pairs):
+                assert watch.arm(ours.fileno(), number, READABLE)
+                theirs.send(b"x")
+            await trio.testing.wait_all_tasks_blocked(0.01)
+            nursery.cancel_scope.cancel()
+        assert len(heard) == 1
+        for pair in pairs:
+            for end in pair:
+                end.close()

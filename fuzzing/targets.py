@@ -2,10 +2,32 @@
 
 from __future__ import annotations
 
-from . import frames, heads, openings, parsers, talk, with_h11, with_wsproto, with_zlib
+from . import (
+    frames,
+    heads,
+    lives,
+    openings,
+    parsers,
+    short_io,
+    talk,
+    with_h11,
+    with_wsproto,
+    with_zlib,
+)
 from .oracle import Target
 
-MODULES = (frames, talk, openings, heads, parsers, with_wsproto, with_h11, with_zlib)
+MODULES = (
+    frames,
+    short_io,
+    talk,
+    lives,
+    openings,
+    heads,
+    parsers,
+    with_wsproto,
+    with_h11,
+    with_zlib,
+)
 TARGETS: tuple[Target, ...] = tuple(target for module in MODULES for target in module.TARGETS)
 
 

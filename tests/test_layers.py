@@ -35,7 +35,7 @@ ROOMS = [room for floor in FLOORS for room in floor]
 
 # The same inside drafts/
 DRAFT_FLOORS = [
-    ["_compression", "_cookies", "_url"],
+    ["_compression", "_cookies", "_host", "_url"],
     ["_codec"],
     ["_cmask"],
     ["_masking", "_messages", "_deflate", "_extensions"],

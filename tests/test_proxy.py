@@ -8,7 +8,7 @@ import logging
 import os
 import ssl
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -24,11 +24,9 @@ from trio_draftws import (
     TLSFailed,
     is_transient,
     open_websocket,
-    use_framing_mode,
 )
-from trio_draftws._proxy import ProxyURL, proxy_from_environment
+from trio_draftws._proxy import ProxyURL
 from trio_draftws._transport.sockets import TCPStream
-from trio_draftws.drafts import WebSocketURL
 
 from .peers.forward_proxies import microsocks, tinyproxy
 from .wire import raw_server, read_request, read_to_end, serving
@@ -344,61 +342,3 @@ def test_importing_is_put_off() -> None:
         "assert 'urllib.request' not in sys.modules"
     )
     assert os.spawnl(os.P_WAIT, sys.executable, sys.executable, "-c", code) == 0
-
-
-# The environment
-
-
-Named = Callable[[str], "str | None"]
-
-
-@pytest.fixture
-def named(monkeypatch: pytest.MonkeyPatch) -> Named:
-    """Which proxy the environment names for a URL."""
-    for name in list(os.environ):
-        if name.lower().endswith("_proxy"):
-            monkeypatch.delenv(name)
-
-    def ask(url: str) -> str | None:
-        proxy = proxy_from_environment(WebSocketURL.parse(url))
-        return None if proxy is None else str(proxy)
-
-    return ask
-
-
-def test_the_variables(named: Named, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert named("ws://h/") is None
-    monkeypatch.setenv("all_proxy", "socks5://a:1")
-    assert (named("ws://h/"), named("wss://h/")) == ("socks5://a:1", "socks5://a:1")
-    monkeypatch.setenv("https_proxy", "http://b:2")
-    assert (named("ws://h/"), named("wss://h/")) == ("socks5://a:1", "http://b:2")
-    monkeypatch.setenv("http_proxy", "c:3")
-    assert (named("ws://h/"), named("wss://h/")) == ("http://c:3", "http://b:2")
-    monkeypatch.setenv("no_proxy", "h,.example.com,[::1]")
-    assert [named(f"ws://{host}/") for host in ("h", "a.example.com", "[::1]", "i")] == [
-        None,
-        None,
-        None,
-        "http://c:3",
-    ]
-
-
-async def test_the_environment(
-    named: Named, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """It is asked only when told to, and for each place of its own."""
-    with use_framing_mode("rfc6455"):
-        async with serving() as server, tinyproxy(tmp_path, user=USER) as port:
-            url = f"ws://localhost:{server.port}/"
-            monkeypatch.setenv("http_proxy", f"{':'.join(USER)}@127.0.0.1:{port}")
-            trio.socket.set_custom_hostname_resolver(NoNames())
-            await echo_once(url, proxy="environment")
-            monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
-            with pytest.raises(ProxyFailed, match=r"the proxy http://127\.0\.0\.1:1 cannot"):
-                await echo_once(url, proxy="environment")
-            monkeypatch.setenv("no_proxy", "localhost")
-            with pytest.raises(AssertionError, match="somebody asks for"):
-                await echo_once(url, proxy="environment")
-            trio.socket.set_custom_hostname_resolver(None)
-            await echo_once(url, proxy="environment")
-            await echo_once(url)

@@ -219,7 +219,7 @@ async def test_it_waits_longer_each_time(
 
 
 async def test_the_server_says_how_long(clock: trio.testing.MockClock) -> None:
-    """Never less than its own wait, nor more than the most; a date is not read."""
+    """Never less than its own wait, nor more than the most; test_retry_after.py has the rest."""
     asked = ["7", "1", "99999", "soon", "Wed, 21 Oct 2015 07:28:00 GMT"]
     refusals = [Reject(503, {"Retry-After": value}) for value in asked]
     async with guarded(*refusals) as keeper:

@@ -12,12 +12,13 @@ from typing import TypeAlias
 
 import attrs
 
-from .drafts import Reject, Request
+from .drafts import Reject, Request, split_authority
 
 OriginPolicy: TypeAlias = Callable[[Request], bool]
 """Whether the page that a request comes from may connect; it may raise `Reject`."""
 
-DEFAULT_PORTS = {"http": "80", "https": "443"}
+# RFC 6454 section 4
+DEFAULT_PORTS = {"http": 80, "https": 443}
 
 logger = logging.getLogger("trio_draftws")
 
@@ -28,31 +29,56 @@ def same_host(request: Request) -> bool:
     So one that this server served, or whatever else answers under its name. A client that names no
     origin is no browser, and may connect.
 
+    Over TLS only pages of `https` come in: others anybody on the way may have changed. It is TLS of
+    our own (`Request.secure`), or of a proxy in front of this server that says so
+    (`X-Forwarded-Proto`). Where neither is there, a proxy may have said nothing, so pages of `http`
+    and of `https` come in.
+
     It believes the Host field. A page whose own name leads to this server's address (DNS rebinding)
     is of the same host, so a server that trusts those who can reach it, in a network of its own
     perhaps, should name the origins in place of this.
     """
     if request.origin is None:
         return True
-    scheme, _, page = request.origin.lower().partition("://")
+    page = _parsed(request.origin)
     # Other origins are no page's address: "null", or an extension's
-    default = DEFAULT_PORTS.get(scheme)
-    if default is None or not request.host:
+    if page is None or page[0] not in DEFAULT_PORTS:
         return False
-    return _with_port(page, default) == _with_port(request.host.lower(), default)
+    if page[0] == "http" and _is_over_tls(request):
+        return False
+    # The schemes fit, so the port that goes without saying is the same for both.
+    return page == _parsed(f"{page[0]}://{request.host or ''}")
 
 
-def _with_port(authority: str, default: str) -> tuple[str, str]:
-    # An IPv6 address ends in its bracket.
-    host, _, port = authority.rpartition(":")
-    return (host, port) if port.isdigit() else (authority, default)
+def _is_over_tls(request: Request) -> bool:
+    # No page can make a browser send the field, and a client that is none can say what it likes.
+    outermost = request.headers.get("X-Forwarded-Proto", "").partition(",")[0].strip().lower()
+    return request.secure or outermost in ("https", "wss")
+
+
+def _parsed(origin: str) -> tuple[str, str, int | None] | None:
+    """Scheme, host and port of an origin (RFC 6454 section 4); None where it has no such parts."""
+    scheme, separator, authority = origin.partition("://")
+    scheme = scheme.lower()
+    if not separator:
+        return None
+    try:
+        host, port = split_authority(authority)
+    except ValueError:
+        return None
+    return scheme, host, port or DEFAULT_PORTS.get(scheme)
+
+
+def _comparable(origin: str | None) -> object:
+    """What two origins have in common that are the same, however each is written."""
+    return None if origin is None else _parsed(origin) or origin.lower()
 
 
 @attrs.define(eq=False)
 class OriginCheck:
     """What a server thinks of origins."""
 
-    _allowed: frozenset[str | None] | OriginPolicy | None
+    _allowed: frozenset[object] | OriginPolicy | None
     _has_warned: bool = False
 
     @classmethod
@@ -66,7 +92,7 @@ class OriginCheck:
             raise TypeError(f"origins is a list of origins, not one str; write [{origins!r}]")
         if origins is None or callable(origins):
             return cls(origins)
-        return cls(frozenset(origin and origin.lower() for origin in origins))
+        return cls(frozenset(map(_comparable, origins)))
 
     def check(self, request: Request) -> None:
         """Refuses pages that may not connect.
@@ -79,7 +105,7 @@ class OriginCheck:
         if callable(self._allowed):
             may = self._allowed(request)
         else:
-            may = (request.origin and request.origin.lower()) in self._allowed
+            may = _comparable(request.origin) in self._allowed
         if not may:
             origin = request.origin
             named = "clients without an Origin" if origin is None else f"pages of {origin}"

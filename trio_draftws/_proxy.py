@@ -6,6 +6,8 @@ imported where it is used. Either way the name of the server is resolved by the 
 
 from __future__ import annotations
 
+import ipaddress
+import re
 import ssl
 from typing import TYPE_CHECKING
 
@@ -23,6 +25,7 @@ from .drafts import (
     Response,
     WebSocketURL,
     escaped,
+    split_authority,
     split_url,
     write_head,
 )
@@ -76,7 +79,8 @@ class ProxyURL:
 
 def proxy_from_environment(target: WebSocketURL) -> ProxyURL | None:
     """The proxy that the usual variables name for that server: `https_proxy` for wss,
-    `http_proxy` for ws, `all_proxy` for either; none where `no_proxy` names the server.
+    `http_proxy` for ws, `all_proxy` for either; none where `no_proxy` names the server
+    (`goes_without` says how).
 
     Raises:
         ValueError: what they name is no proxy.
@@ -86,9 +90,57 @@ def proxy_from_environment(target: WebSocketURL) -> ProxyURL | None:
 
     proxies = getproxies()
     url = proxies.get("https" if target.secure else "http") or proxies.get("all")
-    if not url or proxy_bypass(target.host_field):
+    if not url:
+        return None
+    no_proxy = proxies.get("no")
+    # Without the variable, the settings of the system may say it.
+    if proxy_bypass(target.host_field) if no_proxy is None else goes_without(no_proxy, target):
         return None
     return ProxyURL.parse(url if "://" in url else f"http://{url}")
+
+
+def goes_without(no_proxy: str, target: WebSocketURL) -> bool:
+    """Whether `no_proxy` names that server.
+
+    It is a list, with commas or spaces between: `*` for all; `example.com`, which stands for the
+    names below it too, as do `.example.com` and `*.example.com`; addresses in any spelling, IPv6
+    ones with or without brackets; networks such as `10.0.0.0/8`. All but networks may end in a
+    port. A dot at the end of a name means nothing, and what is none of all that names no server.
+    """
+    return any(_names(entry, target) for entry in re.split(r"[\s,]+", no_proxy) if entry)
+
+
+def _names(entry: str, target: WebSocketURL) -> bool:
+    if entry == "*":
+        return True
+    address = _address(target.host)
+    try:
+        network = ipaddress.ip_network(entry, strict=False)
+    except ValueError:
+        pass
+    else:
+        # Also an address alone: a network of one.
+        first = _address(str(network.network_address)) if network.num_addresses == 1 else None
+        return address is not None and (address == first or address in network)
+    try:
+        host, port = split_authority(entry.removeprefix("*").lstrip("."))
+    except ValueError:
+        return False
+    if port not in (None, target.port):
+        return False
+    if address is not None:
+        return address == _address(host)
+    name = host.removesuffix(".")
+    return f".{target.host.removesuffix('.')}".endswith(f".{name}")
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """The address that a host is, if it is one; an IPv4 address that is written as IPv6 is IPv4."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address
 
 
 async def tunnel_through(

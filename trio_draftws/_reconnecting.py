@@ -9,12 +9,15 @@ not close.
 
 from __future__ import annotations
 
+import calendar
 import logging
 import math
 import secrets
 import ssl
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from email.utils import parsedate_tz
 
 import attrs
 import trio
@@ -171,12 +174,33 @@ class Reconnecting(AsyncIterator[Connection]):
 
 
 def _retry_after(error: HandshakeError) -> float:
-    """The seconds that a refusal asks for (RFC 9110 section 10.2.3); a date is not read."""
-    if isinstance(error, Rejected):
-        seconds = error.headers.get("Retry-After", "")
-        if seconds.isascii() and seconds.isdigit() and len(seconds) < 9:
-            return int(seconds)
-    return 0
+    """The seconds that a refusal asks for (RFC 9110 section 10.2.3): 0 where it asks for none.
+
+    A date is counted from the answer's own Date if it has one, since clocks differ.
+    """
+    if not isinstance(error, Rejected):
+        return 0
+    sent = _moment(error.headers.get("Date", ""))
+    asked = [0.0]
+    for value in error.headers.get_all("Retry-After"):
+        if value.isascii() and value.isdigit():
+            # Not int: Python reads no more than 4300 digits.
+            asked.append(float(value))
+        elif (moment := _moment(value)) is not None:
+            asked.append(moment - (time.time() if sent is None else sent))
+    return max(asked)
+
+
+def _moment(value: str) -> float | None:
+    """An HTTP-date in seconds since 1970 (RFC 9110 section 5.6.7); None where it is none."""
+    parts = parsedate_tz(value)
+    if parts is None:
+        return None
+    try:
+        # All three forms mean GMT, and one does not say so.
+        return calendar.timegm((*parts[:6], 0, 0, 0)) - (parts[9] or 0)
+    except (ValueError, OverflowError):
+        return None
 
 
 @asynccontextmanager
@@ -222,7 +246,7 @@ async def reconnecting(
 
     The first attempt is made at once. Before each other one it waits, longer every time; after a
     connection that lived for `settled_after`, as short as at first. Where a refusal has a
-    `Retry-After` in seconds, it waits that long, if that is no more than `max_backoff`.
+    `Retry-After`, in seconds or as a date, it waits that long, or `max_backoff` if that is less.
 
     Nothing is ever sent again: what was sent on a connection that was lost may have arrived or
     not, and only the program knows whether to repeat it.

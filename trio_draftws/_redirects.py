@@ -1,9 +1,11 @@
-"""Where a server sends its client, and what the client takes along.
+r"""Where a server sends its client, and what the client takes along.
 
 1. From wss nobody goes to ws, and nobody where there is no WebSocket.
 2. Where the origin changes (scheme, host or port), what names the user stays behind:
    `Authorization`, `Cookie` and `Proxy-Authorization`; also if a later redirect leads back.
 3. A user or a password in the server's `Location` is not the caller's, and is not used.
+4. A `Location` with a character that no URL may hold is not followed: for one reader
+   `/\b.example/` is a path, for another a host.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from urllib.parse import urldefrag, urljoin
 import attrs
 
 from ._exceptions import RedirectRefused, Rejected
-from .drafts import Ask, Headers, WebSocketURL, escaped
+from .drafts import NOT_IN_URL, Ask, Headers, WebSocketURL, escaped
 
 # RFC 9110 section 15.4; 300 offers a choice, which is the user's.
 STATUSES = (301, 302, 303, 307, 308)
@@ -62,6 +64,8 @@ def _location_of(rejected: Rejected) -> str:
     locations = rejected.headers.get_all("Location")
     if len(locations) != 1:
         raise ValueError("it names several places")
+    if bad := NOT_IN_URL.search(locations[0]):
+        raise ValueError(f"its Location holds {bad[0]!r}, which no URL may hold")
     # It should be ASCII. Where it is not, it is what browsers take it for.
     return locations[0].encode("latin-1").decode("utf-8", "replace")
 

@@ -254,6 +254,8 @@ ROWS = [
         "``origins``: 403; cookies to a server that has none are warned of",
         {
             "attacks/test_origins": "test_the_same_host test_another_host test_pages_of_others "
+            "test_tls_that_ends_at_a_proxy test_pages_without_tls_at_a_server_with_it "
+            "test_one_origin_however_it_is_written "
             "test_a_policy_of_ones_own test_a_policy_that_fails test_cookies_without_a_policy "
             "test_cookies_and_a_policy test_cookies_of_one_who_is_refused "
             "test_accept_says_it_too",
@@ -318,6 +320,7 @@ ROWS = [
             "test_credentials_stay_at_the_same_origin test_none_is_followed_if_so_told "
             "test_climbing_down_is_no_way_round_it test_nobody_goes_from_wss_to_ws "
             "test_there_are_not_too_many test_a_circle test_where_there_is_no_websocket "
+            "test_what_no_url_may_hold "
             "test_several_places test_not_where_the_way_there_is_the_callers "
             "test_no_secret_is_told",
         },
@@ -367,6 +370,7 @@ ROWS = [
             "test_reconnecting": "test_it_waits_longer_each_time "
             "test_jitter_stays_within_bounds test_the_server_says_how_long "
             "test_only_a_connection_that_lived_begins_anew test_a_cancelled_wait_is_not_shortened",
+            "test_retry_after": "test_seconds test_a_date",
         },
     ),
     Row(
@@ -377,6 +381,21 @@ ROWS = [
         {
             "test_tls": "test_a_bad_certificate test_nobody_is_trusted_by_default "
             "test_the_server_sees_the_name_asked_for test_a_tls_client_on_a_plain_port",
+            "test_names": "test_another_name_is_not_trusted test_over_tls test_through_a_proxy "
+            "test_tls_with_a_proxy",
+        },
+    ),
+    Row(
+        "A URL that names one host to one reader and another to the next",
+        ALL,
+        "client",
+        "``ValueError``: no characters that no URL may hold; names and addresses as in browsers",
+        {
+            "drafts/test_url": "test_a_user_may_not_hold_what_no_url_may "
+            "test_brackets_hold_an_ipv6_address_and_nothing_else",
+            "drafts/test_host": "test_as_it_is_written test_what_is_no_host "
+            "test_what_idna_2008_allows_is_that_and_no_other_name "
+            "test_what_is_an_address_to_the_system_is_one_here",
         },
     ),
     Row(
@@ -513,7 +532,7 @@ ROWS = [
             "drafts/test_hybi_codecs": "test_any_split_of_any_bytes",
             "drafts/test_deflate": "test_any_bytes_in_compressed_frames",
             "drafts/test_http": "test_any_bytes_are_a_head_or_a_bad_one",
-            "drafts/test_url": "test_text_is_one_or_the_other test_no_hostile_object_raises",
+            "drafts/test_url": "test_text_is_one_or_none test_no_hostile_object_raises",
         },
     ),
     Row(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import ssl
 from typing import Any
 
 import attrs
@@ -22,67 +23,161 @@ from trio_draftws import (
     same_host,
     use_framing_mode,
 )
+from trio_draftws._origins import OriginCheck
 from trio_draftws.drafts import draft_named
 
 WARNING = "a request with cookies came, and pages of any origin may connect"
 
 
-def asks(host: str | None, origin: str | None) -> Request:
-    """A request with these two fields."""
-    fields = {"Host": host, "Origin": origin}
+def asks(host: str | None, origin: str | None, secure: bool = False, **more: str) -> Request:
+    """A request with these two fields, over TLS of our own or not."""
+    named = {name.replace("_", "-"): value for name, value in more.items()}
+    fields = {"Host": host, "Origin": origin, **named}
     raw = [(name.encode(), value.encode()) for name, value in fields.items() if value is not None]
     request = Request(b"GET / HTTP/1.1", Headers(raw))
-    return attrs.evolve(request, draft=draft_named("rfc6455"))
+    return attrs.evolve(request, draft=draft_named("rfc6455"), secure=secure)
+
+
+EITHER = [False, True]
 
 
 @pytest.mark.parametrize(
-    ("host", "origin"),
+    ("host", "origin", "over_tls"),
     [
-        ("example.com", "http://example.com"),
-        ("example.com", "https://example.com"),
-        ("Example.com", "HTTP://EXAMPLE.COM"),
-        ("example.com:8080", "http://example.com:8080"),
-        ("example.com:80", "http://example.com"),
-        ("example.com:443", "https://example.com"),
-        ("example.com", "https://example.com:443"),
-        ("[::1]", "http://[::1]"),
-        ("[::1]:8080", "http://[::1]:8080"),
-        ("[::1]:80", "http://[::1]"),
-        ("example.com", None),
+        ("example.com", "http://example.com", [False]),
+        ("example.com", "https://example.com", EITHER),
+        ("Example.com", "HTTP://EXAMPLE.COM", [False]),
+        ("Example.com", "HTTPS://EXAMPLE.COM", EITHER),
+        ("example.com:8080", "http://example.com:8080", [False]),
+        ("example.com:8443", "https://example.com:8443", EITHER),
+        ("example.com:80", "http://example.com", [False]),
+        ("example.com:443", "https://example.com", EITHER),
+        ("example.com:", "https://example.com", EITHER),
+        ("example.com", "https://example.com:443", EITHER),
+        ("example.com:80", "https://example.com:80", EITHER),
+        ("example.com.", "https://example.com.", EITHER),
+        ("[::1]", "http://[::1]", [False]),
+        ("[0:0:0::1]", "https://[::1]", EITHER),
+        ("[::1]:8080", "http://[::1]:8080", [False]),
+        ("[::1]:80", "http://[::1]", [False]),
+        ("127.1:9", "http://127.0.0.1:9", [False]),
+        ("my_service", "http://my_service", [False]),
+        ("example.com", None, EITHER),
+        ("a/b c@d", None, EITHER),
     ],
 )
-def test_the_same_host(host: str, origin: str | None) -> None:
-    assert same_host(asks(host, origin))
+def test_the_same_host(host: str, origin: str | None, over_tls: list[bool]) -> None:
+    """Without TLS of our own, pages of https are those whose TLS ends at a proxy."""
+    assert [secure for secure in EITHER if same_host(asks(host, origin, secure))] == over_tls
 
 
+@pytest.mark.parametrize("secure", EITHER)
 @pytest.mark.parametrize(
     ("host", "origin"),
     [
         ("example.com", "http://evil.example"),
+        ("example.com", "https://evil.example"),
         ("example.com", "http://example.com.evil.example"),
         ("example.com", "http://evil-example.com"),
         ("example.com", "http://sub.example.com"),
         ("example.com", "http://example.com:8080"),
+        ("example.com", "https://example.com:80"),
         ("example.com:8080", "http://example.com"),
         ("example.com:80", "https://example.com"),
+        ("example.com:443", "http://example.com"),
+        # Other origins to a browser
+        ("example.com.", "https://example.com"),
+        ("example.com", "https://example.com."),
         ("example.com", "http://example.com@evil.example"),
         ("example.com", "http://evil.example\\@example.com"),
         ("example.com", "http://evil.example/http://example.com"),
         ("example.com", "http://example.com, http://evil.example"),
         ("example.com", "chrome-extension://example.com"),
+        ("example.com", "ws://example.com"),
+        ("example.com", "wss://example.com"),
         ("example.com", "file://"),
         ("example.com", "null"),
+        ("null", "null"),
         ("example.com", ""),
         ("example.com", "example.com"),
         ("example.com", "//example.com"),
         ("", "http://"),
+        ("", "https://"),
         (None, "http://example.com"),
+        (None, "https://example.com"),
         ("[::1]", "http://[::2]"),
         ("[::1]", "http://::1"),
+        # No hosts, so they are not compared
+        ("a/b c@d", "https://a/b c@d"),
+        ("user@a", "https://user@a"),
+        ("a b", "https://a b"),
+        ("a\\b", "https://a\\b"),
+        ("a%00", "https://a%00"),
+        ("a, a", "https://a, a"),
+        ("a:0", "https://a:0"),
+        ("a:65536", "https://a:65536"),
+        ("a:x", "https://a:x"),
+        ("a:1:1", "https://a:1:1"),
+        ("::1", "https://::1"),
+        ("https://a", "https://https://a"),
     ],
 )
-def test_another_host(host: str, origin: str) -> None:
-    assert not same_host(asks(host, origin))
+def test_another_host(host: str, origin: str, secure: bool) -> None:
+    assert not same_host(asks(host, origin, secure))
+
+
+@pytest.mark.parametrize(
+    ("said", "plain_pages"),
+    [
+        ("https", False),
+        ("HTTPS , http", False),
+        ("wss", False),
+        ("http", True),
+        ("http, https", True),
+    ],
+)
+def test_tls_that_ends_at_a_proxy(said: str, plain_pages: bool) -> None:
+    """If the proxy says so, pages that came without TLS are of another origin too."""
+    for page, comes_in in (("http://a.example", plain_pages), ("https://a.example", True)):
+        assert same_host(asks("a.example", page, X_Forwarded_Proto=said)) is comes_in
+    assert not same_host(asks("a.example", "http://a.example", True, X_Forwarded_Proto=said))
+
+
+async def test_pages_without_tls_at_a_server_with_it(
+    server_ssl: ssl.SSLContext, client_ssl: ssl.SSLContext, draft: Draft
+) -> None:
+    """Whoever is on the way to such a page could put in one that speaks for the visitor."""
+    with use_framing_mode(draft.name):
+        async with serving(origins=same_host, ssl_context=server_ssl) as server:
+            place = f"127.0.0.1:{server.port}"
+            settings: dict[str, Any] = {"draft": draft, "ssl_context": client_ssl}
+            async with open_websocket(f"wss://{place}/", origin=f"https://{place}", **settings):
+                pass
+            with pytest.raises(Rejected, match="403: 'This server is not for pages of http://"):
+                async with open_websocket(f"wss://{place}/", origin=f"http://{place}", **settings):
+                    raise AssertionError("it came in")
+
+
+@pytest.mark.parametrize(
+    ("listed", "origin"),
+    [
+        ("https://a.example:443", "https://a.example"),
+        ("HTTP://A.Example:80", "http://a.example"),
+        ("https://fa\u00df.example", "https://xn--fa-hia.example"),
+        ("https://\u0392\u038c\u039b\u039f\u03a3.example", "https://xn--nxasmq6b.example"),
+        ("http://[0:0::1]:81", "http://[::1]:81"),
+        ("chrome-extension://abcdef", "chrome-extension://abcdef"),
+        ("null", "null"),
+        ("file://", "file://"),
+    ],
+)
+def test_one_origin_however_it_is_written(listed: str, origin: str) -> None:
+    """A browser writes each in one way."""
+    check = OriginCheck.of([listed])
+    check.check(asks("b.example", origin))
+    for other in ("https://a.example:80", "https://evil.example", f"{origin}x", None):
+        with pytest.raises(Reject, match="403"):
+            check.check(asks("b.example", other))
 
 
 async def test_pages_of_others(draft: Draft) -> None:

@@ -142,7 +142,7 @@ async def test_a_circle(location: str) -> None:
 
 @pytest.mark.parametrize(
     "location",
-    ["ftp://h/", "file:///etc/passwd", "ws://h:0/", "http://[::1/", "mailto:a", "ws://a b/"],
+    ["ftp://h/", "file:///etc/passwd", "ws://h:0/", "http://[::1/", "mailto:a", "ws://a%20b/"],
 )
 async def test_where_there_is_no_websocket(location: str) -> None:
     async with sending_on(location) as (here, _):
@@ -150,6 +150,25 @@ async def test_where_there_is_no_websocket(location: str) -> None:
         error = await refused(url, draft="rfc6455")
     assert "not a WebSocket URL" in str(error) or "Invalid IPv6 URL" in str(error)
     assert error.status == 302
+
+
+@pytest.mark.parametrize("letter", list(' "<>\\^`{|}'))
+@pytest.mark.parametrize(
+    "location",
+    [
+        "/{}evil.example/",
+        "ws://127.0.0.1{}@evil.example/",
+        "ws:{0}{0}evil.example",
+        "/?{}x",
+        "a{}b",
+    ],
+)
+async def test_what_no_url_may_hold(location: str, letter: str) -> None:
+    """For a browser `/\\evil.example/` is another host, for others a path."""
+    async with sending_on(location.format(letter)) as (here, heads):
+        error = await refused(f"ws://127.0.0.1:{here}/", draft="rfc6455")
+    assert f"its Location holds {letter!r}, which no URL may hold" in str(error)
+    assert len(heads) == 1
 
 
 async def test_several_places() -> None:

@@ -139,13 +139,13 @@ def test_nothing_but_text_is_a_url(x: object) -> None:
 
 
 @given(TEXTS | URLS)
-def test_text_is_one_or_the_other(text: str) -> None:
-    """The two never raise, never agree on yes, and know what `parse` knows."""
+def test_text_is_one_or_none(text: str) -> None:
+    """The two never raise, and know what `parse` knows."""
     try:
         secure: bool | None = WebSocketURL.parse(text).secure
     except ValueError:
         secure = None
-    assert (secure is False, secure is True) == (is_ws_url(text), is_wss_url(text))
+    assert (secure is not None, secure is True) == (is_ws_url(text), is_wss_url(text))
 
 
 @given(URLS)
@@ -192,6 +192,12 @@ def parts(url: str) -> tuple[bool, str, int, str]:
         ("ws://\uff25\uff38.com/", (False, "ex.com", 80, "/")),
         (f"ws://{'a.' * 127}/", (False, "a." * 127, 80, "/")),
         ("ws://under_score.example./", (False, "under_score.example.", 80, "/")),
+        ("wss://A.Example./", (True, "a.example.", 443, "/")),
+        ("ws://fa\u00df.example:8080/", (False, "xn--fa-hia.example", 8080, "/")),
+        ("ws://\u2603.example/", (False, "xn--n3h.example", 80, "/")),
+        ("ws://\u0392\u038c\u039b\u039f\u03a3.example/", (False, "xn--nxasmq6b.example", 80, "/")),
+        ("ws://b%C3%BCcher.example/", (False, "xn--bcher-kva.example", 80, "/")),
+        ("ws://127.1/", (False, "127.0.0.1", 80, "/")),
     ],
 )
 def test_parts(url: str, expected: tuple[bool, str, int, str]) -> None:
@@ -238,7 +244,17 @@ def test_parts(url: str, expected: tuple[bool, str, int, str]) -> None:
         ("ws://a b/", "'a b' is no host name"),
         ("ws:// h/", "' h' is no host name"),
         ("ws://a\\b/", "is no host name"),
+        ("ws://good.example\\x/", "is no host name"),
+        ("ws:\\\\a/", "it names no host"),
         ("ws://a<b>/", "is no host name"),
+        ("ws://a^b/", "is no host name"),
+        ('ws://a"b/', "is no host name"),
+        ("ws://a%00b/", "is no host name"),
+        ("ws://a%20b/", "is no host name"),
+        ("ws://a%5Cb/", "is no host name"),
+        ("ws://a%40b/", "is no host name"),
+        ("ws://a%3A80/", "is no host name"),
+        ("ws://a\u200db/", "is no host name"),
         ("ws://a..b/", "is no host name"),
         ("ws://" + "a" * 64 + "/", "is no host name"),
         ("ws://\ud800/", "lone surrogate"),
@@ -314,7 +330,25 @@ def test_user_and_password(url: str, user: tuple[str, str] | None) -> None:
     assert parsed.user == user
     assert parsed.host in ("h", "::1")
     assert not any("pw" in text for text in (repr(parsed), parsed.location, parsed.page_origin))
-    assert is_ws_url(url) is not is_wss_url(url)
+    assert is_ws_url(url)
+    assert is_wss_url(url) is url.startswith("wss")
+
+
+@pytest.mark.parametrize("letter", list(' "<>\\^`{|}'))
+@pytest.mark.parametrize("user", ["good.example{}", "good.example:80{}", "{}me:pw", "me:secret{}x"])
+@pytest.mark.parametrize("scheme", ["ws", "wss"])
+def test_a_user_may_not_hold_what_no_url_may(letter: str, user: str, scheme: str) -> None:
+    """For other readers the host is another: to them a backslash, say, ends it."""
+    with pytest.raises(ValueError, match="in user and password write") as caught:
+        WebSocketURL.parse(f"{scheme}://{user.format(letter)}@bad.example/")
+    assert "secret" not in str(caught.value)
+    assert "good" not in str(caught.value)
+    # As an escape it is one character of the user's, for everybody.
+    escaped = f"{scheme}://{user.format(f'%{ord(letter):02X}')}@bad.example/"
+    parsed = WebSocketURL.parse(escaped)
+    assert parsed.host == "bad.example"
+    assert parsed.user is not None
+    assert letter in "".join(parsed.user)
 
 
 @pytest.mark.parametrize(
@@ -333,6 +367,10 @@ def test_user_and_password(url: str, user: tuple[str, str] | None) -> None:
         "ws://me:secret\u2100@h/",
         "ws://me:secret@a b/",
         "ws://me:secret@/",
+        "ws://secret^me/x@h/",
+        "ws://secret^me?x@h/",
+        "ws://me:secret x@h/",
+        "ws://me:secret\\@h/",
         "ws://me:secret\n@h/",
     ],
 )

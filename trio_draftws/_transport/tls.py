@@ -29,7 +29,7 @@ from collections.abc import Sequence
 import attrs
 import trio
 
-from trio_draftws.drafts import Buffer
+from trio_draftws.drafts import Buffer, tls_name
 
 from .sockets import RECEIVE_SIZE, DirectStream, StreamFactory, TCPStream
 
@@ -334,24 +334,29 @@ def ssl_stream_factory(
     Args:
         context: the TLS settings; on a server it holds the certificate.
         server_hostname: on a client, the name to ask for (SNI) and to check the certificate
-            against; without it the factory is for a server.
+            against, in which a final dot is no part of the name; without it the factory is for a
+            server.
+
+    Raises:
+        ValueError: `server_hostname` is no host.
 
     The factory shakes hands before it returns, so that a bad certificate shows at once. Where the
     peer ends TCP without TLS's own goodbye, that is taken as the end of the stream, as everyone
     does for HTTP; the drafts' closing frames tell a cut from an end.
     """
+    name = None if server_hostname is None else tls_name(server_hostname)
 
     async def factory(stream: trio.abc.Stream) -> trio.abc.Stream:
         # Not a TLSStream, as the way to an https proxy is: there, TLS goes into TLS.
         if isinstance(stream, TCPStream):
-            direct = TLSStream(stream.socket, context, server_hostname)
+            direct = TLSStream(stream.socket, context, name)
             await direct.do_handshake()
             return direct
         ssl_stream = trio.SSLStream(
             stream,
             context,
-            server_hostname=server_hostname,
-            server_side=server_hostname is None,
+            server_hostname=name,
+            server_side=name is None,
             https_compatible=True,
         )
         await ssl_stream.do_handshake()

@@ -24,6 +24,7 @@ from ._codec import (
 )
 from ._compression import COMPRESSION, Compression, Deflate
 from ._cookies import write_cookies
+from ._host import ascii_host, split_authority, tls_name
 from ._http import (
     MAX_LINE,
     BadHead,
@@ -55,7 +56,7 @@ from ._opening import (
 )
 from ._protocol import End, EndKind, WebSocketProtocol
 from ._rows import DRAFTS, Draft, allowed_drafts, draft_named, ladder
-from ._url import SplitURL, WebSocketURL, is_ws_url, is_wss_url, split_url
+from ._url import NOT_IN_URL, SplitURL, WebSocketURL, is_ws_url, is_wss_url, split_url
 
 __all__ = [
     "COMPRESSION",
@@ -63,6 +64,7 @@ __all__ = [
     "FIELDS_OF_AN_ANSWER",
     "MASKS_IN_C",
     "MAX_LINE",
+    "NOT_IN_URL",
     "Agreement",
     "Ask",
     "BadHead",
@@ -97,6 +99,7 @@ __all__ = [
     "WebSocketProtocol",
     "WebSocketURL",
     "allowed_drafts",
+    "ascii_host",
     "check_plain",
     "checked_fields",
     "draft_named",
@@ -112,7 +115,9 @@ __all__ = [
     "may_begin_head",
     "shown",
     "shown_line",
+    "split_authority",
     "split_url",
+    "tls_name",
     "write_cookies",
     "write_head",
     "write_response",

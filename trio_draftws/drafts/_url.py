@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Sequence
 from urllib.parse import quote, unquote, urlsplit
 
 import attrs
 
+from ._host import split_authority
+
 _CONTROL_OR_SPACE_AROUND = re.compile(r"[\x00-\x1f\x7f]|^ | $")
-_HOST = re.compile(r"[a-z0-9!$&'()*+,;=._~%-]+")
-# RFC 1035 section 2.3.4, and a dot at the end. What is longer is not even looked at: to write it in
-# punycode would take quadratic time.
-_MAX_HOST = 254
-# Brackets stand round an IPv6 address and nowhere else (RFC 3986 section 3.2.2).
-_NETLOC = re.compile(r"(\[[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*\]|[^\[\]:]*)(:[0-9]*)?")
+# What no URL holds but as an escape (RFC 3986 section 2), beside controls and what is not ASCII.
+# Other readers take a backslash for a slash, so that for them the host ends there.
+NOT_IN_URL = re.compile(r"[\x00-\x20\x7f\"<>\\^`{|}]")
 # User and password end at the last @: too much is hidden rather than too little.
 _USER = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*://)?.*@", re.DOTALL)
 # What RFC 3986 allows in a path or a query, and "%", so that escapes stay as they are
@@ -28,7 +26,7 @@ class SplitURL:
 
     scheme: str
     host: str
-    """Lower case; punycode where it was not ASCII; an IPv6 address without brackets."""
+    """As `ascii_host` writes it: an IPv6 address without brackets, a name with its final dot."""
     port: int | None
     user: tuple[str, str] | None
     """User and password, with their percent escapes undone."""
@@ -67,14 +65,14 @@ def split_url(url: object, *, what: str, schemes: Sequence[str]) -> SplitURL:
     if "#" in url:
         raise bad(f"{what} URLs have no fragment (write a # in the path as %23)")
     user, _, netloc = parts.netloc.rpartition("@")
-    if not _NETLOC.fullmatch(netloc):
-        raise bad(_ESCAPE_IT if "@" in url else f"{netloc!r} is no host and port")
+    if NOT_IN_URL.search(user):
+        raise bad(_ESCAPE_IT)
     if port == 0:
         raise bad("nothing listens on port 0")
     try:
-        host = _ascii_host(parts.hostname or "")
+        host, _ = split_authority(netloc)
     except ValueError as error:
-        raise bad(str(error)) from None
+        raise bad(_ESCAPE_IT if "@" in parts.path + parts.query else str(error)) from None
     return SplitURL(
         scheme=scheme,
         host=host,
@@ -84,7 +82,10 @@ def split_url(url: object, *, what: str, schemes: Sequence[str]) -> SplitURL:
     )
 
 
-_ESCAPE_IT = "it cannot be read (in user and password write / as %2F, ? as %3F, # as %23, @ as %40)"
+_ESCAPE_IT = (
+    "it cannot be read (in user and password write / as %2F, ? as %3F, # as %23, @ as %40, "
+    "\\ as %5C, a space as %20, and so on)"
+)
 
 
 def without_user(url: object) -> object:
@@ -116,7 +117,7 @@ class WebSocketURL:
 
     secure: bool
     host: str
-    """Lower case; punycode where it was not ASCII; an IPv6 address without brackets."""
+    """As `ascii_host` writes it: an IPv6 address without brackets, a name with its final dot."""
     port: int
     resource: str
     """Path and query, percent-escaped: what stands in the request line."""
@@ -168,40 +169,22 @@ def _default_port(secure: bool) -> int:
     return 443 if secure else 80
 
 
-def _ascii_host(host: str) -> str:
-    """The host as it is written on the wire.
-
-    Raises:
-        ValueError: it is none.
-    """
-    if len(host) > _MAX_HOST:
-        raise ValueError(f"its host has more than {_MAX_HOST} characters")
-    if ":" in host:
-        return str(ipaddress.IPv6Address(host))
-    try:
-        ascii_host = host.encode("idna").decode("ascii").lower()
-    except UnicodeError:
-        ascii_host = ""
-    if not _HOST.fullmatch(ascii_host):
-        raise ValueError(f"{host!r} is no host name" if host else "it names no host")
-    return ascii_host
-
-
 def is_ws_url(x: object) -> bool:
-    """Whether `x` is a str that holds a `ws://` URL; never an exception."""
-    return _is_url(x, secure=False)
+    """Whether `x` is a str that holds a `ws://` or a `wss://` URL; never an exception."""
+    return _parsed(x) is not None
 
 
 def is_wss_url(x: object) -> bool:
     """Whether `x` is a str that holds a `wss://` URL; never an exception."""
-    return _is_url(x, secure=True)
+    url = _parsed(x)
+    return url is not None and url.secure
 
 
-def _is_url(x: object, *, secure: bool) -> bool:
+def _parsed(x: object) -> WebSocketURL | None:
     # By its type: an object may lie about its class, or raise when asked.
     if not issubclass(type(x), str):
-        return False
+        return None
     try:
-        return WebSocketURL.parse(x).secure is secure
+        return WebSocketURL.parse(x)
     except ValueError:
-        return False
+        return None

@@ -17,11 +17,17 @@ from .drafts import (
     MAX_LINE,
     BadHead,
     HandshakeError,
+    Response,
     find_head_end,
     line_too_long,
     may_begin_head,
     shown,
 )
+
+# How many answers of 1xx may come before the final one
+MAX_INTERIM = 32
+# How long to listen, in seconds, to a peer that takes nothing any more
+LAST_WORDS = 0.5
 
 
 @attrs.define
@@ -53,6 +59,34 @@ class HeadReader:
             searched = len(self.buffer)
             await self._read_more()
 
+    async def read_answer(self, max_size: float) -> tuple[bytes, Response]:
+        """The head of the final answer: those of 1xx before it are read over, but for 101.
+
+        Raises:
+            BadHead: as `read_head`; or it is no answer, or more than `MAX_INTERIM` came before it.
+            HandshakeError: the stream ended first.
+        """
+        # RFC 9110 section 15.2: a client reads them over whether it expects them or not.
+        for _ in range(MAX_INTERIM + 1):
+            head = await self.read_head(max_size)
+            response = Response.parse(head)
+            if response.status == 101 or response.status >= 200:
+                return head, response
+        raise BadHead(f"expected an answer, got more than {MAX_INTERIM} of 1xx, which are none")
+
+    async def ask(self, request: bytes, max_size: float) -> tuple[bytes, Response]:
+        """Sends a request and reads the head that answers it, as `read_answer`.
+
+        Where it cannot be sent, what came before says why: a refusal, or an alert of TLS.
+        """
+        try:
+            await self.stream.send_all(request)
+        except trio.BrokenResourceError:
+            with trio.move_on_after(LAST_WORDS):
+                return await self.read_answer(max_size)
+            raise
+        return await self.read_answer(max_size)
+
     async def begins_with(self, opening: bytes) -> bool:
         """Whether the stream begins so; waits for no more than it takes to tell.
 
@@ -69,17 +103,9 @@ class HeadReader:
         Raises:
             HandshakeError: the stream ended first.
         """
-        await self.read_more(size)
-        return self._take(size)
-
-    async def read_more(self, size: int) -> None:
-        """Reads until the buffer holds `size` bytes.
-
-        Raises:
-            HandshakeError: the stream ended first.
-        """
         while len(self.buffer) < size:
             await self._read_more()
+        return self._take(size)
 
     def read_nowait(self) -> None:
         """Adds to the buffer what has come meanwhile, where that can be asked."""

@@ -20,7 +20,6 @@ from ._transport.tls import ssl_stream_factory
 from .drafts import (
     BadHead,
     HandshakeError,
-    Response,
     WebSocketURL,
     escaped,
     split_url,
@@ -127,9 +126,9 @@ async def _connect(stream: trio.abc.Stream, proxy: ProxyURL, target: WebSocketUR
     fields = [(b"Host", authority)]
     if proxy.user is not None:
         fields.append((b"Proxy-Authorization", write_basic(*proxy.user).encode()))
-    await stream.send_all(write_head(b"CONNECT %b HTTP/1.1" % authority, fields))
     reader = HeadReader(stream)
-    response = Response.parse(await reader.read_head(MAX_HEAD))
+    request = write_head(b"CONNECT %b HTTP/1.1" % authority, fields)
+    _, response = await reader.ask(request, MAX_HEAD)
     if not 200 <= response.status < 300:
         raise ProxyFailed(
             f"the proxy {proxy} refused with status {response.status} "

@@ -5,6 +5,7 @@ Whoever calls sets the deadline: one for TLS, head and body together.
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
@@ -150,7 +151,28 @@ def _no_http(begin: bytes) -> str:
 _NO_TLS = {
     "WRONG_VERSION_NUMBER": "the peer does not speak TLS there: ws in place of wss?",
     "HTTP_REQUEST": "a request came without TLS: its URL should begin with wss",
+    "TLSV13_ALERT_CERTIFICATE_REQUIRED": "the server demands a certificate of its client",
 }
+
+
+def tls_failed(error: BaseException) -> TLSFailed | None:
+    """What to raise in place of `error`, where TLS is what failed behind its handshake.
+
+    In TLS 1.3 a client is through with that before the server has looked at its certificate, so a
+    refusal is an alert in place of the first answer (RFC 8446 section 4.4.2.4).
+    """
+    cause = error.__cause__
+    # An end without TLS's goodbye is one of the stream.
+    if isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLEOFError):
+        return _tls_failed(cause)
+    return None
+
+
+def _tls_failed(cause: BaseException) -> TLSFailed:
+    failed = TLSFailed(f"TLS did not come about: {cause}")
+    failed.advice = _NO_TLS.get(getattr(cause, "reason", None) or "", "")
+    failed.__cause__ = cause
+    return failed
 
 
 @asynccontextmanager
@@ -163,6 +185,7 @@ async def opening(
 
     Raises:
         HandshakeTimeout: it took too long.
+        TLSFailed: TLS broke, as where a certificate of ours is refused; the cause says why.
         HandshakeError: also where the stream broke; that is the cause.
     """
     try:
@@ -171,6 +194,9 @@ async def opening(
             yield scope
     except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
         await trio.aclose_forcefully(stream)
+        failed = tls_failed(error)
+        if failed is not None:
+            raise failed from failed.__cause__
         raise HandshakeError(
             f"the connection broke within the opening handshake: {str(error) or repr(error)}"
         ) from error
@@ -194,9 +220,7 @@ async def dress(stream: trio.abc.Stream, factory: StreamFactory | None) -> trio.
         return await factory(stream)
     except (trio.BrokenResourceError, OSError) as error:
         cause = error.__cause__ or error
-        failed = TLSFailed(f"TLS did not come about: {cause}")
-        failed.advice = _NO_TLS.get(getattr(cause, "reason", None) or "", "")
-        raise failed from cause
+        raise _tls_failed(cause) from cause
 
 
 def check_subprotocols(names: Iterable[str]) -> tuple[str, ...]:

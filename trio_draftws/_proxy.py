@@ -14,7 +14,7 @@ import trio
 
 from ._basic_auth import write_basic
 from ._exceptions import ProxyFailed, why_not_dialled
-from ._handshake import HeadReader, dress
+from ._handshake import HeadReader, dress, tls_failed
 from ._transport.sockets import take_over
 from ._transport.tls import ssl_stream_factory
 from .drafts import (
@@ -114,7 +114,8 @@ async def tunnel_through(
     except BaseException as error:
         await trio.aclose_forcefully(stream)
         if isinstance(error, FAULTS) and not isinstance(error, ProxyFailed):
-            raise ProxyFailed(f"the proxy {proxy} failed: {error}") from error
+            fault = tls_failed(error) or error
+            raise ProxyFailed(f"the proxy {proxy} failed: {fault}") from fault
         raise
     return stream
 

@@ -8,6 +8,7 @@ from contextvars import ContextVar
 import attrs
 import trio
 
+from ._advice import advice_on_page
 from ._connection.connection import Connection
 from ._connection.scope import Scope
 from ._exceptions import Rejected
@@ -93,7 +94,9 @@ async def _refused(
         left = trio.current_effective_deadline() - trio.current_time()
         with trio.move_on_after(min(limits.close_timeout, left / 2)):
             await _read_body(reader.stream, body)
-    return Rejected(response.status, response.headers, bytes(body.content))
+    rejected = Rejected(response.status, response.headers, bytes(body.content))
+    rejected.advice = advice_on_page(rejected)
+    return rejected
 
 
 async def _read_body(stream: trio.abc.Stream, body: ResponseBody) -> None:

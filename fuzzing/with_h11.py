@@ -98,7 +98,8 @@ Rule = Callable[[bytes], bytes]
 
 def without(raw: bytes, *names: bytes) -> tuple[list[bytes], list[bytes]]:
     """A head's lines but for the fields of these names, and those fields."""
-    first, *fields = raw[:-4].split(b"\r\n")
+    # A field that is folded is one.
+    first, *fields = re.split(rb"\r\n(?![ \t])", raw[:-4])
     named = [field for field in fields if field.partition(b":")[0].lower() in names]
     return [first, *(field for field in fields if field not in named)], named
 
@@ -124,9 +125,9 @@ def wide_target(raw: bytes) -> bytes:
     return b"%b %b %b\r\n%b" % (method, target, version, rest)
 
 
-def status_below_100(raw: bytes) -> bytes:
-    """h11 looks whether a status is one; to us, all but 101 are alike."""
-    return re.sub(rb"^(HTTP/[0-9]\.[0-9] )0", rb"\g<1>2", raw)
+def status_past_599(raw: bytes) -> bytes:
+    """h11 takes any status from 100 on; RFC 9110 knows none past 599."""
+    return re.sub(rb"^(HTTP/[0-9]\.[0-9] )[6-9]", rb"\g<1>5", raw)
 
 
 def bare_line_feed(raw: bytes) -> bytes:
@@ -135,7 +136,9 @@ def bare_line_feed(raw: bytes) -> bytes:
 
 
 def folded_line(raw: bytes) -> bytes:
-    """h11 unfolds lines that begin in white space; we refuse them, as RFC 9112 lets us."""
+    """h11 unfolds lines that begin in white space; in a request we refuse them, as RFC 9112 lets
+    a server.
+    """
     return re.sub(rb"[ \t]*\r\n[ \t]+", b" ", raw)
 
 
@@ -149,6 +152,11 @@ def another_http(raw: bytes) -> bytes:
     return re.sub(rb"^([^\r]* HTTP/)[02-9](?=\.[0-9]\r\n)", rb"\g<1>1", raw)
 
 
+def answer_of_another_http(raw: bytes) -> bytes:
+    """So too in answers; and HTTP/1.0 has no 101."""
+    return re.sub(rb"^HTTP/(?:[02-9]\.[0-9]|1\.0(?= 101))", b"HTTP/1.1", raw)
+
+
 def many_fields(raw: bytes) -> bytes:
     """h11 limits the size of a head; we also limit the number of fields."""
     others, hosts = without(raw, b"host")
@@ -156,9 +164,14 @@ def many_fields(raw: bytes) -> bytes:
 
 
 # In this order, since what looks like the end of a line is the end of one when it is mended.
-EVERYWHERE = [bare_line_feed, folded_line, control_character, many_fields, framing_of_a_body]
-IN_REQUESTS = [*EVERYWHERE, number_of_hosts, wide_target, another_http]
-IN_RESPONSES = [*EVERYWHERE, status_below_100]
+IN_REQUESTS = [
+    *(bare_line_feed, folded_line, control_character, many_fields, framing_of_a_body),
+    *(number_of_hosts, wide_target, another_http),
+]
+IN_RESPONSES = [
+    *(bare_line_feed, control_character, many_fields, framing_of_a_body),
+    *(status_past_599, answer_of_another_http),
+]
 
 
 def explanation(

@@ -116,6 +116,55 @@ async def test_an_answer_of_another_draft(draft: str) -> None:
     assert 'draft="rfc6455"' in str(error)
 
 
+PAGE = b"<!DOCTYPE html><title>Hello</title>"
+ADVICE = "it answers with a web page: is the path right?"
+
+
+@pytest.mark.parametrize("draft", [None, "rfc6455", "auto"])
+@pytest.mark.parametrize(
+    ("head", "body", "is_page"),
+    [
+        (b"200 OK\r\nContent-Type: text/html", PAGE, True),
+        (b"200 OK\r\nContent-Type: Text/HTML ; charset=utf-8", b"Hello", True),
+        (b"203 OK\r\nContent-Type: application/xhtml+xml", b"", True),
+        (b"200 OK", PAGE, True),
+        (b"200 OK", b" \n<HTML lang=en>", True),
+        (b"200 OK", b"<htmlx>", False),
+        (b"200 OK", b"hello", False),
+        (b"200 OK\r\nContent-Type: text/plain", PAGE, False),
+        (b"200 OK\r\nContent-Type: application/json", b"{}", False),
+        (b"404 Not Found\r\nContent-Type: text/html", PAGE, False),
+        (b"502 Bad Gateway\r\nContent-Type: text/html", PAGE, False),
+    ],
+)
+async def test_a_page(draft: str | None, head: bytes, body: bytes, is_page: bool) -> None:
+    """As from a server that ignores the upgrade; to which draft is no question then."""
+
+    async def behave(stream: trio.SocketStream) -> None:
+        await read_request(stream, 0)
+        fields = b"Content-Length: %d" % len(body)
+        await stream.send_all(b"HTTP/1.1 " + b"\r\n".join([head, fields, b"", body]))
+
+    async with raw_server(behave) as port:
+        error = await failure(f"ws://127.0.0.1:{port}/", draft=draft)
+    assert isinstance(error, Rejected)
+    assert error.advice == (ADVICE if is_page else "")
+    assert (f"({ADVICE})" in str(error)) is is_page
+
+
+async def test_a_page_of_400() -> None:
+    """There the question is the draft."""
+
+    async def behave(stream: trio.SocketStream) -> None:
+        await read_request(stream, 0)
+        head = b"HTTP/1.1 400 No\r\nContent-Type: text/html\r\nContent-Length: 0\r\n\r\n"
+        await stream.send_all(head)
+
+    async with raw_server(behave) as port:
+        error = await failure(f"ws://127.0.0.1:{port}/", draft="hixie-75")
+    assert 'draft="rfc6455"' in error.advice
+
+
 # ws and wss
 
 

@@ -924,6 +924,7 @@ async def test_a_refusal_whose_body_does_not_end(mock_clock: trio.testing.MockCl
     [
         (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", r"no HTTP: expected a status line .* `SSH-2.0-OpenSSH"),
         (b"HTTP/1.1 abc\r\n\r\n", "no HTTP: expected a status line"),
+        (b"HTTP/1.1 999 a\r\n\r\n", "no HTTP: expected a status line .* `HTTP/1.1 999 a`"),
         (b"HTTP/1.1 101 a\r\nno field\r\n\r\n", "no HTTP: expected a field"),
         (b"x" * 20_000, "the first line is longer than 8192 bytes"),
         (b"HTTP/1.1 101 a\r\nA: " + b"x" * 20_000, "longer than 16384 bytes"),
@@ -931,11 +932,43 @@ async def test_a_refusal_whose_body_does_not_end(mock_clock: trio.testing.MockCl
         (b"", r"the peer ended the stream within the opening handshake \(it was asked"),
         (b"HTTP/1.1 101 Web", "within the opening handshake, after 16 bytes"),
     ],
-    ids=["ssh", "status", "field", "long line", "long", "many", "nothing", "half"],
+    ids=["ssh", "status", "no status", "field", "long line", "long", "many", "nothing", "half"],
 )
 async def test_an_answer_that_is_no_answer(answer: bytes, why: str) -> None:
     with pytest.raises(HandshakeError, match=why):
         await open_against(only(answer))
+
+
+@pytest.mark.parametrize("version", [b"HTTP/1.0", b"HTTP/2.0"])
+async def test_a_101_of_another_http(version: bytes, draft: Draft) -> None:
+    async def behave(stream: trio.SocketStream) -> None:
+        head, key3 = await read_request(stream, draft.opening.request_body)
+        answer = take_up(draft, head, key3)[0]
+        await stream.send_all(answer.replace(b"HTTP/1.1", version, 1))
+        await read_to_end(stream)
+
+    async with raw_server(behave) as port:
+        with pytest.raises(HandshakeError, match="no HTTP: expected a status line") as caught:
+            async with open_websocket(f"ws://127.0.0.1:{port}/", draft=draft):
+                raise AssertionError("there is no connection")
+    assert type(caught.value) is HandshakeError
+    assert f"got `{version.decode()} 101 " in str(caught.value)
+
+
+async def test_a_folded_field(draft: Draft) -> None:
+    """What makes an answer one may stand there too."""
+
+    async def behave(stream: trio.SocketStream) -> None:
+        head, key3 = await read_request(stream, draft.opening.request_body)
+        answer = take_up(draft, head, key3)[0]
+        answer = answer.replace(b"Connection: ", b"X-Note: one\r\n two\r\nConnection:\r\n\t", 1)
+        await stream.send_all(answer)
+        await read_to_end(stream)
+
+    async with raw_server(behave) as port:
+        async with open_websocket(f"ws://127.0.0.1:{port}/", draft=draft) as connection:
+            assert connection.headers["X-Note"] == "one two"
+            assert connection.response.headers["Connection"] == "Upgrade"
 
 
 async def test_a_server_that_resets() -> None:

@@ -530,20 +530,26 @@ async def test_refusals(status: int, passed_on: int) -> None:
     assert "X-Inner" not in error.headers
 
 
-async def test_a_body_that_is_coded_is_left_out() -> None:
-    """Its coding is between the server and the gateway."""
+@pytest.mark.parametrize(
+    ("field", "passed_on"),
+    [
+        (b"Transfer-Encoding: chunked", b"never"),
+        (b"Transfer-Encoding: gzip, chunked", b""),
+        (b"Transfer-Encoding: chunked\r\nContent-Encoding: gzip", b""),
+    ],
+)
+async def test_a_body_that_is_coded_is_left_out(field: bytes, passed_on: bytes) -> None:
+    """Its coding is between the server and the gateway; chunks are taken away."""
 
     async def refuse(stream: trio.SocketStream) -> None:
         await stream.receive_some()
-        await stream.send_all(
-            b"HTTP/1.1 403 No\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nnever\r\n0\r\n\r\n"
-        )
+        await stream.send_all(b"HTTP/1.1 403 No\r\n%b\r\n\r\n5\r\nnever\r\n0\r\n\r\n" % field)
 
     async with raw_server(refuse) as port, gateway_to(f"ws://{HOST}:{port}") as way:
         with pytest.raises(Rejected) as caught:
             async with open_websocket(url_of(way), draft="old"):
                 pass
-    assert (caught.value.status, caught.value.body) == (403, b"")
+    assert (caught.value.status, caught.value.body) == (403, passed_on)
 
 
 @pytest.mark.parametrize("timeout", ["server's", "client's"])

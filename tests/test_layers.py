@@ -44,7 +44,7 @@ DRAFT_FLOORS = [
     ["_dialect"],
     ["_frames"],
     ["_http", "_sentinel", "_length64", "_hybi_early", "_rfc6455"],
-    ["_opening"],
+    ["_body", "_opening"],
     ["_opening_hixie75", "_opening_hixie76", "_opening_hybi"],
     ["_rows"],
     ["_protocol"],

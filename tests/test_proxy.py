@@ -172,8 +172,24 @@ async def test_https(
 
 async def test_an_https_proxy_that_nobody_trusts(server_ssl: ssl.SSLContext) -> None:
     async with serving(ssl_context=server_ssl) as server:
-        with pytest.raises(ProxyFailed, match="certificate verify failed"):
+        with pytest.raises(ProxyFailed, match="certificate verify failed") as caught:
             await echo_once("ws://h/", proxy=f"https://localhost:{server.port}")
+    assert not is_transient(caught.value)
+
+
+@pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
+async def test_an_https_proxy_that_demands_a_certificate(
+    version: str, server_ssl: ssl.SSLContext, client_ssl: ssl.SSLContext
+) -> None:
+    """In TLS 1.3 that shows behind the handshake."""
+    server_ssl.verify_mode = ssl.CERT_REQUIRED
+    server_ssl.maximum_version = ssl.TLSVersion[version]
+    async with serving(ssl_context=server_ssl) as server:
+        proxy = f"https://localhost:{server.port}"
+        with pytest.raises(ProxyFailed, match=r"failed: TLS did not come about: .*alert") as caught:
+            await echo_once("ws://h/", proxy=proxy, proxy_ssl_context=client_ssl)
+    assert isinstance(caught.value.__cause__, TLSFailed)
+    assert not is_transient(caught.value)
 
 
 async def test_a_redirect_goes_through_it_too(tmp_path: Path) -> None:

@@ -26,14 +26,17 @@ from trio_draftws import (
     Server,
     TLSFailed,
     accept,
+    is_transient,
     open_websocket,
+    reconnecting,
     serve_websocket,
     ssl_stream_factory,
     use_framing_mode,
 )
 from trio_draftws._transport.tls import TLSStream
 
-from .wire import dial, echo, read_to_end, read_until, request, serving
+from .test_bad_input import reset_when_closed
+from .wire import dial, echo, raw_server, read_to_end, read_until, request, serving
 
 YEARS_AGO = dt.datetime(2010, 5, 6, tzinfo=dt.timezone.utc)
 
@@ -200,10 +203,20 @@ async def test_accept_says_why(server_ssl: ssl.SSLContext) -> None:
 # Client certificates
 
 
-async def test_a_client_certificate(authority: trustme.CA, client_ssl: ssl.SSLContext) -> None:
+VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
+
+
+def demanding(authority: trustme.CA, version: ssl.TLSVersion = VERSIONS[-1]) -> ssl.SSLContext:
+    """A server's context that demands a certificate of its clients."""
     context = server_context(authority, "127.0.0.1")
     authority.configure_trust(context)
     context.verify_mode = ssl.CERT_REQUIRED
+    context.maximum_version = version
+    return context
+
+
+async def test_a_client_certificate(authority: trustme.CA, client_ssl: ssl.SSLContext) -> None:
+    context = demanding(authority)
     subjects: list[Any] = []
 
     async def handler(connection: Connection, state: object) -> None:
@@ -224,16 +237,137 @@ async def test_no_client_certificate_where_one_is_demanded(
     caplog: pytest.LogCaptureFixture,
     mock_clock: trio.testing.MockClock,
 ) -> None:
-    """In TLS 1.3 that shows behind the client's own handshake, so the server's log says why."""
-    context = server_context(authority, "127.0.0.1")
-    authority.configure_trust(context)
-    context.verify_mode = ssl.CERT_REQUIRED
+    """Both sides know why."""
+    context = demanding(authority)
     async with serving(ssl_context=context) as server:
-        with caplog.at_level(logging.INFO, "trio_draftws"), pytest.raises(HandshakeError):
-            await echo_once(f"wss://127.0.0.1:{server.port}/", ssl_context=client_ssl)
+        with caplog.at_level(logging.INFO, "trio_draftws"):
+            with pytest.raises(TLSFailed, match="certificate required") as caught:
+                await echo_once(f"wss://127.0.0.1:{server.port}/", ssl_context=client_ssl)
         await trio.testing.wait_all_tasks_blocked()
     [record] = caplog.records
     assert "peer did not return a certificate" in record.message
+    assert caught.value.advice == "the server demands a certificate of its client"
+
+
+async def fail_handshake(stream: trio.abc.Stream, context: ssl.SSLContext) -> None:
+    """A server's handshake, to the alert with which it fails; `trio.SSLStream` says none."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = context.wrap_bio(incoming, outgoing, server_side=True)
+    failed = False
+    while not failed:
+        try:
+            tls.do_handshake()
+        except ssl.SSLWantReadError:
+            pass
+        except ssl.SSLError:
+            failed = True
+        if outgoing.pending:
+            await stream.send_all(outgoing.read())
+        if not failed:
+            incoming.write(await stream.receive_some())
+
+
+@asynccontextmanager
+async def refusing(context: ssl.SSLContext, how: str) -> AsyncIterator[tuple[Any, list[int]]]:
+    """A server whose TLS fails, with an alert; which then closes, or resets the connection.
+
+    Gives arguments for a client that asks when the server has gone, and what counts its clients.
+    """
+    came: list[int] = []
+    gone = [trio.Event() for _ in range(20)]
+
+    async def behave(stream: trio.SocketStream) -> None:
+        came.append(len(came))
+        visit = came[-1]
+        await fail_handshake(stream, context)
+        if how == "reset":
+            reset_when_closed(stream)
+        await stream.aclose()
+        gone[visit].set()
+
+    async with raw_server(behave) as port:
+
+        def ask(client_ssl: ssl.SSLContext) -> dict[str, Any]:
+            tls = ssl_stream_factory(client_ssl, server_hostname="127.0.0.1")
+
+            async def late(stream: trio.abc.Stream) -> trio.abc.Stream:
+                secure = await tls(stream)
+                await gone[len(came) - 1].wait()
+                return secure
+
+            return {"url": f"wss://127.0.0.1:{port}/", "stream_factory": late}
+
+        yield ask, came
+
+
+@pytest.mark.parametrize("how", ["close", "reset"])
+@pytest.mark.parametrize("certificate", ["none", "of somebody else"])
+@pytest.mark.parametrize("version", VERSIONS, ids=["TLS 1.2", "TLS 1.3"])
+@pytest.mark.parametrize("draft", ["rfc6455", "hixie-76", "auto"])
+async def test_a_client_certificate_that_is_refused(
+    draft: str,
+    version: ssl.TLSVersion,
+    certificate: str,
+    how: str,
+    authority: trustme.CA,
+    client_ssl: ssl.SSLContext,
+) -> None:
+    """In TLS 1.3 that shows at the first read, and behind a reset only there. It is no question of
+    drafts, and trying again does not help.
+    """
+    if certificate != "none":
+        trustme.CA().issue_cert("me@example.org").configure_cert(client_ssl)
+    async with refusing(demanding(authority, version), how) as (ask, came):
+        with pytest.raises(TLSFailed, match="TLS did not come about: ") as caught:
+            await echo_once(draft=draft, **ask(client_ssl))
+        assert len(came) == 1
+        assert isinstance(caught.value.__cause__, ssl.SSLError)
+        assert "alert" in str(caught.value)
+        assert "draft=" not in str(caught.value)
+        assert not is_transient(caught.value)
+        with pytest.raises(TLSFailed):
+            async with reconnecting(draft=draft, **ask(client_ssl)) as connections:
+                await connections.__anext__()
+        assert len(came) == 2
+
+
+@pytest.mark.parametrize("certificate", ["none", "of somebody else"])
+async def test_a_client_certificate_that_is_refused_over_other_streams(
+    certificate: str, authority: trustme.CA, client_ssl: ssl.SSLContext
+) -> None:
+    """There, TLS is Trio's."""
+    if certificate != "none":
+        trustme.CA().issue_cert("me@example.org").configure_cert(client_ssl)
+    ours, theirs = trio.testing.memory_stream_pair()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(fail_handshake, theirs, demanding(authority))
+        with pytest.raises(TLSFailed, match="alert"):
+            await echo_once("wss://127.0.0.1/", stream=ours, ssl_context=client_ssl)
+
+
+@pytest.mark.parametrize("compatible", [True, False])
+async def test_tls_that_ends_without_its_goodbye(
+    compatible: bool, server_ssl: ssl.SSLContext, client_ssl: ssl.SSLContext
+) -> None:
+    """Is a stream that ends, as servers end it that do not know the draft."""
+
+    async def leave(stream: trio.SocketStream) -> None:
+        secure = trio.SSLStream(stream, server_ssl, server_side=True)
+        await secure.do_handshake()
+        await secure.receive_some()
+
+    async def tls(stream: trio.abc.Stream) -> trio.abc.Stream:
+        secure = trio.SSLStream(
+            stream, client_ssl, server_hostname="127.0.0.1", https_compatible=compatible
+        )
+        await secure.do_handshake()
+        return secure
+
+    async with raw_server(leave) as port:
+        with pytest.raises(HandshakeError) as caught:
+            await echo_once(f"wss://127.0.0.1:{port}/", draft="rfc6455", stream_factory=tls)
+    assert not isinstance(caught.value, TLSFailed)
+    assert is_transient(caught.value)
 
 
 # What is no TLS

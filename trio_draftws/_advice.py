@@ -1,12 +1,17 @@
-"""What a failed opening says of the drafts that the server speaks."""
+"""What a failed opening says of the server: the drafts that it speaks, or that it is none."""
 
 from __future__ import annotations
+
+import re
 
 from ._exceptions import Rejected
 from .drafts import DRAFTS, BadHead, Draft, HandshakeError, InvalidAnswer, ladder
 
 # Not found, or refused for who is asking, says nothing of the draft.
 UNKNOWN_DRAFT = (400, 405, 426, 501, 505)
+
+_HTML = ("text/html", "application/xhtml+xml")
+_HTML_BODY = re.compile(rb"\s*<(?:!doctype\s+html|html)\b", re.IGNORECASE)
 
 
 def is_unknown_draft(error: HandshakeError) -> bool:
@@ -24,6 +29,17 @@ def versions_spoken(error: HandshakeError) -> set[int]:
         return set()
     named = error.headers.get("Sec-WebSocket-Version", "").split(",")
     return {int(number) for number in named if number.strip().isdecimal()}
+
+
+def advice_on_page(rejected: Rejected) -> str:
+    """What to look at where the answer is a page, as from a server that ignores the upgrade."""
+    if not 200 <= rejected.status < 300:
+        return ""
+    kind = rejected.headers.get("Content-Type", "").partition(";")[0].strip(" \t").lower()
+    # Servers of the time did not always say what it is.
+    if kind not in _HTML and (kind or not _HTML_BODY.match(rejected.body)):
+        return ""
+    return "it answers with a web page: is the path right?"
 
 
 def advice_on(error: HandshakeError, asked: Draft, *, secure: bool) -> str:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextvars import ContextVar
+
 import attrs
 import trio
 
+from ._advice import advice_on_page
 from ._connection.connection import Connection
 from ._connection.scope import Scope
 from ._exceptions import Rejected
@@ -17,17 +21,32 @@ from .drafts import (
     HandshakeError,
     InvalidAnswer,
     Response,
+    ResponseBody,
 )
 
 MAX_REFUSAL_BODY = 65536
+# How many seconds of silence end a body; and how many there are for one that only the end of the
+# stream ends, which a server that keeps its connections may not mean to be one.
+BODY_PATIENCE = 0.5
 # hybi-04 section 5.2.2: what no draft before it has
 ACCEPT_FIELD = "Sec-WebSocket-Accept"
 
+waits_for_bodies: ContextVar[bool] = ContextVar("waits_for_bodies", default=True)
+"""Whether openings wait for the body of a refusal; `probe`, which makes many, needs none."""
+
 
 async def ask(
-    stream: trio.abc.Stream, draft: Draft, wish: Ask, limits: Limits, scope: Scope
+    stream: trio.abc.Stream,
+    draft: Draft,
+    wish: Ask,
+    limits: Limits,
+    scope: Scope,
+    goes_on: Callable[[Response], bool],
 ) -> Connection:
     """Opens as a client on a stream that is connected.
+
+    `goes_on` says of an answer that is not 101 whether another attempt may follow it. Then its
+    body is not waited for, and what came with the head is kept.
 
     Raises:
         Rejected: the answer was not 101.
@@ -38,18 +57,13 @@ async def ask(
         wish = attrs.evolve(wish, compression=None)
     client = draft.opening.ask(wish, draft.subprotocols)
     reader = HeadReader(stream)
-    # One write for head and body: several servers of the time want them in one read.
-    await stream.send_all(client.request())
     try:
-        head = await reader.read_head(limits.max_head_size)
-        response = Response.parse(head)
+        # One write for head and body: several servers of the time want them in one read.
+        head, response = await reader.ask(client.request(), limits.max_head_size)
     except BadHead as error:
         raise HandshakeError(f"the server's answer is no HTTP: {error}") from error
     if response.status != 101:
-        # Less than what is left: a body that does not end must not hide the status.
-        left = trio.current_effective_deadline() - trio.current_time()
-        body = await _read_refusal(reader, response, min(limits.close_timeout, left / 2))
-        raise Rejected(response.status, response.headers, body)
+        raise await _refused(reader, response, limits, goes_on)
     if draft.version is None and ACCEPT_FIELD in response.headers:
         # It does not ask which draft it is, and would leave a client waiting for what proves it.
         raise InvalidAnswer("the draft of the answer", draft.name, "a later one")
@@ -68,17 +82,33 @@ async def ask(
     )
 
 
-async def _read_refusal(reader: HeadReader, response: Response, timeout: float) -> bytes:
-    """The body of an answer that is not 101: as long as it says, or to the stream's end, or what
-    came of it within `timeout` seconds.
-    """
-    length = response.headers.get("Content-Length", "")
-    size = MAX_REFUSAL_BODY
-    if length.isascii() and length.isdigit() and len(length) < 9:
-        size = min(int(length), MAX_REFUSAL_BODY)
-    with trio.move_on_after(timeout):
-        try:
-            await reader.read_more(size)
-        except (HandshakeError, trio.BrokenResourceError):
-            pass
-    return reader.rest()[:size]
+async def _refused(
+    reader: HeadReader, response: Response, limits: Limits, goes_on: Callable[[Response], bool]
+) -> Rejected:
+    """What to raise for an answer that is not 101."""
+    body = ResponseBody.of(response, MAX_REFUSAL_BODY)
+    reader.read_nowait()
+    body.feed(reader.rest())
+    if waits_for_bodies.get() and not goes_on(response):
+        # Less than what is left: a body that does not end must not hide the status.
+        left = trio.current_effective_deadline() - trio.current_time()
+        with trio.move_on_after(min(limits.close_timeout, left / 2)):
+            await _read_body(reader.stream, body)
+    rejected = Rejected(response.status, response.headers, bytes(body.content))
+    rejected.advice = advice_on_page(rejected)
+    return rejected
+
+
+async def _read_body(stream: trio.abc.Stream, body: ResponseBody) -> None:
+    """Reads until it ends, or nothing comes any more."""
+    started = trio.current_time()
+    while not body.done:
+        begin = trio.current_time() if body.has_end else started
+        with trio.move_on_at(begin + BODY_PATIENCE) as patience:
+            try:
+                data = await stream.receive_some()
+            except trio.BrokenResourceError:
+                return
+            body.feed(data)
+        if patience.cancelled_caught or not data:
+            return

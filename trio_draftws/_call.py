@@ -28,6 +28,7 @@ from .drafts import (
     HandshakeError,
     HeaderFields,
     Headers,
+    Response,
     WebSocketURL,
     checked_fields,
     draft_named,
@@ -72,14 +73,18 @@ class Call:
             try:
                 return await self._climb_down(wish, scope)
             except Rejected as rejected:
-                if not (self.max_redirects and self._can_follow and is_redirect(rejected)):
+                if not self._follows(rejected):
                     raise
                 wish = redirected(rejected, wish, seen, self.max_redirects)
 
-    @property
-    def _can_follow(self) -> bool:
+    def _follows(self, answer: Response | Rejected) -> bool:
         # What the caller has for one server may not fit another.
-        return self.route.anywhere and self.stream_factory is None
+        can_follow = self.route.anywhere and self.stream_factory is None
+        return bool(self.max_redirects) and can_follow and is_redirect(answer)
+
+    def _goes_on(self, answer: Response) -> bool:
+        """Whether another attempt may follow that answer, in another draft or elsewhere."""
+        return len(self.rungs) > 1 or self._follows(answer)
 
     async def _climb_down(self, wish: Ask, scope: Scope) -> Connection:
         """Opens in the first of the drafts that the server speaks; a new stream each time."""
@@ -97,7 +102,7 @@ class Call:
             try:
                 async with opening(dialled, timeout, started):
                     stream = await dress(dialled, factory)
-                    return await ask(stream, draft, wish, self.limits, scope)
+                    return await ask(stream, draft, wish, self.limits, scope, self._goes_on)
             except HandshakeError as error:
                 if only_one:
                     error.advice = error.advice or advice_on(error, draft, secure=wish.url.secure)

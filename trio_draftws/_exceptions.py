@@ -62,7 +62,11 @@ class PeerViolation(trio.BrokenResourceError):
 class Rejected(HandshakeError):
     """The server's answer was not 101.
 
-    `body` is what came of its body: at most 64 KiB.
+    `body` is what came of its body, without the chunks it may have come in: at most 64 KiB. It is
+    read to its end, if no more than half a second passes without a byte, and all of it takes no
+    more than `close_timeout`; where nothing but the end of the stream tells where it ends, it has
+    half a second. With `draft="auto"`, and before a redirect is followed, it is what came with the
+    head.
     """
 
     def __init__(self, status: int, headers: Headers, body: bytes) -> None:

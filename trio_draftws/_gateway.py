@@ -200,7 +200,9 @@ def _refusal(error: Exception | None) -> Reject:
     fields = [
         (name, value) for name in FIELDS_OF_A_REFUSAL for value in error.headers.get_raw(name)
     ]
-    coded = "Transfer-Encoding" in error.headers or "Content-Encoding" in error.headers
+    # The chunks it came in are gone.
+    other_coding = error.headers.get("Transfer-Encoding", "chunked").lower() != "chunked"
+    coded = other_coding or "Content-Encoding" in error.headers
     return Reject(error.status, fields, b"" if coded else error.body)
 
 

@@ -5,6 +5,7 @@ Whoever calls sets the deadline: one for TLS, head and body together.
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
@@ -17,11 +18,17 @@ from .drafts import (
     MAX_LINE,
     BadHead,
     HandshakeError,
+    Response,
     find_head_end,
     line_too_long,
     may_begin_head,
     shown,
 )
+
+# How many answers of 1xx may come before the final one
+MAX_INTERIM = 32
+# How long to listen, in seconds, to a peer that takes nothing any more
+LAST_WORDS = 0.5
 
 
 @attrs.define
@@ -53,6 +60,34 @@ class HeadReader:
             searched = len(self.buffer)
             await self._read_more()
 
+    async def read_answer(self, max_size: float) -> tuple[bytes, Response]:
+        """The head of the final answer: those of 1xx before it are read over, but for 101.
+
+        Raises:
+            BadHead: as `read_head`; or it is no answer, or more than `MAX_INTERIM` came before it.
+            HandshakeError: the stream ended first.
+        """
+        # RFC 9110 section 15.2: a client reads them over whether it expects them or not.
+        for _ in range(MAX_INTERIM + 1):
+            head = await self.read_head(max_size)
+            response = Response.parse(head)
+            if response.status == 101 or response.status >= 200:
+                return head, response
+        raise BadHead(f"expected an answer, got more than {MAX_INTERIM} of 1xx, which are none")
+
+    async def ask(self, request: bytes, max_size: float) -> tuple[bytes, Response]:
+        """Sends a request and reads the head that answers it, as `read_answer`.
+
+        Where it cannot be sent, what came before says why: a refusal, or an alert of TLS.
+        """
+        try:
+            await self.stream.send_all(request)
+        except trio.BrokenResourceError:
+            with trio.move_on_after(LAST_WORDS):
+                return await self.read_answer(max_size)
+            raise
+        return await self.read_answer(max_size)
+
     async def begins_with(self, opening: bytes) -> bool:
         """Whether the stream begins so; waits for no more than it takes to tell.
 
@@ -69,17 +104,9 @@ class HeadReader:
         Raises:
             HandshakeError: the stream ended first.
         """
-        await self.read_more(size)
-        return self._take(size)
-
-    async def read_more(self, size: int) -> None:
-        """Reads until the buffer holds `size` bytes.
-
-        Raises:
-            HandshakeError: the stream ended first.
-        """
         while len(self.buffer) < size:
             await self._read_more()
+        return self._take(size)
 
     def read_nowait(self) -> None:
         """Adds to the buffer what has come meanwhile, where that can be asked."""
@@ -124,7 +151,28 @@ def _no_http(begin: bytes) -> str:
 _NO_TLS = {
     "WRONG_VERSION_NUMBER": "the peer does not speak TLS there: ws in place of wss?",
     "HTTP_REQUEST": "a request came without TLS: its URL should begin with wss",
+    "TLSV13_ALERT_CERTIFICATE_REQUIRED": "the server demands a certificate of its client",
 }
+
+
+def tls_failed(error: BaseException) -> TLSFailed | None:
+    """What to raise in place of `error`, where TLS is what failed behind its handshake.
+
+    In TLS 1.3 a client is through with that before the server has looked at its certificate, so a
+    refusal is an alert in place of the first answer (RFC 8446 section 4.4.2.4).
+    """
+    cause = error.__cause__
+    # An end without TLS's goodbye is one of the stream.
+    if isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLEOFError):
+        return _tls_failed(cause)
+    return None
+
+
+def _tls_failed(cause: BaseException) -> TLSFailed:
+    failed = TLSFailed(f"TLS did not come about: {cause}")
+    failed.advice = _NO_TLS.get(getattr(cause, "reason", None) or "", "")
+    failed.__cause__ = cause
+    return failed
 
 
 @asynccontextmanager
@@ -137,6 +185,7 @@ async def opening(
 
     Raises:
         HandshakeTimeout: it took too long.
+        TLSFailed: TLS broke, as where a certificate of ours is refused; the cause says why.
         HandshakeError: also where the stream broke; that is the cause.
     """
     try:
@@ -145,6 +194,9 @@ async def opening(
             yield scope
     except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
         await trio.aclose_forcefully(stream)
+        failed = tls_failed(error)
+        if failed is not None:
+            raise failed from failed.__cause__
         raise HandshakeError(
             f"the connection broke within the opening handshake: {str(error) or repr(error)}"
         ) from error
@@ -168,9 +220,7 @@ async def dress(stream: trio.abc.Stream, factory: StreamFactory | None) -> trio.
         return await factory(stream)
     except (trio.BrokenResourceError, OSError) as error:
         cause = error.__cause__ or error
-        failed = TLSFailed(f"TLS did not come about: {cause}")
-        failed.advice = _NO_TLS.get(getattr(cause, "reason", None) or "", "")
-        raise failed from cause
+        raise _tls_failed(cause) from cause
 
 
 def check_subprotocols(names: Iterable[str]) -> tuple[str, ...]:

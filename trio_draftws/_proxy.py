@@ -16,13 +16,12 @@ import trio
 
 from ._basic_auth import write_basic
 from ._exceptions import ProxyFailed, why_not_dialled
-from ._handshake import HeadReader, dress
+from ._handshake import HeadReader, dress, tls_failed
 from ._transport.sockets import take_over
 from ._transport.tls import ssl_stream_factory
 from .drafts import (
     BadHead,
     HandshakeError,
-    Response,
     WebSocketURL,
     escaped,
     split_authority,
@@ -167,7 +166,8 @@ async def tunnel_through(
     except BaseException as error:
         await trio.aclose_forcefully(stream)
         if isinstance(error, FAULTS) and not isinstance(error, ProxyFailed):
-            raise ProxyFailed(f"the proxy {proxy} failed: {error}") from error
+            fault = tls_failed(error) or error
+            raise ProxyFailed(f"the proxy {proxy} failed: {fault}") from fault
         raise
     return stream
 
@@ -179,9 +179,9 @@ async def _connect(stream: trio.abc.Stream, proxy: ProxyURL, target: WebSocketUR
     fields = [(b"Host", authority)]
     if proxy.user is not None:
         fields.append((b"Proxy-Authorization", write_basic(*proxy.user).encode()))
-    await stream.send_all(write_head(b"CONNECT %b HTTP/1.1" % authority, fields))
     reader = HeadReader(stream)
-    response = Response.parse(await reader.read_head(MAX_HEAD))
+    request = write_head(b"CONNECT %b HTTP/1.1" % authority, fields)
+    _, response = await reader.ask(request, MAX_HEAD)
     if not 200 <= response.status < 300:
         raise ProxyFailed(
             f"the proxy {proxy} refused with status {response.status} "

@@ -52,6 +52,8 @@ def is_transient(error: HandshakeError) -> bool:
         return not isinstance(cause, ssl.SSLError) or isinstance(cause, ssl.SSLEOFError)
     if isinstance(error, ProxyFailed) and error.status is not None:
         return error.status in LATER
+    if isinstance(error, ProxyFailed) and isinstance(error.__cause__, TLSFailed):
+        return is_transient(error.__cause__)
     if isinstance(error, (DialFailed, HandshakeTimeout)):
         return True
     # The server went within the opening handshake, unless it spoke something else than HTTP.

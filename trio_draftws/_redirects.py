@@ -15,7 +15,7 @@ from urllib.parse import urldefrag, urljoin
 import attrs
 
 from ._exceptions import RedirectRefused, Rejected
-from .drafts import NOT_IN_URL, Ask, Headers, WebSocketURL, escaped
+from .drafts import NOT_IN_URL, Ask, Headers, Response, WebSocketURL, escaped
 
 # RFC 9110 section 15.4; 300 offers a choice, which is the user's.
 STATUSES = (301, 302, 303, 307, 308)
@@ -24,9 +24,9 @@ _WEBSOCKET = {"http": "ws", "https": "wss"}
 _PAGE = {"ws": "http", "wss": "https"}
 
 
-def is_redirect(rejected: Rejected) -> bool:
+def is_redirect(answer: Response | Rejected) -> bool:
     """Whether the answer sends its client elsewhere."""
-    return rejected.status in STATUSES and "Location" in rejected.headers
+    return answer.status in STATUSES and "Location" in answer.headers
 
 
 def redirected(rejected: Rejected, wish: Ask, seen: set[str], most: int) -> Ask:

@@ -6,7 +6,7 @@ from functools import partial
 import trio
 import trustme
 
-from trio_draftws import Connection, HandshakeError, Server, open_websocket, serve_websocket
+from trio_draftws import Connection, Server, TLSFailed, open_websocket, serve_websocket
 
 
 async def welcome(connection: Connection, state: object) -> None:
@@ -37,7 +37,7 @@ async def main() -> None:
         try:
             async with connect(ssl_context=stranger):
                 pass
-        except HandshakeError:
+        except TLSFailed:
             print("the stranger is refused")
         await server.aclose()
 

@@ -224,6 +224,20 @@ ROWS = [
         },
     ),
     Row(
+        "Refusals whose body never ends, and answers of 1xx without a final one",
+        ALL,
+        "client",
+        "half a second where nothing tells the end, ``close_timeout`` where it keeps coming, "
+        "64 KiB; 32 answers of 1xx",
+        {
+            "test_refusals": "test_a_body_without_an_end test_a_body_that_never_ends "
+            "test_chunks_that_come_one_by_one test_little_time_is_left "
+            "test_climbing_down_waits_for_no_body test_a_redirect_waits_for_no_body "
+            "test_interim_answers_and_no_other test_a_proxy_that_makes_no_tunnel",
+            "drafts/test_body": "test_a_long_one test_a_line_that_trickles",
+        },
+    ),
+    Row(
         "Paths that can be read in two ways: ``..``, ``//``, escaped slashes",
         ALL,
         "server",

@@ -20,6 +20,7 @@ from trio_draftws.drafts import (
     BadHead,
     Request,
     Response,
+    ResponseBody,
     draft_named,
     is_ws_url,
 )
@@ -133,6 +134,11 @@ def keyed(key: str) -> None:
         pass
 
 
+def take_body(text: str, fields: str = "Transfer-Encoding: chunked") -> None:
+    response = Response.parse(f"HTTP/1.1 401 No\r\n{fields}\r\n\r\n".encode("latin-1"))
+    ResponseBody.of(response, 65536).feed(text.encode("latin-1"))
+
+
 READERS: dict[str, Callable[[str], object]] = {
     "a request line": lambda text: parse(
         Request, f"GET /{text} HTTP/1.1\r\n\r\n".encode("latin-1")
@@ -140,6 +146,15 @@ READERS: dict[str, Callable[[str], object]] = {
     "a field": lambda text: parse(Request, head(f"Name: {text}")),
     "a field's name": lambda text: parse(Request, head(f"{text}: value")),
     "a status line": lambda text: parse(Response, f"HTTP/1.1 200 {text}\r\n\r\n".encode("latin-1")),
+    "a folded field": lambda text: parse(
+        Response, f"HTTP/1.1 200 OK\r\nA: b\r\n {text}\r\n\r\n".encode("latin-1")
+    ),
+    "many folds": lambda text: parse(
+        Response, b"HTTP/1.1 200 OK\r\nA: " + b"\r\n b" * (len(text) // 4) + b"\r\n\r\n"
+    ),
+    "a chunk's line": take_body,
+    "a chunk's line, behind a chunk": lambda text: take_body(f"1\r\nx\r\n1{text}\r\n"),
+    "chunks": lambda text: take_body("1;a\r\nx\r\n" * (len(text) // 8)),
     "a key": keyed,
     "a key of digits": lambda text: keyed(f"1 {text}2"),
     "a key of today": bytes_in,

@@ -343,6 +343,9 @@ def test_has_token(fields: list[bytes], expected: bool) -> None:
         (b"HTTP/1.1 404", 404, ""),
         (b"HTTP/1.1 404 ", 404, ""),
         (b"HTTP/1.1 500 \xe9\t!", 500, "\u00e9\t!"),
+        (b"HTTP/1.9 101 OK", 101, "OK"),
+        (b"HTTP/1.0 100 Go", 100, "Go"),
+        (b"HTTP/1.1 599", 599, ""),
     ],
 )
 def test_status_line(line: bytes, status: int, reason: str) -> None:
@@ -369,12 +372,68 @@ def test_status_line(line: bytes, status: int, reason: str) -> None:
         b"HTTP/1.1 101 a\nb",
         b"HTTP/1.1 101 OK\n",
         b"GET / HTTP/1.1",
+        # HTTP/1.0 has no upgrade (RFC 9110 section 7.8), and HTTP/2 no lines.
+        *(b"HTTP/1.0 101 OK", b"HTTP/1.0 101", b"HTTP/0.9 101 OK", b"HTTP/2.0 101 OK"),
+        *(b"HTTP/0.9 200 OK", b"HTTP/2.0 200 OK", b"HTTP/2 200 OK", b"HTTP/3.0 404 No"),
+        # RFC 9110 section 15: 100 to 599
+        *(b"HTTP/1.1 000 OK", b"HTTP/1.1 099 OK", b"HTTP/1.1 600 OK", b"HTTP/1.1 999 OK"),
     ],
 )
 def test_bad_status_line(line: bytes) -> None:
     """What is no HTTP/1 answer is told."""
     with pytest.raises(BadHead, match=r"^expected a status line as `HTTP/1\.1 101"):
         Response.parse(head(line))
+
+
+@pytest.mark.parametrize(
+    ("lines", "value"),
+    [
+        (["A: b", " c"], "b c"),
+        (["A: b", "\tc"], "b c"),
+        (["A: b", "   c"], "b c"),
+        (["A:", " b"], "b"),
+        (["A: b", " ", " c"], "b  c"),
+        (["A: b", " c: d"], "b c: d"),
+        (["X: y", "A: b,", " c,", "\t d", "Z: z"], "b, c, d"),
+        (["A: b", " "], "b"),
+    ],
+)
+def test_a_folded_field(lines: list[str], value: str) -> None:
+    """In an answer it is read as with spaces (RFC 9112 section 5.2)."""
+    headers = Response.parse(head("HTTP/1.1 200 OK", *lines)).headers
+    assert headers["A"] == value
+    assert "c" not in headers
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [" A: b"],
+        [" OK", "A: b"],
+        ["A: b", " c", "d"],
+        ["A", " : b"],
+        ["A: b", " \x00"],
+        ["A: b\r c"],
+        ["A: b\n c"],
+    ],
+)
+def test_what_is_no_folded_field(lines: list[str]) -> None:
+    """A line before all fields goes on with none (RFC 9112 section 2.2)."""
+    with pytest.raises(BadHead):
+        Response.parse(head("HTTP/1.1 200 OK", *lines))
+
+
+def test_a_folded_field_in_a_request() -> None:
+    """It is refused, as RFC 9112 section 5.2 lets a server."""
+    with pytest.raises(BadHead, match="expected a field as"):
+        Request.parse(head("GET / HTTP/1.1", "A: b", " c"))
+
+
+def test_folds_are_not_counted_as_fields() -> None:
+    folds = [" c"] * (2 * MAX_FIELDS)
+    assert len(Response.parse(head("HTTP/1.1 200 OK", "A: b", *folds)).headers["A"]) == 401
+    with pytest.raises(BadHead, match="101 fields"):
+        Response.parse(head("HTTP/1.1 200 OK", *["A: b", " c"] * (MAX_FIELDS + 1)))
 
 
 MARKS = st.lists(st.sampled_from([b"\r\n", b":", b" ", b"a"])).map(b"".join)

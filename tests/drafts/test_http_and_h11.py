@@ -38,7 +38,9 @@ ANSWERS = [
     head("HTTP/1.1 101 Web Socket Protocol Handshake", *UPGRADE[:2], "WebSocket-Origin: http://o"),
     head("HTTP/1.1 404 Not Found", "Content-Length: 0", "Connection: close", "A:b", "A: \xe9"),
     head("HTTP/1.0 200", "Transfer-Encoding: chunked", "Content-Length: 5"),
-    head("HTTP/1.1 099 Low"),
+    head("HTTP/1.1 599 High", "A: b", " c", "\td"),
+    head("HTTP/1.1 600 Higher"),
+    head("HTTP/1.0 101 Early", *UPGRADE[:2]),
     head("HTTP/1.1 200 OK", *[f"N{number}: v" for number in range(99)]),
 ]
 SPICES = [

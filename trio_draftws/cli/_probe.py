@@ -23,6 +23,7 @@ from trio_draftws import (
     HandshakeError,
     Rejected,
 )
+from trio_draftws._ask import waits_for_bodies
 
 from ._client import Target
 from ._signals import until_signal
@@ -76,7 +77,11 @@ async def probe(
         CommandError: there is no server, or it cannot be asked like that.
     """
     probing = _Probing(target, drafts, echo, timeout, as_json)
-    signum = await until_signal(probing.run)
+    token = waits_for_bodies.set(False)
+    try:
+        signum = await until_signal(probing.run)
+    finally:
+        waits_for_bodies.reset(token)
     if signum is not None:
         return 128 + signum
     return 0 if probing.succeeded else 1

@@ -7,6 +7,7 @@ not read the trace holds up the connection, not the memory.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 
 import attrs
@@ -88,7 +89,7 @@ class BehindTrace:
 
 @attrs.define(eq=False)
 class Direction:
-    """One direction: a head, then bytes of which nobody knows yet what they say, then frames."""
+    """One direction: heads, then bytes of which nobody knows yet what they say, then frames."""
 
     sign: str
     head: bytes = b""
@@ -101,7 +102,7 @@ class Direction:
             self._note_frames(self._frames, bytes(data), trace)
             return
         self._buffer += data
-        if not self.head and (end := find_head_end(self._buffer, 0)) >= 0:
+        while _is_interim(self.head) and (end := find_head_end(self._buffer, 0)) >= 0:
             self.head = bytes(self._buffer[:end])
             del self._buffer[:end]
             for line in self.head.rstrip(b"\r\n").split(b"\r\n"):
@@ -126,6 +127,11 @@ class Direction:
             text = f"{self._buffer[:SHOWN].hex(' ')}{more}  {len(self._buffer)} bytes"
             trace.note(self.sign, text)
             self._buffer.clear()
+
+
+def _is_interim(head: bytes) -> bool:
+    """Whether another head follows: it is none yet, or a status of 1xx (RFC 9110 section 15.2)."""
+    return not head or re.match(rb"HTTP/\S* 1(?!01)", head) is not None
 
 
 @attrs.define(eq=False)

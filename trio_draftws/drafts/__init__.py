@@ -6,6 +6,7 @@ a row to `_rows`; a new framing or a new opening is one more file beside that.
 
 from __future__ import annotations
 
+from ._body import ResponseBody
 from ._codec import (
     Agreement,
     Buffer,
@@ -91,6 +92,7 @@ __all__ = [
     "RemoteProtocolError",
     "Request",
     "Response",
+    "ResponseBody",
     "Role",
     "ServerOpening",
     "ShortReceive",

@@ -35,7 +35,10 @@ _NO_NAME = re.compile(rb"[:= \t]")
 # RFC 9110 section 5.5: what no value may hold; tabs and bytes from 0x80 are legal
 _NOT_IN_VALUE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _NOT_IN_TARGET = re.compile(rb"[\x00-\x1f\x7f]")
-_STATUS_LINE = re.compile(rb"HTTP/\d\.\d (\d\d\d)(?: ([^\x00-\x08\x0a-\x1f\x7f]*))?")
+# RFC 9110 section 15: 100 to 599 are statuses; section 7.8: HTTP/1.0 has no upgrade
+_STATUS_LINE = re.compile(rb"(?!HTTP/1\.0 101)HTTP/1\.\d [1-5]\d\d(?: [^\x00-\x08\x0a-\x1f\x7f]*)?")
+# RFC 9112 section 5.2: a line that goes on in the next one
+_FOLD = re.compile(rb"\r\n[ \t]+")
 _VERSION = re.compile(rb"HTTP/1\.\d")
 
 # What `write_response` writes itself
@@ -151,9 +154,14 @@ def _parse_fields(lines: list[bytes]) -> Headers:
     return Headers(fields)
 
 
-def _split_head(head: bytes) -> tuple[bytes, Headers]:
+def _split_head(head: bytes) -> tuple[bytes, list[bytes]]:
     line, *rest = head[:-4].split(b"\r\n")
-    return line, _parse_fields(rest)
+    return line, rest
+
+
+def _unfolded(lines: list[bytes]) -> list[bytes]:
+    """The lines of fields, each of which is one."""
+    return _FOLD.sub(b" ", b"\r\n".join(lines)).split(b"\r\n") if lines else lines
 
 
 @attrs.frozen
@@ -181,7 +189,8 @@ class Request:
         Raises:
             BadHead: it is not an HTTP/1 request.
         """
-        line, headers = _split_head(head)
+        line, fields = _split_head(head)
+        headers = _parse_fields(fields)
         if len(line) > MAX_LINE:
             raise line_too_long(MAX_LINE)
         parts = line.split(b" ")
@@ -292,12 +301,13 @@ class Response:
 
     @classmethod
     def parse(cls, head: bytes) -> Response:
-        """Reads a whole head, its blank line included.
+        """Reads a whole head, its blank line included. A folded field is read as with spaces.
 
         Raises:
-            BadHead: it is not an HTTP/1 response.
+            BadHead: it is not an HTTP/1 response, or it is a 101 of HTTP/1.0.
         """
-        line, headers = _split_head(head)
+        line, fields = _split_head(head)
+        headers = _parse_fields(_unfolded(fields))
         if not _STATUS_LINE.fullmatch(line):
             raise BadHead(f"expected a status line as `HTTP/1.1 101 ...`, got {shown(line)}")
         return cls(line, headers)

@@ -46,6 +46,9 @@ HTTPHandler: TypeAlias = Callable[[Request], Awaitable[HTTPResponse]]
 FramingModeSelector: TypeAlias = Callable[[Request], str]
 SubprotocolSelector: TypeAlias = Callable[[Sequence[str]], "str | None"]
 
+# RFC 9112 section 2.2: one that stands before a request is skipped
+EMPTY_LINE = b"\r\n"
+
 
 class Provisional(ABC):
     """A state that `conn_headers` returns and that is told when no connection came of it."""
@@ -191,6 +194,8 @@ class _Visit:
                 raise FlashPolicyServed
             raise self.refusal
         try:
+            if await reader.begins_with(EMPTY_LINE):
+                await reader.read_body(len(EMPTY_LINE))
             head = await reader.read_head(limits.max_head_size)
             self.head_only = head.startswith(b"HEAD ")
             request = self.request = Request.parse(head)

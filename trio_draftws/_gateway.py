@@ -2,8 +2,8 @@
 
 The connection to the server is opened before the client is answered. So the server's refusal is the
 client's, and what the server agrees to is what the client is told. A task in the gateway's nursery
-holds it, from where it is claimed by the handler or, when no connection with the client came about,
-given up.
+holds it, until the state that `conn_headers` gives the handler is left: by the handler or, where no
+connection with the client comes about, by the server.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from urllib.parse import quote
 import attrs
 import trio
 
-from ._answer import Provisional
 from ._bridge import BinaryPolicy, bridge, check_binary_policy
 from ._client import open_websocket
 from ._connection.connection import Connection
@@ -53,8 +52,8 @@ _agreed: ContextVar[str | None] = ContextVar("agreed")
 
 
 @attrs.define(eq=False)
-class _Behind(Provisional):
-    """The connection to the server, for one client."""
+class _Behind(AbstractAsyncContextManager[Connection]):
+    """The connection to the server, for one client: entered for it, and left to end it."""
 
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
     settled: trio.Event = attrs.field(factory=trio.Event)
@@ -75,7 +74,11 @@ class _Behind(Provisional):
         finally:
             self.settled.set()
 
-    def give_up(self) -> None:
+    async def __aenter__(self) -> Connection:
+        assert self.connection is not None
+        return self.connection
+
+    async def __aexit__(self, *why: object) -> None:
         self.scope.cancel()
 
 
@@ -115,7 +118,7 @@ class Gateway:
             opened = True
         finally:
             if not opened:
-                behind.give_up()
+                behind.scope.cancel()
         _agreed.set(behind.connection.subprotocol)
         cookies = behind.connection.response.headers.get_raw("Set-Cookie")
         return [("Set-Cookie", cookie) for cookie in cookies], behind
@@ -130,22 +133,15 @@ class Gateway:
         A checkpoint; cancelling it closes both in order.
         """
         assert isinstance(behind, _Behind)
-        assert behind.connection is not None
-        try:
-            await bridge(client, behind.connection, binary=self.binary)
-        except trio.BrokenResourceError as error:
-            # By the kind of its end: what was refused here is nobody's.
-            who = next(
-                (
-                    who
-                    for who, side in (("client", client), ("server", behind.connection))
-                    if side._ended is type(error)
-                ),
-                "gateway",
-            )
-            logger.info("%r and %r ended, by the %s: %s", client, behind.connection, who, error)
-        finally:
-            behind.give_up()
+        async with behind as server:
+            try:
+                await bridge(client, server, binary=self.binary)
+            except trio.BrokenResourceError as error:
+                # By the kind of its end: what was refused here is nobody's.
+                sides = (("client", client), ("server", server))
+                who = [who for who, side in sides if side._ended is type(error)]
+                by = who[0] if who else "gateway"
+                logger.info("%r and %r ended, by the %s: %s", client, server, by, error)
 
     def _dial(self, request: Request) -> Dial:
         headers = [

@@ -337,7 +337,8 @@ async def serve_websocket(
         handler_nursery: run the handlers in this nursery.
         conn_headers: `async def conn_headers(request) -> (headers, state)`: sees each request
             before it is answered, and says which fields to add to the answer and what the handler
-            gets as its state; or raises `Reject`.
+            gets as its state; or raises `Reject`. If the opening fails behind it, a state that is
+            an async context manager is left, with what was raised; it is never entered.
         http_handler: `async def http_handler(request) -> HTTPResponse`: answers what is no
             WebSocket request, so that a page and its connections share one port. It is asked for
             GET and HEAD alone, may raise `Reject`, and the connection closes behind its answer.

@@ -45,13 +45,13 @@ from ._http import (
 from ._identify import check_plain, identify, is_plain
 from ._masking import MASKS_IN_C
 from ._opening import (
-    FIELDS_OF_AN_ANSWER,
     Ask,
     ClientOpening,
     HandshakeError,
     InvalidAnswer,
     Reject,
     ServerOpening,
+    checked_answer_fields,
 )
 from ._protocol import End, EndKind, WebSocketProtocol
 from ._rows import DRAFTS, Draft, allowed_drafts, draft_named, ladder
@@ -60,7 +60,6 @@ from ._url import SplitURL, WebSocketURL, is_ws_url, is_wss_url, split_url
 __all__ = [
     "COMPRESSION",
     "DRAFTS",
-    "FIELDS_OF_AN_ANSWER",
     "MASKS_IN_C",
     "MAX_LINE",
     "Agreement",
@@ -98,6 +97,7 @@ __all__ = [
     "WebSocketURL",
     "allowed_drafts",
     "check_plain",
+    "checked_answer_fields",
     "checked_fields",
     "draft_named",
     "encode_text",

@@ -25,7 +25,7 @@ import trio
 
 from ._connection.connection import Connection
 from ._connection.message_stream import MessageStream
-from ._exceptions import ConnectionLost, PeerClosed, PeerViolation
+from ._exceptions import ConnectionLost, MessageTooBig, PeerClosed, PeerViolation
 from .drafts import Close, Draft, LocalProtocolError
 
 if sys.version_info < (3, 11):  # pragma: no cover
@@ -76,6 +76,7 @@ async def bridge(a: Connection, b: Connection, *, binary: BinaryPolicy = "refuse
         ConnectionLost: a `trio.BrokenResourceError`; one side ended without a goodbye.
         PeerViolation: a `trio.BrokenResourceError`; one side broke its draft, or sent a binary
             message that was refused.
+        MessageTooBig: a `PeerViolation`; it sent a message above our `max_message_size`.
         trio.BusyResourceError: another task receives on one of them; neither was closed.
         ValueError: `binary` is neither of the two, or both connections are one.
     """
@@ -206,6 +207,8 @@ def close_in(draft: Draft, close: Close) -> tuple[int, str]:
 
 def _news_of(error: trio.BrokenResourceError, source: Connection) -> Close:
     """What the other side is told of how `source` ended."""
+    if isinstance(error, MessageTooBig):
+        return Close(1011, "the other side sent too long a message")
     if isinstance(error, PeerViolation):
         return Close(1011, "the other side broke the protocol")
     # 1014, of a bad gateway, came late: many clients take it for a violation.

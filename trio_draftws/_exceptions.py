@@ -46,8 +46,7 @@ class ConnectionLost(trio.BrokenResourceError):
 class PeerViolation(trio.BrokenResourceError):
     """The peer broke its draft and was cut off; `reason` says how.
 
-    `close_code` is what it was told where the draft has codes: 1002 for a broken frame, 1009 for
-    a message over `max_message_size`.
+    `close_code` is what it was told where the draft has codes, as 1002 for a broken frame.
     """
 
     def __init__(self, reason: str, close_code: int | None) -> None:
@@ -57,6 +56,17 @@ class PeerViolation(trio.BrokenResourceError):
 
     def __str__(self) -> str:
         return f"the peer broke its draft: {self.reason}"
+
+
+class MessageTooBig(PeerViolation):
+    """A message is longer than the `max_message_size` that this side was opened with.
+
+    That breaks no draft; the peer was cut off all the same, and told 1009, or before RFC 6455 1004,
+    where the draft has codes.
+    """
+
+    def __str__(self) -> str:
+        return f"{self.reason}, the max_message_size of this side"
 
 
 class Rejected(HandshakeError):

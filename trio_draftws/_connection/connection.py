@@ -29,7 +29,7 @@ import attrs
 import trio
 from trio.lowlevel import checkpoint_if_cancelled
 
-from trio_draftws._exceptions import ConnectionLost, PeerClosed, PeerViolation
+from trio_draftws._exceptions import ConnectionLost, MessageTooBig, PeerClosed, PeerViolation
 from trio_draftws._limits import Limits
 from trio_draftws._transport.sockets import DirectStream, TCPStream
 from trio_draftws._transport.tls import is_secure
@@ -419,6 +419,7 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
             PeerClosed: a `trio.EndOfChannel`; the peer ended the connection as the draft says.
             ConnectionLost: a `trio.BrokenResourceError`; it ended in some other way.
             PeerViolation: a `trio.BrokenResourceError`; the peer broke the draft.
+            MessageTooBig: a `PeerViolation`; a message is longer than `max_message_size`.
             trio.ClosedResourceError: we closed the connection.
             trio.BusyResourceError: another task is receiving.
         """
@@ -881,7 +882,8 @@ def _error_of(end: End) -> Exception:
     if end.kind is EndKind.CLOSE:
         error = PeerClosed() if end.close is None else PeerClosed(end.close.code, end.close.reason)
     elif end.kind is EndKind.VIOLATION:
-        error = PeerViolation(end.reason, None if end.answer is None else end.answer.code)
+        kind = MessageTooBig if end.too_big else PeerViolation
+        error = kind(end.reason, None if end.answer is None else end.answer.code)
     else:
         error = ConnectionLost(end.reason)
     error.__cause__ = end.cause

@@ -24,7 +24,7 @@ import attrs
 import trio
 
 from ._connection.connection import Connection
-from ._connection.message_stream import MessageStream
+from ._connection.message_stream import GatheredParts, MessageStream
 from ._exceptions import ConnectionLost, MessageTooBig, PeerClosed, PeerViolation
 from .drafts import Close, Draft, LocalProtocolError
 
@@ -162,15 +162,14 @@ class _Bridge:
         recoded = not parts.is_text and not target.draft.binary
         if recoded and self.binary == "refuse":
             raise LocalProtocolError(f"{target.draft.name} has no binary messages")
-        begun: list[str | bytes] = []
+        begun = GatheredParts(parts.is_text)
         size = 0
         async for part in parts:
-            begun.append(part)
+            begun.add(part)
             size += len(part)
             if size > WHOLE_UP_TO and not recoded:
                 break
-        empty: str | bytes = "" if parts.is_text else b""
-        beginning = empty.join(begun)  # type: ignore[arg-type]
+        beginning = begun.whole()
         if parts.has_all:
             await target.send(self.said(beginning, target))
         else:

@@ -165,6 +165,18 @@ class InternalError(Exception):
     """A fault of this library; what happened is its cause. Please report it."""
 
 
+def code_after(error: BaseException) -> int:
+    """The code with which a connection closes whose block or handler was left by `error`."""
+    if isinstance(error, GeneratorExit):
+        # Somebody left the loop over a generator that has the block in it.
+        return 1000
+    if isinstance(error, BaseExceptionGroup):
+        _, others = error.split(trio.Cancelled)
+        return 1001 if others is None else 1011
+    # RFC 6455 section 7.4.1: going away, or met by what it did not expect
+    return 1001 if isinstance(error, trio.Cancelled) else 1011
+
+
 def why_not_dialled(error: OSError) -> str:
     """What went wrong at each address, each reason once."""
     return ", ".join(dict.fromkeys(map(str, _attempts(error))))

@@ -318,7 +318,7 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
             finally:
                 unfinished, self._sending_parts = self._sending_parts, False
                 if unfinished and self._protocol.can_send:
-                    self._begin_close(Close(1011, "a message was left unfinished"))
+                    self._begin_close(_UNFINISHED)
 
     @trio.lowlevel.enable_ki_protection
     def _put_fragment(self, fragment: Fragment, compress: bool | None = None) -> None:
@@ -786,7 +786,8 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
         If it is cancelled, it closes all the same and raises `trio.Cancelled` then. A checkpoint.
 
         Args:
-            code: the close code, where the draft has codes.
+            code: the close code, where the draft has codes. In the middle of a message of some
+                task's `send_stream`, 1011 is said in the place of 1000.
             reason: why, for the peer, where the draft has reasons.
 
         Raises:
@@ -795,13 +796,16 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
         if self._gone is not None:
             await self._gone.wait()
             return
-        self._check_close(Close(code, reason))
+        close = Close(code, reason)
+        self._check_close(close)
+        if self._sending_parts and code == 1000:
+            close = _UNFINISHED
         self._gone = trio.Event()
         self._closed = True
         self._scope.forget(self)
         try:
             if self._transport_over is None:
-                await self._close(Close(code, reason))
+                await self._close(close)
             else:
                 with trio.CancelScope(shield=True):
                     await self._transport_over.wait()
@@ -891,6 +895,7 @@ def _error_of(end: End) -> Exception:
 
 
 _NORMAL = Close(1000)
+_UNFINISHED = Close(1011, "a message was left unfinished")
 _ids = itertools.count(1)
 
 

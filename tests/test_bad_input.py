@@ -38,7 +38,8 @@ from trio_draftws import (
     use_framing_mode,
 )
 from trio_draftws._ask import MAX_REFUSAL_BODY
-from trio_draftws.drafts import MAX_LINE, draft_named
+from trio_draftws.drafts import MAX_LINE, WebSocketURL, draft_named
+from trio_draftws.drafts._opening import Ask
 
 from .wire import (
     ACCEPT,
@@ -219,6 +220,30 @@ REFUSED = [
         request_13("GET / HTTP/1.0"),
         BAD_REQUEST,
         "Expected HTTP/1.1, got HTTP/1.0.",
+    ),
+    Refused(
+        "a version with a zero before it",
+        request_13(Sec_WebSocket_Version="013"),
+        BAD_REQUEST,
+        "Expected one number in Sec-WebSocket-Version.",
+    ),
+    Refused(
+        "a target that is not escaped",
+        request_13("GET /a b HTTP/1.1"),
+        BAD_REQUEST,
+        "Expected a path with spaces and all beyond ASCII escaped.",
+    ),
+    Refused(
+        "a target that is none",
+        request_13("GET * HTTP/1.1"),
+        BAD_REQUEST,
+        "Expected a path that begins with a slash.",
+    ),
+    Refused(
+        "a Host of several",
+        request_13(Host="a, b"),
+        BAD_REQUEST,
+        "Expected one host, perhaps with a port.",
     ),
     Refused(
         "a draft that is no number",
@@ -482,7 +507,9 @@ async def test_an_opening_that_is_never_done(
 
 
 @pytest.mark.parametrize(
-    "said", [client_hello(), bytes(range(256)), b"\r\n"], ids=["TLS", "garbage", "a blank line"]
+    "said",
+    [client_hello(), bytes(range(256)), b"\r\n\r\n", b"\n", b"\r\r"],
+    ids=["TLS", "garbage", "blank lines", "LF", "CR"],
 )
 async def test_what_cannot_become_http_is_refused_at_once(said: bytes) -> None:
     async with server_with_a_healthy_client() as server, await dial(server) as stream:
@@ -491,6 +518,36 @@ async def test_what_cannot_become_http_is_refused_at_once(said: bytes) -> None:
         answer = await read_to_end(stream)
     assert answer.startswith(b"HTTP/1.1 400 Bad Request\r\n")
     assert b"\r\n\r\nexpected HTTP, got " in answer
+
+
+@pytest.mark.parametrize("size", [1, 1000])
+@pytest.mark.parametrize("draft", DRAFTS, ids=NAME)
+async def test_one_empty_line_is_skipped(draft: Draft, size: int) -> None:
+    """RFC 9112 section 2.2: some clients send one behind the request before."""
+    client, stream = trio.testing.memory_stream_pair()
+    opening = draft.opening.ask(Ask(WebSocketURL.parse("ws://a/")), draft.subprotocols)
+    said = b"\r\n" + opening.request()
+    async with trio.open_nursery() as nursery:
+
+        async def say() -> None:
+            for begin in range(0, len(said), size):
+                await client.send_all(said[begin : begin + size])
+                await trio.testing.wait_all_tasks_blocked()
+            await client.send_eof()
+
+        nursery.start_soon(say)
+        async with accept(stream, drafts=[draft]) as connection:
+            assert connection.draft is draft
+            assert connection.line.startswith(b"GET / HTTP/1.1")
+
+
+async def test_two_requests_that_differ_in_an_empty_line_before_them() -> None:
+    async with serving() as server:
+        for said in (request_13(), b"\r\n" + request_13()):
+            async with await dial(server) as stream:
+                await stream.send_all(said)
+                assert (await stream.receive_some()).startswith(b"HTTP/1.1 101 ")
+        assert (await answer_to(server, b"\r\n\r\n" + request_13())).startswith(b"HTTP/1.1 400 ")
 
 
 @pytest.mark.parametrize("size", [1, 1000])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from base64 import b64decode
+import tracemalloc
+from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -19,12 +20,14 @@ from trio_draftws import (
     Connection,
     ConnectionLost,
     Draft,
+    MessageStream,
     PeerClosed,
     PeerViolation,
     bridge,
 )
-from trio_draftws._bridge import close_in
+from trio_draftws._bridge import _Bridge, close_in
 from trio_draftws.drafts import Fragment, draft_named
+from trio_draftws.testing import connected_pair
 
 from .pairs import connected, mute
 
@@ -284,6 +287,46 @@ async def test_binary_as_base64(front: Draft, back: Draft) -> None:
             assert await old.receive() == "text"
         await old.send("aGVsbG8=")
         assert await new.receive() == "aGVsbG8="
+
+
+SMALL = 100_000
+
+
+def small_parts(part: Any) -> MessageStream:
+    """A message of many parts, each as small as they come."""
+    left = iter(range(SMALL))
+
+    async def next_fragment() -> Fragment:
+        # A new object each, as they are when they come from a peer
+        data = (part + part)[: len(part)]
+        return Fragment(data, final=next(left) == SMALL - 1)
+
+    return MessageStream(next_fragment, Fragment(part[:0]), isinstance(part, str))
+
+
+@pytest.mark.parametrize("part", [b"\xff\0", "ab"], ids=["base64", "text"])
+async def test_many_small_parts_take_no_more_memory_than_one(part: Any) -> None:
+    """For a draft without fragments they are gathered, and no list of them is held."""
+    joint = _Bridge("base64")
+    async with connected_pair(HIXIE_76) as (client, server):
+        async with trio.open_nursery() as nursery:
+            heard: list[str | bytes] = []
+
+            async def hear() -> None:
+                heard.append(await client.receive())
+
+            nursery.start_soon(hear)
+            tracemalloc.start()
+            try:
+                await joint.pass_message(small_parts(part), server)
+                _, peak = tracemalloc.get_traced_memory()
+            finally:
+                tracemalloc.stop()
+    text = part if isinstance(part, str) else b64encode(part * 3).decode()
+    times = SMALL if isinstance(part, str) else SMALL // 3
+    assert str(heard[0]).startswith(text * times)
+    # A list of the parts takes eight bytes for each, and each part some 40.
+    assert peak < SMALL * 30
 
 
 # Long messages

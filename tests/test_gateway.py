@@ -30,6 +30,7 @@ from trio_draftws import (
     open_websocket,
     use_framing_mode,
 )
+from trio_draftws._gateway import _refusal
 from trio_draftws.cli import main
 from trio_draftws.drafts import draft_named
 
@@ -465,6 +466,30 @@ async def test_a_path_of_the_servers_own() -> None:
                     assert behind.requests.pop().target == seen
 
 
+@pytest.mark.parametrize("back", ["hixie-76", "rfc6455"])
+@pytest.mark.parametrize(
+    ("user", "path", "seen"),
+    [
+        ("ada:lovelace", "", "Basic YWRhOmxvdmVsYWNl"),
+        ("ada:lovelace", "/own", "Basic YWRhOmxvdmVsYWNl"),
+        ("ada:lovelace", "?own=1", "Basic YWRhOmxvdmVsYWNl"),
+        ("ada:love%40lace", "/", "Basic YWRhOmxvdmVAbGFjZQ=="),
+        ("ada", "/own", "Basic YWRhOg=="),
+    ],
+)
+async def test_a_user_of_the_gateways_own(user: str, path: str, seen: str, back: str) -> None:
+    """It is sent with a path of the server's own and without, and the client's is left out."""
+    behind = Behind()
+    async with serving(behind, conn_headers=behind.conn_headers) as server:
+        to = f"ws://{user}@{HOST}:{server.port}{path}"
+        for headers in ([], [("authorization", "Basic abc")], [("Authorization", "Bearer x")] * 2):
+            async with gateway_to(to, draft=back) as way:
+                async with open_websocket(url_of(way, "/x"), draft="rfc6455", headers=headers):
+                    asked = behind.requests.pop()
+            assert asked.headers.get_all("Authorization") == [seen]
+            assert asked.path == {"": "/x", "/": "/x", "/own": "/own", "?own=1": "/"}[path]
+
+
 async def test_a_target_that_is_no_path() -> None:
     behind = Behind()
     async with serving(behind, conn_headers=behind.conn_headers) as server:
@@ -573,6 +598,71 @@ async def test_a_server_that_speaks_another_draft() -> None:
             async with open_websocket(url_of(way), draft="rfc6455"):
                 pass
     assert caught.value.status == 502
+
+
+async def refuses(stream: trio.SocketStream) -> None:
+    await stream.receive_some()
+    await stream.send_all(b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n")
+
+
+async def answers_otherwise(stream: trio.SocketStream) -> None:
+    await stream.receive_some()
+    await stream.send_all(
+        b"HTTP/1.1 101 No\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Accept: none\r\n\r\n"
+    )
+
+
+async def breaks_off(stream: trio.SocketStream) -> None:
+    await stream.receive_some()
+
+
+async def redirects(stream: trio.SocketStream) -> None:
+    await stream.receive_some()
+    await stream.send_all(b"HTTP/1.1 302 No\r\nLocation: http://[\r\nContent-Length: 0\r\n\r\n")
+
+
+WHY_NOT = {
+    refuses: "The server behind this gateway refused with status 500.",
+    answers_otherwise: "The server behind this gateway does not answer as its draft says.",
+    breaks_off: "The server behind this gateway broke off the opening handshake.",
+    redirects: "The server behind this gateway refused with status 302.",
+}
+
+
+@pytest.mark.parametrize(
+    ("behave", "text"), WHY_NOT.items(), ids=[behave.__name__ for behave in WHY_NOT]
+)
+async def test_what_a_bad_gateway_says(behave: Any, text: str) -> None:
+    """That the server cannot be reached only where that is so."""
+    async with raw_server(behave) as port, gateway_to(f"ws://{HOST}:{port}") as way:
+        await check_bad_gateway(way, text)
+
+
+async def check_bad_gateway(way: Server, text: str) -> None:
+    with pytest.raises(Rejected) as caught:
+        async with open_websocket(url_of(way), draft="rfc6455"):
+            raise AssertionError("there is no connection")
+    assert (caught.value.status, caught.value.body.decode()) == (502, f"{text}\n")
+
+
+async def test_a_server_that_cannot_be_reached() -> None:
+    async with serving(Behind()) as server:
+        to = f"ws://{HOST}:{server.port}"
+    async with gateway_to(to) as way:
+        await check_bad_gateway(way, "The server behind this gateway cannot be reached.")
+
+
+async def test_a_server_without_tls() -> None:
+    async with serving(Behind()) as server, gateway_to(f"wss://{HOST}:{server.port}") as way:
+        await check_bad_gateway(way, "There is no TLS with the server behind this gateway.")
+
+
+def test_what_cannot_be_asked_of_the_server() -> None:
+    """No input is known that does this; a mistake of ours must not be the network's."""
+    refusal = _refusal(ValueError("a header field has a control character"))
+    text = b"What was asked for cannot be asked of the server behind this gateway.\n"
+    assert (refusal.status, refusal.body) == (502, text)
 
 
 # When the client goes away

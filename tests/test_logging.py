@@ -262,7 +262,7 @@ FAILURES = {
     ),
     "too big": Failure(
         peer=partial(opens_and_says, masked(0x81, b"x" * 100)),
-        cause=f"{LOST}the peer broke its draft: ",
+        cause=f"{LOST}a message is longer than 99 bytes, the max_message_size of this side",
         settings={"max_message_size": 99},
     ),
     "lost": Failure(peer=opens_and_resets, cause=f"{LOST}the connection broke: "),

@@ -201,7 +201,7 @@ async def test_what_the_block_raises_comes_out(error: type[Exception]) -> None:
             raise error("of the block")
     assert pair[0].closed
     assert pair[1].closed
-    assert pair[1].close_received == Close(1001)
+    assert pair[1].close_received == Close(1011)
 
 
 async def test_a_pair_is_cancelled(autojump_clock: trio.testing.MockClock) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+import logging
+import sys
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from email.utils import formatdate
 from typing import Any, TypeAlias
 
@@ -22,7 +24,6 @@ from ._routes import Routes
 from ._transport.sockets import DirectStream, StreamFactory, take_over
 from ._transport.tls import is_secure
 from .drafts import (
-    FIELDS_OF_AN_ANSWER,
     BadHead,
     Compression,
     Draft,
@@ -32,7 +33,8 @@ from .drafts import (
     Reject,
     Request,
     check_plain,
-    checked_fields,
+    checked_answer_fields,
+    escaped,
     identify,
     is_plain,
     write_response,
@@ -40,19 +42,17 @@ from .drafts import (
 
 ConnHeaders: TypeAlias = Callable[[Request], Awaitable[tuple[HeaderFields, Any]]]
 """Sees a request before it is answered: returns fields for the answer and the connection's
-state, or raises `Reject`."""
+state, or raises `Reject`. A state that is an async context manager is left, not entered, where no
+connection comes of it."""
 HTTPHandler: TypeAlias = Callable[[Request], Awaitable[HTTPResponse]]
 """Sees a request that is no WebSocket request: returns the answer, or raises `Reject`."""
 FramingModeSelector: TypeAlias = Callable[[Request], str]
 SubprotocolSelector: TypeAlias = Callable[[Sequence[str]], "str | None"]
 
+# RFC 9112 section 2.2: one that stands before a request is skipped
+EMPTY_LINE = b"\r\n"
 
-class Provisional(ABC):
-    """A state that `conn_headers` returns and that is told when no connection came of it."""
-
-    @abstractmethod
-    def give_up(self) -> None:
-        """There will be no handler that gets this."""
+logger = logging.getLogger("trio_draftws")
 
 
 @attrs.frozen
@@ -156,8 +156,8 @@ async def answer(
                 await visit.say_goodbye()
             raise
         finally:
-            if connection is None and isinstance(visit.state, Provisional):
-                visit.state.give_up()
+            if connection is None:
+                await visit.give_back()
     raise AssertionError("unreachable")  # pragma: no cover
 
 
@@ -191,6 +191,8 @@ class _Visit:
                 raise FlashPolicyServed
             raise self.refusal
         try:
+            if await reader.begins_with(EMPTY_LINE):
+                await reader.read_body(len(EMPTY_LINE))
             head = await reader.read_head(limits.max_head_size)
             self.head_only = head.startswith(b"HEAD ")
             request = self.request = Request.parse(head)
@@ -214,7 +216,7 @@ class _Visit:
             server = draft.opening.answer(request)
             if self.terms.conn_headers is not None:
                 fields, self.state = await self.terms.conn_headers(request)
-            checked = checked_fields(fields, forbidden=FIELDS_OF_AN_ANSWER)
+            checked = checked_answer_fields(fields)
             subprotocol = self.terms.choose_subprotocol(request.subprotocols)
         except Exception as error:
             await self.own_up(error)
@@ -242,6 +244,24 @@ class _Visit:
             state=self.state,
             wildcard=request.wildcard,
         )
+
+    async def give_back(self) -> None:
+        """Leaves what `conn_headers` opened for a handler that will not run."""
+        state = self.state
+        if not isinstance(state, AbstractAsyncContextManager):
+            return
+        assert self.request is not None
+        path = escaped(self.request.path)
+        seconds = self.terms.limits.close_timeout
+        with trio.move_on_after(seconds, shield=True) as scope:
+            try:
+                await state.__aexit__(*sys.exc_info())
+            except Exception:
+                # Why there is no connection is to be told all the same.
+                logger.exception("what conn_headers opened for %s was not given back", path)
+        if scope.cancelled_caught:
+            why = "what conn_headers opened for %s was not given back within %s s"
+            logger.error(why, path, seconds)
 
     async def serve_page(
         self,

@@ -24,8 +24,8 @@ import attrs
 import trio
 
 from ._connection.connection import Connection
-from ._connection.message_stream import MessageStream
-from ._exceptions import ConnectionLost, PeerClosed, PeerViolation
+from ._connection.message_stream import GatheredParts, MessageStream
+from ._exceptions import ConnectionLost, MessageTooBig, PeerClosed, PeerViolation
 from .drafts import Close, Draft, LocalProtocolError
 
 if sys.version_info < (3, 11):  # pragma: no cover
@@ -76,6 +76,7 @@ async def bridge(a: Connection, b: Connection, *, binary: BinaryPolicy = "refuse
         ConnectionLost: a `trio.BrokenResourceError`; one side ended without a goodbye.
         PeerViolation: a `trio.BrokenResourceError`; one side broke its draft, or sent a binary
             message that was refused.
+        MessageTooBig: a `PeerViolation`; it sent a message above our `max_message_size`.
         trio.BusyResourceError: another task receives on one of them; neither was closed.
         ValueError: `binary` is neither of the two, or both connections are one.
     """
@@ -161,15 +162,14 @@ class _Bridge:
         recoded = not parts.is_text and not target.draft.binary
         if recoded and self.binary == "refuse":
             raise LocalProtocolError(f"{target.draft.name} has no binary messages")
-        begun: list[str | bytes] = []
+        begun = GatheredParts(parts.is_text)
         size = 0
         async for part in parts:
-            begun.append(part)
+            begun.add(part)
             size += len(part)
             if size > WHOLE_UP_TO and not recoded:
                 break
-        empty: str | bytes = "" if parts.is_text else b""
-        beginning = empty.join(begun)  # type: ignore[arg-type]
+        beginning = begun.whole()
         if parts.has_all:
             await target.send(self.said(beginning, target))
         else:
@@ -206,6 +206,8 @@ def close_in(draft: Draft, close: Close) -> tuple[int, str]:
 
 def _news_of(error: trio.BrokenResourceError, source: Connection) -> Close:
     """What the other side is told of how `source` ended."""
+    if isinstance(error, MessageTooBig):
+        return Close(1011, "the other side sent too long a message")
     if isinstance(error, PeerViolation):
         return Close(1011, "the other side broke the protocol")
     # 1014, of a bad gateway, came late: many clients take it for a violation.

@@ -13,6 +13,7 @@ from ._connection.connection import Connection
 from ._connection.instrument import Instrument, Instruments
 from ._connection.scope import open_scope
 from ._dial import UnixPath, choose_route
+from ._exceptions import code_after
 from ._limits import Limits
 from ._transport.sockets import StreamFactory
 from .drafts import COMPRESSION, Compression, Draft, HeaderFields
@@ -48,9 +49,9 @@ async def open_websocket(
 ) -> AsyncGenerator[Connection, None]:
     """Connects to a server: `async with open_websocket(url) as connection`.
 
-    The block's end closes the connection in order, within `close_timeout`, also when the block is
-    cancelled or raises; what it raises comes out as it is. Entering is a checkpoint; cancelling it
-    closes what was opened so far.
+    The block's end closes the connection in order, within `close_timeout`: with 1000, with 1011
+    when it raises, or with 1001 when it is cancelled; what it raises comes out as it is. Entering
+    is a checkpoint; cancelling it closes what was opened so far.
 
     Args:
         url: `ws://` or `wss://`, a host, perhaps a port, path and query; a user and a password
@@ -147,9 +148,9 @@ async def open_websocket(
         connection = await call.open(scope)
         try:
             yield connection
-        except BaseException:
+        except BaseException as error:
             # A cancellation would take the place of what the block raised.
             with trio.CancelScope(shield=True):
-                await connection.aclose(1001)
+                await connection.aclose(code_after(error))
             raise
         await connection.aclose()

@@ -46,8 +46,7 @@ class ConnectionLost(trio.BrokenResourceError):
 class PeerViolation(trio.BrokenResourceError):
     """The peer broke its draft and was cut off; `reason` says how.
 
-    `close_code` is what it was told where the draft has codes: 1002 for a broken frame, 1009 for
-    a message over `max_message_size`.
+    `close_code` is what it was told where the draft has codes, as 1002 for a broken frame.
     """
 
     def __init__(self, reason: str, close_code: int | None) -> None:
@@ -57,6 +56,17 @@ class PeerViolation(trio.BrokenResourceError):
 
     def __str__(self) -> str:
         return f"the peer broke its draft: {self.reason}"
+
+
+class MessageTooBig(PeerViolation):
+    """A message is longer than the `max_message_size` that this side was opened with.
+
+    That breaks no draft; the peer was cut off all the same, and told 1009, or before RFC 6455 1004,
+    where the draft has codes.
+    """
+
+    def __str__(self) -> str:
+        return f"{self.reason}, the max_message_size of this side"
 
 
 class Rejected(HandshakeError):
@@ -157,6 +167,18 @@ class HandshakeTimeout(HandshakeError, trio.TooSlowError):
 
 class InternalError(Exception):
     """A fault of this library; what happened is its cause. Please report it."""
+
+
+def code_after(error: BaseException) -> int:
+    """The code with which a connection closes whose block or handler was left by `error`."""
+    if isinstance(error, GeneratorExit):
+        # Somebody left the loop over a generator that has the block in it.
+        return 1000
+    if isinstance(error, BaseExceptionGroup):
+        _, others = error.split(trio.Cancelled)
+        return 1001 if others is None else 1011
+    # RFC 6455 section 7.4.1: going away, or met by what it did not expect
+    return 1001 if isinstance(error, trio.Cancelled) else 1011
 
 
 def why_not_dialled(error: OSError) -> str:

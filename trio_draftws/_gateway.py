@@ -2,8 +2,8 @@
 
 The connection to the server is opened before the client is answered. So the server's refusal is the
 client's, and what the server agrees to is what the client is told. A task in the gateway's nursery
-holds it, from where it is claimed by the handler or, when no connection with the client came about,
-given up.
+holds it, until the state that `conn_headers` gives the handler is left: by the handler or, where no
+connection with the client comes about, by the server.
 """
 
 from __future__ import annotations
@@ -20,15 +20,16 @@ from urllib.parse import quote
 import attrs
 import trio
 
-from ._answer import Provisional
 from ._bridge import BinaryPolicy, bridge, check_binary_policy
 from ._client import open_websocket
 from ._connection.connection import Connection
 from ._connection.scope import open_scope
-from ._exceptions import HandshakeTimeout, Rejected
+from ._exceptions import DialFailed, HandshakeTimeout, Rejected, TLSFailed
 from .drafts import (
     Draft,
+    HandshakeError,
     HeaderFields,
+    InvalidAnswer,
     Reject,
     Request,
     WebSocketURL,
@@ -45,16 +46,29 @@ REFUSALS = (401, 403, 404, 410, 429, 503)
 FIELDS_OF_A_REFUSAL = ("Content-Type", "Retry-After", "Set-Cookie", "WWW-Authenticate")
 # What says who is asking
 FIELDS_OF_A_REQUEST = ("cookie", "authorization")
-UNREACHABLE = "The server behind this gateway cannot be reached.\n"
 TOO_SLOW = "The server behind this gateway does not answer.\n"
+UNREACHABLE = "The server behind this gateway cannot be reached.\n"
+NO_TLS = "There is no TLS with the server behind this gateway.\n"
+REFUSED = "The server behind this gateway refused with status {}.\n"
+OTHER_DRAFT = "The server behind this gateway does not answer as its draft says.\n"
+BROKEN = "The server behind this gateway broke off the opening handshake.\n"
+UNSAYABLE = "What was asked for cannot be asked of the server behind this gateway.\n"
+# The first that fits an error says what the client is told with a 502.
+WHY_BAD_GATEWAY = (
+    (DialFailed, UNREACHABLE),
+    (TLSFailed, NO_TLS),
+    (InvalidAnswer, OTHER_DRAFT),
+    (HandshakeError, BROKEN),
+    (Exception, UNSAYABLE),
+)
 
 # What the server agreed to, from where it is known to where the client's is chosen: one task
 _agreed: ContextVar[str | None] = ContextVar("agreed")
 
 
 @attrs.define(eq=False)
-class _Behind(Provisional):
-    """The connection to the server, for one client."""
+class _Behind(AbstractAsyncContextManager[Connection]):
+    """The connection to the server, for one client: entered for it, and left to end it."""
 
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
     settled: trio.Event = attrs.field(factory=trio.Event)
@@ -75,7 +89,11 @@ class _Behind(Provisional):
         finally:
             self.settled.set()
 
-    def give_up(self) -> None:
+    async def __aenter__(self) -> Connection:
+        assert self.connection is not None
+        return self.connection
+
+    async def __aexit__(self, *why: object) -> None:
         self.scope.cancel()
 
 
@@ -98,8 +116,8 @@ class Gateway:
 
         Raises:
             Reject: there is none. The server's 401, 403, 404, 410, 429 and 503 are passed on, with
-                what it said; 504 says that it did not answer in time, and 502 that it cannot be
-                reached or does not speak the draft.
+                what it said; 504 says that it did not answer in time, and 502 what else was wrong,
+                as that it cannot be reached.
         """
         dial = self._dial(request)
         behind = _Behind()
@@ -115,7 +133,7 @@ class Gateway:
             opened = True
         finally:
             if not opened:
-                behind.give_up()
+                behind.scope.cancel()
         _agreed.set(behind.connection.subprotocol)
         cookies = behind.connection.response.headers.get_raw("Set-Cookie")
         return [("Set-Cookie", cookie) for cookie in cookies], behind
@@ -130,35 +148,31 @@ class Gateway:
         A checkpoint; cancelling it closes both in order.
         """
         assert isinstance(behind, _Behind)
-        assert behind.connection is not None
-        try:
-            await bridge(client, behind.connection, binary=self.binary)
-        except trio.BrokenResourceError as error:
-            # By the kind of its end: what was refused here is nobody's.
-            who = next(
-                (
-                    who
-                    for who, side in (("client", client), ("server", behind.connection))
-                    if side._ended is type(error)
-                ),
-                "gateway",
-            )
-            logger.info("%r and %r ended, by the %s: %s", client, behind.connection, who, error)
-        finally:
-            behind.give_up()
+        async with behind as server:
+            try:
+                await bridge(client, server, binary=self.binary)
+            except trio.BrokenResourceError as error:
+                # By the kind of its end: what was refused here is nobody's.
+                sides = (("client", client), ("server", server))
+                who = [who for who, side in sides if side._ended is type(error)]
+                by = who[0] if who else "gateway"
+                logger.info("%r and %r ended, by the %s: %s", client, server, by, error)
 
     def _dial(self, request: Request) -> Dial:
+        target = WebSocketURL.parse(self.to)
         headers = [
             (name, value)
             for name, value in request.headers.raw
             if name.decode().lower() in FIELDS_OF_A_REQUEST
+            and not (target.user is not None and name.lower() == b"authorization")
         ]
         if request.remote is not None:
             forwarded = [*request.headers.get_all("X-Forwarded-For"), request.remote]
             headers.append((b"X-Forwarded-For", ", ".join(forwarded).encode("latin-1")))
         return partial(
             open_websocket,
-            self._url_for(request),
+            _url_for(request, target),
+            auth=target.user,
             draft=self.draft,
             headers=headers,
             origin=request.origin or None,
@@ -167,16 +181,6 @@ class Gateway:
             handshake_timeout=self._handshake_timeout,
             max_message_size=self._max_message_size,
         )
-
-    def _url_for(self, request: Request) -> str:
-        """The server's URL: with the path and query that were asked for, if it has none itself."""
-        target = WebSocketURL.parse(self.to)
-        if target.resource != "/":
-            return self.to
-        if not request.raw_target.startswith(b"/"):
-            raise Reject(400, body="The request's target must be a path.\n")
-        asked = quote(request.raw_target, safe="/?:@!$&'()*+,;=~-._%[]")
-        return target.location.removesuffix("/") + asked
 
     def _sayable(self, subprotocols: Sequence[str]) -> list[str]:
         """Those that can be asked for behind: one draft allows what another does not."""
@@ -191,12 +195,25 @@ class Gateway:
         return names[:1] if syntax.separator is None else names
 
 
+def _url_for(request: Request, target: WebSocketURL) -> str:
+    """The server's URL: with the path and query that were asked for, if it has none itself."""
+    if target.resource != "/":
+        return target.location
+    if not request.raw_target.startswith(b"/"):
+        raise Reject(400, body="The request's target must be a path.\n")
+    asked = quote(request.raw_target, safe="/?:@!$&'()*+,;=~-._%[]")
+    return target.location.removesuffix("/") + asked
+
+
 def _refusal(error: Exception | None) -> Reject:
     """What the client is told where there is no connection to the server."""
     if error is None or isinstance(error, HandshakeTimeout):
         return Reject(504, body=TOO_SLOW)
-    if not isinstance(error, Rejected) or error.status not in REFUSALS:
-        return Reject(502, body=UNREACHABLE)
+    if not isinstance(error, Rejected):
+        texts = ((kind, text) for kind, text in WHY_BAD_GATEWAY if isinstance(error, kind))
+        return Reject(502, body=next(texts)[1])
+    if error.status not in REFUSALS:
+        return Reject(502, body=REFUSED.format(error.status))
     fields = [
         (name, value) for name in FIELDS_OF_A_REFUSAL for value in error.headers.get_raw(name)
     ]
@@ -229,7 +246,8 @@ async def open_gateway(
 
     Args:
         to: the server's URL. The path and query that a client asks for are put behind it if it
-            has none; else they are left out.
+            has none; else they are left out. A user and a password in it are sent to the server, in
+            place of the client's Authorization.
         draft: what to speak with the server; `"auto"` as for `open_websocket`.
         binary: as for `bridge`.
         ssl_context: for `wss`, as for `open_websocket`.

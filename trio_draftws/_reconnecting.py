@@ -27,7 +27,14 @@ from ._connection.connection import Connection
 from ._connection.instrument import Instrument, Instruments
 from ._connection.scope import Scope, open_scope
 from ._dial import UnixPath, choose_route
-from ._exceptions import DialFailed, HandshakeTimeout, ProxyFailed, Rejected, TLSFailed
+from ._exceptions import (
+    DialFailed,
+    HandshakeTimeout,
+    ProxyFailed,
+    Rejected,
+    TLSFailed,
+    code_after,
+)
 from ._limits import Limits, positive
 from ._transport.sockets import StreamFactory
 from .drafts import COMPRESSION, BadHead, Compression, Draft, HandshakeError, HeaderFields
@@ -307,9 +314,9 @@ async def reconnecting(
         connections = Reconnecting(call, backoff, retry, scope)
         try:
             yield connections
-        except BaseException:
+        except BaseException as error:
             # A cancellation would take the place of what the block raised.
             with trio.CancelScope(shield=True):
-                await connections.end(1001)
+                await connections.end(code_after(error))
             raise
         await connections.end(1000)

@@ -34,7 +34,7 @@ from ._connection.instrument import Instrument, Instruments
 from ._connection.scope import Scope, open_scope
 from ._connection.statistics import ServerStatistics, Tally
 from ._door import Caller, Door, Place, peer_of
-from ._exceptions import FlashPolicyServed, PageServed, RequestRefused
+from ._exceptions import FlashPolicyServed, PageServed, RequestRefused, code_after
 from ._flash_policy import FlashPolicy, PolicyFile
 from ._framing_mode import framing_mode
 from ._handshake import check_subprotocols
@@ -175,10 +175,10 @@ class Server:
             if (end := connection._lost) is not None:
                 _note_end_under_handler(connection, end, peer)
         except BaseException as error:  # noqa: BLE001
+            code = code_after(error)
             failure, cancelled = _parted(error)
             if failure is not None and connection is not None:
                 _note_failed_handler(connection, failure, peer)
-                code = 1011
             if cancelled is not None:
                 raise cancelled from None
         finally:
@@ -337,7 +337,8 @@ async def serve_websocket(
         handler_nursery: run the handlers in this nursery.
         conn_headers: `async def conn_headers(request) -> (headers, state)`: sees each request
             before it is answered, and says which fields to add to the answer and what the handler
-            gets as its state; or raises `Reject`.
+            gets as its state; or raises `Reject`. If the opening fails behind it, a state that is
+            an async context manager is left, with what was raised; it is never entered.
         http_handler: `async def http_handler(request) -> HTTPResponse`: answers what is no
             WebSocket request, so that a page and its connections share one port. It is asked for
             GET and HEAD alone, may raise `Reject`, and the connection closes behind its answer.
@@ -464,7 +465,7 @@ async def accept(
     """Serves one connection on any stream: `async with accept(stream) as connection`.
 
     The stream is closed on every path; a `trio.SocketStream` is taken over, and dead from then on.
-    The block's end closes the connection in order, also when the block is cancelled or raises; what
+    The block's end closes the connection in order, with the code that `open_websocket` would; what
     it raises comes out as it is. What `conn_headers` returned is `connection.state`. Entering is a
     checkpoint; cancelling it tells the client 503 and closes the stream.
 
@@ -515,7 +516,7 @@ async def accept(
         except BaseException as error:
             # A cancellation would take the place of what the block raised.
             with trio.CancelScope(shield=True):
-                await connection.aclose(1011 if isinstance(error, Exception) else 1001)
+                await connection.aclose(code_after(error))
             raise
         await connection.aclose()
 

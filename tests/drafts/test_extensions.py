@@ -137,13 +137,34 @@ def test_settings_out_of_range(settings: dict[str, Any], error: type[Exception],
 
 TAKEN = [
     # (settings, offer, answer, server's window, client's window)
-    ({}, "permessage-deflate", "; server_max_window_bits=12", (12, True), (15, True)),
+    ({}, "permessage-deflate", "", (12, True), (15, True)),
     (
         {},
         "permessage-deflate; client_max_window_bits",
-        "; server_max_window_bits=12; client_max_window_bits=12",
+        "; client_max_window_bits=12",
         (12, True),
         (12, True),
+    ),
+    (
+        {},
+        "permessage-deflate; client_max_window_bits=15; server_max_window_bits=15",
+        "; server_max_window_bits=15; client_max_window_bits=12",
+        (12, True),
+        (12, True),
+    ),
+    (
+        {},
+        "permessage-deflate; server_max_window_bits=13",
+        "; server_max_window_bits=13",
+        (12, True),
+        (15, True),
+    ),
+    (
+        {"server_max_window_bits": 12},
+        "permessage-deflate",
+        "; server_max_window_bits=12",
+        (12, True),
+        (15, True),
     ),
     (
         {"server_max_window_bits": 15, "client_max_window_bits": 15},
@@ -202,6 +223,35 @@ def test_an_offer_that_is_taken(
     assert (deflate.server, deflate.client) == (Window(*server), Window(*client))
     assert deflate.settings is wanted
     assert not deflate.per_frame
+
+
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "server_no_context_takeover": st.none(),
+            "client_no_context_takeover": st.none(),
+            "server_max_window_bits": st.integers(8, 15),
+            "client_max_window_bits": st.none() | st.integers(8, 15),
+        },
+    )
+)
+def test_the_answer_names_nothing_that_was_not_offered(offered: dict[str, int | None]) -> None:
+    """nhooyr.io/websocket 1.8 and Netty 4.1.48 refuse one that does. What the client asks the
+    server to do comes back as it was asked, which Netty insists on.
+    """
+    wanted = {key: value if value is None else str(value) for key, value in offered.items()}
+    offer = "; ".join(
+        ["permessage-deflate", *(k if v is None else f"{k}={v}" for k, v in wanted.items())]
+    )
+    deflate = accept_offer([offer], Compression())
+    assert deflate is not None
+    ((_, answer),) = parse(deflate.field)
+    assert answer is not None
+    assert answer.keys() <= offered.keys()
+    for name in ("server_no_context_takeover", "server_max_window_bits"):
+        assert (name in answer, answer.get(name)) == (name in wanted, wanted.get(name))
+    assert deflate.server.bits <= 12
 
 
 BROKEN = [

@@ -24,9 +24,17 @@ from fuzzing.with_h11 import (
     our_response,
     up_to_blank_line,
 )
+from trio_draftws.drafts import DRAFTS, BadHead, Reject, Request, draft_named
 
-from .helpers import KEYS, UPGRADE, head
+from .helpers import KEYS, UPGRADE, head, identify
 
+TODAY = head(
+    b"GET /a?b HTTP/1.1",
+    *UPGRADE,
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+    "Sec-WebSocket-Version: 13",
+    "Origin: http://example.com",
+)
 SEEDS = [
     head(b"GET /demo HTTP/1.1", *UPGRADE, "Origin: http://example.com", "Cookie: a=b; c=\xe9"),
     head(b"GET /a?b HTTP/1.1", *KEYS, *UPGRADE, "Sec-WebSocket-Protocol: sample other"),
@@ -102,6 +110,29 @@ def test_requests(seed: int) -> None:
     seen = differences(heads, IN_REQUESTS, our_request, h11_request)
     assert {rule.__name__ for rule in IN_REQUESTS} | {"both refuse", "both agree"} == set(seen)
     assert min(seen["both refuse"], seen["both agree"]) > 1000
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_what_is_taken_for_a_request_of_today(seed: int) -> None:
+    """From hybi-04 on we take nothing that h11 does not, and it makes the same of the target."""
+    luck = random.Random(seed)
+    seen: Counter[str] = Counter()
+    for _ in range(10_000):
+        raw = mutated([TODAY], luck)
+        try:
+            request = Request.parse(raw)
+            draft = identify(request, draft_named("rfc6455"), DRAFTS)
+            if draft.version is None:
+                continue
+            draft.opening.answer(request)
+        except (BadHead, Reject):
+            seen["refused"] += 1
+            continue
+        theirs = h11_request(raw)
+        assert theirs is not None, raw
+        assert theirs.line == (b"GET", request.raw_target, request.line[-3:])
+        seen["taken"] += 1
+    assert min(seen["refused"], seen["taken"]) > 500
 
 
 @pytest.mark.parametrize("seed", range(2))

@@ -12,6 +12,7 @@ import trio_draftws.drafts
 from trio_draftws.drafts import (
     DRAFTS,
     Draft,
+    Headers,
     Reject,
     Request,
     allowed_drafts,
@@ -121,10 +122,9 @@ def test_one_key_alone(key: str) -> None:
 
 
 @pytest.mark.parametrize("fields", [(), KEYS, (KEY,), (KEYS[0],)])
-@pytest.mark.parametrize("number", ["13", "013"])
-def test_version(fields: tuple[str, ...], number: str) -> None:
+def test_version(fields: tuple[str, ...]) -> None:
     """The version decides before anything else does."""
-    request = get(*UPGRADE, *fields, f"Sec-WebSocket-Version: {number}")
+    request = get(*UPGRADE, *fields, "Sec-WebSocket-Version: 13")
     assert RFC is identify(request, OLD, DRAFTS)
 
 
@@ -168,7 +168,10 @@ def test_version_without_row(number: str) -> None:
     assert refusal(get(*UPGRADE, KEY, "Sec-WebSocket-Version: 13")).status == 426
 
 
-@pytest.mark.parametrize("value", ["", "x", "13, 8", "13;", "-13", "1.3", "\u00b9", "1" * 10])
+@pytest.mark.parametrize(
+    "value",
+    ["", "x", "13, 8", "13, 13", "13;", "-13", "+13", "1.3", "013", "00", "\u00b9", "1" * 10],
+)
 def test_version_that_is_no_number(value: str) -> None:
     """It is refused with 400."""
     refused = refusal(get(*UPGRADE, f"Sec-WebSocket-Version: {value}"), (*EARLY, RFC))
@@ -178,11 +181,129 @@ def test_version_that_is_no_number(value: str) -> None:
     ) == (400, b"Expected one number in Sec-WebSocket-Version.\n")
 
 
-def test_different_versions() -> None:
-    """A request of two versions is refused with 400; repeating one is harmless."""
+def test_several_versions() -> None:
+    """A request of two versions is refused with 400, also where they are the same one."""
     thirteen, eight = (f"Sec-WebSocket-Version: {number}" for number in (13, 8))
-    assert refusal(get(*UPGRADE, thirteen, eight), (RFC, EIGHT)).status == 400
-    assert RFC is identify(get(*UPGRADE, thirteen, thirteen), OLD, (RFC, EIGHT))
+    for other in (thirteen, eight):
+        assert refusal(get(*UPGRADE, thirteen, other), (RFC, EIGHT)).status == 400
+
+
+# Requests that are checked as HTTP is today, and those that are not
+
+WITH_A_NUMBER = [draft for draft in DRAFTS if draft.version is not None]
+BEFORE = [draft for draft in DRAFTS if draft.version is None]
+NO_PATH = b"Expected a path that begins with a slash."
+NO_URL = b"Expected a path, or a URL of http, https, ws or wss."
+NOT_ESCAPED = b"Expected a path with spaces and all beyond ASCII escaped."
+NO_HOST = b"Expected one host, perhaps with a port."
+BAD_TARGETS = [
+    (b"/a b", NOT_ESCAPED),
+    (b"/a ", NOT_ESCAPED),
+    (b"/a  b", NOT_ESCAPED),
+    (b"/\xc3\xa9", NOT_ESCAPED),
+    (b"/?\xff", NOT_ESCAPED),
+    (b"http://a/\xc3\xa9", NOT_ESCAPED),
+    (b" /", NO_PATH),
+    (b"*", NO_PATH),
+    (b"a", NO_PATH),
+    (b"?a", NO_PATH),
+    (b"example.com:80", NO_PATH),
+    (b"http:/a", NO_PATH),
+    (b"mailto:a@example.com", NO_PATH),
+    (b"ftp://example.com/", NO_URL),
+    (b"xhttp://example.com/", NO_URL),
+    (b"://example.com/", NO_URL),
+    (b"*?://example.com/", NO_URL),
+    (b"http:///a", NO_URL),
+    (b"http://?a", NO_URL),
+    (b"http://", NO_HOST),
+    (b"http://a@example.com/", NO_HOST),
+    (b"http://a, b/", NOT_ESCAPED),
+    (b"http://a,b/", NO_HOST),
+    (b"http://a:b/", NO_HOST),
+    (b"http://:80/", NO_HOST),
+    (b"http://[::1/", NO_HOST),
+]
+BAD_HOSTS = ["", "a, b", "a,b", "a b", "a/b", "a@b", "http://a", ":80", "a:b", "a:80:80", "\xe9"]
+BAD_HOSTS += ["::1", "[::1", "[]", "[a]b", "a:123456", '"a"', "a?", "a#", "a\\b"]
+
+
+def asks(draft: Draft, target: bytes, *hosts: str) -> Request:
+    """A request of that draft, for this target at these hosts."""
+    number = {"draft 0": "0", "draft 1+": "2"}.get(draft.announced_by[-1])
+    fields = [f"Sec-WebSocket-Draft: {number}"] * (number is not None)
+    if draft.version is not None:
+        fields = [KEY, f"Sec-WebSocket-Version: {draft.version}", f"{draft.origin_fields[0]}: o"]
+    elif "upgrade" not in draft.announced_by:
+        fields += KEYS
+    named = [f"Host: {host}" for host in hosts]
+    return Request.parse(head(b"GET %b HTTP/1.1" % target, *UPGRADE[:2], *named, *fields))
+
+
+@pytest.mark.parametrize("draft", WITH_A_NUMBER, ids=repr)
+@pytest.mark.parametrize(("target", "why"), BAD_TARGETS)
+def test_a_target_that_none_is(draft: Draft, target: bytes, why: bytes) -> None:
+    """From hybi-04 on it is refused with 400, as h11 and others do."""
+    refused = refusal(asks(draft, target, "example.com"), DRAFTS, draft)
+    assert (refused.status, refused.body) == (400, why + b"\n")
+
+
+@pytest.mark.parametrize("draft", WITH_A_NUMBER, ids=repr)
+@pytest.mark.parametrize("host", BAD_HOSTS)
+def test_a_host_that_none_is(draft: Draft, host: str) -> None:
+    refused = refusal(asks(draft, b"/", host), DRAFTS, draft)
+    assert (refused.status, refused.body) == (400, NO_HOST + b"\n")
+
+
+@pytest.mark.parametrize("draft", WITH_A_NUMBER, ids=repr)
+@pytest.mark.parametrize("target", [b"/", b"http://example.com/"])
+@pytest.mark.parametrize("hosts", [(), ("a", "a"), ("a", "b"), ("", "")])
+def test_several_hosts_or_none(draft: Draft, target: bytes, hosts: tuple[str, ...]) -> None:
+    """RFC 9112 section 3.2 wants one field, whatever the target says."""
+    refused = refusal(asks(draft, target, *hosts), DRAFTS, draft)
+    assert (refused.status, refused.body) == (400, b"Expected one Host field.\n")
+
+
+@pytest.mark.parametrize("draft", BEFORE, ids=repr)
+def test_before_there_were_numbers(draft: Draft) -> None:
+    """Clients of 2010 escape nothing, and their requests are taken as they come."""
+    for target in (target for target, _ in BAD_TARGETS):
+        assert draft is identify(asks(draft, target, "example.com"), draft, DRAFTS)
+    for host in BAD_HOSTS:
+        assert draft is identify(asks(draft, b"/", host), draft, DRAFTS)
+    request = asks(draft, b"/a b/\xc3\xa9", "example.com")
+    draft.opening.answer(attrs.evolve(request, draft=draft))
+
+
+@pytest.mark.parametrize("draft", WITH_A_NUMBER, ids=repr)
+@pytest.mark.parametrize(
+    ("target", "host", "asked", "location"),
+    [
+        (b"/", "example.com", "example.com", "ws://example.com/"),
+        (b"//a", "a_b.example:81", "a_b.example:81", "ws://a_b.example:81//a"),
+        (b"/http://a/?b://c", "[::1]:80", "[::1]:80", "ws://[::1]:80/http://a/?b://c"),
+        (b"/%20%C3%A9", "a.", "a.", "ws://a./%20%C3%A9"),
+        (b"http://a/b?c", "not a host", "a", "ws://a/b?c"),
+        (b"https://a:443", "b", "a:443", "ws://a:443/"),
+        (b"WS://[::1]/", "", "[::1]", "ws://[::1]/"),
+        (b"wss://a?b/c://d", "b, c", "a", "ws://a/?b/c://d"),
+    ],
+)
+def test_what_is_taken(draft: Draft, target: bytes, host: str, asked: str, location: str) -> None:
+    """Of a whole URL its host counts, and Host is ignored (RFC 9112 section 3.2.2)."""
+    request = asks(draft, target, host)
+    assert draft is identify(request, draft, DRAFTS)
+    assert (request.host, request.location) == (asked, location)
+
+
+@pytest.mark.parametrize("draft", WITH_A_NUMBER, ids=repr)
+def test_several_origins(draft: Draft) -> None:
+    """RFC 6454 section 7.3: a client names one."""
+    request = asks(draft, b"/", "a")
+    field = draft.origin_fields[0]
+    twice = Request(request.line, Headers([*request.headers.raw, (field.encode(), b"o")]))
+    refused = refusal(twice, DRAFTS, draft)
+    assert (refused.status, refused.body) == (400, f"Expected one {field} field.\n".encode())
 
 
 # Requests that are none of ours

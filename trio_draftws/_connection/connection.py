@@ -29,7 +29,7 @@ import attrs
 import trio
 from trio.lowlevel import checkpoint_if_cancelled
 
-from trio_draftws._exceptions import ConnectionLost, PeerClosed, PeerViolation
+from trio_draftws._exceptions import ConnectionLost, MessageTooBig, PeerClosed, PeerViolation
 from trio_draftws._limits import Limits
 from trio_draftws._transport.sockets import DirectStream, TCPStream
 from trio_draftws._transport.tls import is_secure
@@ -318,7 +318,7 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
             finally:
                 unfinished, self._sending_parts = self._sending_parts, False
                 if unfinished and self._protocol.can_send:
-                    self._begin_close(Close(1011, "a message was left unfinished"))
+                    self._begin_close(_UNFINISHED)
 
     @trio.lowlevel.enable_ki_protection
     def _put_fragment(self, fragment: Fragment, compress: bool | None = None) -> None:
@@ -419,6 +419,7 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
             PeerClosed: a `trio.EndOfChannel`; the peer ended the connection as the draft says.
             ConnectionLost: a `trio.BrokenResourceError`; it ended in some other way.
             PeerViolation: a `trio.BrokenResourceError`; the peer broke the draft.
+            MessageTooBig: a `PeerViolation`; a message is longer than `max_message_size`.
             trio.ClosedResourceError: we closed the connection.
             trio.BusyResourceError: another task is receiving.
         """
@@ -785,7 +786,8 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
         If it is cancelled, it closes all the same and raises `trio.Cancelled` then. A checkpoint.
 
         Args:
-            code: the close code, where the draft has codes.
+            code: the close code, where the draft has codes. In the middle of a message of some
+                task's `send_stream`, 1011 is said in the place of 1000.
             reason: why, for the peer, where the draft has reasons.
 
         Raises:
@@ -794,13 +796,16 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
         if self._gone is not None:
             await self._gone.wait()
             return
-        self._check_close(Close(code, reason))
+        close = Close(code, reason)
+        self._check_close(close)
+        if self._sending_parts and code == 1000:
+            close = _UNFINISHED
         self._gone = trio.Event()
         self._closed = True
         self._scope.forget(self)
         try:
             if self._transport_over is None:
-                await self._close(Close(code, reason))
+                await self._close(close)
             else:
                 with trio.CancelScope(shield=True):
                     await self._transport_over.wait()
@@ -881,7 +886,8 @@ def _error_of(end: End) -> Exception:
     if end.kind is EndKind.CLOSE:
         error = PeerClosed() if end.close is None else PeerClosed(end.close.code, end.close.reason)
     elif end.kind is EndKind.VIOLATION:
-        error = PeerViolation(end.reason, None if end.answer is None else end.answer.code)
+        kind = MessageTooBig if end.too_big else PeerViolation
+        error = kind(end.reason, None if end.answer is None else end.answer.code)
     else:
         error = ConnectionLost(end.reason)
     error.__cause__ = end.cause
@@ -889,6 +895,7 @@ def _error_of(end: End) -> Exception:
 
 
 _NORMAL = Close(1000)
+_UNFINISHED = Close(1011, "a message was left unfinished")
 _ids = itertools.count(1)
 
 

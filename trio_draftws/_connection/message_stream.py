@@ -52,9 +52,34 @@ async def gather(parts: AsyncIterable[str] | AsyncIterable[bytes]) -> str | byte
     Raises:
         LocalProtocolError: they are not all of one type.
     """
-    gathered = [part async for part in parts]
-    if not gathered:
-        return None
-    if any(isinstance(part, str) is not isinstance(gathered[0], str) for part in gathered):
-        raise LocalProtocolError("a message is text or binary in all its parts")
-    return gathered[0][:0].join(gathered)  # type: ignore[arg-type]
+    gathered: GatheredParts | None = None
+    async for part in parts:
+        if gathered is None:
+            gathered = GatheredParts(isinstance(part, str))
+        if isinstance(part, str) is not gathered.is_text:
+            raise LocalProtocolError("a message is text or binary in all its parts")
+        gathered.add(part)
+    return None if gathered is None else gathered.whole()
+
+
+@attrs.define(eq=False)
+class GatheredParts:
+    """A message that is put together. A list of its parts could take many times as much memory."""
+
+    is_text: bool
+    _data: bytearray = attrs.field(factory=bytearray, init=False)
+
+    def add(self, part: str | bytes) -> None:
+        """Takes a part more.
+
+        Raises:
+            TypeError: it is neither text nor bytes.
+        """
+        # Whoever sends the message says what is wrong with a lone surrogate.
+        data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
+        self._data += memoryview(data)
+
+    def whole(self) -> str | bytes:
+        """All of it; to be called once."""
+        data, self._data = self._data, bytearray()
+        return data.decode("utf-8", "surrogatepass") if self.is_text else bytes(data)

@@ -47,13 +47,13 @@ from ._http import (
 from ._identify import check_plain, identify, is_plain
 from ._masking import MASKS_IN_C
 from ._opening import (
-    FIELDS_OF_AN_ANSWER,
     Ask,
     ClientOpening,
     HandshakeError,
     InvalidAnswer,
     Reject,
     ServerOpening,
+    checked_answer_fields,
 )
 from ._protocol import End, EndKind, WebSocketProtocol
 from ._rows import DRAFTS, Draft, allowed_drafts, draft_named, ladder
@@ -62,7 +62,6 @@ from ._url import NOT_IN_URL, SplitURL, WebSocketURL, is_ws_url, is_wss_url, spl
 __all__ = [
     "COMPRESSION",
     "DRAFTS",
-    "FIELDS_OF_AN_ANSWER",
     "MASKS_IN_C",
     "MAX_LINE",
     "NOT_IN_URL",
@@ -103,6 +102,7 @@ __all__ = [
     "allowed_drafts",
     "ascii_host",
     "check_plain",
+    "checked_answer_fields",
     "checked_fields",
     "draft_named",
     "encode_text",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable
+from functools import partial
 from typing import Literal, Protocol, TypeAlias
 
 import attrs
@@ -81,6 +82,10 @@ class RemoteProtocolError(Exception):
 
     def __str__(self) -> str:
         return self.reason
+
+
+class MessageOverLimit(RemoteProtocolError):
+    """A message is longer than the codec's `max_message_size`, which no draft forbids."""
 
 
 ShortReceive: TypeAlias = Callable[[int, "list[Event]"], "int | tuple[int, bytes] | None"]
@@ -228,7 +233,7 @@ class DecodesInOrder(ABC):
         #: As `Codec.place`.
         self.place: memoryview | None = None
         # Not the exception: its traceback would hold on to the bytes that it was found in.
-        self._violation: tuple[int | None, str] | None = None
+        self._violation: Callable[[], RemoteProtocolError] | None = None
         # Whether a `Close` was given; then nothing more is.
         self._closed = False
         # How many more steps this call may take
@@ -262,7 +267,7 @@ class DecodesInOrder(ABC):
                 return events
         elif self.owes:
             if self._violation is not None:
-                raise RemoteProtocolError(*self._violation)
+                raise self._violation()
             data, position = self._go_on(data)
         elif self._closed:
             return events
@@ -273,7 +278,7 @@ class DecodesInOrder(ABC):
         except RemoteProtocolError as violation:
             self._keep_back(violation)
         if self._violation is not None and not events:
-            raise RemoteProtocolError(*self._violation)
+            raise self._violation()
         return events
 
     def fill(self, size: int) -> list[Event]:
@@ -316,7 +321,7 @@ class DecodesInOrder(ABC):
 
     def _keep_back(self, violation: RemoteProtocolError) -> None:
         """Keeps a violation, and nothing of what is behind it."""
-        self._violation = (violation.close_code, violation.reason)
+        self._violation = partial(type(violation), violation.close_code, violation.reason)
         self._kept = b""
         self._later = None
         self.owes = True

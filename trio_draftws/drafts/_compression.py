@@ -43,8 +43,8 @@ class Compression:
     )
     """How far back the server looks for repetitions, as a power of two of bytes: 8 to 15.
 
-    None leaves it to the other side; on a server that means 12, where compressing takes
-    32 KiB a connection in place of 144.
+    None leaves it to the other side. A server then agrees to what the client asks for and looks
+    back 12 at most, where compressing takes 32 KiB a connection in place of 144.
     """
     client_max_window_bits: int | None = attrs.field(
         default=None, validator=_within(8, 15, or_none=True)
@@ -81,7 +81,10 @@ class Deflate:
     field: str
     """As the answer's Sec-WebSocket-Extensions has it."""
     client: Window
+    """How the client compresses: at most so, as the server has it."""
     server: Window
+    """How the server does. On a server it is what its own compressor does, which may look back less
+    far than `field` says."""
     settings: Compression
     """Our own: how our compressor does it."""
     per_frame: bool = False

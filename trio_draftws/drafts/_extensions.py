@@ -34,7 +34,7 @@ _BITS = re.compile(r"[89]|1[0-5]")
 
 # What a window is where nobody asks for another
 MOST_BITS = 15
-# What a server takes for itself and asks of clients where its settings do not say
+# How far back a server looks, and asks clients to look, where its settings do not say
 SERVER_BITS = 12
 
 
@@ -197,6 +197,7 @@ def accept_offer(offered: Iterable[str], wanted: Compression) -> Deflate | None:
 
 
 def _ours_on_a_server(wanted: Compression) -> Window:
+    """How our own compressor is to work; nobody need be told, unless the settings ask for it."""
     return Window(
         wanted.server_max_window_bits or SERVER_BITS, not wanted.server_no_context_takeover
     )
@@ -208,8 +209,8 @@ def _accept_per_message(parameters: Parameters, wanted: Compression) -> Deflate:
     may_ask = "client_max_window_bits" in parameters
     if may_ask and parameters["client_max_window_bits"] is None:
         parameters = {**parameters, "client_max_window_bits": str(MOST_BITS)}
-    server = _both(
-        _ours_on_a_server(wanted),
+    agreed = _both(
+        Window(wanted.server_max_window_bits or MOST_BITS, not wanted.server_no_context_takeover),
         _window(parameters, "server_max_window_bits", "server_no_context_takeover"),
     )
     client = _window(parameters, "client_max_window_bits", "client_no_context_takeover")
@@ -218,15 +219,19 @@ def _accept_per_message(parameters: Parameters, wanted: Compression) -> Deflate:
         not wanted.client_no_context_takeover,
     )
     client = _both(client, asked)
+    # Some clients refuse an answer that names what they did not ask for (RFC 7692 section 7.1.2.1
+    # allows that), or a window below what they asked for. So only settings bring those about.
     answer: Parameters = {}
-    if not server.takeover:
+    if not agreed.takeover:
         answer["server_no_context_takeover"] = None
     if not client.takeover:
         answer["client_no_context_takeover"] = None
-    if server.bits < MOST_BITS or "server_max_window_bits" in parameters:
-        answer["server_max_window_bits"] = str(server.bits)
+    if agreed.bits < MOST_BITS or "server_max_window_bits" in parameters:
+        answer["server_max_window_bits"] = str(agreed.bits)
     if may_ask and client.bits < MOST_BITS:
         answer["client_max_window_bits"] = str(client.bits)
+    # Any inflater reads what was compressed with a smaller window than was agreed on.
+    server = _both(agreed, _ours_on_a_server(wanted))
     return Deflate(_write(PER_MESSAGE, answer), client, server, wanted)
 
 

@@ -27,6 +27,7 @@ from ._codec import (
     Event,
     Fragment,
     LocalProtocolError,
+    MessageOverLimit,
     Ping,
     Pong,
     RemoteProtocolError,
@@ -443,7 +444,7 @@ class FrameCodec(DecodesInOrder):
 
     def _too_big(self) -> RemoteProtocolError:
         reason = f"a message is longer than {self._max_message_size} bytes"
-        return RemoteProtocolError(self._dialect.too_big, reason)
+        return MessageOverLimit(self._dialect.too_big, reason)
 
     def _check_length(self, field: bytes) -> int:
         length = int.from_bytes(field, "big")

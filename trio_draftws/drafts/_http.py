@@ -265,7 +265,12 @@ class Request:
     @property
     def location(self) -> str:
         """The URL that was asked for: Host and target verbatim (hixie-76 section 5.2)."""
-        return f"{'wss' if self.secure else 'ws'}://{self.host or ''}{self.target}"
+        target = self.target
+        if self._authority is not None:
+            # Of a whole URL the host stands before it already, and its path may be left out.
+            path, mark, query = target.partition("?")
+            target = f"/{path.partition('://')[2].partition('/')[2]}{mark}{query}"
+        return f"{'wss' if self.secure else 'ws'}://{self.host or ''}{target}"
 
     @property
     def origin(self) -> str | None:

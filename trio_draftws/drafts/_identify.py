@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection
 
 from ._http import Request
 from ._opening import Reject
 from ._rows import Draft, draft_named
+
+# RFC 6455 section 4.1: a whole number without leading zeros
+_VERSION = re.compile("0|[1-9][0-9]{0,8}")
+# RFC 9112 section 3.2: a space ends it, and what is no ASCII is escaped
+_TARGET = re.compile(rb"[\x21-\x7e]+")
+# RFC 9112 section 3.2.2; RFC 6455 section 4.2.1 has the schemes of HTTP, and some say their own
+_URL = re.compile(rb"(?:https?|wss?)://(?:[^/?]|$)", re.IGNORECASE)
+# RFC 9110 section 4.2: a host and perhaps a port, with no user before it. RFC 3986 section 3.2.2
+# also has commas; here they would be between several hosts.
+_HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z._~%!$&'()*+;=-]+)(?::[0-9]{0,5})?")
 
 
 def announcement(request: Request) -> str | None:
@@ -17,11 +28,11 @@ def announcement(request: Request) -> str | None:
     """
     headers = request.headers
     if "Sec-WebSocket-Version" in headers:
-        versions = set(headers.get_all("Sec-WebSocket-Version"))
-        number = versions.pop()
-        if versions or not _is_number(number):
+        # RFC 6455 section 11.3.5: no request has it twice
+        versions = headers.get_all("Sec-WebSocket-Version")
+        if len(versions) > 1 or not _VERSION.fullmatch(versions[0]):
             raise Reject(400, body="Expected one number in Sec-WebSocket-Version.\n")
-        return f"version {int(number)}"
+        return f"version {versions[0]}"
     keys = [name in headers for name in ("Sec-WebSocket-Key1", "Sec-WebSocket-Key2")]
     if all(keys):
         if "Sec-WebSocket-Draft" not in headers:
@@ -57,7 +68,8 @@ def identify(
 
     Raises:
         Reject: 426 where it is none of them, or no WebSocket request; 400 where it contradicts
-            itself or announces a body that no draft has.
+            itself or announces a body that no draft has, or is no HTTP/1.1 as that is checked
+            today, from hybi-04 on.
         ValueError: `mode` names no draft.
     """
     announced = announcement(request)
@@ -73,6 +85,14 @@ def identify(
     # Whatever follows an opening is frames, so nothing may announce a body; some clients of
     # hixie-76 count its eight bytes as one.
     _check_no_body(request, ("0", str(draft.opening.request_body)), "A WebSocket request")
+    # Clients of the drafts before those with numbers send targets and hosts as they please.
+    if draft.version is not None:
+        _check_target(request)
+        _check_host(request, at_least=1)
+        for name in draft.origin_fields:
+            # RFC 6454 section 7.3
+            if len(request.headers.get_all(name)) > 1:
+                raise Reject(400, body=f"Expected one {name} field.\n")
     if len(fitting) > 1:
         chosen = draft_named(mode(request))
         draft = chosen if chosen in fitting else draft
@@ -93,18 +113,36 @@ def check_plain(request: Request) -> None:
 
     Raises:
         Reject: 405 where it is neither GET nor HEAD; 400 where it announces a body, asks for no
-            path, or does not say for which host it is.
+            path or for one that is not escaped, or does not say for which host it is.
     """
     if request.method not in ("GET", "HEAD"):
         raise Reject(405, {"Allow": "GET, HEAD"}, "Only GET and HEAD are answered here.\n")
     _check_no_body(request, ("0",), f"A {request.method}")
+    _check_target(request)
+    # HTTP/1.0 had no such field
+    _check_host(request, at_least=0 if request.line.endswith(b" HTTP/1.0") else 1)
+
+
+def _check_target(request: Request) -> None:
+    """Whether what is asked for is a path, or a URL that has one."""
+    target = request.raw_target
     # RFC 9112 section 3.2: else it is for other methods, or for none
-    if not request.raw_path.startswith(b"/"):
+    if b"://" in target and not target.startswith(b"/"):
+        if not _URL.match(target):
+            raise Reject(400, body="Expected a path, or a URL of http, https, ws or wss.\n")
+    elif not target.startswith(b"/"):
         raise Reject(400, body="Expected a path that begins with a slash.\n")
-    # RFC 9112 section 3.2; HTTP/1.0 had no such field
-    hosts = len(request.headers.get_all("Host"))
-    if hosts > 1 or (hosts == 0 and not request.line.endswith(b" HTTP/1.0")):
+    if not _TARGET.fullmatch(target):
+        raise Reject(400, body="Expected a path with spaces and all beyond ASCII escaped.\n")
+
+
+def _check_host(request: Request, *, at_least: int) -> None:
+    """Whether it says for which host it is (RFC 9112 section 3.2)."""
+    if not at_least <= len(request.headers.get_all("Host")) <= 1:
         raise Reject(400, body="Expected one Host field.\n")
+    host = request.host
+    if host is not None and not _HOST.fullmatch(host):
+        raise Reject(400, body="Expected one host, perhaps with a port.\n")
 
 
 def _check_no_body(request: Request, lengths: Collection[str], what: str) -> None:

@@ -16,6 +16,7 @@ from ._codec import (
     DecodesInOrder,
     Event,
     Fragment,
+    MessageOverLimit,
     RemoteProtocolError,
     Role,
     ShortReceive,
@@ -149,7 +150,7 @@ class Length64Codec(DecodesInOrder):
         if kind == 0xFF:  # r5241: text
             if length > self._max_message_size:
                 # The draft has no word for it, so the connection is cut.
-                raise RemoteProtocolError(
+                raise MessageOverLimit(
                     None,
                     f"a message of {length} bytes is longer than {self._max_message_size} bytes",
                 )

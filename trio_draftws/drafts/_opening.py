@@ -21,8 +21,8 @@ from ._http import (
 )
 from ._url import WebSocketURL
 
-# What no application may add to an answer, since the handshake writes it
-FIELDS_OF_AN_ANSWER = (
+# What no application may add to a 101, since the handshake writes it
+_WRITTEN_BY_US = (
     "Upgrade",
     "Connection",
     "WebSocket-Protocol",
@@ -30,6 +30,16 @@ FIELDS_OF_AN_ANSWER = (
     "Sec-WebSocket-Accept",
     "Sec-WebSocket-Nonce",
     "Sec-WebSocket-Extensions",
+    "Sec-WebSocket-Version",
+)
+# RFC 9110 section 8.6, RFC 9112 section 6.1: no 1xx has a body, and what follows it is frames
+_OF_A_BODY = ("Content-Length", "Transfer-Encoding")
+# What it may say in place of the handshake; a client refuses what is said twice.
+_SAID_ONCE = (
+    "WebSocket-Origin",
+    "WebSocket-Location",
+    "Sec-WebSocket-Origin",
+    "Sec-WebSocket-Location",
 )
 
 
@@ -269,6 +279,22 @@ COMMA_SEPARATED = SubprotocolSyntax(
     allowed="!#$%&'*+-.^_`|~" + string.digits + string.ascii_letters,
     must_be_answered=False,
 )
+
+
+def checked_answer_fields(fields: HeaderFields) -> Headers:
+    """A caller's fields, fit to be added to a 101.
+
+    Raises:
+        ValueError: a field cannot be sent, or would be a second answer of the handshake.
+    """
+    checked = checked_fields(fields, forbidden=_WRITTEN_BY_US)
+    for name in _OF_A_BODY:
+        if name in checked:
+            raise ValueError(f"a 101 has no body, so it cannot have the header field {name}")
+    for name in _SAID_ONCE:
+        if len(checked.get_raw(name)) > 1:
+            raise ValueError(f"the header field {name} can be said once")
+    return checked
 
 
 def check_upgrade(headers: Headers) -> None:

@@ -57,6 +57,7 @@ from ._codec import (
     Codec,
     Event,
     Fragment,
+    MessageOverLimit,
     Ping,
     Pong,
     RemoteProtocolError,
@@ -85,7 +86,7 @@ class EndKind(Enum):
 
     CLOSE = "the peer closed"
     STREAM = "the stream ended without a goodbye"
-    VIOLATION = "the peer broke its draft"
+    VIOLATION = "the peer broke its draft, or our limit"
     LOST = "the transport broke"
     GIVEN_UP = "we gave the peer up"
 
@@ -102,6 +103,8 @@ class End:
     answer: Close | None = None
     """What the peer is told, where the draft has a closing frame."""
     cause: BaseException | None = None
+    too_big: bool = False
+    """Whether a VIOLATION is of our own limit for messages, and of no draft."""
 
 
 @attrs.define(eq=False, weakref_slot=False)
@@ -378,7 +381,8 @@ class WebSocketProtocol:
     def _violated(self, violation: RemoteProtocolError, now: float) -> None:
         code, reason = violation.close_code, violation.reason
         answer = None if code is None else Close(code, reason)
-        self._end_input(End(EndKind.VIOLATION, reason, answer=answer), now)
+        too_big = isinstance(violation, MessageOverLimit)
+        self._end_input(End(EndKind.VIOLATION, reason, answer=answer, too_big=too_big), now)
 
     def lose(self, reason: str, cause: BaseException | None, now: float) -> None:
         """The transport broke, or was closed by somebody else."""

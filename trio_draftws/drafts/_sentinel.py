@@ -17,6 +17,7 @@ from ._codec import (
     DecodesInOrder,
     Event,
     Fragment,
+    MessageOverLimit,
     RemoteProtocolError,
     Role,
     ShortReceive,
@@ -156,9 +157,7 @@ class SentinelCodec(DecodesInOrder):
         stop = len(data) if end < 0 else end
         if stop - position > self._messages.room:
             self._messages.forget()
-            raise RemoteProtocolError(
-                1009, f"a message is longer than {self._max_message_size} bytes"
-            )
+            raise MessageOverLimit(1009, f"a message is longer than {self._max_message_size} bytes")
         part = data[position:stop]
         if end < 0:
             self._messages.begin(TEXT)

@@ -12,7 +12,6 @@ import trio
 from trio_draftws._framing_mode import framing_mode
 from trio_draftws.drafts import (
     DRAFTS,
-    FIELDS_OF_AN_ANSWER,
     Ask,
     BadHead,
     ClientOpening,
@@ -25,6 +24,7 @@ from trio_draftws.drafts import (
     Response,
     Role,
     WebSocketURL,
+    checked_answer_fields,
     checked_fields,
     draft_named,
     identify,
@@ -196,7 +196,7 @@ class RawServer(RawPeer):
         except Reject as reject:
             raise AssertionError(f"expected a request to open, got {self.head!r}") from reject
         answer, agreement = opening.accept(
-            checked_fields(headers, forbidden=FIELDS_OF_AN_ANSWER),
+            checked_answer_fields(headers),
             subprotocol,
             compression if row.compression else None,
         )

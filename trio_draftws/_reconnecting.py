@@ -23,12 +23,13 @@ import attrs
 import trio
 
 from ._call import Call, make_call
+from ._checks import at_once, check_function, needs_trio
 from ._connection.connection import Connection
 from ._connection.instrument import Instrument, Instruments
 from ._connection.scope import Scope, open_scope
 from ._dial import UnixPath, choose_route
 from ._exceptions import DialFailed, HandshakeTimeout, ProxyFailed, Rejected, TLSFailed
-from ._limits import Limits, positive
+from ._limits import Limits, check_number, positive
 from ._transport.sockets import StreamFactory
 from .drafts import COMPRESSION, BadHead, Compression, Draft, HandshakeError, HeaderFields
 
@@ -59,11 +60,13 @@ def is_transient(error: HandshakeError) -> bool:
 
 
 def _share(instance: object, attribute: attrs.Attribute[float], value: float) -> None:
+    check_number(attribute.name, value)
     if not 0 <= value <= 1:
         raise ValueError(f"{attribute.name} must be from 0 to 1, not {value}")
 
 
 def _growth(instance: object, attribute: attrs.Attribute[float], value: float) -> None:
+    check_number(attribute.name, value)
     if not value >= 1:
         raise ValueError(f"{attribute.name} must be at least 1, not {value}")
 
@@ -136,7 +139,7 @@ class Reconnecting(AsyncIterator[Connection]):
                     self._connection = await self._call.open(self._scope)
                 except HandshakeError as error:
                     wait = self._put_off(error)
-                    if not self._retry(error):
+                    if not at_once("retry", self._retry(error)):
                         raise
                     logger.info(
                         "no connection to %s, next attempt in %.1f s: %s",
@@ -267,8 +270,12 @@ async def reconnecting(
 
     Raises:
         ValueError: an argument is out of range, or as `open_websocket`.
+        TypeError: an argument is nothing of its kind.
         ImportError: the proxy needs the extra `proxy`.
+        RuntimeError: it was called outside of Trio.
     """
+    needs_trio("reconnecting")
+    check_function("retry", retry, "error")
     backoff = Backoff(
         initial_backoff=initial_backoff,
         max_backoff=max_backoff,
@@ -301,7 +308,8 @@ async def reconnecting(
         stream_factory,
         max_redirects,
     )
-    async with open_scope(Instruments.of(instruments)) as scope:
+    told = Instruments.of(instruments)
+    async with open_scope(told) as scope:
         connections = Reconnecting(call, backoff, retry, scope)
         try:
             yield connections

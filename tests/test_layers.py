@@ -16,7 +16,7 @@ PACKAGE = Path(trio_draftws.__file__).parent
 # From the bottom up; a module may import from its own floor's left and from all floors below.
 FLOORS = [
     ["drafts"],
-    ["_framing_mode", "_limits", "_exceptions"],
+    ["_framing_mode", "_checks", "_limits", "_exceptions"],
     ["_transport"],
     ["_listeners", "_basic_auth"],
     ["_connection"],

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 import attrs
 import trio
 
+from ._checks import awaitable, fields_and_state
 from ._connection.connection import Connection
 from ._connection.scope import Scope
 from ._door import Caller, address_of
@@ -215,7 +216,8 @@ class _Visit:
                 self.caller.handler, request = self.terms.routes.follow(request)
             server = draft.opening.answer(request)
             if self.terms.conn_headers is not None:
-                fields, self.state = await self.terms.conn_headers(request)
+                made = awaitable("conn_headers", self.terms.conn_headers(request))
+                fields, self.state = fields_and_state(await made)
             checked = checked_answer_fields(fields)
             subprotocol = self.terms.choose_subprotocol(request.subprotocols)
         except Exception as error:
@@ -280,7 +282,11 @@ class _Visit:
         else:
             page = http_handler
         try:
-            response = page if isinstance(page, HTTPResponse) else await page(request)
+            response = (
+                page
+                if isinstance(page, HTTPResponse)
+                else await awaitable("http_handler", page(request))
+            )
             if not isinstance(response, HTTPResponse):
                 raise TypeError(f"http_handler returned {response!r}, which is no HTTPResponse")
         except Exception as error:

@@ -9,6 +9,7 @@ import hmac
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeAlias
 
+from ._checks import at_once, awaitable, check_async_function, check_kind
 from .drafts import HeaderFields, Reject, Request
 
 PasswordCheck: TypeAlias = Callable[[str, str], Awaitable[bool]]
@@ -66,16 +67,22 @@ def basic_auth(
 
     Raises:
         ValueError: the realm cannot be sent.
+        TypeError: the realm is no str, or `users` is neither of the two.
     """
+    check_kind("realm", realm, str, "a str")
     quoted = realm.replace("\\", "\\\\").replace('"', '\\"')
     refusal = {"WWW-Authenticate": f'Basic realm="{quoted}", charset="UTF-8"'}
     # A realm that cannot be sent is the caller's mistake, not a client's.
     Reject(401, refusal)
-    check = _among(users) if isinstance(users, Mapping) else users
+    if isinstance(users, Mapping):
+        check = _among(users)
+    else:
+        check_async_function("users", users, "user", "password")
+        check = users
 
     async def authenticate(request: Request) -> tuple[HeaderFields, str]:
         given = read_basic(request)
-        if given is None or not await check(*given):
+        if given is None or not at_once("users", await awaitable("users", check(*given))):
             raise Reject(401, refusal, "A user and a password are needed.\n")
         return (), given[0]
 
@@ -83,6 +90,11 @@ def basic_auth(
 
 
 def _among(users: Mapping[str, str]) -> PasswordCheck:
+    for user, password in users.items():
+        check_kind("a user", user, str, "a str")
+        if not isinstance(password, str):
+            raise TypeError(f"the password of {user!r} is a str, not {type(password).__name__}")
+
     async def check(user: str, password: str) -> bool:
         # As long for a user that there is not. Digests, since a comparison tells lengths.
         known = hmac.compare_digest(_digest(users.get(user, "")), _digest(password))

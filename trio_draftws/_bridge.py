@@ -23,6 +23,7 @@ from typing import Any, Literal, TypeAlias
 import attrs
 import trio
 
+from ._checks import check_kind, needs_trio
 from ._connection.connection import Connection
 from ._connection.message_stream import GatheredParts, MessageStream
 from ._exceptions import ConnectionLost, MessageTooBig, PeerClosed, PeerViolation
@@ -79,7 +80,11 @@ async def bridge(a: Connection, b: Connection, *, binary: BinaryPolicy = "refuse
         MessageTooBig: a `PeerViolation`; it sent a message above our `max_message_size`.
         trio.BusyResourceError: another task receives on one of them; neither was closed.
         ValueError: `binary` is neither of the two, or both connections are one.
+        TypeError: one of them is no `Connection`.
     """
+    needs_trio("bridge")
+    check_kind("a", a, Connection, "a Connection")
+    check_kind("b", b, Connection, "a Connection")
     check_binary_policy(binary)
     if a is b:
         raise ValueError("a bridge has two ends, not one connection twice")

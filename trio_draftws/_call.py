@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import ssl
 from collections.abc import Mapping, Sequence
 
@@ -11,6 +12,13 @@ import trio
 from ._advice import advice_on, is_unknown_draft, versions_spoken
 from ._ask import ask
 from ._basic_auth import write_basic
+from ._checks import (
+    check_async_function,
+    check_auth,
+    check_compression,
+    check_ssl_context,
+    check_whole,
+)
 from ._connection.connection import Connection
 from ._connection.scope import Scope
 from ._dial import Route, dial
@@ -142,15 +150,23 @@ def make_call(
 
     Raises:
         ValueError: they make no sense; told before anything is dialled.
+        TypeError: one of them is nothing of its kind.
     """
+    check_ssl_context("ssl_context", ssl_context, server_side=False)
+    if stream_factory is not None:
+        check_async_function("stream_factory", stream_factory, "stream")
+    check_compression(compression)
+    check_whole("max_redirects", max_redirects, 0, math.inf)
     if ssl_context is not None and stream_factory is not None:
         raise ValueError("give ssl_context or stream_factory, not both")
-    if max_redirects < 0:
-        raise ValueError(f"max_redirects must not be below 0, is {max_redirects}")
     target = WebSocketURL.parse(url)
     if target.secure and ssl_context is None and stream_factory is None:
         ssl_context = ssl.create_default_context()
-    rungs = ladder() if draft == "auto" else (draft_named(draft or framing_mode.get()),)
+    rungs = (
+        ladder()
+        if draft == "auto"
+        else (draft_named(framing_mode.get() if draft is None else draft),)
+    )
     written = {name for rung in rungs for name in rung.opening.written_fields}
     wish = Ask(
         url=target,
@@ -172,14 +188,16 @@ def _with_user(
     """The fields, and those that say who is asking."""
     if auth is not None and auth_of_url is not None:
         raise ValueError("give auth or a user and a password in the URL, not both")
+    if auth is not None:
+        check_auth(auth)
     user = auth or auth_of_url
-    if user is None and not cookies:
-        return headers
     added: dict[str, str] = {}
     if user is not None:
         added["Authorization"] = write_basic(*user)
-    if cookies:
-        added["Cookie"] = write_cookies(cookies)
+    if cookies is not None and (cookie := write_cookies(cookies)):
+        added["Cookie"] = cookie
+    if not added:
+        return headers
     for name in added:
         if name in headers:
             raise ValueError(f"the header field {name} is given twice, in headers and otherwise")

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 import trio
 
 from ._call import make_call
+from ._checks import check_kind, needs_trio
 from ._connection.connection import Connection
 from ._connection.instrument import Instrument, Instruments
 from ._connection.scope import open_scope
@@ -101,7 +102,9 @@ async def open_websocket(
 
     Raises:
         ValueError: the URL is no WebSocket URL, no draft has that name, or the draft cannot ask
-            for that; or two arguments contradict each other.
+            for that; an argument is out of range, or two contradict each other.
+        TypeError: an argument is nothing of its kind.
+        RuntimeError: it was called outside of Trio.
         ImportError: the proxy needs the extra `proxy`.
         DialFailed: a `HandshakeError`; no connection came about.
         ProxyFailed: a `DialFailed`; the proxy could not be reached, or refused.
@@ -112,6 +115,9 @@ async def open_websocket(
         HandshakeTimeout: a `HandshakeError`; `handshake_timeout` passed.
         HandshakeError: the server ended or broke the connection before it answered.
     """
+    needs_trio("open_websocket")
+    if stream is not None:
+        check_kind("stream", stream, trio.abc.Stream, "a trio.abc.Stream")
     try:
         limits = Limits(
             handshake_timeout=handshake_timeout,
@@ -140,11 +146,12 @@ async def open_websocket(
             stream_factory,
             max_redirects,
         )
+        told = Instruments.of(instruments)
     except BaseException:
         if stream is not None:
             await trio.aclose_forcefully(stream)
         raise
-    async with open_scope(Instruments.of(instruments)) as scope:
+    async with open_scope(told) as scope:
         connection = await call.open(scope)
         try:
             yield connection

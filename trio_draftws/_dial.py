@@ -12,6 +12,7 @@ from typing import Protocol, TypeAlias
 import attrs
 import trio
 
+from ._checks import check_ssl_context
 from ._exceptions import DialFailed, HandshakeTimeout, why_not_dialled
 from ._proxy import ProxyURL, proxy_from_environment, tunnel_through
 from ._transport.sockets import take_over
@@ -108,7 +109,11 @@ def choose_route(
     Raises:
         ValueError: they ask for several, or the proxy's URL is none.
         ImportError: what speaks to such a proxy is not installed.
+        TypeError: one of them is nothing of its kind.
     """
+    if unix_socket is not None and not isinstance(unix_socket, (str, bytes, os.PathLike)):
+        raise TypeError(f"unix_socket is the path of a socket, not {unix_socket!r}")
+    check_ssl_context("proxy_ssl_context", proxy_ssl_context, server_side=False)
     if [stream, unix_socket, proxy].count(None) < 2:
         raise ValueError("give one of stream, unix_socket and proxy")
     if proxy_ssl_context is not None and proxy is None:

@@ -21,10 +21,12 @@ import attrs
 import trio
 
 from ._bridge import BinaryPolicy, bridge, check_binary_policy
+from ._checks import check_ssl_context, needs_trio
 from ._client import open_websocket
 from ._connection.connection import Connection
 from ._connection.scope import open_scope
 from ._exceptions import DialFailed, HandshakeTimeout, Rejected, TLSFailed
+from ._limits import check_positive
 from .drafts import (
     Draft,
     HandshakeError,
@@ -256,12 +258,19 @@ async def open_gateway(
         max_message_size: the most bytes that a message of the server's may have.
 
     Raises:
-        ValueError: `to` is no WebSocket URL, no draft has that name, or `binary` is unknown.
+        ValueError: `to` is no WebSocket URL, no draft has that name, `binary` is unknown, or an
+            argument is out of range.
+        TypeError: an argument is nothing of its kind.
+        RuntimeError: it was called outside of Trio.
     """
+    needs_trio("open_gateway")
     WebSocketURL.parse(to)
     if draft != "auto":
         draft_named(draft)
     check_binary_policy(binary)
+    check_ssl_context("ssl_context", ssl_context, server_side=False)
+    check_positive("handshake_timeout", handshake_timeout)
+    check_positive("max_message_size", max_message_size)
     async with open_scope() as scope:
         yield Gateway(
             to,

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 import attrs
 import trio
 
+from ._checks import awaitable, check_kind, several
 from ._exceptions import HandshakeTimeout, TLSFailed
 from ._transport.sockets import DirectStream, StreamFactory
 from .drafts import (
@@ -213,22 +214,23 @@ async def dress(stream: trio.abc.Stream, factory: StreamFactory | None) -> trio.
 
     Raises:
         TLSFailed: the factory's TLS handshake failed; the cause says why.
+        TypeError: the factory is no async function, or returned no stream.
     """
     if factory is None:
         return stream
     try:
-        return await factory(stream)
+        dressed = await awaitable("stream_factory", factory(stream))
     except (trio.BrokenResourceError, OSError) as error:
         cause = error.__cause__ or error
         raise _tls_failed(cause) from cause
+    check_kind("what stream_factory returned", dressed, trio.abc.Stream, "a trio.abc.Stream")
+    return dressed
 
 
 def check_subprotocols(names: Iterable[str]) -> tuple[str, ...]:
     """The names as a tuple.
 
     Raises:
-        TypeError: it is one str, where several names were meant.
+        TypeError: it is one str, where several names were meant, or one of them is none.
     """
-    if isinstance(names, str):
-        raise TypeError(f"subprotocols is a list of names, not one str; write [{names!r}]")
-    return tuple(names)
+    return several("subprotocols", names, "names", str)

@@ -16,6 +16,8 @@ from pathlib import Path
 import attrs
 import trio
 
+from ._checks import MOST_WAITING, check_address, check_whole, needs_trio
+
 try:
     import fcntl
 except ImportError:  # pragma: no cover
@@ -58,6 +60,12 @@ class UnixListener(trio.abc.Listener[trio.SocketStream]):
         await self._listener.aclose()
 
 
+def cannot_listen(error: OSError, host: str | bytes | None, port: int) -> OSError:
+    """The same error, with what could not be listened on."""
+    where = f"port {port}" if host is None else f"{os.fsdecode(host)} port {port}"
+    return type(error)(error.errno, f"cannot listen on {where}: {error.strerror or error}")
+
+
 async def open_unix_listener(
     path: str | os.PathLike[str], *, mode: int = 0o600, backlog: int | None = None
 ) -> UnixListener:
@@ -79,7 +87,13 @@ async def open_unix_listener(
     Raises:
         FileExistsError: what is there is no socket.
         OSError: another process listens there (`errno.EADDRINUSE`), or the file cannot be made.
+        ValueError: the mode or the backlog is out of range.
+        TypeError: an argument is of another kind.
     """
+    needs_trio("open_unix_listener")
+    check_whole("mode", mode, 0, 0o7777, "; as 0o660")
+    if backlog is not None:
+        check_whole("backlog", backlog, 0, MOST_WAITING)
     return await trio.to_thread.run_sync(
         _listen, os.fspath(path), mode, _BACKLOG if backlog is None else backlog
     )
@@ -179,9 +193,22 @@ async def open_reuse_port_listeners(
     Raises:
         OSError: it cannot listen there, as where somebody listens who does not share; or this
             system cannot do it (`errno.EOPNOTSUPP`).
+        ValueError: the port, the host or the backlog is out of range.
+        TypeError: one of them is of another kind.
     """
+    needs_trio("open_reuse_port_listeners")
+    check_address(port, host, backlog)
     if not hasattr(socket, "SO_REUSEPORT"):  # pragma: no cover
         raise OSError(errno.EOPNOTSUPP, "this system has no SO_REUSEPORT")
+    try:
+        return await _listen_shared(port, host, _BACKLOG if backlog is None else backlog)
+    except OSError as error:
+        raise cannot_listen(error, host, port) from error
+
+
+async def _listen_shared(
+    port: int, host: str | bytes | None, backlog: int
+) -> list[trio.SocketListener]:
     found = await trio.socket.getaddrinfo(
         host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )
@@ -201,7 +228,7 @@ async def open_reuse_port_listeners(
                 if family == socket.AF_INET6:
                     made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
                 await made.bind(address)
-                made.listen(_BACKLOG if backlog is None else backlog)
+                made.listen(backlog)
                 listeners.append(trio.SocketListener(made))
             except BaseException:
                 made.close()

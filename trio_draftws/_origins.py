@@ -7,11 +7,13 @@ Only the Origin field tells whose page it is, and only the server can act on tha
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
 import attrs
 
+from ._checks import at_once, check_function, several
 from .drafts import Reject, Request, split_authority
 
 OriginPolicy: TypeAlias = Callable[[Request], bool]
@@ -19,6 +21,9 @@ OriginPolicy: TypeAlias = Callable[[Request], bool]
 
 # RFC 6454 section 4
 DEFAULT_PORTS = {"http": 80, "https": 443}
+
+# RFC 6454 section 6.2; "null" stands for what has no other, and Chrome names files so
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/?#*@\\]+|file://|null", re.IGNORECASE)
 
 logger = logging.getLogger("trio_draftws")
 
@@ -74,6 +79,17 @@ def _comparable(origin: str | None) -> object:
     return None if origin is None else _parsed(origin) or origin.lower()
 
 
+def _check_origin(origin: str | None) -> None:
+    if origin is None or _ORIGIN.fullmatch(origin):
+        return
+    meant = [repr(it) for it in (f"https://{origin}", origin.rstrip("/")) if _ORIGIN.fullmatch(it)]
+    raise ValueError(
+        f"origins has {origin!r}, which no page has: an origin is a scheme, a host and perhaps a "
+        "port, as 'https://example.com:8443', with no path and no wildcard"
+        + (f"; write {meant[0]}" if meant else "")
+    )
+
+
 @attrs.define(eq=False)
 class OriginCheck:
     """What a server thinks of origins."""
@@ -86,13 +102,18 @@ class OriginCheck:
         """From what the caller said.
 
         Raises:
-            TypeError: it is one str, where several origins were meant.
+            TypeError: it is one str, where several origins were meant, or nothing of its kind.
+            ValueError: one of them is no origin, so that no page would have it.
         """
-        if isinstance(origins, str):
-            raise TypeError(f"origins is a list of origins, not one str; write [{origins!r}]")
-        if origins is None or callable(origins):
+        if origins is None:
+            return cls(None)
+        if callable(origins):
+            check_function("origins", origins, "request")
             return cls(origins)
-        return cls(frozenset(map(_comparable, origins)))
+        listed = several("origins", origins, "origins", str, type(None))
+        for origin in listed:
+            _check_origin(origin)
+        return cls(frozenset(map(_comparable, listed)))
 
     def check(self, request: Request) -> None:
         """Refuses pages that may not connect.
@@ -103,7 +124,7 @@ class OriginCheck:
         if self._allowed is None:
             return
         if callable(self._allowed):
-            may = self._allowed(request)
+            may = at_once("origins", self._allowed(request))
         else:
             may = _comparable(request.origin) in self._allowed
         if not may:

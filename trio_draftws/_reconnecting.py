@@ -23,6 +23,7 @@ import attrs
 import trio
 
 from ._call import Call, make_call
+from ._checks import at_once, check_function, needs_trio
 from ._connection.connection import Connection
 from ._connection.instrument import Instrument, Instruments
 from ._connection.scope import Scope, open_scope
@@ -35,7 +36,7 @@ from ._exceptions import (
     TLSFailed,
     code_after,
 )
-from ._limits import Limits, positive
+from ._limits import Limits, check_number, positive
 from ._transport.sockets import StreamFactory
 from .drafts import COMPRESSION, BadHead, Compression, Draft, HandshakeError, HeaderFields
 
@@ -68,11 +69,13 @@ def is_transient(error: HandshakeError) -> bool:
 
 
 def _share(instance: object, attribute: attrs.Attribute[float], value: float) -> None:
+    check_number(attribute.name, value)
     if not 0 <= value <= 1:
         raise ValueError(f"{attribute.name} must be from 0 to 1, not {value}")
 
 
 def _growth(instance: object, attribute: attrs.Attribute[float], value: float) -> None:
+    check_number(attribute.name, value)
     if not value >= 1:
         raise ValueError(f"{attribute.name} must be at least 1, not {value}")
 
@@ -145,7 +148,7 @@ class Reconnecting(AsyncIterator[Connection]):
                     self._connection = await self._call.open(self._scope)
                 except HandshakeError as error:
                     wait = self._put_off(error)
-                    if not self._retry(error):
+                    if not at_once("retry", self._retry(error)):
                         raise
                     logger.info(
                         "no connection to %s, next attempt in %.1f s: %s",
@@ -276,8 +279,12 @@ async def reconnecting(
 
     Raises:
         ValueError: an argument is out of range, or as `open_websocket`.
+        TypeError: an argument is nothing of its kind.
         ImportError: the proxy needs the extra `proxy`.
+        RuntimeError: it was called outside of Trio.
     """
+    needs_trio("reconnecting")
+    check_function("retry", retry, "error")
     backoff = Backoff(
         initial_backoff=initial_backoff,
         max_backoff=max_backoff,
@@ -310,7 +317,8 @@ async def reconnecting(
         stream_factory,
         max_redirects,
     )
-    async with open_scope(Instruments.of(instruments)) as scope:
+    told = Instruments.of(instruments)
+    async with open_scope(told) as scope:
         connections = Reconnecting(call, backoff, retry, scope)
         try:
             yield connections

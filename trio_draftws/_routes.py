@@ -9,12 +9,13 @@ proxy in front that reads such a path in another way has let nobody pass.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import TypeVar
 from urllib.parse import unquote
 
 import attrs
 
+from ._checks import check_async_function
 from .drafts import Reject, Request
 
 V = TypeVar("V")
@@ -97,9 +98,13 @@ class Routes(Mapping[str, V]):
 
 
 def with_routes(
-    name: str, given: F | Mapping[str, V], what: str, may_be: Callable[[object], bool] = callable
+    name: str, given: F | Mapping[str, V], *arguments: str, or_else: tuple[type, ...] = ()
 ) -> F | Routes[V]:
-    """An argument that is one for all paths, or a mapping of such.
+    """An argument that is one async function for all paths, or a mapping from paths to such.
+
+    Args:
+        arguments: what it is called with.
+        or_else: of which types there may be constants in their place, in a mapping.
 
     Raises:
         TypeError: it is neither, or a path leads to what may not be there.
@@ -107,12 +112,19 @@ def with_routes(
     """
     if not isinstance(given, Mapping):
         if not callable(given):
-            raise TypeError(f"{name} is {what}, or a mapping from paths to such, not {given!r}")
+            raise TypeError(
+                f"{name} is an async function, or a mapping from paths to such, not {given!r}"
+            )
+        check_async_function(name, given, *arguments)
         return given
     routes = given if isinstance(given, Routes) else Routes(given)
+    expected = " or ".join(["an async function", *(f"an {kind.__name__}" for kind in or_else)])
     for route, value in routes.items():
-        if not may_be(value):
-            raise TypeError(f"{name} leads {route!r} to what is not {what}: {value!r}")
+        if isinstance(value, or_else):
+            continue
+        if not callable(value):
+            raise TypeError(f"{name} leads {route!r} to what is not {expected}: {value!r}")
+        check_async_function(f"{name}[{route!r}]", value, *arguments)
     return routes
 
 

@@ -29,6 +29,17 @@ from ._answer import (
     answer,
     turn_away,
 )
+from ._checks import (
+    awaitable,
+    check_address,
+    check_async_function,
+    check_compression,
+    check_function,
+    check_kind,
+    check_ssl_context,
+    needs_trio,
+    several,
+)
 from ._connection.connection import Connection
 from ._connection.instrument import Instrument, Instruments
 from ._connection.scope import Scope, open_scope
@@ -39,6 +50,7 @@ from ._flash_policy import FlashPolicy, PolicyFile
 from ._framing_mode import framing_mode
 from ._handshake import check_subprotocols
 from ._limits import Limits
+from ._listeners import cannot_listen
 from ._origins import OriginCheck, OriginPolicy
 from ._routes import Routes, with_routes
 from ._transport.sockets import DirectStream, StreamFactory, take_over
@@ -60,6 +72,8 @@ if sys.version_info < (3, 11):  # pragma: no cover
 
 Handler: TypeAlias = Callable[[Connection, Any], Awaitable[object]]
 """What a server runs for each connection, with the state that `conn_headers` returned."""
+
+HANDLER_ARGUMENTS = ("connection", "state")
 
 logger = logging.getLogger("trio_draftws")
 
@@ -170,7 +184,7 @@ class Server:
             # Its place is free as soon as its stream is, even if its handler takes no notice.
             connection._when_transport_over(place.leave)
             self._tally.accepted += 1
-            await handler(connection, connection.state)
+            await awaitable("handler", handler(connection, connection.state))
             code = 1000
             if (end := connection._lost) is not None:
                 _note_end_under_handler(connection, end, peer)
@@ -391,11 +405,22 @@ async def serve_websocket(
     Times may be `math.inf`.
 
     Raises:
-        OSError: it cannot listen there; raised from `nursery.start`.
+        OSError: it cannot listen there, at the host and port that the message names; raised from
+            `nursery.start`.
         ValueError: no draft has that name, a route cannot be, or an argument is out of range.
-        TypeError: an argument, or what a route leads to, is nothing of its kind.
+        TypeError: an argument, or what a route leads to, is nothing of its kind. Whether a function
+            is async can be told where it is a `def`; of others it is told when it is called.
+        RuntimeError: it was called outside of Trio.
     """
-    served: Handler | Routes[Handler] = with_routes("handler", handler, "an async function")
+    needs_trio("serve_websocket")
+    check_address(port, host, backlog)
+    if listeners is not None:
+        listeners = several("listeners", listeners, "listeners", trio.abc.Listener)
+        if not listeners:
+            raise ValueError("listeners is empty; there is nothing to listen on")
+    if handler_nursery is not None:
+        check_kind("handler_nursery", handler_nursery, trio.Nursery, "a trio.Nursery")
+    served: Handler | Routes[Handler] = with_routes("handler", handler, *HANDLER_ARGUMENTS)
     routes = served if isinstance(served, Routes) else None
     terms = _make_terms(
         Limits(
@@ -421,7 +446,8 @@ async def serve_websocket(
         routes,
     )
     door = Door(max_connections=max_connections, max_connections_per_host=max_connections_per_host)
-    async with open_scope(Instruments.of(instruments), many=True) as scope:
+    told = Instruments.of(instruments)
+    async with open_scope(told, many=True) as scope:
         server = Server(None if isinstance(served, Routes) else served, terms, scope, door)
         welcome = server._welcome
         if handler_nursery is None:
@@ -430,12 +456,35 @@ async def serve_websocket(
             welcome = server._welcome_abroad
         serve: partial[Any]
         if listeners is None:
-            serve = partial(trio.serve_tcp, welcome, port, host=host, backlog=backlog)
+            serve = partial(_serve_tcp, welcome, port, host=host, backlog=backlog)
         else:
             serve = partial(trio.serve_listeners, welcome, list(listeners))
         starter: Any = _Starter(handler_nursery, welcome)
         serve = partial(serve, handler_nursery=starter)
         await server._serve(serve, _Started(server, task_status))
+
+
+async def _serve_tcp(
+    welcome: Callable[..., Awaitable[object]],
+    port: int,
+    *,
+    host: str | bytes | None,
+    backlog: int | None,
+    handler_nursery: trio.Nursery,
+    task_status: trio.TaskStatus[Any],
+) -> None:
+    """`trio.serve_tcp`, whose `OSError` names host and port."""
+    try:
+        await trio.serve_tcp(
+            welcome,
+            port,
+            host=host,
+            backlog=backlog,
+            handler_nursery=handler_nursery,
+            task_status=task_status,
+        )
+    except OSError as error:
+        raise cannot_listen(error, host, port) from error
 
 
 @asynccontextmanager
@@ -479,30 +528,38 @@ async def accept(
         HandshakeTimeout: a `HandshakeError`; `handshake_timeout` passed.
         HandshakeError: the client ended or broke the connection before it was open.
         ValueError: no draft has that name, or an argument is out of range.
+        TypeError: an argument is nothing of its kind.
+        RuntimeError: it was called outside of Trio.
     """
-    terms = _make_terms(
-        Limits(
-            handshake_timeout=handshake_timeout,
-            close_timeout=close_timeout,
-            idle_timeout=idle_timeout,
-            ping_interval=ping_interval,
-            ping_timeout=ping_timeout,
-            write_timeout=write_timeout,
-            max_message_size=max_message_size,
-            max_head_size=max_head_size,
-        ),
-        conn_headers,
-        http_handler,
-        flash_policy,
-        drafts,
-        framing_mode,
-        origins,
-        subprotocols,
-        compression,
-        ssl_context,
-        stream_factory,
-    )
-    told = Instruments.of(instruments)
+    needs_trio("accept")
+    check_kind("stream", stream, trio.abc.Stream, "a trio.abc.Stream")
+    try:
+        terms = _make_terms(
+            Limits(
+                handshake_timeout=handshake_timeout,
+                close_timeout=close_timeout,
+                idle_timeout=idle_timeout,
+                ping_interval=ping_interval,
+                ping_timeout=ping_timeout,
+                write_timeout=write_timeout,
+                max_message_size=max_message_size,
+                max_head_size=max_head_size,
+            ),
+            conn_headers,
+            http_handler,
+            flash_policy,
+            drafts,
+            framing_mode,
+            origins,
+            subprotocols,
+            compression,
+            ssl_context,
+            stream_factory,
+        )
+        told = Instruments.of(instruments)
+    except BaseException:
+        await trio.aclose_forcefully(stream)
+        raise
     # Afterwards the stream may be dead.
     peer = "" if told is None else peer_of(stream)
     async with open_scope(told) as scope:
@@ -535,6 +592,9 @@ def _make_terms(
     stream_factory: StreamFactory | None,
     routes: Routes[Handler] | None = None,
 ) -> Terms:
+    check_ssl_context("ssl_context", ssl_context, server_side=True)
+    if stream_factory is not None:
+        check_async_function("stream_factory", stream_factory, "stream")
     if ssl_context is not None:
         if stream_factory is not None:
             raise ValueError("give ssl_context or stream_factory, not both")
@@ -544,9 +604,20 @@ def _make_terms(
             "framing_mode is a function of the request; for one mode write "
             f"`with use_framing_mode({selector!r})`"
         )
+    if selector is not None:
+        check_function("framing_mode", selector, "request")
+    if conn_headers is not None:
+        check_async_function("conn_headers", conn_headers, "request")
     pages: HTTPHandler | Routes[HTTPHandler | HTTPResponse] | None = None
     if http_handler is not None:
-        pages = with_routes("http_handler", http_handler, "an async function", _is_page)
+        pages = with_routes("http_handler", http_handler, "request", or_else=(HTTPResponse,))
+    if callable(subprotocols):
+        check_function("subprotocols", subprotocols, "asked")
+    else:
+        subprotocols = check_subprotocols(subprotocols)
+    check_compression(compression)
+    if drafts is not None:
+        drafts = several("drafts", drafts, "names of drafts", str, Draft)
     # A name that no draft has is the caller's mistake, not a client's.
     draft_named(framing_mode.get())
     return Terms(
@@ -557,15 +628,11 @@ def _make_terms(
         http_handler=pages,
         flash_policy=PolicyFile.of(flash_policy),
         framing_mode=selector or (lambda request: framing_mode.get()),
-        subprotocols=subprotocols if callable(subprotocols) else check_subprotocols(subprotocols),
+        subprotocols=subprotocols,
         compression=compression,
         stream_factory=stream_factory,
         routes=routes,
     )
-
-
-def _is_page(value: object) -> bool:
-    return callable(value) or isinstance(value, HTTPResponse)
 
 
 def _parted(error: BaseException) -> tuple[Exception | None, BaseException | None]:

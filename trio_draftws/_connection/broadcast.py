@@ -8,6 +8,8 @@ from typing import Literal
 import attrs
 import trio
 
+from trio_draftws._checks import needs_trio, several
+from trio_draftws._limits import check_positive
 from trio_draftws.drafts import Buffer, Codec, encode_text
 
 from .connection import Connection
@@ -62,12 +64,15 @@ async def broadcast(
     Raises:
         ValueError: `slow` or `limit` is out of range, or the message is a text that UTF-8 cannot
             say (a `LocalProtocolError`); nobody was sent anything.
-        TypeError: it is no message.
+        TypeError: it is no message, or an argument is of another kind, as one connection where
+            several were meant; nobody was sent anything.
     """
+    needs_trio("broadcast")
     if slow not in ("drop", "close"):
         raise ValueError(f"slow is 'drop' or 'close', not {slow!r}")
-    if limit < 1:
-        raise ValueError(f"limit must be above 0, not {limit}")
+    check_positive("limit", limit)
+    if compress not in (None, True, False):
+        raise TypeError(f"compress is True, False or None, not {compress!r}")
     if isinstance(message, (bytearray, memoryview)):
         message = bytes(message)
     elif not isinstance(message, (str, bytes)):
@@ -77,7 +82,8 @@ async def broadcast(
     verdicts: dict[str, list[Connection]] = {
         field.name: [] for field in attrs.fields(BroadcastResult)
     }
-    for number, connection in enumerate(list(connections), 1):
+    those = several("connections", connections, "connections", Connection)
+    for number, connection in enumerate(those, 1):
         verdict: str = connection._try_send(once.encode, once.size, limit)
         if verdict == "dropped" and slow == "close":
             connection._abort_slow(f"more than {limit} bytes would wait for the peer")

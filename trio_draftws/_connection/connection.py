@@ -342,6 +342,7 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
 
         Raises:
             LocalProtocolError: that code or reason cannot be sent; nothing was done.
+            TypeError: the code is no number, or the reason no str; nothing was done.
             trio.ClosedResourceError: we closed the connection, or called this before.
             trio.BrokenResourceError: the peer closed it, or it was lost.
         """
@@ -354,6 +355,10 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
 
     def _check_close(self, close: Close) -> None:
         """A code that cannot be sent is the caller's mistake: said before anything is done."""
+        if isinstance(close.code, bool) or not isinstance(close.code, int):
+            raise TypeError(f"a close's code is a number, as 1000, not {close.code!r}")
+        if not isinstance(close.reason, str):
+            raise TypeError(f"a close's reason is a str, not {close.reason!r}")
         if self.draft.close_status and close != _NORMAL:
             codec = self._protocol.codec
             # To try it is not to send it.
@@ -792,6 +797,7 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
 
         Raises:
             LocalProtocolError: that code or reason cannot be sent; nothing was done.
+            TypeError: the code is no number, or the reason no str; nothing was done.
         """
         if self._gone is not None:
             await self._gone.wait()

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Hashable, Iterable
 from typing import TYPE_CHECKING
 
+from trio_draftws._checks import several
 from trio_draftws.drafts import Buffer, Close, Codec, Event, Fragment, Ping, Pong, Request
 
 if TYPE_CHECKING:
@@ -89,9 +90,7 @@ class Instruments:
 
     def __init__(self, instruments: Iterable[Instrument]) -> None:
         self._listeners: dict[str, list[Instrument]] = {}
-        for instrument in instruments:
-            if not isinstance(instrument, Instrument):
-                raise TypeError(f"{instrument!r} is no Instrument")
+        for instrument in several("instruments", instruments, "instruments", Instrument):
             for name in _HOOKS:
                 overridden = getattr(getattr(instrument, name), "__func__", None)
                 if overridden is not getattr(Instrument, name):
@@ -103,7 +102,7 @@ class Instruments:
         """None where nobody listens to anything.
 
         Raises:
-            TypeError: one of them is no `Instrument`.
+            TypeError: one of them is no `Instrument`, or it is one alone.
         """
         made = cls(instruments)
         return made if made._listeners else None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import trio
 
+from trio_draftws._checks import needs_trio, several
+
 from .connection import Connection
 
 
@@ -17,9 +19,12 @@ async def wait_any(*connections: Connection) -> Connection:
 
     Raises:
         ValueError: no connection was given.
+        TypeError: something else was, as a list of them: write `wait_any(*connections)`.
         trio.ClosedResourceError: we closed one of them.
         trio.BusyResourceError: another task receives on one of them, or one was given twice.
     """
+    needs_trio("wait_any")
+    several("connections", connections, "connections", Connection)
     if not connections:
         raise ValueError("wait_any needs one connection at least")
     for connection in connections:

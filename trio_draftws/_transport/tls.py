@@ -29,6 +29,7 @@ from collections.abc import Sequence
 import attrs
 import trio
 
+from trio_draftws._checks import check_kind, check_ssl_context
 from trio_draftws.drafts import Buffer, tls_name
 
 from .sockets import RECEIVE_SIZE, DirectStream, StreamFactory, TCPStream
@@ -343,7 +344,15 @@ def ssl_stream_factory(
     The factory shakes hands before it returns, so that a bad certificate shows at once. Where the
     peer ends TCP without TLS's own goodbye, that is taken as the end of the stream, as everyone
     does for HTTP; the drafts' closing frames tell a cut from an end.
+
+    Raises:
+        TypeError: the context is no `ssl.SSLContext`, or the name is no str.
+        ValueError: the context is for the other side.
     """
+    check_kind("context", context, ssl.SSLContext, "an ssl.SSLContext")
+    check_ssl_context("context", context, server_side=server_hostname is None)
+    if server_hostname is not None:
+        check_kind("server_hostname", server_hostname, str, "a str")
     name = None if server_hostname is None else tls_name(server_hostname)
 
     async def factory(stream: trio.abc.Stream) -> trio.abc.Stream:

@@ -64,9 +64,10 @@ async def serve(
                 await stdout.write_line(f"listening on {scheme}://{_bracketed(host)}:{server.port}")
                 await first_of(signals)
                 await server.aclose()
-            except (OSError, UnicodeError) as error:
-                why = getattr(error, "strerror", None) or error
-                failure = CommandError(f"cannot listen on {host} port {port}: {why}")
+            except OSError as error:
+                failure = CommandError(error.strerror or str(error))
+            except ValueError as error:
+                failure = CommandError(f"cannot listen on {host} port {port}: {error}")
             except CommandError as error:
                 failure = error
                 nursery.cancel_scope.cancel()

@@ -21,6 +21,11 @@ def _within(low: int, high: int, *, or_none: bool = False) -> Any:
     return check
 
 
+def _flag(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if not isinstance(value, bool):
+        raise TypeError(f"{attribute.name} must be True or False, not {value!r}")
+
+
 @attrs.frozen(kw_only=True)
 class Compression:
     """How to compress messages, as `compression=` takes it.
@@ -31,12 +36,12 @@ class Compression:
 
     Raises:
         ValueError: a setting is out of range.
-        TypeError: a setting is no number.
+        TypeError: a setting is of another type.
     """
 
-    server_no_context_takeover: bool = False
+    server_no_context_takeover: bool = attrs.field(default=False, validator=_flag)
     """Whether the server begins each message anew: less memory, and less is saved."""
-    client_no_context_takeover: bool = False
+    client_no_context_takeover: bool = attrs.field(default=False, validator=_flag)
     """Whether the client does."""
     server_max_window_bits: int | None = attrs.field(
         default=None, validator=_within(8, 15, or_none=True)
@@ -56,7 +61,7 @@ class Compression:
     """What memory our compressor takes beside its window: 1 is the least, 9 the fastest."""
     threshold: int = attrs.field(default=256, validator=_within(0, 2**63))
     """Messages of fewer bytes go as they are, unless `send` is told to compress them."""
-    webkit: bool = False
+    webkit: bool = attrs.field(default=False, validator=_flag)
     """Whether to speak x-webkit-deflate-frame too, which Safari 6 to 14 had in its place."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 # What would end a name or a value, or begin another field. RFC 6265 section 4.1.1 allows less, but
 # a value that a server has set goes back as it came.
@@ -39,9 +39,10 @@ def write_cookies(cookies: Mapping[str, str]) -> str:
     """The value of a `Cookie` field.
 
     Raises:
-        ValueError: a name or a value cannot be sent. The message does not show the value.
+        TypeError: they are no mapping from str to str.
+        ValueError: a name or a value cannot be sent. No message shows a value.
     """
-    for name, value in cookies.items():
+    for name, value in _pairs_of(cookies):
         if not name or _NOT_IN_NAME.search(name) or not name.isascii():
             raise ValueError(f"{name!r} cannot be a cookie's name")
         if _NOT_IN_VALUE.search(value) or value != value.strip(" ") or not _is_latin1(value):
@@ -50,6 +51,20 @@ def write_cookies(cookies: Mapping[str, str]) -> str:
                 "character, what is not Latin-1, or a space around it"
             )
     return "; ".join(f"{name}={value}" for name, value in cookies.items())
+
+
+def _pairs_of(cookies: object) -> Iterator[tuple[str, str]]:
+    if not isinstance(cookies, Mapping):
+        kind = type(cookies).__name__
+        raise TypeError(f"cookies is a mapping from names to values, and this {kind} is none")
+    for name, value in cookies.items():
+        if not isinstance(name, str):
+            raise TypeError(f"a cookie's name is a str, not {name!r}")
+        if not isinstance(value, str):
+            raise TypeError(
+                f"the value of the cookie {name!r} is a str, not {type(value).__name__}"
+            )
+        yield name, value
 
 
 def _is_latin1(text: str) -> bool:

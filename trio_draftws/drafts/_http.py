@@ -361,15 +361,15 @@ def checked_fields(fields: HeaderFields, *, forbidden: Iterable[str] = ()) -> He
     """A caller's fields, fit to be sent.
 
     Raises:
+        TypeError: they are no fields. The message shows no value, which may be a password.
         ValueError: a name is no token, a value holds a control character, or the field is one
             of `forbidden`, which the handshake writes itself.
     """
     if isinstance(fields, Headers):
         fields = fields.raw
-    pairs = fields.items() if isinstance(fields, Mapping) else fields
     banned = {name.lower() for name in forbidden}
     checked: list[tuple[bytes, bytes]] = []
-    for name, value in pairs:
+    for name, value in _pairs_of(fields):
         raw_name = name if isinstance(name, bytes) else _latin1(name, "name")
         raw_value = value if isinstance(value, bytes) else _latin1(value, "value")
         if not _TOKEN.fullmatch(raw_name):
@@ -384,6 +384,37 @@ def checked_fields(fields: HeaderFields, *, forbidden: Iterable[str] = ()) -> He
             raise ValueError(f"the header field {raw_name.decode()} is written by the handshake")
         checked.append((raw_name, raw_value))
     return Headers(checked)
+
+
+def _pairs_of(fields: object) -> Iterator[tuple[str | bytes, str | bytes]]:
+    """Name and value of each of a caller's fields.
+
+    Raises:
+        TypeError: they are no fields. The message shows no value.
+    """
+    if isinstance(fields, (str, bytes)) or not isinstance(fields, Iterable):
+        raise TypeError(
+            "headers is a mapping from names to values, or a list of pairs of name and value, "
+            f"not {_kind(fields)}"
+        )
+    for pair in fields.items() if isinstance(fields, Mapping) else fields:
+        if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+            raise TypeError(
+                "headers is a list of pairs of name and value, as [('X-Name', 'value')], "
+                f"and {_kind(pair)} in it is none"
+            )
+        name, value = pair
+        if not isinstance(name, (str, bytes)):
+            raise TypeError(f"a header field's name is a str or bytes, not {_kind(name)}")
+        if not isinstance(value, (str, bytes)):
+            raise TypeError(
+                f"the value of the header field {name!r} is a str or bytes, not {_kind(value)}"
+            )
+        yield name, value
+
+
+def _kind(given: object) -> str:
+    return "None" if given is None else f"one {type(given).__name__}"
 
 
 def _latin1(text: str, what: str) -> bytes:
@@ -402,6 +433,26 @@ def write_head(line: bytes, fields: Iterable[tuple[bytes, bytes]]) -> bytes:
     return b"\r\n".join(lines)
 
 
+def checked_answer(status: object, headers: HeaderFields, body: object) -> tuple[Headers, bytes]:
+    """The fields and the body of an answer in plain HTTP, fit to be sent.
+
+    Raises:
+        TypeError: one of the three is of another kind.
+        ValueError: a field cannot be sent.
+    """
+    if isinstance(status, bool) or not isinstance(status, int):
+        raise TypeError(f"status is a number, not {status!r}; a text is body='...'")
+    given: object = headers
+    if isinstance(given, (str, bytes)):
+        raise TypeError(
+            f"headers is a mapping from names to values, not {_kind(given)}; a text is body='...'"
+        )
+    if not isinstance(body, (str, bytes, bytearray, memoryview)):
+        raise TypeError(f"body is a str or bytes, not {body!r}")
+    checked = checked_fields(headers, forbidden=FIELDS_OF_A_REFUSAL)
+    return checked, body.encode() if isinstance(body, str) else bytes(body)
+
+
 @attrs.frozen(init=False)
 class HTTPResponse:
     """What an `http_handler` answers with: a page, or whatever else plain HTTP can say.
@@ -415,6 +466,7 @@ class HTTPResponse:
 
     Raises:
         ValueError: the status or a header field cannot be sent, or that status has no body.
+        TypeError: one of them is of another kind.
     """
 
     status: int
@@ -445,15 +497,15 @@ class HTTPResponse:
     def __init__(
         self, status: int = 200, headers: HeaderFields = (), body: bytes | str = b""
     ) -> None:
+        checked, raw_body = checked_answer(status, headers, body)
         if not 200 <= status <= 599:
             raise ValueError(f"the status of an answer is 200 to 599, not {status}")
         if body and status in STATUSES_WITHOUT_BODY:
             raise ValueError(f"an answer with status {status} has no body")
-        checked = checked_fields(headers, forbidden=FIELDS_OF_A_REFUSAL)
         if body:
             what = TEXT_PLAIN if isinstance(body, str) else b"application/octet-stream"
             checked = _with_type(checked, what)
-        self.__attrs_init__(status, checked, body.encode() if isinstance(body, str) else body)
+        self.__attrs_init__(status, checked, raw_body)
 
 
 def _with_type(fields: HeaderFields, what: bytes) -> Headers:

@@ -11,11 +11,11 @@ import attrs
 from ._codec import Agreement
 from ._compression import Compression
 from ._http import (
-    FIELDS_OF_A_REFUSAL,
     HeaderFields,
     Headers,
     Request,
     Response,
+    checked_answer,
     checked_fields,
     escaped,
 )
@@ -85,14 +85,16 @@ class Reject(Exception):
 
     Raises:
         ValueError: the status or a header field cannot be sent.
+        TypeError: one of them is of another kind.
     """
 
     def __init__(self, status: int, headers: HeaderFields = (), body: bytes | str = b"") -> None:
+        self.headers: Headers
+        self.body: bytes
+        self.headers, self.body = checked_answer(status, headers, body)
         if not 400 <= status <= 599:
             raise ValueError(f"a refusal's status is 400 to 599, not {status}")
         self.status = status
-        self.headers: Headers = checked_fields(headers, forbidden=FIELDS_OF_A_REFUSAL)
-        self.body: bytes = body.encode() if isinstance(body, str) else body
         super().__init__(status, self.headers, self.body)
 
     def __str__(self) -> str:
@@ -102,6 +104,8 @@ class Reject(Exception):
 
 def _check_origin(instance: object, attribute: object, origin: str | None) -> None:
     if origin is not None:
+        if not isinstance(origin, str):
+            raise TypeError(f"origin is a str, as 'https://example.com', not {origin!r}")
         checked_fields({"Origin": origin})
         if origin != origin.strip(" \t"):
             # A server would repeat it without, which is another one.

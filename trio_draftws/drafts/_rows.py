@@ -313,7 +313,7 @@ def allowed_drafts(names: Iterable[str | Draft] | None) -> tuple[Draft, ...]:
     """
     if names is None:
         return DRAFTS
-    chosen = {draft_named(name) for name in ([names] if isinstance(names, str) else names)}
+    chosen = {draft_named(name) for name in names}
     if not chosen:
         raise ValueError("a server must speak one draft at least")
     return tuple(sorted(chosen, key=lambda draft: _POSITIONS.get(draft, len(DRAFTS))))

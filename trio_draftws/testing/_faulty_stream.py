@@ -10,13 +10,19 @@ from typing import Any, NoReturn
 import attrs
 import trio
 
+from trio_draftws._checks import check_kind
+
 
 def _check_place(faults: Faults, field: attrs.Attribute[Any], place: int | None) -> None:
-    if place is not None and place < 0:
+    if place is None:
+        return
+    check_kind(field.name, place, int, "a number of bytes")
+    if place < 0:
         raise ValueError(f"{field.name} is a number of bytes, not {place}")
 
 
 def _check_split(faults: Faults, field: attrs.Attribute[Any], split: int | Collection[int]) -> None:
+    check_kind(field.name, split, (int, Collection), "a number of bytes, or several")
     if isinstance(split, int) and split < 1:
         raise ValueError(f"pieces have one byte at least, not {split}")
 

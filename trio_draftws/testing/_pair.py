@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ import attrs
 import trio
 import trio.testing
 
+from trio_draftws._checks import check_kind, needs_trio, several
 from trio_draftws._client import open_websocket
 from trio_draftws._connection.connection import Connection
 from trio_draftws._origins import OriginPolicy
@@ -102,7 +103,17 @@ async def connected_pair(
         HandshakeError: there is no connection; what went wrong is told as the client sees it.
         Exception: what `conn_headers` raised, where that is no `Reject`.
         ValueError: no draft has that name, it cannot ask for that, or a setting is out of range.
+        TypeError: an argument is nothing of its kind.
+        RuntimeError: it was called outside of Trio.
     """
+    needs_trio("connected_pair")
+    for name, given in (("client", client), ("server", server)):
+        if given is not None:
+            check_kind(name, given, Mapping, "a mapping from settings to values")
+    if streams is not None:
+        ends = several("streams", streams, "two streams", trio.abc.Stream)
+        if len(ends) != 2:
+            raise ValueError(f"streams is the client's end and the server's, not {len(ends)}")
     row = draft_named(draft)
     if conn_headers is None and state is not None:
 

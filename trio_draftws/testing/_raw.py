@@ -9,7 +9,15 @@ from functools import partial
 import attrs
 import trio
 
+from trio_draftws._checks import (
+    awaitable,
+    check_address,
+    check_async_function,
+    check_compression,
+    needs_trio,
+)
 from trio_draftws._framing_mode import framing_mode
+from trio_draftws._handshake import check_subprotocols
 from trio_draftws.drafts import (
     DRAFTS,
     Ask,
@@ -90,13 +98,15 @@ class RawClient(RawPeer):
 
         Raises:
             ValueError: no draft has that name, or it cannot ask for that.
+            TypeError: an argument is nothing of its kind.
         """
+        check_compression(compression)
         row = draft_named(draft)
         ask = Ask(
             url=WebSocketURL.parse(url),
             headers=checked_fields(headers, forbidden=row.opening.written_fields),
             origin=origin,
-            subprotocols=tuple(subprotocols),
+            subprotocols=check_subprotocols(subprotocols),
             compression=compression,
         )
         opening = row.opening.ask(ask, row.subprotocols)
@@ -225,7 +235,14 @@ async def serve_raw(
     Args:
         behave: `async def behave(server)`, with a `RawServer` for each client.
         host: the interface to listen on.
+
+    Raises:
+        TypeError: `behave` is no async function, or the host no str.
+        RuntimeError: it was called outside of Trio.
     """
+    needs_trio("serve_raw")
+    check_async_function("behave", behave, "server")
+    check_address(0, host, None)
     failures: list[Exception] = []
     try:
         async with plain_nursery() as visits:
@@ -233,7 +250,7 @@ async def serve_raw(
             async def visit(stream: trio.SocketStream) -> None:
                 async with RawServer(stream) as server:
                     try:
-                        await behave(server)
+                        await awaitable("behave", behave(server))
                     except Exception as error:  # noqa: BLE001
                         failures.append(error)
                         visits.cancel_scope.cancel()

@@ -12,10 +12,12 @@ import attrs
 import trio
 import trio.testing
 
+from trio_draftws._checks import awaitable, needs_trio
 from trio_draftws._client import open_websocket
 from trio_draftws._connection.connection import Connection
 from trio_draftws._exceptions import DialFailed
-from trio_draftws._server import Handler, Server, serve_websocket
+from trio_draftws._routes import Routes, with_routes
+from trio_draftws._server import HANDLER_ARGUMENTS, Handler, Server, serve_websocket
 from trio_draftws._transport.sockets import StreamFactory
 from trio_draftws.drafts import Draft, HeaderFields
 
@@ -108,7 +110,8 @@ class MemoryServer:
         Raises:
             DialFailed: the server has ended; and all that `trio_draftws.open_websocket` raises.
         """
-        if url.startswith("/"):
+        given: object = url
+        if isinstance(given, str) and given.startswith("/"):
             url = URL.rstrip("/") + url
         async with open_websocket(
             url,
@@ -144,13 +147,22 @@ async def served(
     Args:
         handler: `async def handler(connection, state)`, or a mapping from paths to such.
         settings: those of `serve_websocket`, but for where it listens.
+
+    Raises:
+        ValueError, TypeError: as `serve_websocket`, for an argument.
+        RuntimeError: it was called outside of Trio.
     """
+    needs_trio("served")
+    for name in ("port", "host", "backlog", "listeners"):
+        if name in settings:
+            raise TypeError(f"served listens in memory and has no {name}; served_on_port listens")
+    checked: Handler | Routes[Handler] = with_routes("handler", handler, *HANDLER_ARGUMENTS)
     errors: list[Exception] = []
 
     def noting(handler: Handler) -> Handler:
         async def noted(connection: Connection, state: Any) -> None:
             try:
-                await handler(connection, state)
+                await awaitable("handler", handler(connection, state))
             except Exception as error:
                 errors.append(error)
                 raise
@@ -158,10 +170,10 @@ async def served(
         return noted
 
     noted: Handler | dict[str, Handler]
-    if isinstance(handler, Mapping):
-        noted = {path: noting(one) for path, one in handler.items()}
+    if isinstance(checked, Mapping):
+        noted = {path: noting(one) for path, one in checked.items()}
     else:
-        noted = noting(handler)
+        noted = noting(checked)
     listener = _MemoryListener.open()
     async with _serving(
         partial(serve_websocket, noted, listeners=[listener], **settings)
@@ -186,7 +198,10 @@ async def served_on_port(
 
     Raises:
         OSError: it cannot listen there.
+        ValueError, TypeError: as `serve_websocket`, for an argument.
+        RuntimeError: it was called outside of Trio.
     """
+    needs_trio("served_on_port")
     async with _serving(partial(serve_websocket, handler, 0, host=host, **settings)) as server:
         yield server
 

@@ -33,7 +33,7 @@ async def talking(
         (plain / "prompt_toolkit.py").write_text("raise ImportError\n")
         kwargs["env"] = {"PYTHONPATH": str(plain)}
     with trio.fail_after(DEADLINE):
-        async with serving(handler) as server:  # type: ignore[arg-type]
+        async with serving(handler) as server:
             url = f"ws://127.0.0.1:{server.port}/"
             async with at_terminal("connect", url, *arguments, **kwargs) as terminal:
                 yield terminal

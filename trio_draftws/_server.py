@@ -188,13 +188,16 @@ class Server:
             finally:
                 if connection is None:
                     place.leave()
-                if isinstance(stream, DirectStream):
-                    stream.close()
-                else:
-                    await trio.aclose_forcefully(stream)
-                self._inside -= 1
-                if self._ending and not self._inside:
-                    self._all_left.set()
+                try:
+                    if isinstance(stream, DirectStream):
+                        stream.close()
+                    else:
+                        # Raises Cancelled where the server is ending, when it has closed.
+                        await trio.aclose_forcefully(stream)
+                finally:
+                    self._inside -= 1
+                    if self._ending and not self._inside:
+                        self._all_left.set()
 
     async def _open(
         self, stream: trio.abc.Stream, place: Place, peer: str

@@ -20,6 +20,7 @@ from ._codec import (
     Role,
     ShortReceive,
     ShortSend,
+    cannot_say,
     encode_text,
 )
 from ._compression import COMPRESSION, Compression, Deflate
@@ -97,6 +98,7 @@ __all__ = [
     "WebSocketProtocol",
     "WebSocketURL",
     "allowed_drafts",
+    "cannot_say",
     "check_plain",
     "checked_fields",
     "draft_named",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ssl
+
 from ._exceptions import Rejected
 from ._redirects import is_redirect
 from .drafts import DRAFTS, BadHead, Draft, HandshakeError, InvalidAnswer, ladder
@@ -18,7 +20,19 @@ def is_unknown_draft(error: HandshakeError) -> bool:
         if is_redirect(error):
             return False
         return error.status in UNKNOWN_DRAFT or "Sec-WebSocket-Version" in error.headers
-    return isinstance(error, InvalidAnswer) or type(error) is HandshakeError
+    if isinstance(error, InvalidAnswer):
+        return True
+    return type(error) is HandshakeError and not _is_of_tls(error)
+
+
+def _is_of_tls(error: HandshakeError) -> bool:
+    """Whether TLS broke it off. In TLS 1.3 a client's certificate is refused behind its own
+    handshake (RFC 8446 section 4.4), so that shows when the answer is read.
+    """
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, ssl.SSLError):
+        cause = cause.__cause__
+    return cause is not None and not isinstance(cause, ssl.SSLEOFError)
 
 
 def versions_spoken(error: HandshakeError) -> set[int]:

@@ -44,15 +44,25 @@ async def failure(url: str, **settings: Any) -> HandshakeError:
 
 
 @pytest.mark.parametrize("peer", MODERN, ids=lambda peer: peer.name)
-@pytest.mark.parametrize("draft", [None, "hixie-75"])
-async def test_a_server_of_today(servers: PeerServers, peer: Peer, draft: str | None) -> None:
-    """What every newcomer meets, since the default is hixie-76; the advice is right."""
+@pytest.mark.parametrize("draft", ["hixie-76", "hixie-75"])
+async def test_a_server_of_today(servers: PeerServers, peer: Peer, draft: str) -> None:
+    """Whoever names a draft of 2010 is told what it speaks; the advice is right."""
     require(peer)
     with servers.running(peer) as server:
         error = await failure(server.url, draft=draft)
-        assert f"it was asked in {draft or 'hixie-76'}: " in str(error)
+        assert f"it was asked in {draft}: " in str(error)
         assert 'draft="rfc6455"' in str(error)
         async with open_websocket(server.url, draft="rfc6455") as connection:
+            await connection.send("hello")
+            assert await connection.receive() == "hello"
+
+
+@pytest.mark.parametrize("peer", MODERN, ids=lambda peer: peer.name)
+async def test_a_first_program_and_a_server_of_today(servers: PeerServers, peer: Peer) -> None:
+    """It names no draft, and needs none."""
+    require(peer)
+    with servers.running(peer) as server:
+        async with open_websocket(server.url) as connection:
             await connection.send("hello")
             assert await connection.receive() == "hello"
 
@@ -60,13 +70,13 @@ async def test_a_server_of_today(servers: PeerServers, peer: Peer, draft: str | 
 @pytest.mark.parametrize(
     ("asked", "spoken", "advice"),
     [
-        (None, ["rfc6455"], 'it was asked in hixie-76: the server speaks draft="rfc6455"'),
+        ("old", ["rfc6455"], 'it was asked in hixie-76: the server speaks draft="rfc6455"'),
         ("rfc6455", ["hybi-08"], 'the server speaks draft="hybi-11" or draft="hybi-08"'),
         ("rfc6455", ["hixie-76"], 'asked in rfc6455: draft="auto" tries the older ones too'),
         ("hybi-07", ["rfc6455", "hybi-04"], 'speaks draft="rfc6455" or draft="hybi-04"'),
     ],
 )
-async def test_a_server_of_ours(asked: str | None, spoken: list[str], advice: str) -> None:
+async def test_a_server_of_ours(asked: str, spoken: list[str], advice: str) -> None:
     """It names the versions that it speaks, where they have numbers."""
     async with serving(drafts=spoken) as server:
         error = await failure(f"ws://127.0.0.1:{server.port}/", draft=asked)

@@ -792,7 +792,7 @@ async def open_against(answer: Callable[[bytes, bytes], bytes], **settings: Any)
             pass  # a client that has seen enough leaves
 
     async with raw_server(behave) as port:
-        async with open_websocket(f"ws://127.0.0.1:{port}/path?q", **settings):
+        async with open_websocket(f"ws://127.0.0.1:{port}/path?q", draft="old", **settings):
             raise AssertionError("there is no connection")
 
 

@@ -7,6 +7,7 @@ import re
 import signal
 import socket
 import ssl
+import unicodedata
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -31,6 +32,7 @@ from trio_draftws import (
 )
 from trio_draftws.cli import _connect, main
 from trio_draftws.cli._stdio import CommandError, LineReader, LineWriter, escape
+from trio_draftws.testing import RawServer, frame, serve_raw
 
 from .processes import DEADLINE, HOST, ROOT, command, echo_server, read_all, read_line, start
 
@@ -701,4 +703,101 @@ async def test_bytes_are_written_as_they_are() -> None:
 
 
 def test_escape() -> None:
-    assert escape("\r\n\t\x00\x1b\x85 \\ ü\u2028") == r"\r\n\t\x00\x1b\x85 \ ü" + "\u2028"
+    assert escape("\r\n\t\x00\x1b\x85 \\ ü\u2028") == r"\r\n\t\x00\x1b\x85 \ ü\u2028"
+    assert escape("abc\u202efdp.exe \ufeff\udc80") == r"abc\u202efdp.exe \ufeff\udc80"
+    # What words, emoji, and other scripts are written with
+    for text in ("日本\u3000語\xa0", "می\u200cخواهم", "👩\u200d🚀", "شلام", "\u0600"):
+        assert escape(text) == text
+
+
+def test_all_that_is_not_seen_is_escaped() -> None:
+    """As Unicode has it, but for the two joiners, and marks that stand round a number or a sign."""
+    unseen = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+    left = [
+        f"{number:04X}"
+        for number in range(0x10000)
+        if unicodedata.category(chr(number)) in unseen and escape(chr(number)) == chr(number)
+    ]
+    visible = ["0600", "0601", "0602", "0603", "0604", "0605", "06DD", "070F"]
+    assert sorted(set(left) - {"0890", "0891", "08E2"}) == [*visible, "200C", "200D"]
+
+
+# How the server closed
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "said"),
+    [
+        (1000, "bye", None),
+        (1001, "", None),
+        (1011, "", "the server closed with code 1011"),
+        (4000, "a\u202eb", r"the server closed with code 4000: 'a\u202eb'"),
+    ],
+)
+@pytest.mark.parametrize("draft", ["hybi-08", "rfc6455"])
+async def test_the_code_that_the_server_closed_with(
+    draft: str, code: int, reason: str, said: str | None
+) -> None:
+    async def close(connection: Connection, state: object) -> None:
+        await connection.send("hello")
+        await connection.aclose(code, reason)
+
+    async with server_of(close) as url, start("connect", url, "--draft", draft) as process:
+        assert await read_all(process.stdout) == "hello\n"
+        status = await process.wait()
+        err = await read_all(process.stderr)
+    assert status == (0 if said is None else 3)
+    assert (err if said is None else one_line(err)) == (said or "")
+
+
+async def test_a_code_in_answer_to_ours() -> None:
+    """One that only repeats ours says nothing; another does."""
+    for code, status in ((b"\x03\xe8", 0), (b"\x03\xea", 3)):
+
+        async def behave(server: RawServer, code: bytes = code) -> None:
+            await server.open()
+            await server.expect_close()
+            await server.send(frame(8, code))
+
+        async with serve_raw(behave) as url:
+            ran = await run("connect", url, "--draft", "rfc6455")
+        assert ran[0] == status
+        assert ("closed with code 1002" in ran[2]) is bool(status)
+
+
+# What `auto` takes for hixie-76
+
+
+@pytest.mark.parametrize(("draft", "named"), [("auto", True), ("old", False)])
+@pytest.mark.parametrize("stdin", [b"", b"hello\n"])
+async def test_one_that_answers_as_hixie_76_and_goes(draft: str, named: bool, stdin: bytes) -> None:
+    """The draft of August 2010 answers alike; `auto` cannot find it, but can be told."""
+
+    async def behave(server: RawServer) -> None:
+        await server.expect_request()
+        if b"Sec-WebSocket-Key1" not in server.head:
+            await server.refuse(400)
+            return
+        await server.send(await server.answer("new"))
+        await server.stream.receive_some()
+
+    async with serve_raw(behave) as url:
+        _, out, err = await run("connect", url, "--draft", draft, stdin=stdin)
+    assert out == ""
+    hint = "it opened as hixie-76, as servers of others do: try --draft new or --draft hybi-01\n"
+    assert err.endswith(hint) is named
+
+
+async def test_one_that_says_something_is_hixie_76() -> None:
+    async def behave(server: RawServer) -> None:
+        await server.expect_request()
+        if b"Sec-WebSocket-Key1" not in server.head:
+            await server.refuse(400)
+            return
+        await server.send(await server.answer("old"))
+        await server.send_frame("hello")
+
+    async with serve_raw(behave) as url:
+        _, out, err = await run("connect", url)
+    assert out == "hello\n"
+    assert "--draft" not in err

@@ -33,7 +33,7 @@ async def talking(
         (plain / "prompt_toolkit.py").write_text("raise ImportError\n")
         kwargs["env"] = {"PYTHONPATH": str(plain)}
     with trio.fail_after(DEADLINE):
-        async with serving(handler) as server:  # type: ignore[arg-type]
+        async with serving(handler) as server:
             url = f"ws://127.0.0.1:{server.port}/"
             async with at_terminal("connect", url, *arguments, **kwargs) as terminal:
                 yield terminal
@@ -153,10 +153,11 @@ async def test_the_server_goes_away_while_typing() -> None:
         before = terminal.mode
         await terminal.until(">")
         await terminal.type("hello\rhalf a li")
-        assert await terminal.wait() == 0
-        assert terminal.lines[-2:] == [
+        assert await terminal.wait() == 3
+        assert terminal.lines[-3:] == [
             "> half a li",
             r"* closed by the server with code 4002 'enough \x07'",
+            r"trio-draftws: the server closed with code 4002: 'enough \x07'",
         ]
         assert terminal.mode == before
 
@@ -270,7 +271,8 @@ async def test_what_a_draft_cannot_say(draft: Draft) -> None:
     assert went_on == [True, True, True]
     no_binary = [note for note in notes if "has no binary messages" in note]
     assert len(no_binary) == (not draft.binary)
-    assert (f"* {draft.name} has no pings" in notes) is (not draft.ping)
+    no_pings = f'* {draft.name} has no pings; draft="rfc6455" has them'
+    assert (no_pings in notes) is (not draft.ping)
     assert ending == ("* closed by us with code 1000" if draft.close_status else "* closed by us")
 
 

@@ -119,7 +119,7 @@ async def test_chat_lets_slow_ones_go(autojump_clock: trio.testing.MockClock) ->
         return FaultyStream(stream, outgoing=next(faults, Faults()))
 
     async with served(chat, stream_factory=stall_the_first) as server:
-        async with RawClient(server.dial()) as slow:
+        async with RawClient(await server.dial()) as slow:
             await slow.open("rfc6455")
             await slow.send_frame("Slow")
             await slow.expect_message('{"names": ["Slow"]}')

@@ -13,17 +13,19 @@ from typing import Any
 import attrs
 import pytest
 import trio
+import trio.testing
 import trustme
 
 from trio_draftws import DRAFTS, Connection, Draft, use_framing_mode
 from trio_draftws.cli import main
 from trio_draftws.cli._client import Target
-from trio_draftws.cli._probe import Finding, judged, probe, table
+from trio_draftws.cli._probe import ECHO_WARNING, Finding, judged, probe, remarks, row
 from trio_draftws.cli._stdio import CommandError
 from trio_draftws.drafts import draft_named
+from trio_draftws.testing import RawServer, serve_raw
 
 from .peers.catalogue import SERVERS, Peer, PeerServers, require
-from .processes import DEADLINE, read_all, start
+from .processes import DEADLINE, read_all, read_line, start
 from .wire import echo, raw_server, read_request, read_to_end, serving
 
 NAMES = [draft.name for draft in DRAFTS]
@@ -357,7 +359,7 @@ async def test_as_a_user_runs_it() -> None:
         async with start("probe", url, "--echo", "--drafts", "old,rfc6455") as process:
             out = await read_all(process.stdout)
             assert await process.wait() == 0
-            assert await read_all(process.stderr) == ""
+            assert await read_all(process.stderr) == f"{ECHO_WARNING}\n"
     assert [line.split()[:3] for line in out.splitlines()] == [
         ["DRAFT", "SPEAKS", "ECHO"],
         ["hixie-76", "yes", "yes"],
@@ -391,8 +393,92 @@ def test_what_all_findings_say_of_each() -> None:
 
 def test_control_characters_in_the_table() -> None:
     rude = attrs.evolve(finding(DRAFTS[0]), detail="\x1b[2J\n", subprotocol="\x9b")
-    row = table([rude])[1]
-    assert row.endswith(r"\x1b[2J\n, subprotocol \x9b")
+    assert row(rude).endswith(r"\x1b[2J\n, subprotocol \x9b")
+
+
+def test_perhaps_one() -> None:
+    """A list of one is no list."""
+    one = judged([finding(ROWS["hybi-01"]), finding(DRAFTS[-1])])
+    assert remarks(one, one) == [
+        "perhaps: servers of other drafts answer hybi-01 too; only a message can tell (--echo)"
+    ]
+
+
+def test_what_shows_only_at_the_end() -> None:
+    """A row that was printed is corrected below the table."""
+    findings = [finding(ROWS["hybi-06"], echo=False), finding(DRAFTS[-1], echo=True)]
+    told = [*judged(findings[:1]), *judged(findings)[1:]]
+    assert remarks(told, judged(findings)) == [
+        "no after all: hybi-06; what was sent came back in others alone"
+    ]
+
+
+async def test_each_row_is_printed_as_it_is_known() -> None:
+    """Also with a server that hangs over the second draft."""
+    hangs = trio.Event()
+
+    async def behave(server: RawServer) -> None:
+        await server.expect_request()
+        if b"Sec-WebSocket-Key1" in server.head:
+            hangs.set()
+            await read_to_end(server.stream)
+            return
+        await server.refuse(400)
+
+    with trio.fail_after(DEADLINE):
+        async with serve_raw(behave) as url:
+            async with start("probe", url, "--timeout", "60") as process:
+                assert (await read_line(process.stdout)).startswith("DRAFT ")
+                assert (await read_line(process.stdout)).startswith("hixie-75 ")
+                await hangs.wait()
+                process.send_signal(signal.SIGINT)
+                assert await process.wait() == 128 + signal.SIGINT
+
+
+async def test_a_server_that_dies(capfd: pytest.CaptureFixture[str]) -> None:
+    """What it was not asked is not known; the others stand."""
+    for as_json in (False, True):
+        (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        port = listener.socket.getsockname()[1]
+
+        async def serve(listener: trio.SocketListener = listener) -> None:
+            for last in (False, True):
+                async with RawServer(await listener.accept()) as server:
+                    await server.expect_request()
+                    if last:
+                        await listener.aclose()
+                    await server.refuse(400)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(serve)
+            printed = await run(f"ws://127.0.0.1:{port}/", capfd, as_json=as_json)
+        assert printed.status == 1
+        if as_json:
+            assert printed.column("asked") == {name: name in NAMES[:2] for name in NAMES}
+            assert set(printed.column("speaks").values()) == {False, None}
+            continue
+        rows = printed.lines[1 : len(NAMES) + 1]
+        for line, name in zip(rows, NAMES, strict=True):
+            asked = name in NAMES[:2]
+            assert line.startswith(f"{name:14}  {'no       ' if asked else 'not known'}  -")
+            assert ("no TCP connection" in line) is not asked
+        assert printed.lines[-1] == "auto: not known"
+
+
+async def test_a_close_that_is_not_answered(
+    capfd: pytest.CaptureFixture[str], autojump_clock: trio.testing.MockClock
+) -> None:
+    """It is not waited for as long as an answer is."""
+    autojump_clock.autojump_threshold = 0.05
+
+    async def behave(server: RawServer) -> None:
+        await server.open()
+        await read_to_end(server.stream)
+
+    async with serve_raw(behave) as url:
+        started = trio.current_time()
+        await run(url, capfd, drafts=DRAFTS[-1:], timeout=5)
+        assert trio.current_time() - started < 1
 
 
 # Servers of others

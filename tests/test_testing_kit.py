@@ -257,12 +257,13 @@ async def test_a_served_handler(draft: Draft) -> None:
     with use_framing_mode(draft.name):
         async with served(
             shout,
+            draft=draft,
             conn_headers=conn_headers,
             http_handler=page,
             origins=["http://example.com", None],
             subprotocols=["x"],
         ) as server:
-            async with server.open_websocket("/a?b", draft=draft) as client:
+            async with server.open_websocket("/a?b") as client:
                 assert await client.receive() == "state: /a?b"
                 await client.send("hello")
                 assert await client.receive() == "HELLO"
@@ -275,7 +276,7 @@ async def test_a_served_handler(draft: Draft) -> None:
             with pytest.raises(Rejected, match="403"):
                 async with server.open_websocket(origin="http://a", draft="rfc6455"):
                     raise AssertionError("there is no connection")
-            async with RawClient(server.dial()) as peer:
+            async with RawClient(await server.dial()) as peer:
                 await peer.send(b"GET /page HTTP/1.1\r\nHost: localhost\r\n\r\n")
                 await peer.expect_response(200)
                 assert await peer.receive_rest() == b"a page"
@@ -349,8 +350,9 @@ async def test_the_served_end(autojump_clock: trio.testing.MockClock) -> None:
     async with served(shout) as server:
         async with server.open_websocket(draft="rfc6455") as client:
             await client.receive()
-            not_asked, unheard = RawClient(server.dial()), server.dial()
-            await server.server.aclose()
+            listener: Any = server.server.listeners[0]
+            not_asked, unheard = RawClient(listener.dial()), listener.dial()
+            await server.aclose()
             with pytest.raises(PeerClosed) as caught:
                 await client.receive()
             assert caught.value.code == 1001
@@ -372,11 +374,76 @@ async def test_served_passes_on_what_the_block_raises() -> None:
 
 
 async def test_served_on_a_port(draft: Draft) -> None:
-    with use_framing_mode(draft.name):
-        async with served_on_port(origins=same_host) as server:
-            async with open_websocket(f"ws://127.0.0.1:{server.port}/") as client:
+    """It is the same object, which has a URL as well."""
+    async with served_on_port(origins=same_host, draft=draft) as server:
+        assert server.url == f"ws://127.0.0.1:{server.port}/"
+        for opening in (open_websocket(server.url, draft=draft), server.open_websocket("/x")):
+            async with opening as client:
+                assert client.draft is draft
                 await client.send("hello")
                 assert await client.receive() == "hello"
+                assert len(server.connections) == 1
+        async with RawClient(await server.dial()) as peer:
+            await peer.open("rfc6455")
+            await peer.send_frame("hello", Close(1000))
+            await peer.expect_message("hello")
+            await peer.expect_close(1000)
+        await server.aclose()
+        with pytest.raises(DialFailed, match="the server has ended"):
+            await server.dial()
+    assert server.errors == []
+
+
+async def test_a_server_on_another_interface() -> None:
+    async with served_on_port(shout, host="::1") as server:
+        assert server.url == f"ws://[::1]:{server.port}/"
+        async with server.open_websocket() as client:
+            await client.receive()
+            await client.send(b"")
+            with pytest.raises(PeerClosed):
+                await client.receive()
+    assert [type(error) for error in server.errors] == [TypeError]
+
+
+@pytest.mark.parametrize("start", [served, served_on_port])
+async def test_what_clients_of_a_served_handler_speak(start: Any) -> None:
+    """RFC 6455 as in a pair, whatever the framing mode; or what was said, to the server or here."""
+    with use_framing_mode("hybi-01"):
+        async with start() as server:
+            async with server.open_websocket() as client:
+                assert client.draft.name == "rfc6455"
+            # What the keys of a request leave open is the framing mode's.
+            async with server.open_websocket(draft="hybi-01") as client:
+                await client.send(b"hello")
+                assert await client.receive() == b"hello"
+        async with start(draft="new") as server:
+            for named in (None, "new"):
+                async with server.open_websocket(draft=named) as client:
+                    assert client.draft.name == "whatwg-2010-08"
+                    await client.send("hello")
+                    assert await client.receive() == "hello"
+            async with server.open_websocket(draft="old") as client:
+                assert client.draft.name == "hixie-76"
+        async with start(draft="new", framing_mode=lambda request: "old") as server:
+            async with server.open_websocket(draft="old") as client:
+                await client.send("hello")
+                assert await client.receive() == "hello"
+    with pytest.raises(ValueError, match="no draft is named 'nope'"):
+        async with start(draft="nope"):
+            raise AssertionError("there is no server")
+
+
+async def test_a_server_ends_where_streams_take_a_checkpoint_to_close() -> None:
+    """Its end cancels what serves them; they are counted out all the same."""
+
+    async def stay(connection: Connection, state: object) -> None:
+        await trio.sleep_forever()
+
+    async with served(stay) as server:
+        async with server.open_websocket():
+            with trio.fail_after(5):
+                await server.aclose()
+    assert server.connections == set()
 
 
 # Clients by hand
@@ -385,7 +452,7 @@ async def test_served_on_a_port(draft: Draft) -> None:
 async def test_a_client_by_hand(draft: Draft) -> None:
     """It opens any draft without a fault, and frames say what they should."""
     with use_framing_mode(draft.name):
-        async with served(echo) as server, RawClient(server.dial()) as peer:
+        async with served(echo) as server, RawClient(await server.dial()) as peer:
             response = await peer.open(draft, "ws://localhost/x", headers={"Cookie": "a=b"})
             assert response is peer.response
             assert response.status == 101
@@ -409,7 +476,7 @@ async def test_a_client_by_hand(draft: Draft) -> None:
 async def test_bytes_by_hand() -> None:
     """Exact bytes out, exact bytes in; frames and bytes may follow each other."""
     long = b"x" * 70_000
-    async with served(echo, compression=None) as server, RawClient(server.dial()) as peer:
+    async with served(echo, compression=None) as server, RawClient(await server.dial()) as peer:
         await peer.open(subprotocols=["a"], origin="http://b", compression=Compression())
         await peer.send(frame(1, b"one", mask=MASK) + frame(2, b"two", mask=MASK))
         await peer.expect(b"\x81\x03on")
@@ -444,11 +511,11 @@ def test_frames_by_hand() -> None:
 async def test_an_opening_by_hand() -> None:
     """Requests that are not in order, and answers to them."""
     async with served(echo) as server:
-        async with RawClient(server.dial()) as peer:
+        async with RawClient(await server.dial()) as peer:
             await peer.send(peer.request("old").replace(b"Host", b"Hots"))
             await peer.expect_response(400)
             assert b"Host" in await peer.receive_rest()
-        async with RawClient(server.dial()) as peer:
+        async with RawClient(await server.dial()) as peer:
             head = peer.request(headers={"X": "y"})
             for part in (head[:20], head[20:]):
                 await peer.send(part)
@@ -456,11 +523,11 @@ async def test_an_opening_by_hand() -> None:
             await peer.expect_opened()
             await peer.send_frame("hello")
             await peer.expect_message("hello")
-        async with RawClient(server.dial()) as peer:
+        async with RawClient(await server.dial()) as peer:
             await peer.send(b"HELO\r\n\r\n")
             response = await peer.expect_response()
             assert response.status == 400
-        async with RawClient(server.dial()) as peer:
+        async with RawClient(await server.dial()) as peer:
             await peer.send(peer.request())
             await peer.expect_response(101)
             peer.speak("rfc6455")

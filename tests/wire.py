@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
 
 import attrs
 import trio
 
-from trio_draftws import Draft, Server
+from trio_draftws import Draft, Server, serve_websocket
 from trio_draftws.drafts import Agreement, Headers, Request, Response, WebSocketURL
 from trio_draftws.drafts._opening_hixie76 import KEY_FIELDS, answer_to, number_in
-from trio_draftws.testing import RawServer, frame, serve_raw, served_on_port
+from trio_draftws.testing import RawServer, frame, serve_raw
 from trio_draftws.testing import echo as echo
 from trio_draftws.testing._nursery import plain_nursery as plain_nursery
 
@@ -72,7 +74,19 @@ class Answer:
         return cls(response.line, response.headers, body)
 
 
-serving = served_on_port
+@asynccontextmanager
+async def serving(
+    handler: Any = echo, *, host: str = "127.0.0.1", **settings: Any
+) -> AsyncIterator[Server]:
+    """A server on a free port, with nothing around its handler."""
+    async with plain_nursery() as nursery:
+        serve = partial(serve_websocket, handler, 0, host=host, **settings)
+        server: Server = await nursery.start(serve)
+        try:
+            yield server
+        finally:
+            with trio.CancelScope(shield=True):
+                await server.aclose()
 
 
 async def read_to_end(stream: trio.abc.Stream) -> bytes:

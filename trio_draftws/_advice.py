@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import ssl
 
 from ._exceptions import Rejected
+from ._redirects import is_redirect
 from .drafts import DRAFTS, BadHead, Draft, HandshakeError, InvalidAnswer, ladder
 
 # Not found, or refused for who is asking, says nothing of the draft.
@@ -19,8 +21,22 @@ def is_unknown_draft(error: HandshakeError) -> bool:
     answer of their own draft, or by ending the connection.
     """
     if isinstance(error, Rejected):
+        if is_redirect(error):
+            return False
         return error.status in UNKNOWN_DRAFT or "Sec-WebSocket-Version" in error.headers
-    return isinstance(error, InvalidAnswer) or type(error) is HandshakeError
+    if isinstance(error, InvalidAnswer):
+        return True
+    return type(error) is HandshakeError and not _is_of_tls(error)
+
+
+def _is_of_tls(error: HandshakeError) -> bool:
+    """Whether TLS broke it off. In TLS 1.3 a client's certificate is refused behind its own
+    handshake (RFC 8446 section 4.4), so that shows when the answer is read.
+    """
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, ssl.SSLError):
+        cause = cause.__cause__
+    return cause is not None and not isinstance(cause, ssl.SSLEOFError)
 
 
 def versions_spoken(error: HandshakeError) -> set[int]:
@@ -42,19 +58,43 @@ def advice_on_page(rejected: Rejected) -> str:
     return "it answers with a web page: is the path right?"
 
 
-def advice_on(error: HandshakeError, asked: Draft, *, secure: bool) -> str:
-    """What to write in place of what was written, where the failure may be about that."""
+def advice_on(
+    error: HandshakeError, asked: Draft, *, secure: bool, tried_all: bool, can_dial: bool
+) -> str:
+    """What to write in place of what was written, where the failure may be about that.
+
+    `tried_all` says that other drafts were refused too; `can_dial` that there is more than one
+    stream to the server, as `draft="auto"` needs.
+    """
     if not is_unknown_draft(error) or isinstance(error.__cause__, BadHead):
         return ""
+    hidden_tls = type(error) is HandshakeError and not secure
+    scheme = "where TLS is spoken it takes wss" if hidden_tls else ""
+    if tried_all:
+        return scheme
     spoken = versions_spoken(error) - {asked.version}
     named = [f'draft="{draft.name}"' for draft in reversed(DRAFTS) if draft.version in spoken]
     newest = ladder()[0]
     if named:
         advice = f"the server speaks {' or '.join(named)}"
-    elif asked is newest:
+    elif asked is not newest:
+        advice = f'servers of today speak draft="{newest.name}"'
+        if can_dial:
+            advice += '; draft="auto" finds out'
+    elif can_dial:
         advice = 'draft="auto" tries the older ones too'
     else:
-        advice = f'servers of today speak draft="{newest.name}"; draft="auto" finds out'
-    if type(error) is HandshakeError and not secure:
-        advice += "; where TLS is spoken it takes wss"
+        advice = 'an older server may speak draft="old"'
+    if scheme:
+        advice += f"; {scheme}"
     return f"it was asked in {asked.name}: {advice}"
+
+
+def advice_on_silence(asked: Draft) -> str:
+    """What to write where a server did not answer in time: some leave what they do not know
+    unanswered.
+    """
+    newest = ladder()[0]
+    if asked is newest:
+        return f'it was asked in {asked.name}: an older server may speak draft="old"'
+    return f'it was asked in {asked.name}: servers of today speak draft="{newest.name}"'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import ssl
 from collections.abc import Mapping, Sequence
@@ -9,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import attrs
 import trio
 
-from ._advice import advice_on, is_unknown_draft, versions_spoken
+from ._advice import advice_on, advice_on_silence, is_unknown_draft, versions_spoken
 from ._ask import ask
 from ._basic_auth import write_basic
 from ._checks import (
@@ -21,8 +22,8 @@ from ._checks import (
 )
 from ._connection.connection import Connection
 from ._connection.scope import Scope
-from ._dial import Route, dial
-from ._exceptions import Rejected
+from ._dial import OverStream, Route, dial
+from ._exceptions import HandshakeTimeout, Rejected
 from ._framing_mode import framing_mode
 from ._handshake import check_subprotocols, dress, opening
 from ._limits import Limits
@@ -44,28 +45,39 @@ from .drafts import (
     write_cookies,
 )
 
+logger = logging.getLogger("trio_draftws")
+
+# The hosts of which was said what draft they speak: once will do for each, and a program that has
+# seen so many knows by then.
+_told: set[str] = set()
+MOST_TOLD = 1000
+
 
 @attrs.frozen
 class Call:
     """What the arguments of `open_websocket` come to; it may be made several times."""
 
     wish: Ask
-    rungs: Sequence[Draft]
+    drafts: Sequence[Draft]
     """The drafts to try, one after the other."""
+    default: Draft | None
+    """The framing mode's draft, where nobody set that and nobody named one; else None."""
     route: Route
     ssl_context: ssl.SSLContext | None
     stream_factory: StreamFactory | None
     limits: Limits
     max_redirects: int
 
-    async def open(self, scope: Scope) -> Connection:
+    async def open(self, scope: Scope, agreed: Draft | None = None) -> Connection:
         """Opens a connection, whose nursery is that of `scope`; tells its instruments of failure.
+
+        `agreed` is the draft of a connection that was opened before: it is tried first.
 
         Raises:
             HandshakeError: it did not come about.
         """
         try:
-            return await self._follow(scope)
+            return await self._follow(scope, agreed)
         except HandshakeError as error:
             if scope.instruments is not None:
                 target = self.wish.url
@@ -73,13 +85,13 @@ class Call:
                 scope.instruments.tell("opening_failed", error, peer)
             raise
 
-    async def _follow(self, scope: Scope) -> Connection:
+    async def _follow(self, scope: Scope, agreed: Draft | None) -> Connection:
         """Opens a connection, behind as many redirects as it takes."""
         wish = self.wish
         seen: set[str] = set()
         while True:
             try:
-                return await self._climb_down(wish, scope)
+                return await self._climb_down(wish, scope, agreed)
             except Rejected as rejected:
                 if not self._follows(rejected):
                     raise
@@ -92,39 +104,58 @@ class Call:
 
     def _goes_on(self, answer: Response) -> bool:
         """Whether another attempt may follow that answer, in another draft or elsewhere."""
-        return len(self.rungs) > 1 or self._follows(answer)
+        return len(self.drafts) > 1 or self._follows(answer)
 
-    async def _climb_down(self, wish: Ask, scope: Scope) -> Connection:
+    async def _climb_down(self, wish: Ask, scope: Scope, agreed: Draft | None) -> Connection:
         """Opens in the first of the drafts that the server speaks; a new stream each time."""
-        refusal: HandshakeError | None = None
-        rungs = list(self.rungs)
-        only_one = len(rungs) == 1
+        drafts = sorted(self.drafts, key=lambda draft: draft is not agreed)
+        refusals: dict[Draft, HandshakeError] = {}
         factory = self.stream_factory
         if factory is None and wish.url.secure:
             factory = self._tls_to(wish.url)
         timeout = self.limits.handshake_timeout
-        while rungs:
-            draft = rungs.pop(0)
+        while drafts:
+            draft = drafts.pop(0)
+            asked = False
             started = trio.current_time()
             dialled = await dial(self.route, wish.url, timeout)
             try:
                 async with opening(dialled, timeout, started):
                     stream = await dress(dialled, factory)
-                    return await ask(stream, draft, wish, self.limits, scope, self._goes_on)
+                    asked = True
+                    limits = self.limits
+                    connection = await ask(stream, draft, wish, limits, scope, self._goes_on)
+                    if self.default not in (None, draft):
+                        _tell_once(wish.url.host_field, draft)
+                    return connection
             except HandshakeError as error:
-                if only_one:
-                    error.advice = error.advice or advice_on(error, draft, secure=wish.url.secure)
-                if only_one or not is_unknown_draft(error):
+                if isinstance(error, HandshakeTimeout) and asked:
+                    error.advice = advice_on_silence(draft)
+                # One that broke off in a draft that it spoke before has not forgotten it.
+                gone = draft is agreed and type(error) is HandshakeError
+                if len(self.drafts) == 1 or gone or not is_unknown_draft(error):
+                    self._advise(error, draft, wish)
                     raise
-                # What the server says to the newest draft tells most.
-                refusal = refusal or error
+                refusals[draft] = error
                 spoken = versions_spoken(error)
                 if spoken:
-                    rungs = [
-                        rung for rung in rungs if rung.version in spoken or rung.version is None
+                    drafts = [
+                        other for other in drafts if other.version in spoken or not other.version
                     ]
-        assert refusal is not None
-        raise refusal
+        # What the server says to the newest draft tells most.
+        draft = min(refusals, key=ladder().index)
+        self._advise(refusals[draft], draft, wish)
+        raise refusals[draft]
+
+    def _advise(self, error: HandshakeError, draft: Draft, wish: Ask) -> None:
+        if not error.advice:
+            error.advice = advice_on(
+                error,
+                draft,
+                secure=wish.url.secure,
+                tried_all=len(self.drafts) > 1,
+                can_dial=not isinstance(self.route, OverStream),
+            )
 
     def _tls_to(self, target: WebSocketURL) -> StreamFactory:
         context = self.ssl_context or ssl.create_default_context()
@@ -162,12 +193,10 @@ def make_call(
     target = WebSocketURL.parse(url)
     if target.secure and ssl_context is None and stream_factory is None:
         ssl_context = ssl.create_default_context()
-    rungs = (
-        ladder()
-        if draft == "auto"
-        else (draft_named(framing_mode.get() if draft is None else draft),)
-    )
-    written = {name for rung in rungs for name in rung.opening.written_fields}
+    default, drafts = _drafts_for(draft)
+    # Of those behind the default, the ones that write a field which the caller gives are left out.
+    written_by = drafts if default is None else [default]
+    written = {name for row in written_by for name in row.opening.written_fields}
     wish = Ask(
         url=target,
         headers=_with_user(checked_fields(headers, forbidden=written), cookies, auth, target.user),
@@ -175,8 +204,35 @@ def make_call(
         subprotocols=check_subprotocols(subprotocols),
         compression=compression,
     )
-    able = _able_to_ask(rungs, wish)
-    return Call(wish, able, route, ssl_context, stream_factory, limits, max_redirects)
+    able = _able_to_ask(drafts, wish)
+    if default is not None and isinstance(route, OverStream):
+        able = able[:1]  # a stream is good for one attempt
+    return Call(wish, able, default, route, ssl_context, stream_factory, limits, max_redirects)
+
+
+def _drafts_for(draft: str | Draft | None) -> tuple[Draft | None, Sequence[Draft]]:
+    """The drafts to try one after the other. Before them the framing mode's, if that is only its
+    default and nobody named one: then those that servers of today speak come behind it.
+
+    Raises:
+        ValueError: no draft has that name.
+    """
+    if draft == "auto":
+        return None, ladder()
+    if draft is not None:
+        return None, (draft_named(draft),)
+    mode = draft_named(framing_mode.get())
+    # What `get` is given goes before the default of the variable itself.
+    if framing_mode.get(None) is not None:
+        return None, (mode,)
+    return mode, (mode, *(other for other in ladder() if other is not mode))
+
+
+def _tell_once(host: str, draft: Draft) -> None:
+    """Says in the log, once for each host, which draft to name for it."""
+    if host not in _told and len(_told) < MOST_TOLD:
+        _told.add(host)
+        logger.info('no draft was named for %s: it speaks draft="%s"', host, draft.name)
 
 
 def _with_user(
@@ -204,22 +260,34 @@ def _with_user(
     return Headers([*headers.raw, *checked_fields(added).raw])
 
 
-def _able_to_ask(rungs: Sequence[Draft], wish: Ask) -> list[Draft]:
+def _able_to_ask(drafts: Sequence[Draft], wish: Ask) -> Sequence[Draft]:
     """Those of the drafts that can ask for that.
 
     Raises:
-        ValueError: none can.
+        ValueError: none can; it names the newest, and one that could.
     """
-    able: list[Draft] = []
-    mistake: ValueError | None = None
-    for draft in rungs:
+    mistakes: dict[Draft, ValueError] = {}
+    for draft in drafts:
         try:
-            draft.opening.ask(wish, draft.subprotocols)
+            _check_can_ask(draft, wish)
         except ValueError as error:
-            mistake = error
+            mistakes[draft] = error
+    able = [draft for draft in drafts if draft not in mistakes]
+    if able:
+        return able
+    newest = ladder()[0]
+    draft = newest if newest in mistakes else drafts[0]
+    text = f"{draft.name} cannot ask for that: {mistakes[draft]}"
+    if draft is not newest:
+        try:
+            _check_can_ask(newest, wish)
+        except ValueError:
+            pass
         else:
-            able.append(draft)
-    if not able:
-        assert mistake is not None
-        raise mistake
-    return able
+            text += f'; draft="{newest.name}" can'
+    raise ValueError(text) from None
+
+
+def _check_can_ask(draft: Draft, wish: Ask) -> None:
+    checked_fields(wish.headers.raw, forbidden=draft.opening.written_fields)
+    draft.opening.ask(wish, draft.subprotocols)

@@ -59,7 +59,9 @@ async def open_websocket(
             (`ws://user:password@host`) are what `auth` takes.
         draft: the name of the draft to speak; by default what `framing_mode` says. `"auto"`
             climbs down from the newest, a new TCP connection each time, until the server knows
-            one; each attempt has its own `handshake_timeout`.
+            one; each attempt has its own `handshake_timeout`. Where no draft is named and
+            `framing_mode` was never set in this context, it is `"old"` first, and those of
+            `"auto"` when the server refuses that, or at once where `"old"` cannot ask for this.
         headers: further fields for the request.
         origin: the origin to send. None is sent by default, except by hixie-75, whose requests
             have one always: `http(s)://host[:port]`.
@@ -75,7 +77,8 @@ async def open_websocket(
         stream_factory: makes the stream to speak on from the one that was dialled, in place of
             TLS: an async callable, stream to stream.
         stream: speak over this, in place of dialling; TLS and the request are the URL's. It is
-            closed on every path, and a `trio.SocketStream` is taken over, and dead from then on.
+            closed on every path, and a `trio.SocketStream` is taken over, and dead from then on. It
+            is good for one attempt in one draft.
         unix_socket: dial the Unix socket at this path; TLS and the request are the URL's.
         proxy: go through this proxy: `http://host:port` or `https://`, by CONNECT; `socks5://`,
             with the extra `proxy` installed. A user and a password go before the host. The proxy

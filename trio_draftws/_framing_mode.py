@@ -13,6 +13,8 @@ framing_mode: ContextVar[str] = ContextVar("framing_mode", default="old")
 
 It is read once, when a connection opens, and stays with the connection: by `open_websocket`
 where no `draft=` says more, and by a server for the requests that look the same in several drafts.
+Where it was never set in this context, `get(None)` is None, since what `get` is given goes before
+the default; then `open_websocket` tries other drafts when `"old"` is refused.
 Like every context variable it is inherited by the tasks that a task spawns; a server's handlers
 have it from where `serve_websocket` was called.
 """

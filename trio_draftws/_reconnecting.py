@@ -22,6 +22,7 @@ from email.utils import parsedate_tz
 import attrs
 import trio
 
+from ._advice import is_unknown_draft
 from ._call import Call, make_call
 from ._checks import at_once, check_function, needs_trio
 from ._connection.connection import Connection
@@ -116,6 +117,8 @@ class Reconnecting(AsyncIterator[Connection]):
     _retry: Callable[[HandshakeError], bool]
     _scope: Scope
     _connection: Connection | None = attrs.field(default=None, init=False)
+    _agreed: Draft | None = attrs.field(default=None, init=False)
+    """The draft of the last connection, which is tried first for the next."""
     _opened_at: float = attrs.field(default=0, init=False)
     _not_before: float = attrs.field(default=-math.inf, init=False)
     """When the next attempt may be made; kept, so that a cancelled wait does not shorten it."""
@@ -145,8 +148,10 @@ class Reconnecting(AsyncIterator[Connection]):
             while True:
                 await trio.sleep_until(self._not_before)
                 try:
-                    self._connection = await self._call.open(self._scope)
+                    self._connection = await self._call.open(self._scope, self._agreed)
                 except HandshakeError as error:
+                    if is_unknown_draft(error):
+                        self._agreed = None
                     wait = self._put_off(error)
                     if not at_once("retry", self._retry(error)):
                         raise
@@ -157,6 +162,7 @@ class Reconnecting(AsyncIterator[Connection]):
                         error,
                     )
                 else:
+                    self._agreed = self._connection.draft
                     self._opened_at = trio.current_time()
                     return self._connection
         finally:
@@ -265,7 +271,8 @@ async def reconnecting(
 
     Args:
         url: as for `open_websocket`; so are all arguments that are not named here. `framing_mode`
-            is read once, when the block is entered.
+            is read once, when the block is entered. Where several drafts may be tried, the one
+            that was agreed is asked first the next time.
         initial_backoff: seconds to wait before the second attempt.
         max_backoff: the most seconds to wait.
         backoff_factor: how much longer each wait is than the one before it.

@@ -12,10 +12,10 @@ async def echo(connection: Connection, state: object) -> None:
         await connection.send(message)
 
 
-async def attempt(url: str) -> None:
+async def attempt(url: str, draft: str | None = None) -> None:
     try:
-        async with open_websocket(url):
-            print("connected")
+        async with open_websocket(url, draft=draft) as connection:
+            print("connected, in", connection.draft.name)
     except ValueError as error:
         print(error)
     except HandshakeError as error:
@@ -31,6 +31,7 @@ async def main() -> None:
             partial(serve_websocket, echo, 0, host="127.0.0.1", drafts=["rfc6455"])
         )
         await attempt(f"ws://127.0.0.1:{server.port}/")
+        await attempt(f"ws://127.0.0.1:{server.port}/", draft="old")
         await attempt(f"wss://127.0.0.1:{server.port}/")
         await server.aclose()
 

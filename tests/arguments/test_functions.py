@@ -185,7 +185,7 @@ async def test_functions_of_a_server_that_turn_out_to_be_none(
 ) -> None:
     """Nobody comes in, and the log says why."""
     async with served(two, **case.arguments) as server:
-        async with RawClient(server.dial()) as client:
+        async with RawClient(await server.dial()) as client:
             await client.send(client.request("rfc6455", origin="http://a"))
             answer = await client.receive_rest()
         await trio.testing.wait_all_tasks_blocked()
@@ -199,7 +199,7 @@ async def test_functions_of_a_server_that_turn_out_to_be_none(
 
 async def test_a_page_that_turns_out_to_be_none(caplog: pytest.LogCaptureFixture) -> None:
     async with served(two, http_handler=lambda request: HTTPResponse()) as server:
-        async with RawClient(server.dial()) as client:
+        async with RawClient(await server.dial()) as client:
             await client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
             await client.expect_response(500)
         await trio.testing.wait_all_tasks_blocked()
@@ -282,7 +282,7 @@ async def test_a_password_check_that_turns_out_to_be_none(caplog: pytest.LogCapt
     for check in checks:
         caplog.clear()
         async with served(two, conn_headers=basic_auth("a", check)) as server:
-            async with RawClient(server.dial()) as client:
+            async with RawClient(await server.dial()) as client:
                 fields = {"Authorization": "Basic YTpi"}
                 await client.send(client.request("rfc6455", headers=fields))
                 await client.expect_response(500)

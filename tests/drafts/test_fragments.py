@@ -72,7 +72,7 @@ def joined(events: list[Event]) -> list[Event]:
 
 @pytest.mark.parametrize("draft", WITHOUT, ids=lambda draft: draft.name)
 def test_drafts_without_fragments_say_so(draft: Draft) -> None:
-    with pytest.raises(LocalProtocolError, match="this draft has no fragments"):
+    with pytest.raises(LocalProtocolError, match=f"{draft.name} has no fragments"):
         draft.codec("client", 0).encode(Fragment("x"))
 
 

@@ -277,8 +277,9 @@ def test_what_a_draft_cannot_say(draft: Draft) -> None:
         Close(): not draft.closing_handshake,
     }
     for event in [event for event, is_unsayable in unsayable.items() if is_unsayable]:
-        with pytest.raises(LocalProtocolError, match="it can send text"):
+        with pytest.raises(LocalProtocolError, match="it can send text") as caught:
             codec.encode(event)
+        assert str(caught.value).startswith(f"{draft.name} has no ")
     assert draft.codec("server", LIMIT).decode(encoded(codec, "still good")) == ["still good"]
 
 

@@ -47,6 +47,7 @@ from trio_draftws.drafts import (
     ShortSend,
     WebSocketProtocol,
     WebSocketURL,
+    cannot_say,
 )
 
 from .checkpoints import Checkpoints
@@ -594,7 +595,7 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
             trio.BrokenResourceError: the peer closed it, or it was lost.
         """
         if not self.draft.ping:
-            raise LocalProtocolError(f"{self.draft.name} has no pings")
+            raise cannot_say(self.draft.name, "pings")
         await self._checkpoints.before_receive()
         # It may go between the fragments of a message, so it waits for no turn.
         await self._sender.wait_for_room()

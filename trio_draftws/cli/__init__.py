@@ -1,8 +1,8 @@
 """The command line: `echo`, `connect`, `probe` and `gateway`.
 
 The exit status is 0 when all went well, 1 when it did not (one line on standard error says why), 2
-for a command line that makes no sense, and 128 and the signal's number for a command of a client
-that a signal ended.
+for a command line that makes no sense, 3 where the server closed with another code than 1000 and
+1001, and 128 and the signal's number for a command of a client that a signal ended.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except CommandError as error:
         # What a peer said may stand in it, so neither line ends nor escapes pass.
         print(f"trio-draftws: {escape(str(error))}", file=sys.stderr)
-        return 1
+        return error.status
     except KeyboardInterrupt:
         # Only in the moments in which no command looks after signals
         return 130
@@ -127,14 +127,15 @@ def _add_probe(commands: Commands) -> None:
         "--echo",
         action="store_true",
         help="send a message in each draft too, and say whether it comes back; only that can tell "
-        "drafts whose requests look alike",
+        "drafts whose requests look alike. It can hang or crash servers of 2010, which may "
+        "answer in one draft and get the frames of another",
     )
     ask.add_argument(
         "--timeout",
         metavar="SECONDS",
         type=_seconds,
         default=5.0,
-        help="for each opening, each message and each close (default: %(default)s)",
+        help="for each opening and each message (default: %(default)s)",
     )
     ask.add_argument("--json", dest="as_json", action="store_true", help="print JSON")
 

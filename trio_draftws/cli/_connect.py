@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack
 import attrs
 import trio
 
-from trio_draftws import Connection, ConnectionLost, HandshakeError, is_wss_url
+from trio_draftws import DRAFTS, Connection, ConnectionLost, HandshakeError, is_wss_url
 
 from ._client import Target
 from ._interactive import (
@@ -30,6 +30,8 @@ from ._stdio import CommandError, LineReader, LineWriter
 from ._tap import BehindTrace, Trace
 
 SECONDS_OF_QUIET = 5
+CLOSED_WITH_CODE = 3
+"""The exit status where the server closed with a code that says more than that it is done."""
 HINT = (
     "trio-draftws: the extra `cli` brings line editing and history: pip install 'trio_draftws[cli]'"
 )
@@ -47,12 +49,15 @@ async def connect(
         verbose: whether what goes over the wire is shown on standard error.
 
     Raises:
-        CommandError: there was no connection, or it broke.
+        CommandError: there was no connection, it broke, or the server closed it with another code
+            than 1000 and 1001.
     """
     talk = _Talk(
         target, draft, binary, Trace(LineWriter.of_stderr().write_line) if verbose else None
     )
     signum = await until_signal(talk.run)
+    if talk.remark and sys.stderr is not None:
+        print(f"trio-draftws: {talk.remark}", file=sys.stderr)
     return 0 if signum is None else 128 + signum
 
 
@@ -64,6 +69,8 @@ class _Talk:
     draft: str
     binary: Binary | None
     trace: Trace | None
+    remark: str = attrs.field(default="", init=False)
+    """What to say at the end, though all went well."""
 
     async def run(self) -> None:
         stdin, stdout = LineReader.of_stdin(), LineWriter.of_stdout()
@@ -75,10 +82,16 @@ class _Talk:
         try:
             async with AsyncExitStack() as stack:
                 connection = await self._open(stack)
-                if note is None:
-                    await self._converse(connection, stdin, self._plain(stdout))
-                else:
-                    await self._talk_to_person(connection, stdin, stdout, note)
+                try:
+                    if note is None:
+                        await self._converse(connection, stdin, self._plain(stdout))
+                    else:
+                        await self._talk_to_person(connection, stdin, stdout, note)
+                except CommandError as error:
+                    raise CommandError(f"{error}{self._other_draft(connection)}") from error
+            if hint := self._other_draft(connection):
+                self.remark = f"nothing came{hint}"
+            _check_code(connection)
         finally:
             # Also after Ctrl-C; a second one ends even a terminal that takes nothing.
             with trio.CancelScope(shield=True):
@@ -101,6 +114,23 @@ class _Talk:
             self.trace.opened(connection, self.target.url)
             await self.trace.flush()
         return connection
+
+    def _other_draft(self, connection: Connection) -> str:
+        """What to name where `auto` found a draft, and the server went without a word in it: it
+        may speak another, whose requests look the same.
+        """
+        spoken = connection.draft
+        said = connection.close_received or connection.statistics().messages_received
+        alike = [
+            f"--draft {draft.aliases[0] if draft.aliases else draft.name}"
+            for draft in DRAFTS
+            if draft.rung is None
+            and draft.opening.request_body
+            and set(draft.announced_by) & set(spoken.announced_by)
+        ]
+        if said or not alike or not connection.closed or self.draft != "auto":
+            return ""
+        return f"; it opened as {spoken.name}, as servers of others do: try {' or '.join(alike)}"
 
     def _plain(self, stdout: LineWriter) -> Messages:
         return InHex(stdout) if self.binary == "hex" else stdout
@@ -194,6 +224,21 @@ async def _converse(
         nursery.cancel_scope.cancel()
     if failure is not None:
         raise failure
+
+
+def _check_code(connection: Connection) -> None:
+    """Whether the server closed because it was done (1000) or went away (1001); or repeated ours.
+
+    Raises:
+        CommandError: it said something else.
+    """
+    theirs, ours = connection.close_received, connection.close_sent
+    if theirs is None or theirs.code in (None, 1000, 1001):
+        return
+    if connection.closed_by == "client" and ours is not None and ours.code == theirs.code:
+        return
+    why = f": {theirs.reason!r}" if theirs.reason else ""
+    raise CommandError(f"the server closed with code {theirs.code}{why}", CLOSED_WITH_CODE)
 
 
 def _is_goodbye(error: trio.BrokenResourceError, connection: Connection) -> bool:

@@ -16,16 +16,26 @@ import attrs
 import trio
 
 READ_SIZE = 65536
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
+# What moves the cursor, ends a line, turns the writing round, or is not seen at all: controls, soft
+# hyphens, marks and overrides of direction, separators, what has no width (but the joiners U+200C
+# and U+200D, which words and emoji are made with), half characters, annotations, and tags.
+_UNSEEN = re.compile(
+    "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f"
+    "\ud800-\udfff\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
+)
 
 
 class CommandError(Exception):
-    """Why a command failed, for one line on standard error."""
+    """Why a command failed, for one line on standard error; `status` is its exit status."""
+
+    def __init__(self, why: str, status: int = 1) -> None:
+        super().__init__(why)
+        self.status = status
 
 
 def escape(text: str) -> str:
-    r"""`text` with its control characters as Python writes them, as `\n` and `\x1b`."""
-    return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+    r"""`text` with what a terminal obeys or hides as Python writes it: `\n`, `\x1b`, `\u202e`."""
+    return _UNSEEN.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
 @attrs.define(eq=False)
@@ -79,7 +89,7 @@ class LineReader:
 
 @attrs.frozen(eq=False)
 class LineWriter:
-    """Writes lines of UTF-8, each at once; on a terminal with control characters escaped."""
+    """Writes lines of UTF-8, each at once; on a terminal as `escape` has them."""
 
     fd: int
     escapes: bool

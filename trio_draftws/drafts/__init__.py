@@ -21,6 +21,7 @@ from ._codec import (
     Role,
     ShortReceive,
     ShortSend,
+    cannot_say,
     encode_text,
 )
 from ._compression import COMPRESSION, Compression, Deflate
@@ -101,6 +102,7 @@ __all__ = [
     "WebSocketURL",
     "allowed_drafts",
     "ascii_host",
+    "cannot_say",
     "check_plain",
     "checked_answer_fields",
     "checked_fields",

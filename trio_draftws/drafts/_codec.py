@@ -407,16 +407,27 @@ def not_encodable(error: UnicodeEncodeError) -> LocalProtocolError:
     )
 
 
-def refuse_to_encode(event: object, draft_can: str) -> LocalProtocolError | TypeError:
-    """The error for an event that a text-only codec was asked to encode."""
+def refuse_to_encode(event: object, draft: str, can: str) -> LocalProtocolError | TypeError:
+    """The error for an event that the text-only codec of `draft` was asked to encode.
+
+    `can` is what it can send.
+    """
     if isinstance(event, (bytes, bytearray, memoryview)):
-        return LocalProtocolError(
-            f"this draft has no binary messages, so {type(event).__name__} cannot be sent: "
-            f"it can send {draft_can}"
-        )
+        so = f", so {type(event).__name__} cannot be sent"
+        return cannot_say(draft, "binary messages", f"{so}: it can send {can}")
     if isinstance(event, (Fragment, Ping, Pong, Close)):
         what = (
-            "fragments" if isinstance(event, Fragment) else f"{type(event).__name__.lower()} frame"
+            "fragments" if isinstance(event, Fragment) else f"{type(event).__name__.lower()} frames"
         )
-        return LocalProtocolError(f"this draft has no {what}: it can send {draft_can}")
+        return cannot_say(draft, what, f": it can send {can}")
+    return no_message(event)
+
+
+def cannot_say(draft: str, what: str, so: str = "") -> LocalProtocolError:
+    """The error for what `draft` has no way to say, which names one that has."""
+    return LocalProtocolError(f'{draft} has no {what}{so}; draft="rfc6455" has them')
+
+
+def no_message(event: object) -> TypeError:
+    """The error for what no draft can send."""
     return TypeError(f"a message is a str or bytes, not {type(event).__name__}")

@@ -33,7 +33,7 @@ from ._codec import (
     RemoteProtocolError,
     Role,
     encode_text,
-    refuse_to_encode,
+    no_message,
 )
 from ._compression import Deflate
 from ._deflate import Deflater, Inflater
@@ -166,7 +166,7 @@ class FrameCodec(DecodesInOrder):
             return self._write(PING, control_payload("a ping's payload", event.payload))
         if isinstance(event, Pong):
             return self._write(PONG, control_payload("a pong's payload", event.payload))
-        raise refuse_to_encode(event, "every event")
+        raise no_message(event)
 
     def _write_message(
         self, deflate: Deflate, kind: int, payload: Buffer, compress: bool | None
@@ -183,7 +183,7 @@ class FrameCodec(DecodesInOrder):
             # A copy, if need be: there is nobody who would make one later.
             kind, payload = BINARY, bytes(fragment.data)
         else:
-            raise refuse_to_encode(fragment.data, "every event")
+            raise no_message(fragment.data)
         opcode = CONTINUATION
         marks = 0
         if self._sending is None:

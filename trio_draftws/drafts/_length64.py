@@ -78,7 +78,7 @@ class Length64Codec(DecodesInOrder):
             return [header + payload] if size <= JOIN_UP_TO else [header, payload]
         if isinstance(event, Close):
             return [bytes(_HEADER_SIZE)]  # r5241: type 0x00 with length 0
-        raise refuse_to_encode(event, "text and close")
+        raise refuse_to_encode(event, "whatwg-2010-08", "text and close")
 
     def shared(self, message: str | bytes, compress: bool | None = None) -> Hashable:
         del message, compress

@@ -89,7 +89,9 @@ class SentinelCodec(DecodesInOrder):
             return [_START, encode_text(event), _END]
         if isinstance(event, Close) and self._closing_frame:
             return [b"\xff\x00"]  # hixie-76 section 5.3, the closing handshake
-        raise refuse_to_encode(event, "text and close" if self._closing_frame else "text only")
+        if self._closing_frame:
+            raise refuse_to_encode(event, "hixie-76", "text and close")
+        raise refuse_to_encode(event, "hixie-75", "text only")
 
     def shared(self, message: str | bytes, compress: bool | None = None) -> Hashable:
         del message, compress

@@ -11,19 +11,19 @@ from ._frame import frame
 from ._pair import connected_pair
 from ._raw import RawClient, RawServer, serve_raw
 from ._raw_peer import RawPeer
-from ._served import MemoryServer, echo, served, served_on_port
+from ._served import ServerUnderTest, echo, served, served_on_port
 from ._settings import Settings
 
 __all__ = [
     "Faults",
     "FaultyStream",
     "Fragment",
-    "MemoryServer",
     "Ping",
     "Pong",
     "RawClient",
     "RawPeer",
     "RawServer",
+    "ServerUnderTest",
     "Settings",
     "connected_pair",
     "echo",

@@ -48,7 +48,7 @@ from ._raw_peer import RawPeer
 class RawClient(RawPeer):
     """A client by hand, for tests of a server: `async with RawClient(stream) as client`.
 
-    The stream may be of `MemoryServer.dial`, or of `trio.open_tcp_stream`.
+    The stream may be of `ServerUnderTest.dial`, or of `trio.open_tcp_stream`.
     """
 
     response: Response | None = attrs.field(default=None, init=False)

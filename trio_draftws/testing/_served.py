@@ -19,7 +19,7 @@ from trio_draftws._exceptions import DialFailed
 from trio_draftws._routes import Routes, with_routes
 from trio_draftws._server import HANDLER_ARGUMENTS, Handler, Server, serve_websocket
 from trio_draftws._transport.sockets import StreamFactory
-from trio_draftws.drafts import Draft, HeaderFields
+from trio_draftws.drafts import Draft, HeaderFields, draft_named
 
 from ._nursery import plain_nursery
 from ._pair import URL, as_it_is
@@ -54,7 +54,7 @@ class _MemoryListener(trio.abc.Listener[trio.abc.Stream]):
         try:
             self._coming.send_nowait(theirs)
         except trio.BrokenResourceError:
-            raise DialFailed("the server has ended") from None
+            raise ConnectionRefusedError from None
         return ours
 
     async def accept(self) -> trio.abc.Stream:
@@ -70,15 +70,37 @@ class _MemoryListener(trio.abc.Listener[trio.abc.Stream]):
 
 
 @attrs.define(eq=False)
-class MemoryServer:
-    """A server that listens in memory, as `served` opens it."""
+class ServerUnderTest:
+    """A server that runs a handler, as `served` and `served_on_port` open it."""
 
     server: Server
-    """The server itself: its `connections`, its `aclose`."""
+    """The server itself."""
     errors: list[Exception]
     """What the handler has raised so far, also that its peer has gone. The server takes it as
     always: it logs it, and closes with 1011."""
-    _listener: _MemoryListener
+    url: str
+    """Where it is: `ws://127.0.0.1:PORT/` on a port; in memory `ws://localhost/`, which leads
+    nobody there."""
+    draft: str | Draft
+    """What its clients speak, unless they name another."""
+    _dial: Callable[[], Awaitable[trio.abc.Stream]]
+
+    @property
+    def port(self) -> int:
+        """The port that it listens on; there is none in memory."""
+        assert self.server.port is not None, "this server listens in memory: take its `dial`"
+        return self.server.port
+
+    @property
+    def connections(self) -> set[Connection]:
+        """Those that are open now, as `Server.connections`."""
+        return self.server.connections
+
+    async def aclose(self) -> None:
+        """Ends the server, as `Server.aclose`: a checkpoint; cancelled, the server ends all the
+        same.
+        """
+        await self.server.aclose()
 
     @asynccontextmanager
     async def open_websocket(
@@ -95,12 +117,12 @@ class MemoryServer:
         """A client of this server: `async with server.open_websocket("/chat") as connection`.
 
         As `trio_draftws.open_websocket` in all, checkpoints and cancelling included, but that it
-        dials in memory; so `draft="auto"` is none that it knows, no redirect is followed, and there
-        is no TLS unless `stream_factory` makes it.
+        has one stream to this server: so `draft="auto"` is none that it knows, no redirect is
+        followed, and there is no TLS unless `stream_factory` makes it.
 
         Args:
-            url: a whole URL, or a path and perhaps a query at `ws://localhost`.
-            draft: the draft to speak; by default what `framing_mode` says.
+            url: a whole URL, or a path and perhaps a query at this server.
+            draft: the draft to speak; by default the `draft` that the server was opened with.
             headers: further fields for the request.
             origin: the origin to send.
             subprotocols: those to ask for.
@@ -112,11 +134,11 @@ class MemoryServer:
         """
         given: object = url
         if isinstance(given, str) and given.startswith("/"):
-            url = URL.rstrip("/") + url
+            url = self.url.rstrip("/") + url
         async with open_websocket(
             url,
-            stream=self.dial(),
-            draft=draft,
+            stream=await self.dial(),
+            draft=self.draft if draft is None else draft,
             headers=headers,
             origin=origin,
             subprotocols=subprotocols,
@@ -125,19 +147,27 @@ class MemoryServer:
         ) as connection:
             yield connection
 
-    def dial(self) -> trio.abc.Stream:
+    async def dial(self) -> trio.abc.Stream:
         """A stream to this server on which nothing was said yet, as for `RawClient`.
+
+        A checkpoint; cancelling it leaves no stream.
 
         Raises:
             DialFailed: the server has ended.
         """
-        return self._listener.dial()
+        try:
+            return await self._dial()
+        except OSError as error:
+            raise DialFailed("the server has ended") from error
 
 
 @asynccontextmanager
 async def served(
-    handler: Handler | Mapping[str, Handler], **settings: Any
-) -> AsyncGenerator[MemoryServer, None]:
+    handler: Handler | Mapping[str, Handler] = echo,
+    *,
+    draft: str | Draft = "rfc6455",
+    **settings: Any,
+) -> AsyncGenerator[ServerUnderTest, None]:
     """Runs a handler as a server would, without sockets: `async with served(handler) as server`.
 
     It is `serve_websocket` that runs it, so all is as it will be: origins, `conn_headers`,
@@ -146,6 +176,8 @@ async def served(
 
     Args:
         handler: `async def handler(connection, state)`, or a mapping from paths to such.
+        draft: the draft that the clients of `server.open_websocket` speak. The server speaks all;
+            a request that looks the same in several it takes for this one.
         settings: those of `serve_websocket`, but for where it listens.
 
     Raises:
@@ -156,8 +188,66 @@ async def served(
     for name in ("port", "host", "backlog", "listeners"):
         if name in settings:
             raise TypeError(f"served listens in memory and has no {name}; served_on_port listens")
-    checked: Handler | Routes[Handler] = with_routes("handler", handler, *HANDLER_ARGUMENTS)
+    listener = _MemoryListener.open()
     errors: list[Exception] = []
+    serve = _serve(handler, draft, errors, settings, listeners=[listener])
+
+    async def dial() -> trio.abc.Stream:
+        await trio.lowlevel.checkpoint()
+        return listener.dial()
+
+    async with _serving(serve) as server:
+        yield ServerUnderTest(server, errors, URL, draft, dial)
+
+
+@asynccontextmanager
+async def served_on_port(
+    handler: Handler | Mapping[str, Handler] = echo,
+    *,
+    draft: str | Draft = "rfc6455",
+    host: str = "127.0.0.1",
+    **settings: Any,
+) -> AsyncGenerator[ServerUnderTest, None]:
+    """Runs a handler on a port that is free, for clients which must have a URL.
+
+    `async with served_on_port(handler) as server`, and its URL is `server.url`. In all else it is
+    as `served`: entering is a checkpoint; cancelling the block closes as well.
+
+    Args:
+        handler: `async def handler(connection, state)`, or a mapping from paths to such.
+        draft: as for `served`.
+        host: the interface to listen on.
+        settings: the others of `serve_websocket`.
+
+    Raises:
+        OSError: it cannot listen there.
+        ValueError, TypeError: as `serve_websocket`, for an argument.
+        RuntimeError: it was called outside of Trio.
+    """
+    needs_trio("served_on_port")
+    errors: list[Exception] = []
+    serve = _serve(handler, draft, errors, settings, port=0, host=host)
+    async with _serving(serve) as server:
+        assert server.port is not None
+        name = f"[{host}]" if ":" in host else host
+        url = f"ws://{name}:{server.port}/"
+        dial = partial(trio.open_tcp_stream, host, server.port)
+        yield ServerUnderTest(server, errors, url, draft, dial)
+
+
+def _serve(
+    handler: Handler | Mapping[str, Handler],
+    draft: str | Draft,
+    errors: list[Exception],
+    settings: dict[str, Any],
+    **place: Any,
+) -> Callable[..., Awaitable[object]]:
+    """`serve_websocket` with its arguments, which adds what the handler raises to `errors`."""
+    checked: Handler | Routes[Handler] = with_routes("handler", handler, *HANDLER_ARGUMENTS)
+    row = draft_named(draft)
+    if row.opening.request_body:
+        # Behind the keys of such a request may be any of them.
+        settings = {"framing_mode": lambda request: row.name, **settings}
 
     def noting(handler: Handler) -> Handler:
         async def noted(connection: Connection, state: Any) -> None:
@@ -174,36 +264,7 @@ async def served(
         noted = {path: noting(one) for path, one in checked.items()}
     else:
         noted = noting(checked)
-    listener = _MemoryListener.open()
-    async with _serving(
-        partial(serve_websocket, noted, listeners=[listener], **settings)
-    ) as server:
-        yield MemoryServer(server, errors, listener)
-
-
-@asynccontextmanager
-async def served_on_port(
-    handler: Handler | Mapping[str, Handler] = echo, *, host: str = "127.0.0.1", **settings: Any
-) -> AsyncGenerator[Server, None]:
-    """Runs a handler on a port that is free, for clients which must have a URL.
-
-    `async with served_on_port(handler) as server`, and its port is `server.port`. The block's end
-    closes the server in order; what the block raises comes out as it is. Entering is a checkpoint;
-    cancelling the block closes as well.
-
-    Args:
-        handler: `async def handler(connection, state)`, or a mapping from paths to such.
-        host: the interface to listen on.
-        settings: the others of `serve_websocket`.
-
-    Raises:
-        OSError: it cannot listen there.
-        ValueError, TypeError: as `serve_websocket`, for an argument.
-        RuntimeError: it was called outside of Trio.
-    """
-    needs_trio("served_on_port")
-    async with _serving(partial(serve_websocket, handler, 0, host=host, **settings)) as server:
-        yield server
+    return partial(serve_websocket, noted, **place, **settings)
 
 
 @asynccontextmanager

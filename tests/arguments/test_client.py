@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 
+import pytest
 import trio
 import trio.testing
 
-from trio_draftws import open_gateway, open_websocket, reconnecting
+from trio_draftws import HandshakeError, open_gateway, open_websocket, reconnecting
 
 from .cases import BOTH, SERVER_SSL, Case, case, each, enter, one
 
@@ -119,6 +120,13 @@ async def test_open_websocket_closes_the_stream_that_it_was_given(case: Case) ->
     with case.raises():
         await enter(open_websocket(**arguments))
     assert await theirs.receive_some() == b""
+
+
+async def test_no_limit_of_redirects() -> None:
+    ours, theirs = trio.testing.memory_stream_pair()
+    await theirs.aclose()
+    with pytest.raises(HandshakeError):
+        await enter(open_websocket(NOBODY, stream=ours, max_redirects=math.inf))  # type: ignore[arg-type]
 
 
 @each(*RECONNECTING)

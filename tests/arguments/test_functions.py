@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import socket
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
@@ -30,6 +30,13 @@ from .cases import Case, case, coroutine, each, enter, one, two, two_sync, two_y
 from .test_client import NOBODY
 
 # Functions
+
+
+class Later:
+    """To be awaited, and no coroutine."""
+
+    def __await__(self) -> Iterator[Any]:
+        yield
 
 
 class Handlers:
@@ -115,6 +122,8 @@ async def test_what_is_an_async_function(handler: Any) -> None:
         (partial(two_sync), "cannot be awaited: NoneType"),
         (plainly_decorated(two_sync), "cannot be awaited: NoneType"),
         (lambda connection, state: two_yielding(connection, state), "awaited: async_generator"),
+        # Written in C, which does not say what it takes
+        ({}.pop, "cannot be awaited: NoneType"),
         (asynccontextmanager(two_yielding), "awaited: _AsyncGeneratorContextManager"),
     ],
 )
@@ -173,6 +182,7 @@ async def test_what_conn_headers_returns(
 @each(
     case(TypeError, "conn_headers is an async function, but", conn_headers=lambda request: ((), 1)),
     case(TypeError, "origins answers at once, but", origins=lambda request: coroutine()),
+    case(TypeError, "origins answers at once, but", origins=lambda request: Later()),
     case(
         TypeError, "what stream_factory returned is a trio.abc.Stream, not None", stream_factory=one
     ),

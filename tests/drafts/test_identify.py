@@ -479,7 +479,6 @@ def test_all_drafts_are_allowed_by_default() -> None:
     [
         (["new", "old"], (OLD, NEW)),
         (["hixie-76", "old", OLD], (OLD,)),
-        ("new", (NEW,)),
         ((NEW, "hixie-75"), (UNPROVEN, NEW)),
         (iter(["hybi-00"]), (OLD,)),
         ([RFC, NEW], (NEW, RFC)),

@@ -522,6 +522,18 @@ ROWS = [
         },
     ),
     Row(
+        "A target or a host that another program would read otherwise",
+        ALL,
+        "server",
+        "400 from hybi-04 on; before it they are taken as they come",
+        {
+            "drafts/test_identify": "test_a_target_that_none_is test_a_host_that_none_is "
+            "test_several_hosts_or_none test_several_origins test_what_is_taken "
+            "test_before_there_were_numbers",
+            "drafts/test_http_and_h11": "test_what_is_taken_for_a_request_of_today",
+        },
+    ),
+    Row(
         "A request within the body of a request",
         ALL,
         "server",

@@ -181,7 +181,7 @@ def test_version_that_is_no_number(value: str) -> None:
     ) == (400, b"Expected one number in Sec-WebSocket-Version.\n")
 
 
-def test_several_versions() -> None:
+def test_different_versions() -> None:
     """A request of two versions is refused with 400, also where they are the same one."""
     thirteen, eight = (f"Sec-WebSocket-Version: {number}" for number in (13, 8))
     for other in (thirteen, eight):

@@ -514,7 +514,7 @@ ROWS = [
         "one table decides; a version wins, and ``drafts=`` switches drafts off",
         {
             "drafts/test_identify": "test_version test_each_version test_version_8 "
-            "test_version_without_row test_version_that_is_no_number test_several_versions "
+            "test_version_without_row test_version_that_is_no_number test_different_versions "
             "test_one_key_alone test_repeated_draft test_drafts_that_are_switched_off "
             "test_a_mode_that_is_switched_off test_names_decide_nothing",
             "test_bad_input": "test_a_request_that_is_refused",

@@ -791,3 +791,15 @@ async def test_a_stream_without_an_address() -> None:
                 await client.send("hello")
                 assert await client.receive() == "hello"
     assert "X-Forwarded-For" not in behind.requests[0].headers
+
+
+async def test_half_a_gateway_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    async with serving() as behind:
+        async with open_gateway(f"ws://{HOST}:{behind.port}/") as gateway:
+            async with serving(gateway.handler) as server:
+                async with open_websocket(f"ws://{HOST}:{server.port}/", draft="rfc6455") as client:
+                    with pytest.raises(PeerClosed):
+                        await client.receive()
+    [record] = [record for record in caplog.records if record.exc_info is not None]
+    assert record.exc_info is not None
+    assert "give gateway.conn_headers to serve_websocket" in str(record.exc_info[1])

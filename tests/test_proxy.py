@@ -245,11 +245,15 @@ async def test_nobody_there(kind: str) -> None:
     [
         ("http", b"", "the peer ended the stream"),
         ("http", b"HTTP/1.1 200", "the peer ended the stream"),
-        ("http", b"SSH-2.0-x\r\n\r\n", "expected a status line"),
+        ("http", b"SSH-2.0-x\r\n", "expected HTTP, got"),
         ("http", b"HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 101 X\r\n\r\n", "said more than its answer"),
         ("http", b"HTTP/1.1 200 OK\r\nX: " + b"x" * 20000, "longer than 16384 bytes"),
         ("http", b"HTTP/1.1 407 \x1b[2J\r\n\r\n", "expected a status line"),
-        ("http", b"HTTP/1.1 407 No\r\n\r\n", "407 No (write its user and password: http://user"),
+        (
+            "http",
+            b"HTTP/1.1 407 No\r\n\r\n",
+            "407 No (write its user and password: http://user:password@127.0.0.1:",
+        ),
         ("http", b"HTTP/1.1 502 Bad\xff\r\n\r\n", "refused with status 502 Bad"),
         ("socks5", b"", "failed: "),
         ("socks5", b"\x05", "failed: "),

@@ -7,7 +7,7 @@ import ssl
 import pytest
 import trio
 
-from trio_draftws import Draft, open_websocket, use_framing_mode
+from trio_draftws import DialFailed, Draft, Rejected, open_websocket, use_framing_mode
 
 from .redirecting import FOLLOWED, echo_once, noting, redirect, sending_on
 from .wire import raw_server, read_request
@@ -86,3 +86,24 @@ async def test_from_ws_to_wss(server_ssl: ssl.SSLContext, client_ssl: ssl.SSLCon
             async with open_websocket(url, draft="rfc6455", ssl_context=client_ssl) as connection:
                 await echo_once(connection)
     assert asked[0].secure
+
+
+async def test_a_failure_behind_it_says_so() -> None:
+    """The caller never asked for that place."""
+    async with sending_on("ws://127.0.0.1:1/login") as (here, _):
+        with pytest.raises(DialFailed, match=r"a redirect led to ws://127\.0\.0\.1:1/login"):
+            async with open_websocket(f"ws://127.0.0.1:{here}/", draft="rfc6455"):
+                pass
+
+
+async def test_a_refusal_behind_it_says_so() -> None:
+    async def behave(stream: trio.SocketStream) -> None:
+        await read_request(stream, 0)
+        await stream.send_all(b"HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n")
+
+    async with raw_server(behave) as there:
+        place = f"ws://127.0.0.1:{there}/login"
+        async with sending_on(place) as (here, _):
+            with pytest.raises(Rejected, match=f"a redirect led to {place}"):
+                async with open_websocket(f"ws://127.0.0.1:{here}/", draft="rfc6455"):
+                    pass

@@ -380,7 +380,8 @@ async def test_interim_answers_before_a_redirect(clock: Clock) -> None:
         (HINTS * (MAX_INTERIM + 1), f"got more than {MAX_INTERIM} of 1xx"),
         (HINTS + b"HTTP/1.1 1\r\n\r\n", "expected a status line"),
         (HINTS + b"no HTTP", "expected a status line|expected HTTP"),
-        (HINTS + b"A" * 20_000, "longer than 8192 bytes"),
+        (HINTS + b"A" * 20_000, "expected HTTP, got"),
+        (HINTS + b"HTTP/1.1 200 " + b"A" * 20_000, "longer than 8192 bytes"),
     ],
 )
 async def test_interim_answers_and_no_other(answer: bytes, why: str, clock: Clock) -> None:
@@ -452,3 +453,32 @@ async def test_interim_answers_in_a_trace(draft: Draft, clock: Clock) -> None:
     ]
     assert came[3].startswith("<- HTTP/1.1 101")
     assert sum("hello" in line for line in lines) == 1
+
+
+async def test_a_body_that_comes_late_where_no_draft_was_named() -> None:
+    """No other draft follows such a status, so its body is read as where one was named."""
+
+    async def behave(stream: trio.SocketStream) -> None:
+        await read_request(stream)
+        await stream.send_all(b"HTTP/1.1 403 No\r\nContent-Length: 12\r\n\r\n")
+        await trio.testing.wait_all_tasks_blocked()
+        await stream.send_all(b"token is old")
+
+    async with raw_server(behave) as port:
+        with pytest.raises(Rejected) as caught:
+            async with open_websocket(f"ws://127.0.0.1:{port}/"):
+                pass
+    assert caught.value.body == b"token is old"
+
+
+async def test_what_is_no_http_is_told_at_once() -> None:
+    """Though it stays open, and says only a line."""
+
+    async def behave(stream: trio.SocketStream) -> None:
+        await stream.send_all(b"SSH-2.0-OpenSSH_9\r\n")
+        await read_to_end(stream)
+
+    async with raw_server(behave) as port:
+        with trio.fail_after(8), pytest.raises(HandshakeError, match="SSH-2"):
+            async with open_websocket(f"ws://127.0.0.1:{port}/", draft="rfc6455"):
+                pass

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import select
 import socket
+import struct
 from typing import Any
 
 import attrs
@@ -89,6 +90,35 @@ class TestFull:
             for _ in range(4):
                 assert await server.receive() == text
             with pytest.raises((ConnectionLost, PeerClosed)):
+                await server.receive()
+
+    async def test_what_a_peer_that_reset_held_is_free_in_time(
+        self, draft: Draft, autojump_clock: trio.testing.MockClock
+    ) -> None:
+        """Where nobody takes what it sent: its descriptor, and its place on a server."""
+        async with by_raw_client(draft) as (raw, server):
+            text = "x" * (LOOK_AHEAD // 4)
+            for _ in range(4):
+                await raw.send_frame(text)
+            await trio.sleep(2 * SLOW_ROUND)
+            assert server._receiver.full
+            assert isinstance(raw.stream, trio.SocketStream)
+            # Closing resets it then.
+            raw.stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            await trio.aclose_forcefully(raw)
+            told: list[float] = []
+            server._when_transport_over(lambda: told.append(trio.current_time()))
+            since = trio.current_time()
+            await trio.sleep(30)
+            assert server.closed
+            assert told == []
+            await trio.sleep(30)
+            assert len(told) == 1
+            assert 40 <= told[0] - since <= 45
+            # What was read is still there.
+            for _ in range(4):
+                assert await server.receive() == text
+            with pytest.raises(ConnectionLost, match="reset"):
                 await server.receive()
 
 

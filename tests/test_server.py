@@ -361,6 +361,18 @@ class TestHandlers:
 
         await serve()
 
+    async def test_control_c_while_it_listens_comes_out_as_it_is(self) -> None:
+        class Interrupted(trio.abc.Listener[trio.abc.Stream]):
+            async def accept(self) -> trio.abc.Stream:
+                await trio.lowlevel.checkpoint()
+                raise KeyboardInterrupt
+
+            async def aclose(self) -> None:
+                await trio.lowlevel.checkpoint()
+
+        with pytest.raises(KeyboardInterrupt):
+            await serve_websocket(echo, listeners=[Interrupted()])
+
     async def test_in_a_nursery_of_the_callers(self, draft: Draft) -> None:
         """Ending the server ends the handlers there too, and nothing else."""
         ended: list[str] = []

@@ -7,7 +7,15 @@ import ssl
 
 from ._exceptions import Rejected
 from ._redirects import is_redirect
-from .drafts import DRAFTS, BadHead, Draft, HandshakeError, InvalidAnswer, ladder
+from .drafts import (
+    DRAFTS,
+    BadHead,
+    Draft,
+    HandshakeError,
+    InvalidAnswer,
+    Response,
+    ladder,
+)
 
 # Not found, or refused for who is asking, says nothing of the draft.
 UNKNOWN_DRAFT = (400, 405, 426, 501, 505)
@@ -21,12 +29,17 @@ def is_unknown_draft(error: HandshakeError) -> bool:
     answer of their own draft, or by ending the connection.
     """
     if isinstance(error, Rejected):
-        if is_redirect(error):
-            return False
-        return error.status in UNKNOWN_DRAFT or "Sec-WebSocket-Version" in error.headers
+        return may_be_of_draft(error)
     if isinstance(error, InvalidAnswer):
         return True
     return type(error) is HandshakeError and not _is_of_tls(error)
+
+
+def may_be_of_draft(answer: Response | Rejected) -> bool:
+    """Whether such a refusal may be about the draft."""
+    if is_redirect(answer):
+        return False
+    return answer.status in UNKNOWN_DRAFT or "Sec-WebSocket-Version" in answer.headers
 
 
 def _is_of_tls(error: HandshakeError) -> bool:

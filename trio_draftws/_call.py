@@ -10,7 +10,13 @@ from collections.abc import Mapping, Sequence
 import attrs
 import trio
 
-from ._advice import advice_on, advice_on_silence, is_unknown_draft, versions_spoken
+from ._advice import (
+    advice_on,
+    advice_on_silence,
+    is_unknown_draft,
+    may_be_of_draft,
+    versions_spoken,
+)
 from ._ask import ask
 from ._basic_auth import write_basic
 from ._checks import (
@@ -92,10 +98,13 @@ class Call:
         while True:
             try:
                 return await self._climb_down(wish, scope, agreed)
-            except Rejected as rejected:
-                if not self._follows(rejected):
-                    raise
-                wish = redirected(rejected, wish, seen, self.max_redirects)
+            except HandshakeError as error:
+                if isinstance(error, Rejected) and self._follows(error):
+                    wish = redirected(error, wish, seen, self.max_redirects)
+                    continue
+                if seen and not error.advice:
+                    error.advice = f"a redirect led to {wish.url.location}"
+                raise
 
     def _follows(self, answer: Response | Rejected) -> bool:
         # What the caller has for one server may not fit another.
@@ -104,7 +113,9 @@ class Call:
 
     def _goes_on(self, answer: Response) -> bool:
         """Whether another attempt may follow that answer, in another draft or elsewhere."""
-        return len(self.drafts) > 1 or self._follows(answer)
+        # Where no draft was named, few answers lead to another one.
+        in_another = len(self.drafts) > 1 and (self.default is None or may_be_of_draft(answer))
+        return in_another or self._follows(answer)
 
     async def _climb_down(self, wish: Ask, scope: Scope, agreed: Draft | None) -> Connection:
         """Opens in the first of the drafts that the server speaks; a new stream each time."""

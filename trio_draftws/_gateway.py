@@ -149,7 +149,8 @@ class Gateway:
 
         A checkpoint; cancelling it closes both in order.
         """
-        assert isinstance(behind, _Behind)
+        if not isinstance(behind, _Behind):
+            raise TypeError("give gateway.conn_headers to serve_websocket beside gateway.handler")
         async with behind as server:
             try:
                 await bridge(client, server, binary=self.binary)

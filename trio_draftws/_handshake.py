@@ -39,11 +39,12 @@ class HeadReader:
     stream: trio.abc.Stream
     buffer: bytearray = attrs.field(factory=bytearray)
 
-    async def read_head(self, max_size: float) -> bytes:
+    async def read_head(self, max_size: float, begins: bytes = b"") -> bytes:
         """The head, its blank line included.
 
         Raises:
-            BadHead: it is longer than `max_size` bytes, or its first line than `MAX_LINE`.
+            BadHead: it is longer than `max_size` bytes, or its first line than `MAX_LINE`; or it
+                does not begin as it should.
             HandshakeError: the stream ended first.
         """
         searched = 0
@@ -56,7 +57,8 @@ class HeadReader:
                 raise BadHead(f"the head is longer than {max_size} bytes", 431)
             if end >= 0:
                 return self._take(end)
-            if self.buffer and not may_begin_head(self.buffer):
+            begun = bytes(self.buffer[: len(begins)])
+            if self.buffer and not (begins.startswith(begun) and may_begin_head(self.buffer)):
                 raise BadHead(f"expected HTTP, got {_no_http(bytes(self.buffer[:16]))}")
             searched = len(self.buffer)
             await self._read_more()
@@ -70,7 +72,7 @@ class HeadReader:
         """
         # RFC 9110 section 15.2: a client reads them over whether it expects them or not.
         for _ in range(MAX_INTERIM + 1):
-            head = await self.read_head(max_size)
+            head = await self.read_head(max_size, b"HTTP/")
             response = Response.parse(head)
             if response.status == 101 or response.status >= 200:
                 return head, response

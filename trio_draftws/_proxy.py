@@ -199,8 +199,13 @@ def _about_status(status: int, proxy: ProxyURL) -> str:
     if status not in (407, 401):
         return ""
     if proxy.user is None:
-        return f"write its user and password: {proxy.scheme}://user:password@{proxy.host}"
+        return f"write its user and password: {proxy.scheme}://user:password@{_place(proxy)}"
     return "it does not take that user and password"
+
+
+def _place(proxy: ProxyURL) -> str:
+    host = f"[{proxy.host}]" if ":" in proxy.host else proxy.host
+    return f"{host}:{proxy.port}"
 
 
 async def _socks(proxy: ProxyURL, target: WebSocketURL) -> trio.abc.Stream:

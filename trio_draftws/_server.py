@@ -42,7 +42,7 @@ from ._checks import (
 )
 from ._connection.connection import Connection
 from ._connection.instrument import Instrument, Instruments
-from ._connection.scope import Scope, open_scope
+from ._connection.scope import Scope, open_scope, what_ends_the_program
 from ._connection.statistics import ServerStatistics, Tally
 from ._door import Caller, Door, Place, peer_of
 from ._exceptions import FlashPolicyServed, PageServed, RequestRefused, code_after
@@ -131,6 +131,12 @@ class Server:
         try:
             with self._accepting:
                 await serve(task_status=started)
+        except BaseExceptionGroup as group:
+            # Of the nursery in which Trio listens
+            end = what_ends_the_program(group)
+            if end is None:
+                raise
+            raise end from group
         finally:
             # Here the listeners are closed.
             with trio.CancelScope(shield=True):

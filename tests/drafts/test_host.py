@@ -83,6 +83,8 @@ def test_as_it_is_written(name: str, written: str) -> None:
         *("", ".", "a..b", ".a", "a..", "a" * 64, "a." * 127 + "a", "a." * 126 + "aa", "a" * 5000),
         # What no URL may hold, as it is and in other spellings
         *(f"a{letter}b" for letter in ' "<>\\^`{|}%/?#@[]\x00\x7f\u00a0'),
+        # Two of them, to whoever reads a Host field
+        *("a,b", "a%2Cb", "a\uff0cb"),
         *("a%00b", "a%20b", "a%5Cb", "a%2Fb", "a%25b", "a%zz", "%3A%3A1", "%5B::1%5D"),
         *("a\uff3cb", "a\uff05b", "a\uff0fb", "a\u2024.", "a\u3002\u3002b"),
         # What browsers refuse too

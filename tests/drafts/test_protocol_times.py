@@ -230,6 +230,23 @@ def test_a_peer_that_hung_up_behind_a_full_receiver_is_given_up(draft: Draft) ->
     assert side.protocol.unread
 
 
+def test_a_peer_that_reset_behind_a_full_receiver_is_given_up_sooner(draft: Draft) -> None:
+    """There is nobody any more: as long as one that vanishes is kept, whatever the draft."""
+    side = silent(draft, ping_interval=20, ping_timeout=20)
+    side.hear(0, *"abc")
+    assert goes_by(side, 50, full=True) is None
+    side.protocol.hang_up(51, reset=True)
+    assert side.protocol.due <= 91
+    assert goes_by(side, 60, full=True) is None
+    # Somebody takes what it said.
+    side.receive(61)
+    given_up = goes_by(side, 1000, full=True)
+    assert given_up is not None
+    # That somebody took is only noticed when it is asked what is due.
+    assert 91 < given_up <= 131
+    assert side.protocol.unread
+
+
 def test_a_reset_behind_a_full_receiver_ends_what_we_send(draft: Draft) -> None:
     side = silent(draft)
     side.protocol.hang_up(1, reset=True)

@@ -19,8 +19,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
 from functools import partial
 from operator import length_hint
 from typing import Any, Literal
@@ -261,6 +261,8 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
             trio.ClosedResourceError: we closed the connection.
             trio.BrokenResourceError: the peer closed it, or it was lost.
         """
+        if isinstance(messages, (str, bytes, bytearray, memoryview)):
+            raise TypeError("send_many takes several messages, not one: that is what send is for")
         messages = list(messages)
         await self._checkpoints.before_send()
         if self._sender.must_wait:
@@ -282,6 +284,8 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
         senders wait until the message has ended, pings do not. Nothing is sent where there are no
         parts. A checkpoint.
 
+        If the connection ends while `parts` is waited for, that wait is cancelled.
+
         If it is cancelled, or `parts` raises, before the first part, nothing was sent. After that
         the message can be neither taken back nor ended: the connection then closes with 1011, so
         that the peer does not take it for whole.
@@ -292,18 +296,39 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
 
         Raises:
             LocalProtocolError: the draft cannot say it, or the parts are not of one type.
-            TypeError: a part is no part of a message.
+            TypeError: `parts` is no async iterable, or a part is no part of a message.
             trio.ClosedResourceError: we closed the connection.
             trio.BrokenResourceError: the peer closed it, or it was lost.
         """
+        if not isinstance(parts, AsyncIterable):
+            raise TypeError(f"send_stream takes an async iterable of str or bytes, not {parts!r}")
         async with AsyncExitStack() as stack:
             if isinstance(parts, AsyncGenerator):
                 await stack.enter_async_context(aclosing(parts))
             await self._checkpoints.before_send()
-            if self.draft.fragments:
-                await self._send_fragments(parts, compress)
-            elif (message := await gather(parts)) is not None:
-                await self.send(message)
+            with self._while_sendable():
+                if self.draft.fragments:
+                    await self._send_fragments(parts, compress)
+                elif (message := await gather(parts)) is not None:
+                    await self.send(message)
+
+    @contextmanager
+    def _while_sendable(self) -> Iterator[None]:
+        """Ends the block when nothing can be sent any more: it may wait for something else.
+
+        Raises:
+            Exception: what says why that is so.
+        """
+        if not self._protocol.can_send:
+            raise self._why_not_sendable()
+        with trio.CancelScope() as scope:
+            self._protocol.when_sending_stops(scope.cancel)
+            try:
+                yield
+            finally:
+                self._protocol.forget_stop(scope.cancel)
+        if scope.cancelled_caught:
+            raise self._why_not_sendable()
 
     async def _send_fragments(
         self, parts: AsyncIterable[str] | AsyncIterable[bytes], compress: bool | None
@@ -694,6 +719,7 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
         """The peer has gone, behind bytes that are not read yet."""
         self._receiver.note_hang_up()
         self._protocol.hang_up(self._scope.now(), reset=reset)
+        self._scope.hasten(self)
 
     def _on_waiting(self) -> None:
         """Bytes begin to wait until the peer takes some, or a sender does."""

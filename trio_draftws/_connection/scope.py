@@ -384,11 +384,16 @@ async def open_scope(
         raise raised
 
 
+def what_ends_the_program(group: BaseExceptionGroup[BaseException]) -> BaseException | None:
+    """Control-C, or something else that asks the program to end, where it is in that group."""
+    no_faults = (Exception, trio.Cancelled)
+    return next((error for error in _leaves(group) if not isinstance(error, no_faults)), None)
+
+
 def _raise_fault(group: BaseExceptionGroup[BaseException]) -> None:
-    faults = [error for error in _leaves(group) if not isinstance(error, Exception)]
-    if faults:
-        # Control-C, or something else that asks the program to end
-        raise faults[0] from group
+    end = what_ends_the_program(group)
+    if end is not None:
+        raise end from group
     raise InternalError("a task of trio_draftws failed") from group
 
 

@@ -20,8 +20,9 @@ import idna
 # RFC 1035 section 2.3.4, and a dot at the end. What is longer is not even looked at: to write it in
 # punycode would take quadratic time.
 _MAX_HOST = 254
-# What RFC 3986 section 3.2.2 allows in a name, but for percent escapes: labels of RFC 1035 size
-_LABEL = r"[a-z0-9!$&'()*+,;=_~-]{1,63}"
+# What RFC 3986 section 3.2.2 allows in a name, but for percent escapes, and for commas, which in a
+# Host field would stand between several hosts: labels of RFC 1035 size
+_LABEL = r"[a-z0-9!$&'()*+;=_~-]{1,63}"
 _NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?")
 # Brackets stand round an IPv6 address and nowhere else (RFC 3986 section 3.2.2).
 _AUTHORITY = re.compile(r"(\[[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*\]|[^\[\]:]*)(?::([0-9]*))?")

@@ -162,6 +162,7 @@ class WebSocketProtocol:
     """When bytes came last, or it was opened; `math.inf` once the peer was given up."""
     on_latency: Callable[[float], None] | None = None
     """Called with each measured latency."""
+    _on_sending_stopped: tuple[Callable[[], None], ...] = ()
 
     unread: list[str | bytes | Fragment] = attrs.field(factory=list)
     """What nobody has received yet, newest first, so that the next one is popped from the end."""
@@ -206,6 +207,8 @@ class WebSocketProtocol:
     """A moment up to which it is excused that the peer takes nothing."""
     _hung_up: bool = False
     """Whether the peer has ended its side behind bytes that a full receiver did not read."""
+    _was_reset: bool = False
+    """Whether it has ended the whole connection there."""
     _handed_out_at_look: int = 0
     _sent_pings: dict[bytes, SentPing] | None = None
     _pinged_at: float = 0
@@ -404,8 +407,10 @@ class WebSocketProtocol:
         if not self._hung_up:
             self._hung_up = True
             self._quiet_since = now
-        if reset:
+        if reset and not self._was_reset:
+            self._was_reset = True
             self.cannot_write()
+            self.due = min(self.due, self._next_due(now, full=True))
 
     def _end_input(self, end: End, now: float) -> None:
         if self.end is not None:
@@ -536,6 +541,16 @@ class WebSocketProtocol:
     def _stop_sending(self) -> None:
         self.can_send = False
         self._forget_pings()
+        for do in self._on_sending_stopped:
+            do()
+
+    def when_sending_stops(self, do: Callable[[], None]) -> None:
+        """Calls `do` when nothing can be sent any more; `forget_stop` takes that back."""
+        self._on_sending_stopped += (do,)
+
+    def forget_stop(self, do: Callable[[], None]) -> None:
+        """Does not call `do` any more."""
+        self._on_sending_stopped = tuple(other for other in self._on_sending_stopped if other != do)
 
     def note_waiting(self, now: float, *, full: bool) -> None:
         """To be called when bytes begin to wait, or senders do; `full` as for `on_deadline`."""
@@ -650,6 +665,8 @@ class WebSocketProtocol:
     def _why_given_up(self, now: float) -> str | None:
         if self.close_at <= now:
             return f"the peer did not close within {self._timeouts.close_timeout} s"
+        if self._idle_at <= now and self._was_reset:
+            return "the peer has reset the connection behind what nobody took"
         if self._idle_at <= now:
             return f"nothing came from the peer for {self._timeouts.idle_timeout} s"
         if self._stuck_at(now) <= now:
@@ -670,7 +687,12 @@ class WebSocketProtocol:
 
     @property
     def _idle_at(self) -> float:
-        return max(self.heard_at, self._quiet_since) + self._timeouts.idle_timeout
+        times = self._timeouts
+        seconds = times.idle_timeout
+        if self._was_reset:
+            # As long as one that vanishes is kept where it is pinged
+            seconds = min(seconds, times.ping_interval + times.ping_timeout)
+        return max(self.heard_at, self._quiet_since) + seconds
 
     @property
     def _silent_for_ping(self) -> float:

@@ -297,6 +297,12 @@ MUTANTS = [
         test="_times",
     ),
     Mutant(
+        "who was reset is kept as long as who is idle",
+        "        if self._was_reset:\n            # As long",
+        "        if False:\n            # As long",
+        test="_times",
+    ),
+    Mutant(
         "who hung up is excused for no moment",
         "if not self._hung_up or self._handed_out_at_look != self.handed_out:",
         "if not self._hung_up:",

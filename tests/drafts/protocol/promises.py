@@ -208,6 +208,9 @@ class Promises:
         elif of.hung_up_at < math.inf and "nothing came" in end.reason:
             # It is the reader who takes nothing, of a peer that has gone.
             assert max(of.hung_up_at, of.handed_out_at) + times.idle_timeout <= now
+        elif "reset" in end.reason:
+            seconds = min(times.idle_timeout, times.ping_interval + times.ping_timeout)
+            assert max(of.hung_up_at, of.handed_out_at) + seconds <= now
         else:
             assert not of.has_more
             if "ping" in end.reason:

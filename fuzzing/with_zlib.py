@@ -18,6 +18,7 @@ from trio_draftws.drafts._masking import (
     mask_in_place_in_python,
     unmask,
 )
+from trio_draftws.drafts._short_messages import LONGEST
 
 from . import vectors
 from .frames import BITS, NO_YES, WIDEST, clear_frames
@@ -185,9 +186,10 @@ def check_behind_key(data: bytes, offset: int) -> None:
     key, payload = data[:KEY_SIZE], data[KEY_SIZE:]
     if len(key) < KEY_SIZE:
         return
-    expected = apply_mask_in_python(payload, key)
-    found = unmask(data, KEY_SIZE, len(data))
-    expect(found == expected, "it is another mask", found, expected)
+    if len(payload) <= LONGEST:
+        expected = apply_mask_in_python(payload, key)
+        found = unmask(data, KEY_SIZE, len(data))
+        expect(found == expected, "it is another mask", found, expected)
     expected = apply_mask_in_python(payload, key, offset)
     for mask in (mask_in_place, mask_in_place_in_python):
         body = bytearray(payload)

@@ -29,7 +29,7 @@ from trio_draftws._bridge import _Bridge, close_in
 from trio_draftws.drafts import Fragment, draft_named
 from trio_draftws.testing import connected_pair
 
-from .pairs import connected, mute
+from .pairs import by_raw_client, by_raw_server, connected, mute
 
 HIXIE_75, HIXIE_76, RFC_6455 = (draft_named(name) for name in ("hixie-75", "hixie-76", "rfc6455"))
 WITH_CODES = [draft for draft in DRAFTS if draft.close_status]
@@ -505,24 +505,51 @@ async def test_a_message_that_is_never_ended_is_not_passed_off_as_whole() -> Non
             await trio.aclose_forcefully(joint.client._stream)
             await trio.sleep_forever()
 
+        async def send() -> None:
+            with pytest.raises(trio.BrokenResourceError):
+                await joint.client.send_stream(parts())
+
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(joint.client.send_stream, parts())
+            nursery.start_soon(send)
             with pytest.raises(PeerClosed) as caught:
                 await joint.server.receive()
-            nursery.cancel_scope.cancel()
         assert (caught.value.code, caught.value.reason) == (1011, "a message was left unfinished")
         assert isinstance(await joint.result(), ConnectionLost)
 
 
 async def test_a_server_of_the_time_that_answers_a_close_with_the_end_of_tcp() -> None:
     """Not an error: it was told, and has gone."""
-    async with bridged(RFC_6455, HIXIE_76, "tcp") as joint:
-        await joint.client.send_close()
-        await joint.server.wait_readable()
-        await trio.aclose_forcefully(joint.server._stream)
-        with pytest.raises(PeerClosed):
-            await joint.client.receive()
-        assert await joint.result() is None
+    async with (
+        connected("tcp", RFC_6455) as (client, front),
+        by_raw_server(HIXIE_76) as (back, raw),
+        trio.open_nursery() as nursery,
+    ):
+        nursery.start_soon(bridge, front, back)
+        await client.send_close()
+        await raw.expect_close()
+        await raw.aclose()
+        with pytest.raises(PeerClosed) as caught:
+            await client.receive()
+    assert caught.value.code == 1000
+
+
+async def test_a_frame_that_no_draft_has() -> None:
+    async with (
+        by_raw_client(RFC_6455) as (raw, front),
+        connected("tcp", RFC_6455) as (back, server),
+        trio.open_nursery() as nursery,
+    ):
+
+        async def join() -> None:
+            with pytest.raises(PeerViolation):
+                await bridge(front, back)
+
+        nursery.start_soon(join)
+        await raw.send(b"\x83\x80" + bytes(4))  # an opcode that means nothing
+        await raw.expect_close(1002)
+        with pytest.raises(PeerClosed) as caught:
+            await server.receive()
+    assert (caught.value.code, caught.value.reason) == (1011, "the other side broke the protocol")
 
 
 @SOME_BEHIND

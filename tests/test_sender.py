@@ -147,3 +147,12 @@ async def test_many_small_buffers_become_one() -> None:
         while len(received) < 20_000:
             received += await theirs.receive_some()
         assert received == b"".join(b"%04d" % number for number in range(5000))
+
+
+async def test_the_first_reason_to_stop_is_the_one_that_is_told() -> None:
+    ours, theirs = await direct_pair()
+    async with ours, theirs, trio.open_nursery() as nursery:
+        sender = Sender(ours, nursery.start_soon, Sender.flush, Deaf())
+        sender.abort("too slow")
+        sender.abort("it has gone")
+        assert str(sender.failure) == "too slow"

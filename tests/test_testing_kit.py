@@ -689,10 +689,10 @@ async def test_a_server_that_answers_wrongly() -> None:
     async def behave(server: RawServer) -> None:
         await server.expect_request()
         answer = await server.answer()
-        await server.send(answer.replace(b"101", b"102"))
+        await server.send(answer.replace(b"101", b"203"))
 
     async with serve_raw(behave) as url:
-        with pytest.raises(Rejected, match="102"):
+        with pytest.raises(Rejected, match="203"):
             async with open_websocket(url, draft="rfc6455"):
                 raise AssertionError("there is no connection")
 

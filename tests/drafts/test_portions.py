@@ -21,6 +21,7 @@ from trio_draftws.drafts import (
     Role,
     _frames,
 )
+from trio_draftws.drafts._codec import DecodesInOrder
 
 from .helpers import Outcome, encoded, outcome, split_at
 from .test_deflate import codec_of, each_kind, each_role, each_row, other
@@ -102,6 +103,7 @@ def test_no_more_than_enough_at_once(draft: Draft, role: Role, deflate: Deflate)
     for each in found:
         before_last = sum(len(event) for event in each[:-1] if isinstance(event, str))
         assert before_last < ENOUGH
+    assert isinstance(codec, DecodesInOrder)
     assert codec.inflated == sum(sizes)
     assert not codec.mid_message
 

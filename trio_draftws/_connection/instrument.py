@@ -150,11 +150,6 @@ class InstrumentedCodec:
         return self.inner.owes
 
     @property
-    def inflated(self) -> int:
-        """As `Codec.inflated`."""
-        return self.inner.inflated
-
-    @property
     def heard_control(self) -> bool:
         """As `Codec.heard_control`."""
         return self.inner.heard_control

@@ -416,11 +416,6 @@ class Receiver:
             self._left = None
         await self._end_look()
 
-    @property
-    def is_left_alone(self) -> bool:
-        """Whether nobody reads."""
-        return self.owner is NOBODY
-
     # For the closer
 
     async def discard_some(self) -> None:

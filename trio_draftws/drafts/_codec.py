@@ -132,11 +132,6 @@ class Codec(Protocol):
         ...
 
     @property
-    def inflated(self) -> int:
-        """How many bytes were made of what came compressed, in all."""
-        ...
-
-    @property
     def heard_control(self) -> bool:
         """Whether pings or pongs are among what the last `decode` gave."""
         ...
@@ -228,7 +223,7 @@ class DecodesInOrder(ABC):
         self.owes = False
         #: As `Codec.between`.
         self.between = True
-        #: As `Codec.inflated`.
+        #: How many bytes were made of what came compressed, in all.
         self.inflated = 0
         #: As `Codec.place`.
         self.place: memoryview | None = None

@@ -252,7 +252,7 @@ class Life:
         for each in left:
             each.side.output.room = math.inf
             each.side.output.flush()
-        for _ in range(10_000):
+        for _ in range(100_000):
             for each in left:
                 self.world.deliver(each.peer.side.role, 10**6)
                 each.receive()

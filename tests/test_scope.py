@@ -13,14 +13,15 @@ import pytest
 import trio
 import trio.testing
 
-from trio_draftws import DRAFTS, ConnectionLost, Draft, PeerClosed
+from trio_draftws import DRAFTS, Connection, ConnectionLost, Draft, PeerClosed
 from trio_draftws._connection import watch as watch_module
 from trio_draftws._connection.receiver import LOOK_AHEAD, NOBODY
 from trio_draftws._connection.scope import ROUND, SLOW_ROUND
 from trio_draftws._connection.timers import FEW, Timers
 from trio_draftws._connection.watch import READABLE, Watch
 from trio_draftws._transport.sockets import TCPStream
-from trio_draftws.drafts import Ping, Pong
+from trio_draftws.drafts import Close, Ping, Pong
+from trio_draftws.testing import RawClient, served_on_port
 
 from .pairs import by_raw_client, connected, mute, unmute
 
@@ -120,6 +121,30 @@ class TestFull:
                 assert await server.receive() == text
             with pytest.raises(ConnectionLost, match="reset"):
                 await server.receive()
+
+
+async def test_a_message_with_the_opening_was_all_that_was_received(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """A close that comes long after it is answered at once: nobody has received since."""
+    text = "hello"
+
+    async def handler(connection: Connection, state: Any) -> None:
+        assert await connection.receive() == text
+        await trio.sleep_forever()
+
+    async with served_on_port(handler) as server:
+        stream = await trio.open_tcp_stream("127.0.0.1", server.port)
+        async with RawClient(stream) as raw:
+            raw.speak("rfc6455")
+            frame = b"\x81\x85\0\0\0\0" + text.encode()
+            await raw.send(raw.request("rfc6455") + frame)
+            await raw.expect_opened()
+            await trio.sleep(5)
+            since = trio.current_time()
+            await raw.send_frame(Close(1000))
+            await raw.expect_close()
+            assert trio.current_time() - since < 1
 
 
 class TestStrangers:

@@ -263,6 +263,8 @@ class Scope:
         """Looks at one that opened just now, or that has more inside."""
         receiver = connection._receiver
         if receiver.may_look:
+            # A handler may have received what came with the opening, and nothing since.
+            connection._on_left_alone()
             self._look_at(connection)
         elif receiver.owner is not CLOSER:
             self.unsettle(connection)

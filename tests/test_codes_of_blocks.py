@@ -274,14 +274,18 @@ async def test_aclose_in_the_middle_of_a_message(
 
     async with connected_pair(draft) as (client, server):
         ours, theirs = (client, server) if role == "client" else (server, client)
+
+        async def send() -> None:
+            with pytest.raises(trio.ClosedResourceError):
+                await ours.send_stream(parts())
+
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(ours.send_stream, parts())
+            nursery.start_soon(send)
             async with theirs.receive_stream() as stream:
                 assert await anext(stream) == "begun"
                 nursery.start_soon(ours.aclose, code)
                 with pytest.raises(PeerClosed) as caught:
                     await anext(stream)
-            nursery.cancel_scope.cancel()
         if draft.close_status:
             assert caught.value.code == said
             if code == 1000:

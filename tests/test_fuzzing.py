@@ -342,11 +342,7 @@ BREAKS: dict[str, tuple[object, str, object]] = {
     "inflate": (Inflater, "_remember", fail),
     "compress": (Deflater, "deflate", lambda deflater, payload, ends: bytes(payload)),
     "masks": (with_zlib, "apply_mask", lambda payload, key, offset: bytes(payload)),
-    "short-io": (
-        _short_io,
-        "_send",
-        lambda fileno, frame: None if frame is None else len(frame),
-    ),
+    "short-io": (_short_io, "send_short_message", lambda *arguments: None),
     "life": (WebSocketProtocol, "on_deadline", lambda protocol, now, full, looked=False: False),
 }
 

@@ -262,8 +262,12 @@ async def test_long_binary_is_refused_before_it_has_come(
             yield b"x" * 1000
             await trio.sleep_forever()
 
+        async def send() -> None:
+            with pytest.raises(trio.BrokenResourceError):
+                await joint.client.send_stream(parts())
+
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(joint.client.send_stream, parts())
+            nursery.start_soon(send)
             with pytest.raises(PeerClosed) as caught:
                 await joint.client.receive()
             nursery.cancel_scope.cancel()

@@ -163,7 +163,7 @@ async def test_one_that_takes_a_little_now_and_then_is_kept(
     ):
         nursery.start_soon(fill, connection)
         for _ in range(12):
-            await let_the_kernel_settle(autojump_clock, 0.05)
+            await let_the_kernel_settle(autojump_clock, 0.12)
             await trio.sleep(25)
             assert not connection.closed
             await take(peer, 300_000)

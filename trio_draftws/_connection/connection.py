@@ -284,7 +284,8 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
         senders wait until the message has ended, pings do not. Nothing is sent where there are no
         parts. A checkpoint.
 
-        If the connection ends while `parts` is waited for, that wait is cancelled.
+        If the connection ends while it waits for the next part, that wait is cancelled, and it
+        raises what says why.
 
         If it is cancelled, or `parts` raises, before the first part, nothing was sent. After that
         the message can be neither taken back nor ended: the connection then closes with 1011, so

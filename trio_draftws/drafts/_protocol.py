@@ -33,8 +33,10 @@ The rules:
    rounded to different ones.
 5. Nobody is given up before what has come was read: `on_deadline` says that it is about to, and
    does so only when it is called again with `looked`. While the receiver is full, the peer's
-   silence is ours. A pong's time runs while the peer has room for what we send: else, as where
-   it reads nothing, it may not have come to the ping yet, and `write_timeout` counts.
+   silence is ours. One that has reset the connection behind that is kept while somebody takes what
+   it sent, and then for as long as one that vanishes is kept where it is pinged. A pong's time
+   runs while the peer has room for what we send: else, as where it reads nothing, it may not have
+   come to the ping yet, and `write_timeout` counts.
 6. In CLOSE_SENT pings are still answered (RFC 6455 section 5.5.2), and nobody is pinged. There is
    never a second Close.
 7. One call that brings bytes makes 16 pongs at most, the latest (RFC 6455 section 5.5.3 asks for
@@ -163,6 +165,7 @@ class WebSocketProtocol:
     on_latency: Callable[[float], None] | None = None
     """Called with each measured latency."""
     _on_sending_stopped: tuple[Callable[[], None], ...] = ()
+    """Who waits for something else while it sends; see `when_sending_stops`."""
 
     unread: list[str | bytes | Fragment] = attrs.field(factory=list)
     """What nobody has received yet, newest first, so that the next one is popped from the end."""

@@ -8,9 +8,9 @@ import pytest
 import trio
 import trio.testing
 
-from trio_draftws import Draft
+from trio_draftws import DRAFTS, Draft
 
-from .pairs import TRANSPORTS, by_raw_client, connected
+from .pairs import TRANSPORTS, by_raw_client, connected, mute, unmute
 
 
 async def endless(begun: trio.Event) -> AsyncGenerator[str, None]:
@@ -94,3 +94,31 @@ async def test_what_is_no_source(draft: Draft, parts: object) -> None:
             await client.send_many("abc")
         await client.send("hello")
         assert await server.receive() == "hello"
+
+
+FRAGMENTING = [draft for draft in DRAFTS if draft.fragments]
+
+
+@pytest.mark.parametrize("fragmenting", FRAGMENTING, ids=lambda draft: draft.name)
+@pytest.mark.parametrize("transport", ["tcp", "lockstep", "foreign"])
+async def test_the_write_that_makes_room_is_the_one_that_fails(
+    fragmenting: Draft, transport: str
+) -> None:
+    """The peer goes while `send_stream` waits for room, and a write is the first to notice."""
+
+    async def parts() -> AsyncGenerator[str, None]:
+        for _ in range(200):
+            yield "x" * 65_536
+
+    async with by_raw_client(fragmenting, transport) as (raw, server):
+        async with trio.open_nursery() as nursery:
+
+            async def send() -> None:
+                with pytest.raises(trio.BrokenResourceError):
+                    await server.send_stream(parts())
+
+            mute(server)
+            nursery.start_soon(send)
+            await trio.testing.wait_all_tasks_blocked()
+            await trio.aclose_forcefully(raw)
+        unmute(server)

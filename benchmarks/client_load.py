@@ -18,6 +18,7 @@ from typing import IO
 import attrs
 
 from . import raw
+from .command import last_words
 from .dial import CHUNK, TIMEOUT
 from .task import Failed, Sample, Task, measured
 from .wire import TEXT_FRAME, payload_of, unmasked_frame, with_mask
@@ -54,8 +55,7 @@ class Client:
         """Raises Failed if the client has ended."""
         if self.process.poll() is not None:
             self.complaints.seek(0)
-            said = self.complaints.read().splitlines()
-            raise Failed(f"the client ended: {said[-1] if said else 'it said nothing'}")
+            raise Failed(f"the client ended: {last_words(self.complaints.read())}")
 
 
 @contextmanager

@@ -17,6 +17,12 @@ def tell(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
+def last_words(said: str) -> str:
+    """What a program complained of: its last line that is not the edge of an exception group."""
+    lines = (line.strip(" |+-") for line in said.splitlines())
+    return ([line for line in lines if line] or ["it said nothing"])[-1]
+
+
 def chosen(given: str | None, names: list[str]) -> list[str]:
     """The names that a comma-separated list has; a name may stand for all that begin with it."""
     if given is None:

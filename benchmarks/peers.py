@@ -14,6 +14,7 @@ from pathlib import Path
 
 import attrs
 
+from .command import last_words
 from .package import ROOT, importing
 from .workloads import BARE, OURS, RFC6455, STREAM, Workload
 
@@ -199,7 +200,7 @@ def running(peer: Peer, *options: str) -> Iterator[Running]:
             line = server.stdout.readline().split()
             if not line:
                 complaints.seek(0)
-                raise NoStart((complaints.read().splitlines() or ["it said nothing"])[-1])
+                raise NoStart(last_words(complaints.read()))
             yield Running(int(line[-1]), server.pid)
         finally:
             server.kill()

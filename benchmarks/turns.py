@@ -19,7 +19,7 @@ import trio
 
 from trio_draftws import MASKS_IN_C
 
-from .command import tell
+from .command import last_words, tell
 from .package import ROOT, importing
 from .peers import Missing, NoStart, Peer, running
 from .report import Entry, Report, Table
@@ -70,7 +70,7 @@ def load(task: dict[str, Any]) -> Sample:
     except subprocess.TimeoutExpired as error:
         raise Failed(f"the load generator took more than {DEADLINE} seconds") from error
     if done.returncode:
-        raise Failed((done.stderr.splitlines() or ["it said nothing"])[-1])
+        raise Failed(last_words(done.stderr))
     return Sample(**json.loads(done.stdout))
 
 

@@ -88,6 +88,18 @@ def test_a_workload_of_clients(name: str, workload: Workload) -> None:
     assert sample.cost > 0
 
 
+def test_the_proof_of_a_bare_opening(start: Start) -> None:
+    """It is that of the example in RFC 6455 section 1.3."""
+    server = start("bare opening", workload("handshakes"))
+    dialect = DIALECTS["rfc6455"]
+    with dial.connected(task(server, "rfc6455", workload("handshakes"))) as sock:
+        head = dial.shake_hands(sock, dialect)
+        assert b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" in head
+        sock.sendall(dialect.close)
+        assert sock.recv(100) == b"\x88\x02\x03\xe8"
+        assert sock.recv(100) == b""
+
+
 def test_a_client_that_fails_is_told() -> None:
     lame = attrs.evolve(peer(BARE), client=(sys.executable, "-c", "raise SystemExit('no')"))
     with pytest.raises(turns.Failed, match="the client ended: no"):

@@ -13,7 +13,7 @@ import pytest
 
 from benchmarks import goals
 from benchmarks.__main__ import main
-from benchmarks.command import chosen
+from benchmarks.command import chosen, last_words
 from benchmarks.cpu import cpu_nanoseconds, resident_bytes
 from benchmarks.peers import PEERS, Peer, with_another
 from benchmarks.report import Entry, Report, Table, as_rst, as_text, number, rows, spread
@@ -105,6 +105,19 @@ def test_a_peer_that_fails_is_told(lame: Peer, told: str) -> None:
     assert entry.failed is not None
     assert entry.failed.startswith(told)
     assert f"not measured: {told}" in as_text(report)
+
+
+def test_last_words() -> None:
+    group = (
+        "  + Exception Group Traceback (most recent call last):\n"
+        "  | ExceptionGroup: two (1 sub-exception)\n"
+        "  +-+---------------- 1 ----------------\n"
+        "    | TypeError: no such thing\n"
+        "    +------------------------------------\n"
+    )
+    assert last_words(group) == "TypeError: no such thing"
+    assert last_words("Traceback\nValueError: no\n") == "ValueError: no"
+    assert last_words("\n") == "it said nothing"
 
 
 def test_names_are_chosen_by_their_beginning() -> None:

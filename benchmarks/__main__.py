@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 import trustme
@@ -100,9 +99,10 @@ def main() -> None:
             parser.error("--join measures nothing: it goes with --json and --against FILE alone")
         if isinstance(options.against, Path):
             parser.error("--join measures nothing: it cannot be compared with a checkout")
-        for number, path in enumerate(options.join):
-            if path in options.join[:number]:
-                parser.error(f"{str(path)!r} is given twice")
+        paths = [Path(path).resolve() for path in options.join]
+        for number, path in enumerate(paths):
+            if path in paths[:number]:
+                parser.error(f"{options.join[number]!r} is given twice")
         try:
             report = comparison.joined([results(path) for path in options.join])
         except argparse.ArgumentTypeError as error:
@@ -126,9 +126,14 @@ def measured(options: argparse.Namespace) -> Report:
         peers = list(with_another(peers, options.against))
     names = chosen(options.peers, [peer.name for peer in peers])
     workloads = chosen(options.workloads, [workload.name for workload in WORKLOADS])
-    keep: Callable[[Report], None] = lambda report: None  # noqa: E731
-    if options.json is not None:
-        keep = lambda report: report.write(options.json)  # noqa: E731
+    kept = False
+
+    def keep(report: Report) -> None:
+        nonlocal kept
+        if options.json is not None:
+            report.write(options.json)
+            kept = True
+
     allow_many_files()
     with tempfile.TemporaryDirectory() as folder:
         certificate = Path(folder, "certificate.pem")
@@ -145,8 +150,8 @@ def measured(options: argparse.Namespace) -> Report:
                 keep,
             )
         except KeyboardInterrupt:
-            if options.json is not None:
-                tell(f"cut; what there is stands in {options.json}, and --join puts more to it")
+            where = f"what there is stands in {options.json}" if kept else "nothing was written"
+            tell(f"cut; {where}")
             raise SystemExit(130) from None
 
 

@@ -121,6 +121,7 @@ class Answers:
     inflater: zlib._Decompress = attrs.field(init=False)
     came: int = attrs.field(default=0, init=False)
     """Bytes on the wire, without headers."""
+    messages: int = attrs.field(default=0, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.inflater = zlib.decompressobj(wbits=-15)
@@ -147,6 +148,7 @@ class Answers:
             if head & FIN:
                 break
         self.came += len(data)
+        self.messages += 1
         if not self.takeover:
             self.inflater = zlib.decompressobj(wbits=-15)
         return self.inflater.decompress(data + TAIL)
@@ -164,7 +166,8 @@ def deflated(task: Task) -> Sample:
             exchange(sock, answers, first, payloads)
             if answers.came > sum(map(len, payloads)) / 2:
                 raise Failed("what it sends back is hardly compressed")
-            return measured(task, task.pid, lambda: exchange(sock, answers, ever, payloads))
+            sample = measured(task, task.pid, lambda: exchange(sock, answers, ever, payloads))
+            return attrs.evolve(sample, sent=answers.came / answers.messages)
 
 
 def offering(dialect: Dialect) -> Dialect:

@@ -22,6 +22,7 @@ Rounds: TypeAlias = "list[Sample | None]"
 
 SPREAD = "median (lowest to highest)"
 HEADINGS = ("Peer", f"cost of one: {SPREAD}", f"against the base: {SPREAD}", "in a second")
+SENT = "bytes sent for each"
 
 
 @attrs.define
@@ -49,6 +50,15 @@ class Table:
         """The median of its costs."""
         costs = self.costs(peer)
         return statistics.median(costs) if costs else None
+
+    @property
+    def tells_sent(self) -> bool:
+        """Whether it is known how many bytes the servers sent for each message."""
+        return any(
+            sample is not None and sample.sent is not None
+            for entry in self.entries.values()
+            for sample in entry.rounds
+        )
 
     def ratios(self, peer: str, base: str) -> list[float]:
         """The costs of the one in those of the other, in the rounds that have both."""
@@ -138,7 +148,7 @@ def number(value: float) -> str:
 
 
 def rows(table: Table) -> Iterator[tuple[str, ...]]:
-    """A table's cells, in the order of `HEADINGS`, the cheapest peer first."""
+    """A table's cells, in the order of `HEADINGS` and `SENT`, the cheapest peer first."""
 
     def cost(name: str) -> float:
         median = table.median(name)
@@ -149,13 +159,15 @@ def rows(table: Table) -> Iterator[tuple[str, ...]]:
         samples = [sample for sample in entry.rounds if sample]
         if not samples:
             why = "" if entry.failed is None else f": {entry.failed}"
-            yield name, f"not measured{why}", "–", "–"
+            yield name, f"not measured{why}", "–", "–", *(["–"] if table.tells_sent else [])
             continue
+        sent = [sample.sent for sample in samples if sample.sent is not None]
         yield (
             name,
             spread([sample.cost for sample in samples]),
             spread(table.ratios(name, table.workload.base)),
             number(statistics.median([sample.rate for sample in samples])),
+            *([f"{statistics.median(sent):,.0f}"] if sent else ["–"] if table.tells_sent else []),
         )
 
 
@@ -164,7 +176,8 @@ def as_text(report: Report) -> str:
     for table in report.tables:
         workload = table.workload
         lines += ["", f"{workload.title}: {workload.unit} for each {workload.each}"]
-        lines += (f"  {line}" for line in aligned([HEADINGS, *rows(table)]))
+        headings = (*HEADINGS, *([SENT] if table.tells_sent else []))
+        lines += (f"  {line}" for line in aligned([headings, *rows(table)]))
         lines.append(f"  The base is {workload.base}.")
     if report.missing:
         lines.append("")
@@ -186,6 +199,7 @@ def as_rst(table: Table) -> Iterator[str]:
         f"{workload.unit} for each {workload.each}: {SPREAD}",
         f"against {workload.base}: {SPREAD}",
         f"{workload.each}s in a second",
+        *([SENT] if table.tells_sent else []),
     )
     yield from (f".. list-table:: {workload.title}", "   :header-rows: 1", "")
     for cells in (headings, *rows(table)):

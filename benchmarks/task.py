@@ -52,6 +52,8 @@ class Sample:
     seconds: float
     cost: float
     """For each of them: microseconds of processor time, or KiB of memory."""
+    sent: float | None = None
+    """Bytes that the server sends for each, where that differs from peer to peer."""
 
     @property
     def rate(self) -> float:

@@ -77,6 +77,9 @@ def test_a_workload_of_servers(start: Start, workload: Workload) -> None:
             assert sample.seconds > 0
             # The memory of so few connections may not grow.
             assert sample.cost > 0 or workload.exercise == "memory"
+            if workload.exercise == "deflated":
+                assert sample.sent is not None
+                assert sample.sent < workload.size / 2
 
 
 @pytest.mark.parametrize("workload", OF_CLIENTS, ids=lambda workload: workload.name)

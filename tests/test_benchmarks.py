@@ -16,7 +16,7 @@ from benchmarks.__main__ import main
 from benchmarks.command import chosen, last_words
 from benchmarks.cpu import cpu_nanoseconds, resident_bytes
 from benchmarks.peers import PEERS, Peer, with_another
-from benchmarks.report import Entry, Report, Table, as_rst, as_text, number, rows, spread
+from benchmarks.report import SENT, Entry, Report, Table, as_rst, as_text, number, rows, spread
 from benchmarks.task import Sample
 from benchmarks.turns import run
 from benchmarks.workloads import BARE, WORKLOADS, Workload
@@ -185,6 +185,13 @@ def test_rows(table: Table) -> None:
     ]
 
 
+def test_rows_of_those_that_send_more_or_less(table: Table) -> None:
+    table.entries["dear"].rounds = [attrs.evolve(sample(20), sent=some) for some in (1234, 1233.6)]
+    assert [row[-1] for row in rows(table)] == ["1,234", "–", "–", "–"]
+    assert f"{SENT}\n" in as_text(Report({}, {}, {}, [table]))
+    assert f"     - {SENT}" in as_rst(table)
+
+
 def test_numbers() -> None:
     assert [number(value) for value in (0.054, 9.5, 12.34, 1234.5)] == [
         "0.05",
@@ -284,8 +291,8 @@ def test_no_name_stands_for_another_by_its_beginning() -> None:
         (["--join", "docs/benchmarks.json", "--peers", BARE], "--join measures nothing"),
         (["--join", "docs/benchmarks.json", "--against", "."], "--join measures nothing"),
         (
-            ["--join", "docs/benchmarks.json", "docs/benchmarks.json"],
-            "'docs/benchmarks.json' is given twice",
+            ["--join", "docs/benchmarks.json", "./docs/../docs/benchmarks.json"],
+            "'./docs/../docs/benchmarks.json' is given twice",
         ),
         (["--json", "no/such/folder/results.json"], "there is no folder 'no/such/folder'"),
         (["--json", "docs"], "'docs' is a folder"),

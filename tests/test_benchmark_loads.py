@@ -13,9 +13,10 @@ import attrs
 import pytest
 import trustme
 
-from benchmarks import deflated, dial, turns
+from benchmarks import client_load, deflated, dial, turns
 from benchmarks.codec_works import named
 from benchmarks.load import EXERCISES
+from benchmarks.package import ROOT
 from benchmarks.peers import PEERS, Peer, Running, running
 from benchmarks.task import Failed, Task
 from benchmarks.turns import measure, options_for
@@ -115,6 +116,25 @@ def test_a_client_that_says_something_else_is_told() -> None:
     lame = attrs.evolve(peer(BARE), client=(sys.executable, "-c", client))
     with pytest.raises(turns.Failed, match="the client sent"):
         measure(lame, workload("client-1"), True, "")
+
+
+@pytest.mark.parametrize(
+    ("program", "timeout", "told"),
+    [
+        ("raw.dial(int(sys.argv[2])).recv(1)", 3, "the client sends nothing"),
+        ("raw.dial(int(sys.argv[2])).close(); time.sleep(60)", 30, "the client ended a connection"),
+        ("time.sleep(60)", 0.4, "the client does not connect"),
+    ],
+)
+def test_a_client_that_does_nothing_is_told(
+    program: str, timeout: float, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_load, "TIMEOUT", timeout)
+    program = f"import sys, time; from benchmarks import raw; {program}"
+    client = (sys.executable, "-c", program)
+    asked = Task("rfc6455", "client_echo", client=client, cwd=str(ROOT))
+    with pytest.raises(Failed, match=told):
+        EXERCISES["client_echo"](asked)
 
 
 @pytest.mark.parametrize("name", ["json-1-kib", "json-64-kib"])

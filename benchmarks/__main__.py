@@ -125,7 +125,11 @@ def measured(options: argparse.Namespace) -> Report:
     if isinstance(options.against, Path):
         peers = list(with_another(peers, options.against))
     names = chosen(options.peers, [peer.name for peer in peers])
-    workloads = chosen(options.workloads, [workload.name for workload in WORKLOADS])
+    peers = [peer for peer in peers if peer.name in names]
+    names = chosen(options.workloads, [workload.name for workload in WORKLOADS])
+    workloads = [workload for workload in WORKLOADS if workload.name in names]
+    if not any(peer.takes(workload) for peer in peers for workload in workloads):
+        raise SystemExit("none of these peers can do any of these workloads")
     kept = False
 
     def keep(report: Report) -> None:
@@ -142,8 +146,8 @@ def measured(options: argparse.Namespace) -> Report:
         )
         try:
             return run(
-                [peer for peer in peers if peer.name in names],
-                [workload for workload in WORKLOADS if workload.name in workloads],
+                peers,
+                workloads,
                 options.rounds or (1 if options.quick else ROUNDS),
                 options.quick,
                 str(certificate),

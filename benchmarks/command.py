@@ -29,7 +29,7 @@ def chosen(given: str | None, names: list[str]) -> list[str]:
         return names
     wanted = [name.strip() for name in given.split(",")]
     for want in wanted:
-        if not any(name.startswith(want) for name in names):
+        if not want or not any(name.startswith(want) for name in names):
             raise SystemExit(f"{want!r} is none of: {', '.join(names)}")
     return [name for name in names if any(name.startswith(want) for want in wanted)]
 

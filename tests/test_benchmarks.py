@@ -279,6 +279,8 @@ def test_no_name_stands_for_another_by_its_beginning() -> None:
     ("arguments", "told"),
     [
         (["--workloads", "pong"], "'pong' is none of: ping-pong-1"),
+        (["--workloads", "ping-pong-1,"], "'' is none of: ping-pong-1"),
+        (["--workloads", "client", "--peers", "npm"], "none of these peers can do any"),
         (["--peers", "nobody"], "'nobody' is none of: Trio's streams"),
         (["--rounds", "0"], "0 rounds are none"),
         (["--rounds", "many"], "invalid positive value: 'many'"),

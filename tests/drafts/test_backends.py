@@ -8,6 +8,8 @@ import subprocess
 import sys
 import tracemalloc
 import zlib
+from collections.abc import Iterator
+from types import ModuleType
 from typing import Any
 
 import attrs
@@ -26,7 +28,7 @@ from trio_draftws.drafts import (
     RemoteProtocolError,
     Role,
 )
-from trio_draftws.drafts._compression import Backend, Window
+from trio_draftws.drafts._compression import Backend, Window, library_of
 from trio_draftws.drafts._deflate import TAIL, Deflater, Inflater
 from trio_draftws.drafts._extensions import accept_offer
 
@@ -116,14 +118,46 @@ def test_levels_that_isal_has_not(level: int) -> None:
         Compression(backend="isal", level=level)
 
 
+@pytest.fixture
+def fresh_import() -> Iterator[None]:
+    """What was imported before is looked for again."""
+    library_of.cache_clear()
+    yield
+    library_of.cache_clear()
+
+
+@pytest.mark.usefixtures("fresh_import")
 @pytest.mark.parametrize("setting", ["backend", "inflate_backend"])
-@pytest.mark.parametrize("name", ["isal", "isal.isal_zlib"])
-def test_isal_is_not_installed(monkeypatch: pytest.MonkeyPatch, setting: str, name: str) -> None:
+def test_isal_is_not_installed(monkeypatch: pytest.MonkeyPatch, setting: str) -> None:
     """That is said where the settings are made, and not when the first message is sent."""
-    monkeypatch.setitem(sys.modules, name, None)
-    monkeypatch.delitem(sys.modules, "isal.isal_zlib" if name == "isal" else "isal", raising=False)
-    with pytest.raises(ImportError, match=r"pip install 'trio_draftws\[speed\]'"):
+    monkeypatch.setitem(sys.modules, "isal.isal_zlib", None)
+    monkeypatch.setitem(sys.modules, "isal", None)
+    with pytest.raises(ImportError, match=r"needs the package isal: .*'trio_draftws\[speed\]'"):
         Compression(**{setting: "isal"})  # type: ignore[arg-type]
+
+
+@pytest.mark.usefixtures("fresh_import")
+@pytest.mark.parametrize(
+    ("version", "is_good"),
+    [
+        ("0.9.0", False),
+        ("1.8.0", False),
+        ("1.9.0", True),
+        ("1.9rc1", True),
+        ("1.10.2.dev3", True),
+        ("2.0", True),
+    ],
+)
+def test_isal_is_too_old(monkeypatch: pytest.MonkeyPatch, version: str, is_good: bool) -> None:
+    isal = ModuleType("isal")
+    isal.__version__ = version  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "isal", isal)
+    monkeypatch.setitem(sys.modules, "isal.isal_zlib", ModuleType("isal.isal_zlib"))
+    if is_good:
+        assert Compression(backend="isal").level == 1
+    else:
+        with pytest.raises(ImportError, match=rf"isal {version} is too old: .*\[speed\]"):
+            Compression(inflate_backend="isal")
 
 
 def test_isal_is_not_imported_unasked() -> None:

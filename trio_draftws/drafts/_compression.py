@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import zlib
+from functools import cache
 from importlib import import_module
 from typing import Any, Literal, TypeAlias
 
@@ -18,20 +20,28 @@ DEFAULT_LEVELS: dict[Backend, int] = {"zlib": 2, "isal": 1}
 DEFAULT_MEM_LEVELS: dict[Backend, int] = {"zlib": 5, "isal": 3}
 
 
+# Before this, isal's inflater could lose what follows a final block that came in two parts.
+OLDEST_ISAL = (1, 9)
+
+
+@cache
 def library_of(backend: Backend) -> Any:
     """The module that compresses and inflates: zlib, or one with the same functions.
 
     Raises:
-        ImportError: it is not installed.
+        ImportError: it is not installed, or too old.
     """
     if backend == "zlib":
         return zlib
     try:
-        return import_module("isal.isal_zlib")
+        library, version = import_module("isal.isal_zlib"), import_module("isal").__version__
     except ImportError as error:
         raise ImportError(
             "compressing with isal needs the package isal: pip install 'trio_draftws[speed]'"
         ) from error
+    if tuple(map(int, re.findall(r"\d+", version)[:2])) < OLDEST_ISAL:
+        raise ImportError(f"isal {version} is too old: pip install --upgrade 'trio_draftws[speed]'")
+    return library
 
 
 def _backend(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
@@ -89,7 +99,7 @@ class Compression:
     Raises:
         ValueError: a setting is out of range.
         TypeError: a setting is of another type.
-        ImportError: a backend is not installed.
+        ImportError: a backend is not installed, or too old.
     """
 
     backend: Backend = attrs.field(default="zlib", validator=_backend)

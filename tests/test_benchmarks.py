@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import attrs
@@ -71,6 +73,28 @@ def test_a_quick_run(tmp_path: Path) -> None:
 def measured(*peers: Peer) -> Report:
     # The certificate is for TLS only.
     return run(list(peers), [WORKLOADS[0]], 1, True, "")
+
+
+def test_compression_is_measured(tmp_path: Path) -> None:
+    """And in the form that the documentation shows."""
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.compressing", "--quick", "--csv", str(tmp_path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    has_isal = find_spec("isal") is not None
+    for name in ("compression-time", "inflating-time", "compression-memory"):
+        new, shown = (
+            list(csv.reader((folder / f"{name}.csv").read_text("utf-8").splitlines()))
+            for folder in (tmp_path, ROOT / "docs")
+        )
+        assert {len(row) for row in new} == {len(new[0])}
+        assert new[0] == shown[0]
+        assert [row[0] for row in new] == [
+            row[0] for row in shown if has_isal or not row[0].startswith("isal")
+        ]
 
 
 def test_a_missing_peer_is_named() -> None:

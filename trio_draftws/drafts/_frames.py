@@ -132,7 +132,7 @@ class FrameCodec(DecodesInOrder):
             if role == "server":
                 ours, theirs = theirs, ours
             self._deflater = Deflater(ours, deflate.settings)
-            self._inflater = Inflater(theirs)
+            self._inflater = Inflater(theirs, deflate.settings.inflate_backend)
 
     @property
     def mid_message(self) -> bool:

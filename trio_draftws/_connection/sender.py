@@ -29,7 +29,7 @@ import attrs
 import trio
 
 from trio_draftws._transport.sockets import DirectStream, as_trio_error, not_transmitted, untaken
-from trio_draftws.drafts import Buffer, Event, ShortSend
+from trio_draftws.drafts import IMMUTABLE_BUFFERS, Buffer, Event, ShortSend
 
 from .observers import SenderObserver
 
@@ -246,7 +246,7 @@ class Sender:
     def own(self) -> None:
         """Copies what waits and could be changed by whoever sent it."""
         for position, buffer in enumerate(self._buffers):
-            if not isinstance(getattr(buffer, "obj", buffer), bytes):
+            if not isinstance(getattr(buffer, "obj", buffer), IMMUTABLE_BUFFERS):
                 self._buffers[position] = bytes(buffer)
 
     def put_latest(self, buffers: list[Buffer]) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import mmap
 import random
+from pathlib import Path
 
 import pytest
 
@@ -25,6 +27,7 @@ from trio_draftws.drafts._payload import RESERVED_AHEAD
 WITH_LENGTHS = [draft for draft in DRAFTS if isinstance(draft.codec("client", 0), TakesPayloads)]
 FRAGMENTING = [draft for draft in DRAFTS if draft.fragments]
 RFC6455 = draft_named("rfc6455")
+STATM = Path("/proc/self/statm")
 TEXTS = ["x" * 70_000, "é" * 40_000, "ab€" * 30_000 + "🙂" * 10_000, "short", "x" * 16_500]
 
 
@@ -64,6 +67,11 @@ def read_bytewise(receiver: Codec, wire: bytearray, dice: random.Random) -> list
         else:
             events += receiver.decode(bytes((byte,)))
     return events
+
+
+def resident() -> int:
+    """How many bytes of memory the process has."""
+    return int(STATM.read_text().split()[1]) * mmap.PAGESIZE
 
 
 def has_place(receiver: Codec) -> bool:
@@ -112,6 +120,22 @@ def test_a_length_alone_takes_no_place() -> None:
         place[:] = wire[14 + came - len(place) : 14 + came]
         events = receiver.fill(len(place))
     assert events == [b"x" * 10_000_000]
+
+
+@pytest.mark.skipif(not STATM.exists(), reason="the system does not say what is resident")
+@pytest.mark.parametrize("draft", WITH_LENGTHS, ids=lambda draft: draft.name)
+def test_what_is_reserved_takes_no_memory(draft: Draft) -> None:
+    """Of 200 messages of a megabyte, of each of which 16 KiB come, or a little more."""
+    wire = wire_of(codec(draft, "client"), ["x" * 2**20])
+    receivers = [codec(draft, "server") for _ in range(200)]
+    before = resident()
+    for receiver in receivers:
+        assert receiver.decode(wire[:16_384]) == []
+        place = receiver.place
+        assert place is not None
+        place[:100] = wire[16_384:16_484]
+        assert receiver.fill(100) == []
+    assert resident() - before < 200 * 2**17
 
 
 @pytest.mark.parametrize("draft", FRAGMENTING, ids=lambda draft: draft.name)

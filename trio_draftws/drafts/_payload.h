@@ -2,9 +2,9 @@
    a text, to be sent from. As _payload.py has both in Python, a method for a method.
 
    The memory is a str of ASCII, or bytes, that nobody else has yet. It is written to only while that
-   is so: it is handed out once, by `finish`, and not while somebody could still write to it. What
-   nobody has written to costs address space and no memory, and grows without being copied where the
-   system can move pages. */
+   is so: it is handed out once, by `finish`, where it was reserved for just what came, and not while
+   somebody could still write to it. What nobody has written to costs address space and no memory,
+   and grows without being copied where the system can move pages. */
 
 #include <Python.h>
 
@@ -20,6 +20,8 @@ typedef struct {
     char is_lenient;     /* Whether U+FFFD stands for what is no UTF-8 */
     char is_broken;      /* Whether it is none, and lenient */
 } Payload;
+
+enum { LITTLE = 1 << 18 };
 
 static unsigned char *
 payload_data(Payload *self)
@@ -69,7 +71,10 @@ payload_make_room(Payload *self, Py_ssize_t more, int exactly)
     /* One byte at least: Python has the empty str, and empty bytes, only once. */
     if (needed <= self->room && self->room > 0)
         return 0;
-    return payload_resize(self, exactly ? needed + !needed : needed + needed / 8 + 16);
+    if (exactly)
+        return payload_resize(self, needed + !needed);
+    /* As much again while that is little: each time, all may have to be moved. */
+    return payload_resize(self, needed + (needed < LITTLE ? needed : needed / 8) + 16);
 }
 
 /* Takes so many bytes that were put behind those that have come; says whether they can be a part of
@@ -217,8 +222,12 @@ payload_text(Payload *self, int final, Py_ssize_t *taken)
 {
     const unsigned char *data = payload_data(self);
     *taken = self->used;
-    if (self->used == 0)
-        return PyUnicode_New(0, 0);
+    if (self->text.most < 0x80 && !self->is_broken) {
+        PyObject *ascii = PyUnicode_New(self->used, 0x7F);
+        if (ascii != NULL && self->used > 0)
+            memcpy(PyUnicode_1BYTE_DATA(ascii), data, (size_t)self->used);
+        return ascii;
+    }
     if (!self->is_broken) {
         const int unfinished = unfinished_utf8(data, self->used);
         if (unfinished == 0)
@@ -281,12 +290,12 @@ payload_finish(Payload *self, PyObject *Py_UNUSED(nothing))
 {
     PyObject *message;
     Py_ssize_t taken;
-    /* Those of a byte Python may have only once. */
-    const int is_whole = self->used > 1 && (!self->is_text || self->text.most < 0x80) &&
-                         !self->is_broken && self->views == 0;
+    /* Those of a byte Python may have only once. What has room to grow is copied: where it was
+       shrunk instead, the system would give new pages to each message, since malloc learns from
+       the sizes of what it is given back. */
+    const int is_whole = self->used > 1 && self->used == self->room && self->views == 0 &&
+                         (!self->is_text || (self->text.most < 0x80 && !self->is_broken));
     if (is_whole) {
-        if (self->used < self->room && payload_resize(self, self->used) < 0)
-            return NULL;
         message = self->message;
         self->message = NULL;
         self->room = 0;

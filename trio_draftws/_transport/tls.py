@@ -133,7 +133,8 @@ class TLSStream(DirectStream):
             self.write_waiting()
             if self.blocked_by_output:
                 return None
-        received: int | None = None
+        received = 0
+        has_received = False
         without_data = 0
         has_read = False
         read_at_once = RECEIVE_SIZE if place is None else RECORDS_AT_ONCE
@@ -141,7 +142,7 @@ class TLSStream(DirectStream):
             if not (
                 self._has_plain_text or (self._records and self._decode_next()) or self._has_ended
             ):
-                if has_read or received is not None or not self._read_records(read_at_once):
+                if has_read or has_received or not self._read_records(read_at_once):
                     break
                 has_read = True
                 continue
@@ -151,7 +152,7 @@ class TLSStream(DirectStream):
                     parts.append(self.ssl_object.read(wanted))
                     size = len(parts[-1])
                 else:
-                    with place[received or 0 : (received or 0) + wanted] as part:
+                    with place[received : received + wanted] as part:
                         # With a buffer it says how many bytes it put there.
                         size = self.ssl_object.read(wanted, part)  # type: ignore[assignment]
             except ssl.SSLWantReadError:
@@ -165,7 +166,8 @@ class TLSStream(DirectStream):
                 size = 0
             except ssl.SSLError as error:
                 raise trio.BrokenResourceError(f"TLS broke: {error}") from error
-            received = (received or 0) + size
+            has_received = True
+            received += size
             if not size:
                 self._has_ended = True
                 break
@@ -174,7 +176,7 @@ class TLSStream(DirectStream):
         self.may_have_more = self._socket_may_have_more or self.has_buffered
         if self._outgoing.pending:
             self.write_waiting()
-        return received
+        return received if has_received else None
 
     @property
     def has_buffered(self) -> bool:
@@ -206,9 +208,12 @@ class TLSStream(DirectStream):
                 return False
             # RFC 8446 section 5.1: a type, a version, and the length of the rest in two bytes
             size = HEADER_SIZE + (records[begin + 3] << 8 | records[begin + 4])
-        with memoryview(records)[begin : begin + size] as record:
-            self._incoming.write(record)
-            self._missing = size - len(record)
+        if not begin and size >= len(records):
+            # Most of what comes is one record, or the rest of one.
+            self._missing = size - self._incoming.write(records)
+        else:
+            with memoryview(records)[begin : begin + size] as record:
+                self._missing = size - self._incoming.write(record)
         self._next = begin + size
         if self._next >= len(records):
             self._records, self._next = b"", 0

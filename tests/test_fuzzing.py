@@ -35,6 +35,7 @@ from trio_draftws.drafts import (
     WebSocketProtocol,
     _extensions,
     _opening_hybi,
+    _payload,
     _short_io,
     _url,
     draft_named,
@@ -343,6 +344,7 @@ BREAKS: dict[str, tuple[object, str, object]] = {
     "compress": (Deflater, "deflate", lambda deflater, payload, ends: bytes(payload)),
     "masks": (with_zlib, "apply_mask", lambda payload, key, offset: bytes(payload)),
     "short-io": (_short_io, "send_short_message", lambda *arguments: None),
+    "payloads": (_payload, "utf8_of", lambda text: b""),
     "life": (WebSocketProtocol, "on_deadline", lambda protocol, now, full, looked=False: False),
 }
 

@@ -41,6 +41,8 @@ from .sender import Sender
 
 # How much memory messages take that nobody receives, before nothing more is read
 LOOK_AHEAD = 65536
+# How much is read at once to where it will stay: as much as has come, but others want their turn.
+LONG_READ = 262144
 # How much is read at once where nobody receives: 16 KiB of pings take 5 ms.
 LOOK_SIZE = 2048
 
@@ -236,6 +238,8 @@ class Receiver:
                 if data is not None:
                     self._feed(data)
             else:
+                if most == RECEIVE_SIZE:
+                    most = LONG_READ
                 size = stream.receive_into_nowait(codec.place[:most])
                 if size is not None:
                     self.stream_ended = not size

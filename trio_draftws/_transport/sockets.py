@@ -43,6 +43,9 @@ StreamFactory: TypeAlias = Callable[[trio.abc.Stream], Awaitable[trio.abc.Stream
 """Turns the stream that was dialled or accepted into the one to speak on."""
 
 RECEIVE_SIZE = 16384
+# How much of what is large may lie in the kernel before it could be sent: Trio says 16 KiB, for
+# which a message of a megabyte is written in five parts, with a wait before each.
+MOST_UNSENT = 2**19
 # Below what every kernel takes in one call (IOV_MAX is 1024 on Linux)
 MAX_GATHERED = 512
 
@@ -125,6 +128,32 @@ class DirectStream(trio.abc.Stream):
             return 0
         except OSError as error:
             raise as_trio_error(error) from error
+
+    def send_large_nowait(self, buffers: Sequence[Buffer]) -> int:
+        """As `send_nowait`, for what is large: the kernel takes more of it, up to `MOST_UNSENT`
+        bytes that it cannot send yet.
+        """
+        before = self._change_most_unsent(MOST_UNSENT)
+        sent = self.send_nowait(buffers)
+        if before:
+            # What is in the kernel already stays there.
+            self._change_most_unsent(before)
+        return sent
+
+    def _change_most_unsent(self, most: int) -> int:
+        """Sets how much may lie in the kernel unsent, where there is a bound for that; says which
+        there was, or 0 where nothing was changed.
+        """
+        try:
+            before = self.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT)
+            # 0 stands for the system's own, which is none as a rule.
+            if before in (0, most) or most == MOST_UNSENT < before:
+                return 0
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, most)
+        except (OSError, AttributeError):
+            # It is no socket of TCP, or none any more; or the system has no such option.
+            return 0
+        return before
 
     async def wait_readable(self) -> None:
         """Waits until the kernel has bytes, or the end of the stream."""

@@ -22,7 +22,6 @@ from ._codec import (
     ShortReceive,
     ShortSend,
     cannot_say,
-    encode_text,
 )
 from ._compression import COMPRESSION, Compression, Deflate
 from ._cookies import write_cookies
@@ -56,6 +55,7 @@ from ._opening import (
     ServerOpening,
     checked_answer_fields,
 )
+from ._payload import IMMUTABLE_BUFFERS, encode_long_text
 from ._protocol import End, EndKind, WebSocketProtocol
 from ._rows import DRAFTS, Draft, allowed_drafts, draft_named, ladder
 from ._url import NOT_IN_URL, SplitURL, WebSocketURL, is_ws_url, is_wss_url, split_url
@@ -63,6 +63,7 @@ from ._url import NOT_IN_URL, SplitURL, WebSocketURL, is_ws_url, is_wss_url, spl
 __all__ = [
     "COMPRESSION",
     "DRAFTS",
+    "IMMUTABLE_BUFFERS",
     "MASKS_IN_C",
     "MAX_LINE",
     "NOT_IN_URL",
@@ -107,7 +108,7 @@ __all__ = [
     "checked_answer_fields",
     "checked_fields",
     "draft_named",
-    "encode_text",
+    "encode_long_text",
     "escaped",
     "find_head_end",
     "identify",

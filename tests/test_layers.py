@@ -59,7 +59,7 @@ FOLDERS = {
     "_transport": [["sockets"], ["tls"], ["__init__"]],
     "_connection": [
         ["checkpoints", "timers", "observers", "instrument", "statistics"],
-        ["sender", "watch"],
+        ["sender", "watch", "poller"],
         ["receiver"],
         ["scope", "message_stream", "info"],
         ["connection"],

@@ -460,6 +460,7 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
         except StopAsyncIteration:
             raise self._end_error() from None
 
+    @trio.lowlevel.enable_ki_protection
     async def __anext__(self) -> str | bytes:
         """Like `receive`, but raises StopAsyncIteration where the peer closed.
 

@@ -155,7 +155,7 @@ class Receiver:
         if self._sender.size:
             self._sender.flush()
         self.owner = RECEIVER
-        return trio.lowlevel.wait_readable(stream.fileno)  # noqa: ASYNC105
+        return stream.poller.wait_readable(stream.fileno)
 
     def end_wait(self) -> None:
         """The receiver leaves."""

@@ -38,6 +38,7 @@ from trio_draftws._exceptions import InternalError
 
 from .checkpoints import SECONDS_PER_PASS
 from .instrument import Instruments
+from .poller import SharedPoller
 from .receiver import CLOSER, LOOK, NOBODY, Receiver
 from .sender import Sender
 from .timers import Timers
@@ -132,6 +133,7 @@ class Scope:
     """Flushes a sender in the scheduler's next pass."""
     _timers: Timers[Kept] = attrs.field(factory=Timers, init=False)
     _watch: Watch[Kept] | None = None
+    _poller: SharedPoller | None = None
     _round: Round = attrs.field(factory=lambda: Round(ROUND))
     _slow_round: Round = attrs.field(factory=lambda: Round(SLOW_ROUND))
     _turns: list[Kept] = attrs.field(factory=list)
@@ -149,9 +151,13 @@ class Scope:
         self.now = trio.lowlevel.current_clock().current_time
         if self.many:
             self._watch = Watch(self.nursery, self._attend)
+            self._poller = SharedPoller(self.nursery, self._timers.__len__)
 
     def keep(self, connection: Kept) -> None:
         """Looks after `connection` from now on."""
+        stream = connection._receiver.direct
+        if self._poller is not None and stream is not None:
+            stream.wait_through(self._poller)
         self._timers.add(connection, connection._due)
         self._sleep_until(connection._due)
         self.take_turn(connection)

@@ -25,7 +25,7 @@ import operator
 import socket
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import attrs
 import trio
@@ -52,6 +52,13 @@ MAX_GATHERED = 512
 _NOT_A_SOCKET = (errno.EBADF, errno.ENOTSOCK)
 
 
+class Poller(Protocol):
+    """Who waits for the kernel: `trio.lowlevel`, or one that knows a cheaper way for many."""
+
+    def wait_readable(self, fileno: int, /) -> Awaitable[None]: ...
+    def notify_closing(self, closing: socket.socket, /) -> None: ...
+
+
 @attrs.define(eq=False)
 class DirectStream(trio.abc.Stream):
     """A connected socket, spoken to without asking the scheduler first.
@@ -68,6 +75,8 @@ class DirectStream(trio.abc.Stream):
     """
     blocked_by_output: bool = attrs.field(default=False, init=False)
     """Whether reading has to wait until some of what the stream itself says is written."""
+    poller: Poller = attrs.field(default=trio.lowlevel, init=False)
+    """Who waits until there is something to read."""
     _sending: bool = attrs.field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -76,6 +85,10 @@ class DirectStream(trio.abc.Stream):
     def setsockopt(self, level: int, option: int, value: int | bytes) -> None:
         """As `socket.socket.setsockopt`."""
         self.socket.setsockopt(level, option, value)
+
+    def wait_through(self, poller: Poller) -> None:
+        """Has `poller` wait from now on; for when nobody waits."""
+        self.poller = poller
 
     @property
     def closed(self) -> bool:
@@ -155,11 +168,12 @@ class DirectStream(trio.abc.Stream):
             return 0
         return before
 
+    @trio.lowlevel.enable_ki_protection
     async def wait_readable(self) -> None:
         """Waits until the kernel has bytes, or the end of the stream."""
         self._check_open()
         try:
-            await trio.lowlevel.wait_readable(self.fileno)
+            await self.poller.wait_readable(self.fileno)
         except OSError as error:
             raise self._closed_by_stranger(error) from error
         self.may_have_more = True
@@ -183,7 +197,7 @@ class DirectStream(trio.abc.Stream):
 
     def interrupt(self) -> None:
         """Makes a `wait_readable` elsewhere raise `trio.ClosedResourceError`; nothing closes."""
-        trio.lowlevel.notify_closing(self.socket)
+        self.poller.notify_closing(self.socket)
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         if max_bytes is None:
@@ -234,7 +248,7 @@ class DirectStream(trio.abc.Stream):
     def close(self) -> None:
         """Closes the socket at once; whoever waits gets `trio.ClosedResourceError`."""
         if not self.closed:
-            trio.lowlevel.notify_closing(self.socket)
+            self.poller.notify_closing(self.socket)
             # From now on the number may be another socket's.
             self.fileno = -1
             self.socket.close()

@@ -115,6 +115,11 @@ class OriginCheck:
             _check_origin(origin)
         return cls(frozenset(map(_comparable, listed)))
 
+    @property
+    def lets_all(self) -> bool:
+        """Whether every request passes, whatever it says."""
+        return self._allowed is None
+
     def check(self, request: Request) -> None:
         """Refuses pages that may not connect.
 
@@ -132,9 +137,9 @@ class OriginCheck:
             named = "clients without an Origin" if origin is None else f"pages of {origin}"
             raise Reject(403, body=f"This server is not for {named}.\n")
 
-    def warn_of_cookies(self, request: Request) -> None:
-        """Says once that a server which nobody told about origins is sent cookies."""
-        if self._allowed is None and not self._has_warned and "Cookie" in request.headers:
+    def warn_of_cookies(self) -> None:
+        """Cookies came: says once that nobody told the server about origins, if that is so."""
+        if self._allowed is None and not self._has_warned:
             self._has_warned = True
             logger.warning(
                 "a request with cookies came, and pages of any origin may connect; a server that "

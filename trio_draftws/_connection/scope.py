@@ -247,10 +247,11 @@ class Scope:
             late = next(iter(self._unopened.values()), math.inf)
             deadline = min(self._timers.next, self._round.at, self._slow_round.at, late)
             with trio.CancelScope(deadline=deadline) as self._sleep:
-                while not (self._turns or self._second_looks):
+                while not self._second_looks:
                     await self._wake.wait()
                     self._wake = trio.Event()
                     self._flush_late()
+                    self._give_turns()
             await self._work()
 
     async def _work(self) -> None:
@@ -260,8 +261,7 @@ class Scope:
             for _ in range(LOOK_PASSES):
                 await self._pass()
             await self._for_each(seconds, self._look_again)
-        turns, self._turns = self._turns, []
-        await self._for_each(turns, self._give_turn)
+        self._give_turns()
         now = self.now()
         await self._for_each(self._take_late(now), DirectStream.interrupt)
         await self._for_each(self._timers.due(now), self._visit)
@@ -297,6 +297,17 @@ class Scope:
     def _look_again(self, connection: Kept) -> None:
         connection._on_second_look()
         self._timers.set(connection, connection._due)
+
+    def _give_turns(self) -> None:
+        """One turn for each that has one; for some of them in the next pass, if it takes long."""
+        began = perf_counter()
+        turns, self._turns = self._turns, []
+        for done, connection in enumerate(turns, 1):
+            self._give_turn(connection)
+            if perf_counter() - began > SECONDS_PER_PASS:
+                self._turns[:0] = turns[done:]
+                self._wake.set()
+                return
 
     def _give_turn(self, connection: Kept) -> None:
         """Looks at one that opened just now, or that has more inside."""

@@ -178,7 +178,13 @@ add_value(PyObject *values, Span name, PyObject *value)
 static PyObject *
 pair_of(Span name, Span value)
 {
-    return Py_BuildValue("(y#y#)", name.at, name.size, value.at, value.size);
+    PyObject *first = PyBytes_FromStringAndSize(name.at, name.size), *pair = NULL;
+    PyObject *second = PyBytes_FromStringAndSize(value.at, value.size);
+    if (first != NULL && second != NULL)
+        pair = PyTuple_Pack(2, first, second);
+    Py_XDECREF(first);
+    Py_XDECREF(second);
+    return pair;
 }
 
 /* As Request.parse in _http.py. */

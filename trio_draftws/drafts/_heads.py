@@ -10,7 +10,6 @@ environment has TRIO_DRAFTWS_PURE_PYTHON=1.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Collection
 from typing import TypeAlias
 
@@ -27,8 +26,6 @@ where there is none; and whether cookies came."""
 
 TODAY = DRAFTS[-1]
 """The draft of the requests that `scan_opening` finds."""
-
-_USUAL_LINE = re.compile(rb"GET /[^ ]* HTTP/1\.1")
 
 
 def scan_opening_in_python(data: bytes, /) -> Scanned | None:
@@ -51,9 +48,11 @@ def scan_opening_in_python(data: bytes, /) -> Scanned | None:
 
 def _is_usual(request: Request) -> bool:
     """Whether a request is written as those of today are, whatever it says."""
-    headers = request.headers
+    line, headers = request.line, request.headers
     return (
-        _USUAL_LINE.fullmatch(request.line) is not None
+        line.startswith(b"GET /")
+        and line.endswith(b" HTTP/1.1")
+        and line.count(b" ") == 2
         and headers.get("Upgrade", "").lower() == "websocket"
         and all(
             len(headers.get_raw(name)) <= 1

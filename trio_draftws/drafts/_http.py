@@ -14,6 +14,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import unquote_to_bytes
@@ -401,7 +402,7 @@ def checked_fields(fields: HeaderFields, *, forbidden: Iterable[str] = ()) -> He
     """
     if isinstance(fields, Headers):
         fields = fields.raw
-    banned = {name.lower() for name in forbidden}
+    banned = _in_lower_case(tuple(forbidden))
     checked: list[tuple[bytes, bytes]] = []
     for name, value in _pairs_of(fields):
         raw_name = name if isinstance(name, bytes) else _latin1(name, "name")
@@ -418,6 +419,12 @@ def checked_fields(fields: HeaderFields, *, forbidden: Iterable[str] = ()) -> He
             raise ValueError(f"the header field {raw_name.decode()} is written by the handshake")
         checked.append((raw_name, raw_value))
     return Headers(checked)
+
+
+@lru_cache
+def _in_lower_case(names: tuple[str, ...]) -> frozenset[str]:
+    # There are few lists of such names, and none of a peer's making.
+    return frozenset(name.lower() for name in names)
 
 
 def _pairs_of(fields: object) -> Iterator[tuple[str | bytes, str | bytes]]:

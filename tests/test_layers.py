@@ -37,7 +37,7 @@ ROOMS = [room for floor in FLOORS for room in floor]
 DRAFT_FLOORS = [
     ["_compression", "_cookies", "_host", "_url"],
     ["_codec"],
-    ["_cmask"],
+    ["_cmask", "_cheads"],
     ["_masking", "_deflate", "_extensions"],
     ["_payload"],
     ["_messages"],
@@ -52,6 +52,7 @@ DRAFT_FLOORS = [
     ["_rows"],
     ["_protocol"],
     ["_identify"],
+    ["_heads"],
     ["__init__"],
 ]
 # And inside the two folders between

@@ -208,7 +208,12 @@ async def opening(
         raise
     if scope.cancelled_caught:
         await trio.aclose_forcefully(stream)
-        raise HandshakeTimeout(f"the opening handshake was not done within {timeout} s")
+        raise too_late(timeout)
+
+
+def too_late(timeout: float) -> HandshakeTimeout:
+    """What says that an opening took longer than `timeout` seconds."""
+    return HandshakeTimeout(f"the opening handshake was not done within {timeout} s")
 
 
 async def dress(stream: trio.abc.Stream, factory: StreamFactory | None) -> trio.abc.Stream:

@@ -25,6 +25,7 @@ from ._codec import (
 )
 from ._compression import COMPRESSION, Compression, Deflate
 from ._cookies import write_cookies
+from ._heads import begin_answer, scan_opening, spoken_today
 from ._host import ascii_host, split_authority, tls_name
 from ._http import (
     MAX_LINE,
@@ -103,6 +104,7 @@ __all__ = [
     "WebSocketURL",
     "allowed_drafts",
     "ascii_host",
+    "begin_answer",
     "cannot_say",
     "check_plain",
     "checked_answer_fields",
@@ -118,10 +120,12 @@ __all__ = [
     "ladder",
     "line_too_long",
     "may_begin_head",
+    "scan_opening",
     "shown",
     "shown_line",
     "split_authority",
     "split_url",
+    "spoken_today",
     "tls_name",
     "write_cookies",
     "write_head",

@@ -202,10 +202,14 @@ class DirectStream(trio.abc.Stream):
     def end_sending(self) -> None:
         """Ends our side of the stream, where it can end one side."""
 
-    def close(self) -> None:
-        """Closes the socket at once; whoever waits gets `trio.ClosedResourceError`."""
+    def close(self, *, awaited: bool = True) -> None:
+        """Closes the socket at once; whoever waits gets `trio.ClosedResourceError`.
+
+        Where nobody can be waiting, that is not `awaited`, and nobody has to be told.
+        """
         if not self.closed:
-            trio.lowlevel.notify_closing(self.socket)
+            if awaited:
+                trio.lowlevel.notify_closing(self.socket)
             # From now on the number may be another socket's.
             self.fileno = -1
             self.socket.close()

@@ -284,7 +284,6 @@ class TestClosing:
                         # Below the connection, so that nothing looks after it
                         mute(server)
                         await hung.wait()
-                        server._closed = True
 
             nursery.start_soon(serve)
             async with open_client(client_stream, draft, close_timeout=3) as client:

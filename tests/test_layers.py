@@ -57,7 +57,7 @@ DRAFT_FLOORS = [
 ]
 # And inside the two folders between
 FOLDERS = {
-    "_transport": [["sockets"], ["tls"], ["__init__"]],
+    "_transport": [["dialling", "sockets"], ["tls"], ["__init__"]],
     "_connection": [
         ["checkpoints", "timers", "observers", "instrument", "statistics"],
         ["sender", "watch", "poller"],

@@ -91,13 +91,17 @@ class SharedPoller:
     def notify_closing(self, closing: Closing, /) -> None:
         """As `trio.lowlevel.notify_closing`."""
         fileno = closing.fileno()
+        self.forget(fileno)
+        self._interrupt(fileno)
+        trio.lowlevel.notify_closing(closing)
+
+    def forget(self, fileno: int, /) -> None:
+        """Takes a descriptor out of the epoll, for which nobody waits or who does is woken next."""
         if fileno in self._known:
             del self._known[fileno]
-            self._interrupt(fileno)
             assert self._epoll is not None
             with suppress(OSError):  # a stranger closed it
                 self._epoll.unregister(fileno)
-        trio.lowlevel.notify_closing(closing)
 
     def _add(self, fileno: int) -> Leave | None:
         """Makes a descriptor known to the epoll; returns None if that cannot be."""

@@ -214,7 +214,7 @@ class Receiver:
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
             self._lose(str(error) or "the stream broke", error)
         else:
-            self._feed(data)
+            self.feed(data)
 
     # Reading
 
@@ -247,11 +247,10 @@ class Receiver:
         except OSError as error:
             broken = as_trio_error(error)
             broken.__cause__ = error
-            self._lose(str(broken), broken)
+            self._note_lost(str(broken), broken)
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-            self._lose(str(error), error)
-        if self._protocol.end is not None:
-            self._observer._on_end()
+            self._note_lost(str(error), error)
+        self._tell_end()
 
     def _note_received(
         self, stream: DirectStream, messages: list[Event], received: int | tuple[int, bytes] | None
@@ -267,25 +266,30 @@ class Receiver:
         else:
             self._feed(b"")
 
+    def feed(self, data: bytes | bytearray) -> None:
+        """Takes bytes that came, also those behind the opening handshake; none are the end."""
+        self._feed(data)
+        self._tell_end()
+
     def _feed(self, data: bytes | bytearray) -> None:
         self.stream_ended = not data
         self._protocol.feed(data, self._now())
-        if self._protocol.end is not None:
-            self._observer._on_end()
-
-    def feed_opening(self, data: bytes) -> None:
-        """Takes what came behind the opening handshake."""
-        self._feed(data)
 
     def _feed_rest(self) -> None:
         self._protocol.feed_rest(self._now())
+        self._tell_end()
+
+    def _tell_end(self) -> None:
         if self._protocol.end is not None:
             self._observer._on_end()
 
     def _lose(self, reason: str, cause: BaseException | None) -> None:
+        self._note_lost(reason, cause)
+        self._tell_end()
+
+    def _note_lost(self, reason: str, cause: BaseException | None) -> None:
         self.stream_ended = True
         self._protocol.lose(reason, cause, self._now())
-        self._observer._on_end()
 
     def begin_parts(self) -> None:
         """A message is to be received part by part: nobody else may receive meanwhile."""
@@ -433,7 +437,6 @@ class Receiver:
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 data = b""
             if decode:
-                self._feed(data)
+                self.feed(data)
             else:
                 self.stream_ended = not data
-        await trio.lowlevel.checkpoint()

@@ -393,16 +393,13 @@ class Scope:
             connection._on_hang_up(reset=bool(flags & RESET))
 
 
-async def _look_after(
-    opened: list[Scope], is_open: trio.Event, many: bool, instruments: Instruments | None
-) -> None:
+async def _look_after(opened: list[Scope], many: bool, instruments: Instruments | None) -> None:
     # A scope of its own round the nursery: shielding the nursery's own would do as well, but only
     # from the moment that it is open.
     with trio.CancelScope(shield=True):
         async with trio.open_nursery() as nursery:
             opened.append(Scope(nursery, many, instruments))
-            nursery.start_soon(opened[0].run)
-            is_open.set()
+            await opened[0].run()
 
 
 @asynccontextmanager
@@ -422,11 +419,11 @@ async def open_scope(
         async with trio.open_nursery() as outer:
             try:
                 opened: list[Scope] = []
-                is_open = trio.Event()
                 # Not with `outer.start`: cancelled, it would wait for the shielded task for ever.
-                outer.start_soon(_look_after, opened, is_open, many, instruments)
-                with trio.CancelScope(shield=True):
-                    await is_open.wait()
+                outer.start_soon(_look_after, opened, many, instruments)
+                while not opened:
+                    # It runs in the next pass.
+                    await trio.lowlevel.cancel_shielded_checkpoint()
                 try:
                     yield opened[0]
                 finally:

@@ -90,6 +90,11 @@ class Sender:
         return self.size >= ROOM or self.waiting_senders > 0
 
     @property
+    def idle(self) -> bool:
+        """Whether nothing waits to be written, and no task of ours to write it."""
+        return not (self.size or self._draining)
+
+    @property
     def finishing(self) -> bool:
         """Whether nothing more will be put, or can be."""
         return self._finishing or self.failure is not None

@@ -53,10 +53,28 @@ _NOT_A_SOCKET = (errno.EBADF, errno.ENOTSOCK)
 
 
 class Poller(Protocol):
-    """Who waits for the kernel: `trio.lowlevel`, or one that knows a cheaper way for many."""
+    """Who waits for the kernel: Trio, or one that knows a cheaper way for many."""
 
     def wait_readable(self, fileno: int, /) -> Awaitable[None]: ...
     def notify_closing(self, closing: socket.socket, /) -> None: ...
+
+    def forget(self, fileno: int, /) -> None:
+        """For a socket that is about to be closed, and that nobody waits for."""
+        ...
+
+
+class TrioPoller:
+    """Trio itself."""
+
+    wait_readable = staticmethod(trio.lowlevel.wait_readable)
+    notify_closing = staticmethod(trio.lowlevel.notify_closing)
+
+    @staticmethod
+    def forget(fileno: int, /) -> None:
+        """Trio knows only those that somebody waits for."""
+
+
+TRIO = TrioPoller()
 
 
 @attrs.define(eq=False)
@@ -75,7 +93,7 @@ class DirectStream(trio.abc.Stream):
     """
     blocked_by_output: bool = attrs.field(default=False, init=False)
     """Whether reading has to wait until some of what the stream itself says is written."""
-    poller: Poller = attrs.field(default=trio.lowlevel, init=False)
+    poller: Poller = attrs.field(default=TRIO, init=False)
     """Who waits until there is something to read."""
     _sending: bool = attrs.field(default=False, init=False)
 
@@ -245,10 +263,16 @@ class DirectStream(trio.abc.Stream):
     def end_sending(self) -> None:
         """Ends our side of the stream, where it can end one side."""
 
-    def close(self) -> None:
-        """Closes the socket at once; whoever waits gets `trio.ClosedResourceError`."""
+    def close(self, *, awaited: bool = True) -> None:
+        """Closes the socket at once; whoever waits gets `trio.ClosedResourceError`.
+
+        Where nobody can be waiting, that is not `awaited`, and nobody has to be told.
+        """
         if not self.closed:
-            self.poller.notify_closing(self.socket)
+            if awaited:
+                self.poller.notify_closing(self.socket)
+            else:
+                self.poller.forget(self.fileno)
             # From now on the number may be another socket's.
             self.fileno = -1
             self.socket.close()

@@ -329,14 +329,14 @@ class TLSStream(DirectStream):
         self._interrupts += 1
         super().interrupt()
 
-    def close(self) -> None:
+    def close(self, *, awaited: bool = True) -> None:
         if not self.closed:
             try:
                 self.ssl_object.unwrap()
             except (ssl.SSLError, ValueError):
                 pass  # it waits for the peer's goodbye, as we do not; or there was no handshake
             self.write_waiting()
-        super().close()
+        super().close(awaited=awaited)
 
 
 def ssl_stream_factory(

@@ -148,6 +148,10 @@ class FrameCodec(TakesPayloads):
         if isinstance(event, Fragment):
             return self._write_fragment(event, compress)
         if isinstance(event, Close):
+            if self._role == "server" or self._dialect.masking == "none":
+                plain = self._dialect.plain_closes.get(event)
+                if plain is not None:
+                    return list(plain)
             return self._write(CLOSE, self._dialect.encode_close(event, self._role))
         if isinstance(event, Ping):
             return self._write(PING, control_payload("a ping's payload", event.payload))

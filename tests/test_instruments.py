@@ -44,6 +44,7 @@ from trio_draftws import (
 from trio_draftws._connection.instrument import InstrumentedCodec, Instruments
 from trio_draftws.drafts import draft_named
 from trio_draftws.drafts._codec import Codec
+from trio_draftws.testing import served_on_port
 
 if TYPE_CHECKING:
     from trio_draftws.drafts import Buffer
@@ -431,3 +432,34 @@ def test_the_wrapped_codec_knows_whether_a_message_has_begun() -> None:
     assert codec.between
     codec.decode(b"\x81")
     assert not codec.between
+
+
+@pytest.mark.parametrize("why", ["origin", "route", "conn_headers"])
+async def test_a_request_that_was_refused_says_who_asked_in_which_draft(
+    draft: Draft, why: str
+) -> None:
+    """Also where it was answered at sight, without a look at the request."""
+    seen: list[tuple[Draft | None, str | None]] = []
+
+    class Refused(Instrument):
+        def opening_refused(self, request: Request | None, status: int, peer: str) -> None:
+            assert request is not None
+            seen.append((request.draft, request.remote))
+
+    async def refuse(request: Request) -> Any:
+        raise Reject(403)
+
+    settings: dict[str, Any] = {"instruments": [Refused()]}
+    handler: Any = echo
+    if why == "origin":
+        settings["origins"] = ["https://example.com"]
+    elif why == "route":
+        handler = {"/elsewhere": echo}
+    else:
+        settings["conn_headers"] = refuse
+    async with served_on_port(handler, draft=draft, **settings) as server:
+        with pytest.raises(HandshakeError):
+            async with open_websocket(server.url, draft=draft, origin="https://example.org"):
+                pass
+        await trio.testing.wait_all_tasks_blocked()
+    assert seen == [(draft, "127.0.0.1")]

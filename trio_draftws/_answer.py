@@ -257,10 +257,8 @@ class _Visit:
         self.asking = True
         if terms.wants_request:
             parsed = Request.parse(head)
-            self.request = parsed
-            request = self.admit(
-                Request(parsed.line, parsed.headers, draft, remote=self.caller.remote)
-            )
+            self.request = Request(parsed.line, parsed.headers, draft, remote=self.caller.remote)
+            request = self.admit(self.request)
             if terms.conn_headers is not None:
                 fields = await self.in_time(self.ask(terms.conn_headers, request))
             wildcard = request.wildcard
@@ -323,7 +321,7 @@ class _Visit:
             raise self.refusal
         line, headers = parsed.line, parsed.headers
         secure, remote = is_secure(self.stream), self.caller.remote
-        request = Request(line, headers, None, secure, remote=remote)
+        request = self.request = Request(line, headers, None, secure, remote=remote)
         http_handler = self.terms.http_handler
         if http_handler is not None and is_plain(request) and not self.terms.only_connects(request):
             raise await self.serve_page(http_handler, request)
@@ -331,7 +329,8 @@ class _Visit:
         self.asking = True
         draft = identify(request, self.terms.framing_mode, self.terms.drafts)
         self.caller.draft = draft
-        request = self.admit(Request(line, headers, draft, secure, remote=remote))
+        self.request = Request(line, headers, draft, secure, remote=remote)
+        request = self.admit(self.request)
         server = draft.opening.answer(request)
         if self.terms.conn_headers is not None:
             fields = await self.ask(self.terms.conn_headers, request)

@@ -215,8 +215,6 @@ def test_location(secure: bool, scheme: str) -> None:
         b"no colon",
         b": no name",
         b"Name : value",
-        b" Name: folded",
-        b"\tName: folded",
         b"Na me: value",
         b"Na\x00me: value",
         b"Na\nme: value",
@@ -227,7 +225,7 @@ def test_location(secure: bool, scheme: str) -> None:
     ],
 )
 def test_bad_field(line: bytes) -> None:
-    """A name is a token with the colon right behind it; folding is refused."""
+    """A name is a token with the colon right behind it."""
     with pytest.raises(BadHead, match=r"^expected a field as `Name: value`") as caught:
         get("Host: h", line)
     assert caught.value.status == 400
@@ -423,10 +421,12 @@ def test_what_is_no_folded_field(lines: list[str]) -> None:
         Response.parse(head("HTTP/1.1 200 OK", *lines))
 
 
-def test_a_folded_field_in_a_request() -> None:
+@pytest.mark.parametrize("line", [" c", "\tc", " Name: folded", " "])
+def test_a_folded_field_in_a_request(line: str) -> None:
     """It is refused, as RFC 9112 section 5.2 lets a server."""
-    with pytest.raises(BadHead, match="expected a field as"):
-        Request.parse(head("GET / HTTP/1.1", "A: b", " c"))
+    with pytest.raises(BadHead, match="a field goes on in a further line") as caught:
+        Request.parse(head("GET / HTTP/1.1", "A: b", line))
+    assert caught.value.status == 400
 
 
 def test_folds_are_not_counted_as_fields() -> None:

@@ -10,7 +10,7 @@ import trio
 
 from trio_draftws._checks import needs_trio, several
 from trio_draftws._limits import check_positive
-from trio_draftws.drafts import Buffer, Codec, encode_long_text
+from trio_draftws.drafts import Buffer, Codec, encode_long_text, no_message
 
 from .connection import Connection
 
@@ -76,7 +76,7 @@ async def broadcast(
     if isinstance(message, (bytearray, memoryview)):
         message = bytes(message)
     elif not isinstance(message, (str, bytes)):
-        raise TypeError(f"a message is a str or bytes, not {type(message).__name__}")
+        raise no_message(message)
     once = _Once(message, compress)
     await trio.lowlevel.checkpoint()
     verdicts: dict[str, list[Connection]] = {

@@ -215,6 +215,7 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
         Raises:
             LocalProtocolError: the draft cannot say it, as bytes before hybi-01; the connection
                 is as good as before.
+            TypeError: it is no message; the connection is as good as before.
             trio.ClosedResourceError: we closed the connection.
             trio.BrokenResourceError: the peer closed it, or it was lost.
         """
@@ -261,6 +262,7 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
 
         Raises:
             LocalProtocolError: the draft cannot say one of them; those before it were sent.
+            TypeError: one of them is no message; those before it were sent.
             trio.ClosedResourceError: we closed the connection.
             trio.BrokenResourceError: the peer closed it, or it was lost.
         """

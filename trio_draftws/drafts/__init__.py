@@ -22,6 +22,7 @@ from ._codec import (
     ShortReceive,
     ShortSend,
     cannot_say,
+    no_message,
 )
 from ._compression import COMPRESSION, Compression, Deflate
 from ._cookies import write_cookies
@@ -120,6 +121,7 @@ __all__ = [
     "ladder",
     "line_too_long",
     "may_begin_head",
+    "no_message",
     "scan_opening",
     "shown",
     "shown_line",

@@ -425,4 +425,5 @@ def cannot_say(draft: str, what: str, so: str = "") -> LocalProtocolError:
 
 def no_message(event: object) -> TypeError:
     """The error for what no draft can send."""
-    return TypeError(f"a message is a str or bytes, not {type(event).__name__}")
+    kind = type(event).__name__
+    return TypeError(f"a message is a str or bytes, not {kind}; a bytearray or memoryview will do")

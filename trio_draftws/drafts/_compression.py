@@ -38,7 +38,7 @@ def library_of(backend: Backend) -> Any:
         library, version = import_module("isal.isal_zlib"), import_module("isal").__version__
     except ImportError as error:
         raise ImportError(
-            "compressing with isal needs the package isal: pip install 'trio_draftws[speed]'"
+            "isal needs a package of that name: pip install 'trio_draftws[speed]'"
         ) from error
     if tuple(map(int, re.findall(r"\d+", version)[:2])) < OLDEST_ISAL:
         raise ImportError(f"isal {version} is too old: pip install --upgrade 'trio_draftws[speed]'")
@@ -72,16 +72,9 @@ def _flag(instance: object, attribute: attrs.Attribute[Any], value: object) -> N
         raise TypeError(f"{attribute.name} must be True or False, not {value!r}")
 
 
-def _by_backend(defaults: dict[Backend, int]) -> Any:
-    """A default that depends on the backend, which may turn out to be none a moment later."""
-
-    def default(instance: Compression) -> int:
-        return defaults["isal" if instance.backend == "isal" else "zlib"]
-
-    return attrs.Factory(default, takes_self=True)
-
-
 def _level(instance: Compression, attribute: attrs.Attribute[Any], value: object) -> None:
+    if value is None:
+        return
     levels = LEVELS[instance.backend]
     try:
         _within(levels[0], levels[-1])(instance, attribute, value)
@@ -132,16 +125,25 @@ class Compression:
         default=None, validator=_within(8, 15, or_none=True)
     )
     """How far back the client looks. A server can only ask for it where the client offered it."""
-    level: int = attrs.field(default=_by_backend(DEFAULT_LEVELS), validator=_level)
+    level: int | None = attrs.field(default=None, validator=_level)
     """How much time our compressor spends. zlib has 0 to 9: 1 is fast, 9 is thorough, 0 compresses
-    nothing; the default is 2. isal has 1 to 3; the default is 1."""
-    mem_level: int = attrs.field(default=_by_backend(DEFAULT_MEM_LEVELS), validator=_within(1, 9))
+    nothing. isal has 1 to 3. None stands for 2 with zlib, and for 1 with isal."""
+    mem_level: int | None = attrs.field(default=None, validator=_within(1, 9, or_none=True))
     """How much memory our compressor takes beside its window: 1 is the least, 9 the most. More is
-    not always faster. The default is 5 with zlib and 3 with isal."""
+    not always faster. None stands for 5 with zlib, and for 3 with isal."""
     threshold: int = attrs.field(default=256, validator=_within(0, 2**63))
     """Messages of fewer bytes go as they are, unless `send` is told to compress them."""
     webkit: bool = attrs.field(default=False, validator=_flag)
     """Whether to speak x-webkit-deflate-frame too, which Safari 6 to 14 had in its place."""
+
+    @property
+    def levels(self) -> tuple[int, int]:
+        """`level` and `mem_level`, with the backend's own where they are None."""
+        level, mem_level = self.level, self.mem_level
+        return (
+            DEFAULT_LEVELS[self.backend] if level is None else level,
+            DEFAULT_MEM_LEVELS[self.backend] if mem_level is None else mem_level,
+        )
 
 
 COMPRESSION = Compression()

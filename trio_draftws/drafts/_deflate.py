@@ -68,7 +68,8 @@ class Deflater:
             # There is no such window, but with one of 9 bits zlib looks back 250 bytes at most: a
             # match of 258 has to fit ahead. isal looks back 512.
             library, bits = zlib, 9
-        return library.compressobj(settings.level, zlib.DEFLATED, -bits, settings.mem_level)
+        level, mem_level = settings.levels
+        return library.compressobj(level, zlib.DEFLATED, -bits, mem_level)
 
 
 class Inflater:

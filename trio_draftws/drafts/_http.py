@@ -152,6 +152,9 @@ def _parse_fields(lines: list[bytes]) -> Headers:
         raise BadHead(f"the head has {len(lines)} fields, more than {MAX_FIELDS}", 431)
     fields: list[tuple[bytes, bytes]] = []
     for line in lines:
+        if line.startswith((b" ", b"\t")):
+            # RFC 9112 section 5.2: a server refuses it; a client's parser joins it beforehand.
+            raise BadHead("a field goes on in a further line, which HTTP no longer has")
         name, colon, value = line.partition(b":")
         if not colon or not _TOKEN.fullmatch(name):
             # What came may be a password all the same, so only what could be a name is shown.

@@ -19,7 +19,7 @@ from trio_draftws import (
     open_websocket,
     use_framing_mode,
 )
-from trio_draftws.drafts import Ask, Codec, Event, Response, WebSocketURL
+from trio_draftws.drafts import Ask, Codec, Event, Response, WebSocketURL, draft_named
 
 from .pairs import SOME_DRAFTS, connected, mute, unmute
 from .wire import dial, raw_server, read_request, read_to_end, read_until, serving, take_up
@@ -165,3 +165,48 @@ async def test_a_message_and_close_at_once_reach_the_client(draft: Draft, words:
                 assert [await client.receive() for _ in words] == words
                 with pytest.raises(PeerClosed):
                     await client.receive()
+
+
+@pytest.mark.parametrize("call", ["receive", "receive_many", "send", "send_many"])
+@pytest.mark.parametrize("transport", ["tcp", "tls", "foreign", "memory"])
+async def test_deadlines_shorter_than_a_pass(
+    transport: str, call: str, mock_clock: trio.testing.MockClock
+) -> None:
+    """Others who take long in every pass do not keep anybody from what is there already: a call
+    that can be done at once is done, as on Trio's streams, whatever its deadline says behind that.
+    """
+    count = 200
+    received = sent = cut = 0
+
+    async def take_long() -> None:
+        while True:
+            mock_clock.jump(1)
+            await trio.lowlevel.checkpoint()
+
+    async with connected(transport, draft_named("rfc6455")) as (client, server):
+        if call.startswith("receive"):
+            for number in range(count):
+                await client.send(str(number))
+            first = await server.receive()
+            assert first == "0"
+            received = 1
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(take_long)
+            while received < count and sent < count and cut < count:
+                with trio.move_on_after(0.5) as scope:
+                    if call == "receive":
+                        assert await server.receive() == str(received)
+                        received += 1
+                    elif call == "receive_many":
+                        received += len(await server.receive_many())
+                    elif call == "send":
+                        await client.send("x")
+                        sent += 1
+                    else:
+                        await client.send_many(["x"] * 10)
+                        sent += 10
+                cut += scope.cancelled_caught
+            nursery.cancel_scope.cancel()
+        # A wait for what has not come yet may be cut.
+        assert max(received, sent) >= count
+        assert cut <= (count // 10 if call.startswith("receive") else 0)

@@ -124,6 +124,29 @@ class TestWaiting:
             assert waiting.came == {one.fileno(): "readable", three.fileno(): "readable"}
             assert list(poller._waiting) == [two.fileno()]
 
+    async def test_what_is_there_when_a_deadline_passes_comes_first(self) -> None:
+        """As with Trio's own wait; others who have something are woken with it."""
+        async with shared(2) as (poller, pairs), waiters(poller) as waiting:
+            (one, to_one), (two, to_two) = pairs
+            await waiting.begin(two)
+            came = False
+
+            async def wait() -> None:
+                nonlocal came
+                with scope:
+                    await waiting._wait(one.fileno())
+                    came = True
+
+            scope = trio.CancelScope()
+            waiting.nursery.start_soon(wait)
+            await trio.testing.wait_all_tasks_blocked()
+            to_one.send(b"x")
+            to_two.send(b"x")
+            scope.cancel()
+            await trio.testing.wait_all_tasks_blocked()
+            assert came
+            assert waiting.came == {one.fileno(): "readable", two.fileno(): "readable"}
+
     async def test_what_came_before_the_wait_ends_it(self) -> None:
         async with shared() as (poller, pairs), waiters(poller) as waiting:
             [(ours, theirs)] = pairs

@@ -205,6 +205,8 @@ class Server:
             failure, cancelled = _parted(error)
             if failure is not None and connection is not None:
                 _note_failed_handler(connection, failure, peer)
+            # It knows this frame, which would know it, and all that the handler's frames hold.
+            del failure
             if cancelled is not None:
                 raise cancelled from None
         finally:
@@ -233,6 +235,7 @@ class Server:
                 self._note_failed_opening(failure, caller)
             else:
                 self._note_no_connection(HandshakeError("the server is shutting down"), caller)
+            del failure  # as in `_welcome`
             if cancelled is not None:
                 raise cancelled from None
             return None

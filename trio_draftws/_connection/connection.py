@@ -905,6 +905,8 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
 
     def _note_gone(self) -> None:
         self._is_gone = True
+        self._receiver.forget_observer()
+        self._sender.forget_observer()
         if self._gone is not None:
             self._gone.set()
         if self._scope.instruments is not None:

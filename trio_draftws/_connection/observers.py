@@ -27,3 +27,17 @@ class ReceiverObserver(Protocol):
     def _on_receiver_left(self) -> None:
         """Somebody has stopped receiving whom the scope knew to wait."""
         ...
+
+
+class NobodyObserves:
+    """In place of a connection that is over: else it and its parts would know each other, and what
+    they hold would stay in memory until Python looks for such circles.
+    """
+
+    def _on_waiting(self) -> None: ...
+    def _on_cannot_write(self) -> None: ...
+    def _on_end(self) -> None: ...
+    def _on_receiver_left(self) -> None: ...
+
+
+NOBODY_OBSERVES = NobodyObserves()

@@ -118,7 +118,10 @@ class SharedPoller:
         return leave
 
     def _leave(self, fileno: int, _: object) -> Abort:
-        del self._waiting[fileno]
+        # As with Trio's own wait: what is there when a deadline passes comes first.
+        self._wake_ready()
+        if self._waiting.pop(fileno, None) is None:
+            return Abort.FAILED
         return Abort.SUCCEEDED
 
     def _interrupt(self, fileno: int) -> None:
@@ -158,15 +161,20 @@ class SharedPoller:
             if self._epoll is epoll:
                 self._give_up()
 
-    def _wake(self, epoll: select.epoll) -> None:
-        if self._epoll is not epoll:
-            return
+    def _wake_ready(self) -> None:
+        """Wakes those who wait and need not."""
+        assert self._epoll is not None
         waiting = self._waiting
-        for fileno, _ in epoll.poll(0, MOST_AT_ONCE):
+        for fileno, _ in self._epoll.poll(0, MOST_AT_ONCE):
             # Whoever was cancelled meanwhile is not found.
             if fileno in waiting:
                 reschedule(waiting.pop(fileno))
                 self._woken += 1
+
+    def _wake(self, epoll: select.epoll) -> None:
+        if self._epoll is not epoll:
+            return
+        self._wake_ready()
         self._times_asked += 1
         if self._times_asked == TIMES_ASKED:
             self._pays = self._woken >= FEWEST_AT_ONCE * TIMES_ASKED

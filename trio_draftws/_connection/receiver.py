@@ -32,11 +32,12 @@ from trio_draftws._transport.sockets import (
     DirectStream,
     TCPStream,
     as_trio_error,
+    without_frames,
 )
 from trio_draftws.drafts import Event, Fragment, ShortReceive, WebSocketProtocol
 
 from .checkpoints import Checkpoints
-from .observers import ReceiverObserver
+from .observers import NOBODY_OBSERVES, ReceiverObserver
 from .sender import Sender
 
 # How much memory messages take that nobody receives, before nothing more is read
@@ -289,7 +290,13 @@ class Receiver:
 
     def _note_lost(self, reason: str, cause: BaseException | None) -> None:
         self.stream_ended = True
+        if cause is not None:
+            cause = without_frames(cause)
         self._protocol.lose(reason, cause, self._now())
+
+    def forget_observer(self) -> None:
+        """The connection is over, and wants to know nothing more."""
+        self._observer = NOBODY_OBSERVES
 
     def begin_parts(self) -> None:
         """A message is to be received part by part: nobody else may receive meanwhile."""

@@ -317,6 +317,8 @@ class Scope:
 
     def _give_turn(self, connection: Kept) -> None:
         """Looks at one that opened just now, or that has more inside."""
+        if connection not in self._timers:
+            return  # it closed meanwhile
         receiver = connection._receiver
         if receiver.may_look:
             # A handler may have received what came with the opening, and nothing since.

@@ -28,10 +28,16 @@ from contextlib import asynccontextmanager
 import attrs
 import trio
 
-from trio_draftws._transport.sockets import DirectStream, as_trio_error, not_transmitted, untaken
+from trio_draftws._transport.sockets import (
+    DirectStream,
+    as_trio_error,
+    not_transmitted,
+    untaken,
+    without_frames,
+)
 from trio_draftws.drafts import IMMUTABLE_BUFFERS, Buffer, Event, ShortSend
 
-from .observers import SenderObserver
+from .observers import NOBODY_OBSERVES, SenderObserver
 
 ROOM = 65536
 # Buffers of fewer bytes on average cost the kernel more to gather than us to join.
@@ -164,6 +170,10 @@ class Sender:
         """Waits until there is room, or never will be; for whoever needs or has no turn."""
         while self.size >= ROOM and not self._waits_for_nothing and self.failure is None:
             await self._wait_for_change()
+
+    def forget_observer(self) -> None:
+        """The connection is over, and wants to know nothing more."""
+        self._observer = NOBODY_OBSERVES
 
     def stop_waiting(self) -> None:
         """Ends every wait for room: the connection is closing."""
@@ -374,6 +384,7 @@ class Sender:
 
     def _fail(self, error: Exception) -> None:
         if self.failure is None:
+            without_frames(error)
             self.failure = error
             if not self._has_last_words:
                 self._buffers.clear()

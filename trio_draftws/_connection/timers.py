@@ -66,6 +66,10 @@ class Timers(Generic[T]):
         """Forgets `timed`."""
         self._entries.pop(timed.id, None)
 
+    def __contains__(self, timed: T) -> bool:
+        """Whether `timed` is remembered."""
+        return timed.id in self._entries
+
     def __len__(self) -> int:
         """How many are remembered."""
         return len(self._entries)

@@ -318,6 +318,15 @@ def as_trio_error(error: OSError) -> Exception:
     return trio.BrokenResourceError(f"the connection broke: {error}")
 
 
+def without_frames(error: BaseException) -> BaseException:
+    """The same error, for keeping: its tracebacks would keep what the frames knew as well."""
+    kept: BaseException | None = error
+    while kept is not None:
+        kept.__traceback__ = None
+        kept = kept.__cause__ or kept.__context__
+    return error
+
+
 def take_over(stream: trio.abc.Stream) -> trio.abc.Stream:
     """A `TCPStream` in place of a `trio.SocketStream`; any other stream is given back as it is.
 

@@ -206,8 +206,10 @@ class House:
         while True:
             alive = self.ask()
             others = (alive.connections - self.tally.there, alive.tasks - self.tally.there)
-            # One more looks after those who were left alone, from the first of them on.
-            settled = others[0] == 0 and others[1] in (self.tasks_of_none, self.tasks_of_none + 1)
+            # One more looks after those who were left alone, from the first of them on; and one
+            # waits for many who are busy at once.
+            more = others[1] - self.tasks_of_none
+            settled = others[0] == 0 and more in (0, 1, 2)
             if settled or time.monotonic() > deadline:
                 return alive
 

@@ -351,7 +351,6 @@ def test_the_results_in_the_documentation() -> None:
         assert all(len(entry.rounds) >= 3 for entry in table.entries.values())
 
 
-@pytest.mark.xfail(reason="docs/benchmarks.json is a run of before some of them were there")
 def test_the_results_in_the_documentation_are_of_all_workloads() -> None:
     report = Report.read(ROOT / "docs" / "benchmarks.json")
     assert [table.workload.name for table in report.tables] == NAMES

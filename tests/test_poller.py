@@ -28,6 +28,7 @@ from trio_draftws._connection.poller import (
     MOST_AT_ONCE,
     TIMES_ASKED,
     WAITS_BETWEEN_TRIALS,
+    WAITS_FOR_EACH,
     SharedPoller,
 )
 from trio_draftws.drafts import Ping, Pong
@@ -359,6 +360,14 @@ class TestTrials:
                 assert not poller._pays
                 await waiting.begin(ours)
                 assert poller._times_asked == (times == 3)
+
+    async def test_it_comes_less_often_where_there_are_more(self) -> None:
+        """Each of them may wait in the epoll once for nothing."""
+        async with shared() as (poller, pairs), waiters(poller) as waiting:
+            poller._how_many = lambda: 1000
+            await waiting.begin(next(iter(pairs))[0])
+            assert poller._pays
+            assert poller._waits_to_trial == 1000 * WAITS_FOR_EACH
 
     async def test_few_connections_have_no_epoll(self) -> None:
         async with shared() as (poller, pairs), waiters(poller) as waiting:

@@ -167,8 +167,22 @@ async def test_a_message_and_close_at_once_reach_the_client(draft: Draft, words:
                     await client.receive()
 
 
-@pytest.mark.parametrize("call", ["receive", "receive_many", "send", "send_many"])
-@pytest.mark.parametrize("transport", ["tcp", "tls", "foreign", "memory"])
+@pytest.mark.parametrize(
+    ("transport", "call"),
+    [
+        # A stream that is not ours may itself take a pass before it reads.
+        *(
+            (transport, call)
+            for transport in ("tcp", "tls")
+            for call in ("receive", "receive_many")
+        ),
+        *(
+            (transport, call)
+            for transport in ("tcp", "tls", "foreign", "memory")
+            for call in ("send", "send_many")
+        ),
+    ],
+)
 async def test_deadlines_shorter_than_a_pass(
     transport: str, call: str, mock_clock: trio.testing.MockClock
 ) -> None:

@@ -284,15 +284,13 @@ class Receiver:
         if self._protocol.end is not None:
             self._observer._on_end()
 
-    def _lose(self, reason: str, cause: BaseException | None) -> None:
+    def _lose(self, reason: str, cause: BaseException) -> None:
         self._note_lost(reason, cause)
         self._tell_end()
 
-    def _note_lost(self, reason: str, cause: BaseException | None) -> None:
+    def _note_lost(self, reason: str, cause: BaseException) -> None:
         self.stream_ended = True
-        if cause is not None:
-            cause = without_frames(cause)
-        self._protocol.lose(reason, cause, self._now())
+        self._protocol.lose(reason, without_frames(cause), self._now())
 
     def forget_observer(self) -> None:
         """The connection is over, and wants to know nothing more."""

@@ -1,6 +1,6 @@
 """Echoes bytes, no messages: a non-blocking socket, and Trio asked to wait only when it must.
 
-The least that a server on Trio can cost. Or sends to all what one says.
+No server costs less that asks Trio for each wait. Or sends to all what one says.
 """
 
 from __future__ import annotations

@@ -184,7 +184,7 @@ FAILURES = {
     ),
     "a folded field": Failure(
         peer=partial(says, f"{LINE}\r\nCookie: a=b;\r\n {SECRET}\r\n\r\n".encode()),
-        cause="expected a field as `Name: value`, got ``",
+        cause="a field goes on in a further line, which HTTP no longer has",
         draft=None,
         path=None,
     ),

@@ -19,21 +19,30 @@ from trio_draftws.testing import RawClient, ServerUnderTest, echo, served_on_por
 from .pairs import tls_contexts
 
 
+class Connections:
+    """The connections that are alive; those that other tests left behind do not count."""
+
+    def __init__(self) -> None:
+        self._before = self._alive()
+
+    def __call__(self) -> list[Connection]:
+        return [found for found in self._alive() if not any(found is old for old in self._before)]
+
+    def _alive(self) -> list[Connection]:
+        return [found for found in gc.get_objects() if type(found) is Connection]
+
+
 @pytest.fixture
-def without_gc() -> Iterator[None]:
+def connections() -> Iterator[Connections]:
     """Nobody looks for circles, and pytest keeps no record that names a connection."""
     logging.disable()
     gc.collect()
     gc.disable()
     try:
-        yield
+        yield Connections()
     finally:
         gc.enable()
         logging.disable(logging.NOTSET)
-
-
-def connections() -> list[Connection]:
-    return [found for found in gc.get_objects() if type(found) is Connection]
 
 
 async def catch(connection: Connection, state: object) -> None:
@@ -65,9 +74,8 @@ async def settle() -> None:
         await trio.testing.wait_all_tasks_blocked(0.01)
 
 
-@pytest.mark.usefixtures("without_gc")
 @pytest.mark.parametrize("end", ["close", "end", "reset", "break"])
-async def test_on_a_server(draft: Draft, end: str) -> None:
+async def test_on_a_server(draft: Draft, end: str, connections: Connections) -> None:
     """The client goes in the middle of a message, in each way."""
     for handler in HANDLERS:
         async with served_on_port(handler, draft=draft) as server:
@@ -94,9 +102,10 @@ async def go(server: ServerUnderTest, draft: Draft, end: str) -> None:
     await settle()
 
 
-@pytest.mark.usefixtures("without_gc")
 @pytest.mark.parametrize("secure", [False, True])
-async def test_both_sides_of_an_orderly_close(draft: Draft, secure: bool) -> None:
+async def test_both_sides_of_an_orderly_close(
+    draft: Draft, secure: bool, connections: Connections
+) -> None:
     client_context, server_context = tls_contexts()
     settings: dict[str, Any] = {"ssl_context": server_context} if secure else {}
     context = client_context if secure else None
@@ -112,8 +121,7 @@ async def test_both_sides_of_an_orderly_close(draft: Draft, secure: bool) -> Non
         assert not connections()
 
 
-@pytest.mark.usefixtures("without_gc")
-async def test_a_client_whose_server_is_gone(draft: Draft) -> None:
+async def test_a_client_whose_server_is_gone(draft: Draft, connections: Connections) -> None:
     async with served_on_port(leave, draft=draft) as server:
         async with open_websocket(server.url, draft=draft) as client:
             try:

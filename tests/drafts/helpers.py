@@ -44,7 +44,7 @@ def in_turn(names: str | tuple[str, ...], values: Iterable[Any]) -> Callable[[Te
         def each(*args: Any, **kwargs: Any) -> None:
             for row in rows:
                 given = dict(zip(keys, row, strict=True))
-                with naming(", ".join(f"{key} = {value!r:.200}" for key, value in given.items())):
+                with naming(**given):
                     test(*args, **kwargs, **given)
 
         # What pytest is to fill in, and hypothesis has its own ways with.
@@ -57,13 +57,14 @@ def in_turn(names: str | tuple[str, ...], values: Iterable[Any]) -> Callable[[Te
 
 
 @contextmanager
-def naming(what: str) -> Iterator[None]:
+def naming(**what: object) -> Iterator[None]:
     """An error says what it came up with."""
     try:
         yield
     except BaseException as error:
+        note = "with " + ", ".join(f"{name} = {value!r:.200}" for name, value in what.items())
         # As `add_note` does, which Python has from 3.11 on; pytest shows it on all.
-        error.__dict__.setdefault("__notes__", []).append(f"with {what}")
+        error.__dict__.setdefault("__notes__", []).append(note)
         raise
 
 

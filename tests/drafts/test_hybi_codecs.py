@@ -217,7 +217,7 @@ def test_vector_is_decoded(vector: Vector) -> None:
     assert vector.get("total_length", len(wire)) == len(wire)
     splits = every_split(wire) if len(wire) < 300 else [[wire], split_at(wire, range(0, 99999, 7))]
     for name, sender in senders(vector):
-        with naming(f"{name} from {sender}"):
+        with naming(name=name, sender=sender):
             for chunks in splits:
                 assert Outcome([event]) == outcome(codec_for(vector, name, OTHER[sender]), chunks)
 
@@ -227,7 +227,7 @@ def test_vector_is_encoded(vector: Vector) -> None:
     """We write the same bytes, fragments too."""
     wire, event = said(vector)
     for name, sender in senders(vector):
-        with naming(f"{name} from {sender}"):
+        with naming(name=name, sender=sender):
             codec = codec_for(vector, name, sender)
             if "fragments" in vector["decoded"]:
                 assert isinstance(event, str)

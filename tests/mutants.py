@@ -134,7 +134,7 @@ BREAKS = [
         "any frame without bytes closes hixie-76",
         "elif self._type == 0xFF and self._closing_frame:",
         "elif self._closing_frame:",
-        "limits zero",
+        "most_at_once so_many",
     ),
     Break(
         "a frame of type 0x80 is skipped to a sentinel",

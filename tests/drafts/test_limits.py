@@ -123,6 +123,7 @@ def test_a_run_of_length_bytes_ends(name: str, kind: int, role: Role) -> None:
     for digit in (b"\x80", b"\xff", b"\x81"):
         wire = encoded(draft.codec(role, 0), "ok") + bytes([kind]) + digit * LENGTH_DIGITS
         assert decoded(draft, role, wire[:-1]) == Outcome(["ok"])
+        assert decoded(draft, role, wire).violation is not None
         for chunks in every_split(wire + digit * 100):
             assert decoded(draft, role, *chunks) == Outcome(
                 ["ok"],

@@ -27,7 +27,7 @@ from trio_draftws.drafts._frames import FrameCodec
 from .helpers import ROLES, Outcome, bytewise, encoded, in_turn, outcome, split_at
 from .test_hybi_codecs import FACTORIES, SPEAKS
 from .test_opening_hybi import FAMILIES
-from .test_split import traced, work
+from .test_split import traced
 
 LIMIT = 300
 # Only hybi-04 has one, and both sides know it from the opening.
@@ -77,15 +77,6 @@ def test_the_rules_of_the_row_are_tested(draft: Draft) -> None:
     assert (type(tested), tested._dialect) == (type(codec), codec._dialect)
     if draft.version is not None:
         assert draft.opening in FAMILIES.values()
-
-
-@each_draft
-@given(role=ANY_ROLE, events=EVENTS, cuts=CUTS)
-def test_any_split(draft: Draft, role: Role, events: Sequence[Event], cuts: list[int]) -> None:
-    """What the peer of the row's own making says arrives, wherever it is cut."""
-    wire = said_to(draft, role, *events)
-    for chunks in ([wire], split_at(wire, cuts), bytewise(wire)):
-        assert Outcome(list(events)) == outcome(codec_of(draft, role), chunks)
 
 
 @each_draft
@@ -191,20 +182,6 @@ def test_any_buffer_will_do(draft: Draft, role: Role, wire: bytes) -> None:
 
 
 # Work and memory
-
-
-@each_role
-@each_draft
-def test_a_trickle_costs_linear_work(draft: Draft, role: Role) -> None:
-    """Four times the bytes, one at a time, are four times the work."""
-
-    def trickle(size: int) -> None:
-        codec = codec_of(draft, role, size)
-        for byte in bytewise(said_to(draft, role, "x" * size)[:-1]):
-            assert codec.decode(byte) == []
-
-    little, much = (work(lambda: trickle(size)) for size in (2000, 8000))  # noqa: B023
-    assert much < 5 * little
 
 
 @each_role

@@ -104,6 +104,7 @@ def test_only_the_end_of_the_stream_tells(fields: list[str]) -> None:
         (b"2\r\nno\n0\n\n", b"no\n0\n\n"),
         (b"2\r\nno\rx", b"no\rx"),
         (b"2\r\nno\r\nx", b"no\r\nx"),
+        (b"2\r\nnoXX3\r\nyes\r\n0\r\n\r\n", b"noXX3\r\nyes\r\n0\r\n\r\n"),
         (b"1;" + b"x" * MAX_LINE, (b"1;" + b"x" * MAX_LINE)[:MOST]),
     ],
 )

@@ -12,7 +12,7 @@ from typing import Any
 
 import attrs
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from trio_draftws.drafts import (
@@ -151,6 +151,7 @@ settings_of_zlib = st.builds(
 
 
 @given(st.lists(payloads, max_size=6), windows, settings_of_zlib)
+@example([b"", b""], Window(15, takeover=True), COMPRESSION)
 def test_zlib_inflates_what_we_compress(
     messages: list[bytes], window: Window, settings: Compression
 ) -> None:

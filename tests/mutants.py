@@ -261,10 +261,10 @@ BREAKS = [
         "url parts",
     ),
     Break(
-        "a number of an address that is no byte",
-        "any(number > 255 for number in leading)",
-        "any(number > 256 for number in leading)",
-        "host host",
+        "octal numbers in an address",
+        'int(text, 8 if text.startswith("0") else 10)',
+        "int(text, 10)",
+        "host",
     ),
     Break(
         "a joiner that joins nothing",
@@ -320,7 +320,7 @@ BREAKS = [
         "a key of any length in version 13",
         'version=13, origin_field="Origin", key_length=16',
         'version=13, origin_field="Origin"',
-        "identify version",
+        "hybi_split rules_of_the_row",
     ),
     Break(
         "an answer that is a list",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from trio_draftws.drafts import Close, Draft, Role
+from trio_draftws.drafts import DRAFTS, Close, Draft, Role
 from trio_draftws.drafts._protocol import GRACE, EndKind, State
 
 from .helpers import ROLES, encoded, in_turn
@@ -36,6 +36,16 @@ def close_by(side: Side, close: str, now: float = 1) -> None:
 
 
 # What both sides said
+
+
+def test_whose_close_ends_the_stream() -> None:
+    """Anybody's where there is no other close; a server's where WebKit of 2010 waits for that."""
+    ends = {draft.name: draft.close_ends_stream for draft in DRAFTS if draft.close_ends_stream}
+    assert ends == {
+        "hixie-75": ("client", "server"),
+        "hixie-76": ("server",),
+        "whatwg-2010-08": ("server",),
+    }
 
 
 @each_role

@@ -202,7 +202,7 @@ BREAKS = [
         "what blocks behind a final one may refer to",
         "del self._history[:-size]",
         "del self._history[: -size // 2]",
-        "final_blocks",
+        "final_blocks kept_short",
     ),
     Break(
         "what a server asks a client for counts for itself",

@@ -74,12 +74,19 @@ def test_the_window_outlives_a_final_block(closing: bytes) -> None:
 
 
 def test_a_window_that_is_kept_short() -> None:
-    """What stands further back than the window is forgotten, behind a final block too."""
+    """What stands further back than the window is forgotten, behind a final block too; and no more
+    than that.
+    """
     far = random.Random(2).randbytes(600)
     inflater = Inflater(Window(9, takeover=True))
     for piece in (far[:300], far[300:], far[:300], far[300:]):
         assert inflater.inflate(final_block(piece) + b"\x00", math.inf, ends=True) == piece
     assert len(inflater._history) <= 2 * 512
+    compress = zlib.compressobj(9, zlib.DEFLATED, -15, zdict=(far + far)[-500:])
+    said = (far + far)[-500:-400]
+    referring = compress.compress(said) + compress.flush(zlib.Z_SYNC_FLUSH)
+    assert len(referring) < 50
+    assert inflater.inflate(referring[:-4], math.inf, ends=True) == said
 
 
 @in_turn("cut", range(12))

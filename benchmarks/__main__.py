@@ -1,145 +1,162 @@
 """The command: every workload against every peer, in turn, round after round.
 
 python -m benchmarks --quick
-python -m benchmarks --workloads ping-pong-64,tls-64 --rounds 5 --json results.json
+python -m benchmarks --workloads ping-pong-64,tls-64 --json results.json
+python -m benchmarks --json now.json --against earlier.json
+python -m benchmarks --join part.json rest.json --json results.json
 """
 
 from __future__ import annotations
 
 import argparse
-import datetime as dt
-import json
-import os
-import platform
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
-import trio
 import trustme
 
-from trio_draftws import MASKS_IN_C
-
-from . import goals
+from . import comparison, goals
 from .command import allow_many_files, chosen, existing_checkout, tell
-from .load import Sample
-from .package import ROOT
-from .peers import PEERS, Missing, NoStart, Peer, running, with_another
-from .report import Entry, Report, Table, as_text
-from .workloads import WORKLOADS, Workload
+from .peers import PEERS, with_another
+from .report import Report, as_text
+from .turns import run
+from .workloads import WORKLOADS
 
-# Of the load generator, which has deadlines of its own for what a server does not do
-DEADLINE = 300
+ROUNDS = 3
 
 
-class Failed(Exception):
-    """A peer could not be measured; the message says why."""
-
-
-def measure(peer: Peer, workload: Workload, quick: bool, certificate: str) -> Sample:
-    """One peer's turn: its server is started, put under load, and ended."""
+def results(path: str) -> Report:
+    """Those of an earlier run."""
     try:
-        with running(peer, certificate if workload.tls else None) as server:
-            task = {"port": server.port, "pid": server.pid, "dialect": peer.dialect}
-            done = subprocess.run(
-                [
-                    *(sys.executable, "-m", "benchmarks.load"),
-                    json.dumps({**task, **workload.task(quick)}),
-                ],
-                cwd=ROOT,
-                capture_output=True,
-                text=True,
-                timeout=DEADLINE,
-            )
-    except (NoStart, subprocess.TimeoutExpired) as error:
-        raise Failed(str(error)) from error
-    if done.returncode:
-        raise Failed((done.stderr.splitlines() or ["it said nothing"])[-1])
-    return Sample(**json.loads(done.stdout))
+        return Report.read(Path(path))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
-def run(
-    peers: list[Peer], workloads: list[Workload], rounds: int, quick: bool, certificate: str
-) -> Report:
-    versions: dict[str, str] = {}
-    missing: dict[str, str] = {}
-    for peer in peers:
-        try:
-            versions[peer.name] = peer.versions()
-        except Missing as error:
-            missing[peer.name] = str(error)
-    there = [peer for peer in peers if peer.name in versions]
-    tables = [
-        Table(workload, {p.name: Entry() for p in there if p.tls or not workload.tls})
-        for workload in workloads
-    ]
-    for number in range(1, rounds + 1):
-        for table in tables:
-            tell(f"round {number} of {rounds}: {table.workload.title}")
-            for peer in there:
-                if (entry := table.entries.get(peer.name)) is not None:
-                    take_turn(entry, peer, table.workload, quick, certificate)
-    about = {
-        "Python": platform.python_version(),
-        "Trio": trio.__version__,
-        "System": f"{platform.system()} {platform.machine()}",
-        "Processors": str(os.cpu_count()),
-        "Masks": "in C" if MASKS_IN_C else "in Python",
-        "Rounds": str(rounds),
-        "Day": dt.datetime.now(dt.timezone.utc).date().isoformat(),
-    }
-    return Report(about, versions, missing, tables)
+def earlier(path: str) -> Path | Report:
+    """Another checkout, which is a folder, or the results of an earlier run, which are a file."""
+    if Path(path).is_dir():
+        return existing_checkout(path)
+    return results(path)
 
 
-def take_turn(entry: Entry, peer: Peer, workload: Workload, quick: bool, certificate: str) -> None:
-    try:
-        sample = measure(peer, workload, quick, certificate)
-    except Failed as error:
-        entry.rounds.append(None)
-        entry.failed = str(error)
-        tell(f"  {peer.name}: FAILED: {error}")
-    else:
-        entry.rounds.append(sample)
-        tell(f"  {peer.name}: {sample.cost:.2f} {workload.unit}")
+def positive(given: str) -> int:
+    number = int(given)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} rounds are none")
+    return number
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="benchmarks/run", description=__doc__)
+def arguments() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="benchmarks/run",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--quick", action="store_true", help="to see that it works: one round")
     parser.add_argument("--workloads", help="some of: " + ", ".join(w.name for w in WORKLOADS))
     parser.add_argument("--peers", help="some of: " + ", ".join(p.name for p in PEERS))
     parser.add_argument(
         "--against",
-        type=existing_checkout,
-        metavar="CHECKOUT",
-        help="measure the library of another checkout too, in turn with this one's",
+        type=earlier,
+        metavar="CHECKOUT or FILE",
+        help="measure the library of another checkout too, in turn with this one's; or compare "
+        "with what --json wrote earlier",
     )
-    parser.add_argument("--rounds", type=int, help="by default 5, or 1 with --quick")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there")
+    parser.add_argument(
+        "--rounds",
+        type=positive,
+        help=f"processes for each pair of peer and workload: by default {ROUNDS}, or 1 with "
+        "--quick",
+    )
+    parser.add_argument(
+        "--json",
+        type=Path,
+        metavar="FILE",
+        help="write the results there, again and again while they come",
+    )
+    parser.add_argument(
+        "--join",
+        nargs="+",
+        metavar="FILE",
+        help="measure nothing, but put together what --json wrote: parts of a run that was cut, or "
+        "runs of other workloads, peers or rounds",
+    )
+    return parser
+
+
+def main() -> None:
+    parser = arguments()
     options = parser.parse_args()
+    if options.json is not None:
+        if not options.json.parent.is_dir():
+            parser.error(f"there is no folder {str(options.json.parent)!r}")
+        if options.json.is_dir():
+            parser.error(f"{str(options.json)!r} is a folder")
+    if options.join is None:
+        report = measured(options)
+    else:
+        if options.workloads or options.peers or options.rounds or options.quick:
+            parser.error("--join measures nothing: it goes with --json and --against FILE alone")
+        if isinstance(options.against, Path):
+            parser.error("--join measures nothing: it cannot be compared with a checkout")
+        paths = [Path(path).resolve() for path in options.join]
+        for number, path in enumerate(paths):
+            if path in paths[:number]:
+                parser.error(f"{options.join[number]!r} is given twice")
+        try:
+            report = comparison.joined([results(path) for path in options.join])
+        except argparse.ArgumentTypeError as error:
+            parser.error(str(error))
+        except ValueError as error:
+            parser.error(f"the parts cannot be joined: {error}")
+    if options.json is not None:
+        report.write(options.json)
+    print(as_text(report))
+    before = options.against
+    if isinstance(before, Report):
+        print("", *comparison.as_text(report, before), sep="\n")
+    elif before is not None:
+        before = comparison.of_checkout(report, before)
+    print("", *goals.as_text(report, before), sep="\n")
+
+
+def measured(options: argparse.Namespace) -> Report:
     peers = list(PEERS)
-    if options.against is not None:
+    if isinstance(options.against, Path):
         peers = list(with_another(peers, options.against))
     names = chosen(options.peers, [peer.name for peer in peers])
-    workloads = chosen(options.workloads, [workload.name for workload in WORKLOADS])
+    peers = [peer for peer in peers if peer.name in names]
+    names = chosen(options.workloads, [workload.name for workload in WORKLOADS])
+    workloads = [workload for workload in WORKLOADS if workload.name in names]
+    if not any(peer.takes(workload) for peer in peers for workload in workloads):
+        raise SystemExit("none of these peers can do any of these workloads")
+    kept = False
+
+    def keep(report: Report) -> None:
+        nonlocal kept
+        if options.json is not None:
+            report.write(options.json)
+            kept = True
+
     allow_many_files()
     with tempfile.TemporaryDirectory() as folder:
         certificate = Path(folder, "certificate.pem")
         trustme.CA().issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(
             str(certificate)
         )
-        report = run(
-            [peer for peer in peers if peer.name in names],
-            [workload for workload in WORKLOADS if workload.name in workloads],
-            options.rounds or (1 if options.quick else 5),
-            options.quick,
-            str(certificate),
-        )
-    if options.json is not None:
-        options.json.write_text(json.dumps(report.to_json(), indent=1) + "\n", "utf-8")
-    print(as_text(report))
-    print("", *goals.as_text(report), sep="\n")
+        try:
+            return run(
+                peers,
+                workloads,
+                options.rounds or (1 if options.quick else ROUNDS),
+                options.quick,
+                str(certificate),
+                keep,
+            )
+        except KeyboardInterrupt:
+            where = f"what there is stands in {options.json}" if kept else "nothing was written"
+            tell(f"cut; {where}")
+            raise SystemExit(130) from None
 
 
 if __name__ == "__main__":

@@ -17,13 +17,19 @@ def tell(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
+def last_words(said: str) -> str:
+    """What a program complained of: its last line that is not the edge of an exception group."""
+    lines = (line.strip(" |+-") for line in said.splitlines())
+    return ([line for line in lines if line] or ["it said nothing"])[-1]
+
+
 def chosen(given: str | None, names: list[str]) -> list[str]:
     """The names that a comma-separated list has; a name may stand for all that begin with it."""
     if given is None:
         return names
     wanted = [name.strip() for name in given.split(",")]
     for want in wanted:
-        if not any(name.startswith(want) for name in names):
+        if not want or not any(name.startswith(want) for name in names):
             raise SystemExit(f"{want!r} is none of: {', '.join(names)}")
     return [name for name in names if any(name.startswith(want) for want in wanted)]
 

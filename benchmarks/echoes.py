@@ -16,9 +16,10 @@ from typing import TypeAlias
 import attrs
 import trio
 
-from .load import CHUNK, Failed, opened_by
+from .dial import CHUNK, opened_by
 from .servers import bare_trio, draftws
 from .servers.common import Options
+from .task import Failed
 from .wire import DIALECTS, Dialect, text
 
 WARM_UP = 16
@@ -168,7 +169,6 @@ async def echo(serve: Serve, dialect: Dialect, shape: Echo, repeats: int) -> int
 
 
 def run(mode: str, shape: Echo, repeats: int) -> None:
-    serve: Serve = bare_trio.serve
-    if mode != "bare":
-        serve = partial(draftws.serve, Options(mode=mode))
+    server = bare_trio if mode == "bare" else draftws
+    serve = partial(server.serve, Options(mode=mode))
     trio.run(echo, serve, DIALECTS[mode], shape, repeats)

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import attrs
 
+from .command import last_words
 from .package import ROOT, importing
-from .workloads import BARE, STREAM
+from .workloads import BARE, OURS, RFC6455, STREAM, Workload
 
-OURS = "trio_draftws"
 OLD_PEERS = ROOT / "tests" / "peers"
 WS = OLD_PEERS / ".installed" / "ws" / "node_modules"
 
@@ -32,33 +32,35 @@ class NoStart(Exception):
 
 @attrs.frozen
 class Peer:
-    """One server."""
+    """One server, and perhaps a client of the same library."""
 
     name: str
     dialect: str
     command: tuple[str, ...]
-    package: str
-    tls: bool = True
-    """Whether it is measured with TLS too."""
-    uvloop: bool = False
+    """Starts its server."""
+    packages: tuple[str, ...]
+    can: frozenset[str]
+    """What it can be asked to do: those of `Workload.needs`."""
+    client: tuple[str, ...] = ()
+    """Starts its client."""
     environment: Mapping[str, str] = {}
     checkout: Path = ROOT
     """Whose library it imports, if it is ours."""
 
+    def takes(self, workload: Workload) -> bool:
+        """Whether it is measured under that."""
+        return workload.needs <= self.can
+
     def versions(self) -> str:
-        """Of the package, and of what it runs on.
+        """Of its packages, and of what it runs on.
 
         Raises:
             Missing: something of it is not installed.
         """
         if self.command[0] == sys.executable:
-            return ", ".join(
-                f"{package} {_python_version(package)}"
-                for package in (self.package, *(("uvloop",) if self.uvloop else ()))
-            )
-        if self.command[0] == "node":
-            return _npm_version(self.package)
-        return _gem_version(self.package)
+            return ", ".join(f"{name} {_python_version(name)}" for name in self.packages)
+        (package,) = self.packages
+        return _npm_version(package) if self.command[0] == "node" else _gem_version(package)
 
 
 def _python_version(package: str) -> str:
@@ -89,22 +91,42 @@ def _said(*command: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
+# Packages that a server runs on, by the option that asks for them
+EXTRAS = {"--uvloop": "uvloop", "isal": "isal"}
+# What `Workload.needs` may name
+ECHO = ("echo", "handshakes")
+ALL = (*ECHO, "tls", "binary", "deflate", "broadcast", "client")
+
+
 def _python(
-    name: str, script: str, package: str, dialect: str, *options: str, tls: bool = True
+    name: str, script: str, package: str, dialect: str, can: Iterable[str], *options: str
 ) -> Peer:
-    command = (sys.executable, "-m", f"benchmarks.servers.{script}", *options)
-    return Peer(name, dialect, command, package, tls, "--uvloop" in options)
+    """One with a server in `servers/`, and with a client of the same name if it has one."""
+    packages = (package, *(EXTRAS[option] for option in options if option in EXTRAS))
+    can = frozenset(can)
+    client: tuple[str, ...] = ()
+    if "client" in can:
+        client = (sys.executable, "-m", f"benchmarks.clients.{script}", *options)
+    server = (sys.executable, "-m", f"benchmarks.servers.{script}", *options)
+    return Peer(name, dialect, server, packages, can, client)
 
 
 PEERS = (
-    _python(STREAM, "socket_stream", "trio", "bare"),
-    _python(BARE, "bare_trio", "trio", "bare", tls=False),
-    *(_python(f"{OURS} {mode}", "draftws", OURS, mode, "--mode", mode) for mode in ("old", "new")),
-    _python(f"{OURS} rfc6455", "draftws", OURS, "rfc6455"),
-    _python("trio-websocket", "trio_websocket", "trio-websocket", "rfc6455"),
-    _python("websockets.trio", "websockets_trio", "websockets", "rfc6455"),
+    _python(STREAM, "socket_stream", "trio", "bare", (*ECHO, "tls", "binary")),
+    _python(BARE, "bare_trio", "trio", "bare", (*ECHO, "binary", "broadcast", "client")),
+    _python("bare opening", "bare_opening", "trio", "rfc6455", ("handshakes",)),
     *(
-        _python(f"{name}{suffix}", script, name, "rfc6455", *options)
+        _python(
+            f"{OURS} {mode}", "draftws", OURS, mode, (*ECHO, "tls", "broadcast"), "--mode", mode
+        )
+        for mode in ("old", "new")
+    ),
+    _python(RFC6455, "draftws", OURS, "rfc6455", ALL),
+    _python(f"{OURS} isal", "draftws", OURS, "rfc6455", ("deflate",), "--backend", "isal"),
+    _python("trio-websocket", "trio_websocket", "trio-websocket", "rfc6455", ALL),
+    _python("websockets.trio", "websockets_trio", "websockets", "rfc6455", ALL),
+    *(
+        _python(f"{name}{suffix}", script, name, "rfc6455", ALL, *options)
         for name, script in (
             ("websockets", "websockets_asyncio"),
             ("aiohttp", "aiohttp"),
@@ -119,16 +141,16 @@ PEERS = (
             *("node", "--no-deprecation", "-r", str(OLD_PEERS / "node_shim.js")),
             str(OLD_PEERS / "ws_server.js"),
         ),
-        "ws",
-        tls=False,
+        ("ws",),
+        frozenset(ECHO),
         environment={"NODE_PATH": str(WS)},
     ),
     Peer(
         "em-websocket old",
         "old",
         ("ruby", str(OLD_PEERS / "em_websocket_server.rb")),
-        "em-websocket",
-        tls=False,
+        ("em-websocket",),
+        frozenset(ECHO),
     ),
 )
 
@@ -137,9 +159,13 @@ def with_another(peers: Iterable[Peer], checkout: Path) -> Iterator[Peer]:
     """Puts beside each of ours the same one with the library of another checkout."""
     for peer in peers:
         yield peer
-        if peer.package == OURS:
-            name = f"{peer.name} of {checkout.resolve().name}"
-            yield attrs.evolve(peer, name=name, checkout=checkout)
+        if OURS in peer.packages:
+            yield attrs.evolve(peer, name=name_of(peer.name, checkout), checkout=checkout)
+
+
+def name_of(peer: str, checkout: Path) -> str:
+    """What one of ours is called when its library is that of another checkout."""
+    return f"{peer} of {checkout.resolve().name}"
 
 
 @attrs.frozen
@@ -151,19 +177,18 @@ class Running:
 
 
 @contextmanager
-def running(peer: Peer, certificate: str | None) -> Iterator[Running]:
+def running(peer: Peer, *options: str) -> Iterator[Running]:
     """Its server, in a process of its own, which ends with the block.
 
     Args:
-        certificate: a file that holds one and its key; serve TLS with it.
+        options: those of `servers.common` that a workload needs.
 
     Raises:
         NoStart: it did not begin to listen.
     """
-    command = [*peer.command, *(() if certificate is None else ("--certificate", certificate))]
     with importing(peer.checkout) as there, tempfile.TemporaryFile("w+") as complaints:
         server = subprocess.Popen(
-            command,
+            [*peer.command, *options],
             stdout=subprocess.PIPE,
             stderr=complaints,
             text=True,
@@ -175,7 +200,7 @@ def running(peer: Peer, certificate: str | None) -> Iterator[Running]:
             line = server.stdout.readline().split()
             if not line:
                 complaints.seek(0)
-                raise NoStart((complaints.read().splitlines() or ["it said nothing"])[-1])
+                raise NoStart(last_words(complaints.read()))
             yield Running(int(line[-1]), server.pid)
         finally:
             server.kill()

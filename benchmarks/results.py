@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import attrs
 
 from .package import Surroundings
-from .report import spread
+from .report import aligned, spread
 
 Columns: TypeAlias = "dict[str, list[float]]"
 """Samples, by a heading that names the figure and its unit."""
@@ -54,16 +54,10 @@ def as_text(results: Results) -> str:
         headings = list(dict.fromkeys(heading for row in rows.values() for heading in row))
         cells = [(section, *headings)]
         cells += [(name, *_cells(headings, columns)) for name, columns in rows.items()]
-        lines += ["", *_aligned(cells)]
+        lines += ["", *aligned(cells)]
     return "\n".join(lines)
 
 
 def _cells(headings: Iterable[str], columns: Columns) -> Iterator[str]:
     for heading in headings:
         yield spread(columns.get(heading, []))
-
-
-def _aligned(cells: list[tuple[str, ...]]) -> Iterator[str]:
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    for row in cells:
-        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

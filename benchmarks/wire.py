@@ -1,4 +1,4 @@
-"""Bytes made beforehand: how a client opens, sends and closes in each dialect.
+"""Bytes made beforehand: how a client opens, sends and closes in each dialect, and what it says.
 
 A dialect is what stands on the wire: none at all ("bare"), or a draft of WebSocket.
 """
@@ -6,11 +6,14 @@ A dialect is what stands on the wire: none at all ("bare"), or a draft of WebSoc
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import attrs
 
 TEXT = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ -"
 MASK = bytes.fromhex("37fa213d")
+# RFC 6455 section 5.2: FIN, and the opcode
+TEXT_FRAME, BINARY_FRAME = 0x81, 0x82
 
 HEAD = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n"
 # The keys of the example in hixie-76 section 1.2, and its body
@@ -39,7 +42,7 @@ class Dialect:
     answer_body: int
     """How many bytes follow the head of the answer."""
     frame: Callable[[bytes], bytes]
-    """A text message, as the client sends it."""
+    """A message in one frame, as the client sends it."""
     echo: Callable[[bytes], bytes]
     """The same message, as the server sends it back."""
     close: bytes
@@ -47,6 +50,28 @@ class Dialect:
 
 def text(size: int) -> bytes:
     return (TEXT * (size // len(TEXT) + 1))[:size]
+
+
+def two_byte_text(size: int) -> bytes:
+    """Text of characters that are two bytes each in UTF-8."""
+    return "ä".encode() * (size // 2)
+
+
+def every_byte(size: int) -> bytes:
+    """Binary data, which is no UTF-8."""
+    return (bytes(range(256)) * (size // 256 + 1))[:size]
+
+
+CONTENTS: dict[str, Callable[[int], bytes]] = {
+    "ascii": text,
+    "two-byte": two_byte_text,
+    "binary": every_byte,
+}
+
+
+def payload_of(content: str, size: int) -> bytes:
+    """A message of so many bytes."""
+    return CONTENTS[content](size)
 
 
 def _sentinel(payload: bytes) -> bytes:
@@ -57,24 +82,29 @@ def _length64(payload: bytes) -> bytes:
     return b"\xff" + len(payload).to_bytes(8, "big") + payload
 
 
-def _header(size: int, masked: int) -> bytes:
-    # RFC 6455 section 5.2: text, in one frame
+def header(first: int, size: int, masked: int = 0) -> bytes:
+    """What stands before a payload, or before its masking key; `masked` is 0 or 0x80."""
+    # RFC 6455 section 5.2
     if size < 126:
-        return bytes([0x81, masked | size])
+        return bytes([first, masked | size])
     if size < 1 << 16:
-        return bytes([0x81, masked | 126]) + size.to_bytes(2, "big")
-    return bytes([0x81, masked | 127]) + size.to_bytes(8, "big")
+        return bytes([first, masked | 126]) + size.to_bytes(2, "big")
+    return bytes([first, masked | 127]) + size.to_bytes(8, "big")
 
 
-def _unmasked_frame(payload: bytes) -> bytes:
-    return _header(len(payload), 0) + payload
+def unmasked_frame(payload: bytes, first: int = TEXT_FRAME) -> bytes:
+    return header(first, len(payload)) + payload
 
 
-def _masked_frame(payload: bytes) -> bytes:
+def masked_frame(payload: bytes, first: int = TEXT_FRAME) -> bytes:
+    return header(first, len(payload), 0x80) + MASK + with_mask(payload, MASK)
+
+
+def with_mask(payload: bytes, key: bytes) -> bytes:
+    """Puts a masking key on, or takes it off."""
     size = len(payload)
-    mask = int.from_bytes((MASK * (size // 4 + 1))[:size], "big")
-    masked = (int.from_bytes(payload, "big") ^ mask).to_bytes(size, "big")
-    return _header(size, 0x80) + MASK + masked
+    mask = int.from_bytes((key * (size // 4 + 1))[:size], "big")
+    return (int.from_bytes(payload, "big") ^ mask).to_bytes(size, "big")
 
 
 DIALECTS = {
@@ -84,9 +114,25 @@ DIALECTS = {
     "rfc6455": Dialect(
         HEAD + RFC6455,
         0,
-        _masked_frame,
-        _unmasked_frame,
+        masked_frame,
+        unmasked_frame,
         # Code 1000, under a mask of zeros
         b"\x88\x82\0\0\0\0\x03\xe8",
     ),
 }
+
+
+# The drafts before hybi have text only.
+BINARY_DIALECTS = {
+    "bare": DIALECTS["bare"],
+    "rfc6455": attrs.evolve(
+        DIALECTS["rfc6455"],
+        frame=partial(masked_frame, first=BINARY_FRAME),
+        echo=partial(unmasked_frame, first=BINARY_FRAME),
+    ),
+}
+
+
+def dialect_of(name: str, content: str = "ascii") -> Dialect:
+    """The one with that name, for messages of that content."""
+    return (BINARY_DIALECTS if content == "binary" else DIALECTS)[name]

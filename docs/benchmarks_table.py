@@ -1,7 +1,8 @@
 """The directive `benchmarks`: what docs/benchmarks.json says, which a run of the benchmarks wrote.
 
 `.. benchmarks:: about` is the machine and what was measured, `.. benchmarks:: goals` what is
-wanted, and `.. benchmarks:: NAME` the table of the workload with that name.
+wanted, and `.. benchmarks:: NAME` the table of the workload with that name, or that the run was
+of before there was such a workload.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from sphinx.util.typing import ExtensionMetadata
 
 from benchmarks import goals
 from benchmarks.report import Report, as_rst
+from benchmarks.workloads import WORKLOADS
 
 RESULTS = Path(__file__).parent / "benchmarks.json"
 
@@ -35,9 +37,11 @@ def part(report: Report, name: str) -> Iterator[str]:
     if name == "goals":
         return goals.as_rst(report)
     table = report.table(name)
-    if table is None:
-        raise ValueError(f"{name} was not measured")
-    return as_rst(table)
+    if table is not None:
+        return as_rst(table)
+    if name not in {workload.name for workload in WORKLOADS}:
+        raise ValueError(f"{name} is no workload")
+    return iter([f"``{name}`` was not measured in this run."])
 
 
 class Benchmarks(SphinxDirective):

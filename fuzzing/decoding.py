@@ -19,7 +19,7 @@ from trio_draftws.drafts import (
     Pong,
     RemoteProtocolError,
 )
-from trio_draftws.drafts._messages import TAKEN_AHEAD
+from trio_draftws.drafts._payload import RESERVED_AHEAD, new_payload
 
 from .oracle import Finding, expect, splits
 
@@ -30,6 +30,8 @@ EVENTS = (str, bytes, Ping, Pong, Close)
 HELD_BESIDE = 256
 # U+FFFD, where one byte is not UTF-8
 REPLACED = 3
+# The class of what a message is put together in
+PAYLOAD: Any = new_payload
 NO_DEFLATE = "what is compressed cannot be inflated"
 CLOSE_CODES = (None, 1002, 1004, 1007, 1008, 1009)
 
@@ -102,7 +104,8 @@ def check_decoding(
     Raises:
         Finding: two ways differ, or too much was held, or the events are not what they may be.
     """
-    most = kept + HELD_BESIDE + (limit if math.isfinite(limit) else len(wire) * (1 + TAKEN_AHEAD))
+    message = limit if math.isfinite(limit) else len(wire) * (1 + RESERVED_AHEAD)
+    most = kept + HELD_BESIDE + message
     whole = None
     for chunks in splits(wire, seed):
         codec = make()
@@ -164,7 +167,7 @@ def size_of(message: str | bytes) -> float:
 
 def held(thing: object) -> int:
     """How many bytes of payload a codec, or a part of one, holds."""
-    if isinstance(thing, (str, bytes, bytearray)):
+    if isinstance(thing, (str, bytes, bytearray, PAYLOAD)):
         return len(thing)
     if isinstance(thing, list):
         return sum(map(held, thing))

@@ -20,6 +20,7 @@ from trio_draftws.drafts import (
     RemoteProtocolError,
     Role,
     _frames,
+    _long_payloads,
 )
 from trio_draftws.drafts._compression import Window
 from trio_draftws.drafts._frames import FrameCodec
@@ -136,7 +137,7 @@ def check_frames(
             stream_from=stream_from,
         )
 
-    worth_a_place = LITTLE if seed & 0x10 else _frames.WORTH_A_PLACE
+    worth_a_place = LITTLE if seed & 0x10 else _long_payloads.WORTH_A_PLACE
     enough = 1 if seed & 0x08 else _frames.ENOUGH
     with sizes(worth_a_place, enough):
         return allowing_for_zlib(check, deflate)
@@ -147,12 +148,12 @@ def sizes(worth_a_place: int, enough: int) -> Iterator[None]:
     """From so many bytes that are missing on, there is a place for them; and so many inflated are
     enough for one call.
     """
-    before = _frames.WORTH_A_PLACE, _frames.ENOUGH
-    _frames.WORTH_A_PLACE, _frames.ENOUGH = worth_a_place, enough
+    before = _long_payloads.WORTH_A_PLACE, _frames.ENOUGH
+    _long_payloads.WORTH_A_PLACE, _frames.ENOUGH = worth_a_place, enough
     try:
         yield
     finally:
-        _frames.WORTH_A_PLACE, _frames.ENOUGH = before
+        _long_payloads.WORTH_A_PLACE, _frames.ENOUGH = before
 
 
 def allowing_for_zlib(

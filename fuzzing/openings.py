@@ -27,6 +27,7 @@ from trio_draftws.drafts import (
     is_plain,
     write_response,
 )
+from trio_draftws.drafts._heads import scan_opening, scan_opening_in_python
 from trio_draftws.drafts._http import write_head
 from trio_draftws.drafts._opening_hixie76 import Hixie76Client
 from trio_draftws.drafts._opening_hybi import HybiClient, HybiServer
@@ -87,6 +88,9 @@ def check_request(data: bytes) -> None:
     drafts = DRAFTS[choices.byte() % len(DRAFTS) :]
     check_growth(lambda rest: answered(split_head(rest)[0], b"", mode, drafts), choices)
     head, body = split_head(choices.rest)
+    found = scan_opening(choices.rest)
+    expected = scan_opening_in_python(choices.rest)
+    expect(found == expected, "something else is found at sight", found, expected)
     answered(head, body, mode, drafts, compression)
 
 

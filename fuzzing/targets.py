@@ -8,6 +8,7 @@ from . import (
     lives,
     openings,
     parsers,
+    payloads,
     short_io,
     talk,
     with_h11,
@@ -19,6 +20,7 @@ from .oracle import Target
 MODULES = (
     frames,
     short_io,
+    payloads,
     talk,
     lives,
     openings,

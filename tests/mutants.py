@@ -83,8 +83,8 @@ BREAKS = [
     ),
     Break(
         "the mask of the third piece",
-        "        self._key_offset += came",
-        "        self._key_offset = came",
+        "        self._key_offset += came\n        with memoryview",
+        "        self._key_offset = came\n        with memoryview",
         "hybi_codecs vector_is_decoded",
     ),
     Break(
@@ -119,9 +119,9 @@ BREAKS = [
     ),
     Break(
         "what came of a message is not put where the rest goes",
-        "        body[:came] = self._body\n",
+        "        data[: self._used] = self._data[: self._used]\n",
         "",
-        "place same_events",
+        "payload",
     ),
     # Frames before those
     Break(
@@ -188,13 +188,13 @@ BREAKS = [
     # Compression
     Break(
         "a window of eight bits",
-        "max(9, self._window.bits)",
-        "max(10, self._window.bits)",
+        "library, bits = zlib, 9\n",
+        "library, bits = zlib, 10\n",
         "deflate windows",
     ),
     Break(
         "no context is let go",
-        "        elif not self._window.takeover:\n            self._zlib = None\n",
+        "        elif not self._window.takeover:\n            self._compressor = None\n",
         "",
         "deflate memory",
     ),
@@ -206,8 +206,8 @@ BREAKS = [
     ),
     Break(
         "what a server asks a client for counts for itself",
-        "(wanted.client_max_window_bits or SERVER_BITS) if may_ask else MOST_BITS",
-        "wanted.client_max_window_bits or SERVER_BITS",
+        "(wanted.client_max_window_bits or ASKED_BITS) if may_ask else MOST_BITS",
+        "wanted.client_max_window_bits or ASKED_BITS",
         "extensions offer",
     ),
     Break(

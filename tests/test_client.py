@@ -25,6 +25,7 @@ from trio_draftws import (
     PeerClosed,
     Rejected,
     Request,
+    _dial,
     framing_mode,
     open_websocket,
     use_framing_mode,
@@ -184,7 +185,7 @@ class TestHost:
                 assert (host, named) == ("127.0.0.1", port)
                 return await dial(host, real_port)
 
-            monkeypatch.setattr(trio, "open_tcp_stream", dial_elsewhere)
+            monkeypatch.setattr(_dial, "open_tcp", dial_elsewhere)
             with pytest.raises(HandshakeError, match="the peer ended the stream"):
                 async with open_websocket(
                     f"{scheme}://127.0.0.1:{port}/", draft=draft, stream_factory=undressed

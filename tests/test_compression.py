@@ -24,7 +24,9 @@ from trio_draftws import (
     wait_any,
 )
 from trio_draftws.drafts import Close, Event, Headers, Ping, Request, draft_named
+from trio_draftws.drafts._compression import Backend
 
+from .drafts.backends import each_backend, each_two, needs_isal
 from .pairs import connected, mute
 from .wire import dial, echo, masked, raw_server, read_request, read_until, request_13, serving
 
@@ -158,6 +160,39 @@ async def test_the_four_parameters(draft: Draft, takeover: bool) -> None:
 
 
 @each_row
+@each_two
+async def test_backends(draft: Draft, backend: Backend, inflate_backend: Backend) -> None:
+    """Each side has its own, and neither notices what the other has."""
+    ours = Compression(backend=backend, inflate_backend=inflate_backend)
+    for client, server in ((ours, Compression()), (Compression(), ours), (ours, ours)):
+        agreed, answered, sent, received = await talk(draft, client, server)
+        assert agreed == answered == "permessage-deflate; client_max_window_bits=12"
+        assert sent[0] == received[0] == 0xC1
+        assert max(sent[1], received[1]) < len(TEXT) / 4
+
+
+@each_row
+@needs_isal
+@pytest.mark.parametrize("bits", [8, 9, 15])
+@pytest.mark.parametrize("takeover", [True, False])
+async def test_isal_and_the_four_parameters(draft: Draft, bits: int, takeover: bool) -> None:
+    settings = Compression(
+        backend="isal",
+        server_no_context_takeover=not takeover,
+        client_no_context_takeover=not takeover,
+        server_max_window_bits=bits,
+        client_max_window_bits=bits,
+    )
+    for client, server in (
+        (settings, attrs.evolve(settings, backend="zlib")),
+        (settings, settings),
+    ):
+        ours, theirs, sent, received = await talk(draft, client, server)
+        assert ours == theirs
+        assert sent[0] == received[0] == 0xC1
+
+
+@each_row
 async def test_webkit(draft: Draft) -> None:
     """Only where it is switched on, and each frame for itself."""
     webkit = Compression(webkit=True)
@@ -168,6 +203,15 @@ async def test_webkit(draft: Draft) -> None:
     agreed = await ask_in(draft, "x-webkit-deflate-frame", webkit)
     assert agreed == "x-webkit-deflate-frame"
     assert await ask_in(draft, "x-webkit-deflate-frame", Compression()) is None
+
+
+@each_row
+@each_two
+async def test_webkit_with_each_backend(
+    draft: Draft, backend: Backend, inflate_backend: Backend
+) -> None:
+    settings = Compression(webkit=True, backend=backend, inflate_backend=inflate_backend)
+    assert await ask_in(draft, "x-webkit-deflate-frame", settings) == "x-webkit-deflate-frame"
 
 
 async def ask_in(draft: Draft, offer: str, compression: Compression) -> str | None:
@@ -239,8 +283,9 @@ async def test_a_server_that_answers_what_was_not_offered(draft: Draft, answer: 
 
 
 @each_row
-async def test_a_bomb(draft: Draft) -> None:
-    """A hundred megabytes in a hundred kilobytes: told with the code for what is too big."""
+@each_backend
+async def test_a_bomb(draft: Draft, backend: Backend) -> None:
+    """A hundred megabytes in a few hundred kilobytes: told with the code for what is too big."""
     caught: list[PeerViolation] = []
 
     async def handler(connection: Connection, state: object) -> None:
@@ -250,7 +295,9 @@ async def test_a_bomb(draft: Draft) -> None:
             caught.append(violation)
 
     async with (
-        serving(handler, max_message_size=2**20) as server,
+        serving(
+            handler, max_message_size=2**20, compression=Compression(inflate_backend=backend)
+        ) as server,
         open_websocket(f"ws://127.0.0.1:{server.port}/", draft=draft) as connection,
     ):
         await connection.send(b"\0" * 100_000_000)

@@ -271,6 +271,43 @@ class TestClosing:
         if draft.closing_handshake:
             assert code_of(server.close_received) == code_of(client.close_received)
 
+    async def test_all_who_close_wait_until_it_is_done(
+        self, autojump_clock: trio.testing.MockClock
+    ) -> None:
+        """Also the end of a block that was left by an error, which nothing cancels."""
+        client_stream, server_stream = await stream_pair("memory")
+        draft = draft_named("rfc6455")
+        done: list[float] = []
+
+        async def close(server: Connection) -> None:
+            await server.aclose()
+            done.append(trio.current_time() - started)
+
+        async with trio.open_nursery() as nursery:
+
+            async def fail(scope: trio.CancelScope) -> None:
+                async with accept(server_stream, close_timeout=3) as server:
+                    for _ in range(3):
+                        nursery.start_soon(close, server)
+                    await trio.testing.wait_all_tasks_blocked()
+                    scope.cancel()
+                    raise ValueError("mine")
+
+            async def serve() -> None:
+                with trio.CancelScope() as scope, pytest.raises(ValueError, match="mine"):
+                    await fail(scope)
+                done.append(trio.current_time() - started)
+                hung.set()
+
+            hung = trio.Event()
+            started = trio.current_time()
+            nursery.start_soon(serve)
+            async with open_client(client_stream, draft) as client:
+                mute(client)
+                await hung.wait()
+                unmute(client)
+        assert done == pytest.approx([3, 3, 3, 3])
+
     async def test_a_silent_peer_is_waited_for_no_longer_than_close_timeout(
         self, transport: str, draft: Draft, autojump_clock: trio.testing.MockClock
     ) -> None:
@@ -284,7 +321,6 @@ class TestClosing:
                         # Below the connection, so that nothing looks after it
                         mute(server)
                         await hung.wait()
-                        server._closed = True
 
             nursery.start_soon(serve)
             async with open_client(client_stream, draft, close_timeout=3) as client:

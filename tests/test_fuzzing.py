@@ -25,9 +25,11 @@ from fuzzing.with_wsproto import RULES, agree, wsproto_outcome
 from trio_draftws import _handshake
 from trio_draftws.drafts import (
     DRAFTS,
+    Agreement,
     Buffer,
     Close,
     Codec,
+    Compression,
     Event,
     Fragment,
     Request,
@@ -35,6 +37,7 @@ from trio_draftws.drafts import (
     WebSocketProtocol,
     _extensions,
     _opening_hybi,
+    _payload,
     _short_io,
     _url,
     draft_named,
@@ -43,6 +46,7 @@ from trio_draftws.drafts import (
 from trio_draftws.drafts._deflate import Deflater, Inflater
 from trio_draftws.drafts._dialect import Dialect
 from trio_draftws.drafts._opening import SubprotocolSyntax
+from trio_draftws.drafts._opening_hybi import _settled
 
 ROOT = Path(__file__).resolve().parent.parent
 TOTALS = ROOT / "docs" / "fuzzing.json"
@@ -313,9 +317,14 @@ def fail(*arguments: Any, **named: Any) -> Any:
     raise KeyError("broken")
 
 
-def another_window(offered: Any, wanted: Any) -> Any:
-    agreed = _extensions.accept_offer(offered, wanted)
-    return agreed and attrs.evolve(agreed, client=attrs.evolve(agreed.client, bits=8))
+def another_window(
+    subprotocol: str | None, offered: tuple[str, ...], wanted: Compression | None
+) -> tuple[bytes, Agreement]:
+    said, agreed = _settled(subprotocol, offered, wanted)
+    deflate = agreed.deflate
+    if deflate is not None:
+        deflate = attrs.evolve(deflate, client=attrs.evolve(deflate.client, bits=8))
+    return said, attrs.evolve(agreed, deflate=deflate)
 
 
 def another_code(dialect: Dialect, body: bytes) -> Close:
@@ -327,7 +336,7 @@ BREAKS: dict[str, tuple[object, str, object]] = {
     **dict.fromkeys(CODECS, (frames, "new_codec", broken_new_codec)),
     "requests": (openings, "identify", fail),
     "answers": (SubprotocolSyntax, "verify", fail),
-    "openings": (_opening_hybi, "accept_offer", another_window),
+    "openings": (_opening_hybi, "_settle", another_window),
     "head-reader": (
         _handshake,
         "find_head_end",
@@ -343,6 +352,7 @@ BREAKS: dict[str, tuple[object, str, object]] = {
     "compress": (Deflater, "deflate", lambda deflater, payload, ends: bytes(payload)),
     "masks": (with_zlib, "apply_mask", lambda payload, key, offset: bytes(payload)),
     "short-io": (_short_io, "send_short_message", lambda *arguments: None),
+    "payloads": (_payload, "utf8_of", lambda text: b""),
     "life": (WebSocketProtocol, "on_deadline", lambda protocol, now, full, looked=False: False),
 }
 

@@ -13,10 +13,10 @@ import trio
 
 from benchmarks import codec_works, instructions
 from benchmarks.echoes import ECHOES, Echo, echo
-from benchmarks.load import Failed
 from benchmarks.package import ROOT, importing
 from benchmarks.servers import bare_trio, draftws
 from benchmarks.servers.common import Options
+from benchmarks.task import Failed
 from benchmarks.wire import DIALECTS
 from trio_draftws import DRAFTS, Draft
 
@@ -33,12 +33,13 @@ def test_codecs_can_do_what_is_counted(draft: Draft, name: str) -> None:
 
 @pytest.mark.parametrize("mode", DIALECTS)
 async def test_every_client_has_its_messages_echoed(mode: str) -> None:
-    serve = partial(draftws.serve, Options(mode=mode)) if mode != "bare" else bare_trio.serve
+    server = draftws if mode != "bare" else bare_trio
+    serve = partial(server.serve, Options(mode=mode))
     assert await echo(serve, DIALECTS[mode], SMALL, 5) == 5 * SMALL.messages
 
 
 async def test_none_is_none() -> None:
-    assert await echo(bare_trio.serve, DIALECTS["bare"], SMALL, 0) == 0
+    assert await echo(partial(bare_trio.serve, Options()), DIALECTS["bare"], SMALL, 0) == 0
 
 
 async def test_a_server_that_changes_what_it_echoes() -> None:

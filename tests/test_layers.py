@@ -37,8 +37,11 @@ ROOMS = [room for floor in FLOORS for room in floor]
 DRAFT_FLOORS = [
     ["_compression", "_cookies", "_host", "_url"],
     ["_codec"],
-    ["_cmask"],
-    ["_masking", "_messages", "_deflate", "_extensions"],
+    ["_cmask", "_cheads"],
+    ["_masking", "_deflate", "_extensions"],
+    ["_payload"],
+    ["_messages"],
+    ["_long_payloads"],
     ["_short_messages"],
     ["_short_io"],
     ["_dialect"],
@@ -49,14 +52,15 @@ DRAFT_FLOORS = [
     ["_rows"],
     ["_protocol"],
     ["_identify"],
+    ["_heads"],
     ["__init__"],
 ]
 # And inside the two folders between
 FOLDERS = {
-    "_transport": [["sockets"], ["tls"], ["__init__"]],
+    "_transport": [["dialling", "sockets"], ["tls"], ["__init__"]],
     "_connection": [
         ["checkpoints", "timers", "observers", "instrument", "statistics"],
-        ["sender", "watch"],
+        ["sender", "watch", "poller"],
         ["receiver"],
         ["scope", "message_stream", "info"],
         ["connection"],

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import attrs
 import pytest
 import trio
 
+from tests.drafts.backends import needs_isal
 from tests.peers.catalogue import (
     CLIENTS,
     SERVERS,
@@ -21,6 +23,7 @@ from tests.peers.catalogue import (
 )
 from trio_draftws import (
     DRAFTS,
+    Compression,
     Connection,
     ConnectionLost,
     Draft,
@@ -98,7 +101,11 @@ def servers() -> Generator[PeerServers]:
 
 @asynccontextmanager
 async def _connect(
-    servers: PeerServers, peer: Peer, draft: str, subprotocols: tuple[str, ...] = ()
+    servers: PeerServers,
+    peer: Peer,
+    draft: str,
+    subprotocols: tuple[str, ...] = (),
+    compression: Compression | None = None,
 ) -> AsyncGenerator[Connection]:
     """Our client, connected to a peer's server."""
     require(peer)
@@ -112,6 +119,7 @@ async def _connect(
                 origin=ORIGIN,
                 subprotocols=subprotocols,
                 close_timeout=CLOSE_TIMEOUT,
+                compression=Compression() if compression is None else compression,
             )
             try:
                 connection = await stack.enter_async_context(dial)
@@ -182,6 +190,52 @@ async def test_server_subprotocol(servers: PeerServers, peer: Peer, draft: str) 
         await _echoes(connection, draft)
 
 
+def _line_after_line(size: int) -> str:
+    lines = (f"line {number} of a text that repeats itself\n" for number in range(size))
+    return "".join(islice(lines, size // 30 + 1))[:size]
+
+
+def _compressing(peers: tuple[Peer, ...]) -> list[object]:
+    """Peers that compress, with the newest draft in which they do."""
+    return [
+        pytest.param(peer, peer.deflate[-1], id=peer.name)
+        for peer in peers
+        if peer.deflate and peer.deflate[-1] in ROWS
+    ]
+
+
+@needs_isal
+@pytest.mark.parametrize("takeover", [True, False])
+@pytest.mark.parametrize(("peer", "draft"), _compressing(SERVERS))
+async def test_isal_with_a_server(
+    servers: PeerServers, peer: Peer, draft: str, takeover: bool
+) -> None:
+    """What isal compresses a peer inflates, and the other way round."""
+    isal = Compression(
+        backend="isal", inflate_backend="isal", client_no_context_takeover=not takeover
+    )
+    async with _connect(servers, peer, draft, compression=isal) as connection:
+        for _ in range(3):
+            await _echoes(connection, draft)
+        for size in (255, 256, 16384, 65536, 200_000):
+            message = _line_after_line(size)
+            await connection.send(message)
+            assert await connection.receive() == message
+
+
+@needs_isal
+@pytest.mark.parametrize("takeover", [True, False])
+@pytest.mark.parametrize(("peer", "draft"), _compressing(CLIENTS))
+async def test_isal_with_a_client(peer: Peer, draft: str, takeover: bool) -> None:
+    isal = Compression(
+        backend="isal",
+        inflate_backend="isal",
+        threshold=1,
+        server_no_context_takeover=not takeover,
+    )
+    await _serve_client(peer, draft, EchoHandler(), deflate=True, compression=isal)
+
+
 @attrs.define
 class EchoHandler:
     """Echoes, pings once, and notes what it saw."""
@@ -225,6 +279,7 @@ async def _serve_client(
     *,
     subprotocol: str | None = None,
     deflate: bool = False,
+    compression: Compression | None = None,
 ) -> tuple[Connection, ClientReport]:
     """Let a peer's client talk to our server."""
     require(peer)
@@ -237,6 +292,7 @@ async def _serve_client(
                 host="127.0.0.1",
                 subprotocols=() if subprotocol is None else ("proto0", subprotocol),
                 close_timeout=1 if peer.waits_for_tcp else CLOSE_TIMEOUT,
+                compression=Compression() if compression is None else compression,
             )
         )
         report = await run_peer_client(

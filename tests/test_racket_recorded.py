@@ -27,6 +27,7 @@ from trio_draftws import (
     ConnectionLost,
     Draft,
     PeerClosed,
+    _dial,
     open_websocket,
     use_framing_mode,
 )
@@ -298,7 +299,7 @@ async def test_our_client_talks_to_racket(
             assert (host, named) == (recorded.host, 80)
             return await dial_tcp("127.0.0.1", port)
 
-        monkeypatch.setattr(trio, "open_tcp_stream", dial_racket)
+        monkeypatch.setattr(_dial, "open_tcp", dial_racket)
         # The recorded server leaves the subprotocol unanswered, which hixie-76 forbids: not asked.
         async with open_websocket(url, draft=draft, origin=recorded.origin) as client:
             for message in outgoing:

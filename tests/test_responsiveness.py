@@ -191,9 +191,9 @@ def test_samples_of_rounds_are_joined() -> None:
         "Python: 3",
         "Medians, with the smallest and the largest sample in parentheses.",
         "",
-        "Gaps     ms                  ended",
-        "calm     2.00 (1.00 … 3.00)  –",
-        "flooded  200 (200 … 200)     1.00 (1.00 … 1.00)",
+        "Gaps     ms                   ended",
+        "calm     2.00 (1.00 to 3.00)  –",
+        "flooded  200 (200 to 200)     1.00 (1.00 to 1.00)",
     ]
 
 

@@ -6,8 +6,10 @@ import pytest
 import trio
 import trio.testing
 
-from trio_draftws._connection.sender import MANY, Sender
+from trio_draftws._connection.sender import LARGE, MANY, Sender
 from trio_draftws._transport.sockets import MAX_GATHERED, DirectStream, TCPStream, take_over
+from trio_draftws.drafts import Buffer, encode_long_text
+from trio_draftws.drafts._payload import LONG
 
 from .pairs import stream_pair
 
@@ -156,3 +158,36 @@ async def test_the_first_reason_to_stop_is_the_one_that_is_told() -> None:
         sender.abort("too slow")
         sender.abort("it has gone")
         assert str(sender.failure) == "too slow"
+
+
+async def test_more_is_taken_of_a_large_message() -> None:
+    """Than of short ones that would fill the kernel as well."""
+    written = []
+    for sizes in ([2**22], [LARGE - 5] * 2**5):
+        ours, theirs = await direct_pair()
+        async with ours, theirs, trio.open_nursery() as nursery:
+            sender = Sender(ours, nursery.start_soon, Sender.flush, Deaf())
+            for size in sizes:
+                if not sender.size:
+                    sender.write([b"head", b"x" * size])
+            assert sender.size
+            written.append(sender.written)
+            nursery.cancel_scope.cancel()
+    large, short = written
+    assert large > short + 100_000
+
+
+async def test_what_waits_and_cannot_change_is_not_copied() -> None:
+    """Bytes, a long text's own memory, and parts of them; what can change is."""
+    ours, theirs = trio.testing.lockstep_stream_pair()
+    changing = bytearray(b"changing")
+    steady: list[Buffer] = [b"bytes", memoryview(b"part")[1:], encode_long_text("x" * LONG)]
+    async with ours, theirs, trio.open_nursery() as nursery:
+        sender = Sender(ours, nursery.start_soon, Sender.flush, Deaf())
+        sender.put([*steady, changing, memoryview(changing)])
+        sender.own()
+        changing[:] = b"CHANGED!"
+        waiting = sender._buffers
+        assert all(kept is sent for kept, sent in zip(waiting, steady, strict=False))
+        assert waiting[3:] == [b"changing"] * 2
+        nursery.cancel_scope.cancel()

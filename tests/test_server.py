@@ -646,7 +646,7 @@ class TestFaults:
     async def test_a_fault_of_our_own_is_one_error_with_its_cause(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        async def answer(stream: trio.abc.Stream, terms: Terms, scope: Any) -> Connection:
+        async def answer(_: trio.abc.Stream, terms: Terms, scope: Any, *__: Any) -> Connection:
             scope.nursery.start_soon(fail)
             await trio.sleep_forever()
             raise AssertionError

@@ -15,6 +15,7 @@ import trio.testing
 
 from trio_draftws._transport.sockets import (
     MAX_GATHERED,
+    MOST_UNSENT,
     RECEIVE_SIZE,
     DirectStream,
     TCPStream,
@@ -535,3 +536,45 @@ class TestTLS:
         a.close()
         assert await dressed["server"].receive_some() == b""
         b.close()
+
+
+def most_unsent(stream: DirectStream) -> int:
+    return stream.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT)
+
+
+async def test_the_kernel_takes_more_of_what_is_large() -> None:
+    """And of what comes behind that as much as before."""
+    ours, theirs = await direct_streams("tcp")
+    async with ours, theirs:
+        before = most_unsent(ours)
+        assert before == 2**14  # as Trio sets it
+        large = b"x" * 2**18
+        clog(ours)
+        assert ours.send_large_nowait([large]) == len(large)
+        assert most_unsent(ours) == before
+        # The kernel may fill what it had begun.
+        assert ours.send_nowait([large]) < 2**16
+
+
+@pytest.mark.parametrize("chosen", [0, 2**13, MOST_UNSENT, 2 * MOST_UNSENT])
+async def test_what_its_owner_chose_stays(chosen: int) -> None:
+    ours, theirs = await direct_streams("tcp")
+    async with ours, theirs:
+        ours.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, chosen)
+        assert ours.send_large_nowait([b"ab", b"c"]) == 3
+        assert most_unsent(ours) == chosen
+        assert await theirs.receive_some() == b"abc"
+
+
+async def test_what_is_large_where_there_is_no_such_option(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A socket of the Unix domain, and a system that has none."""
+    ours, theirs = await direct_streams(kind)
+    if kind == "tcp":
+        monkeypatch.delattr(socket, "TCP_NOTSENT_LOWAT")
+    async with ours, theirs:
+        assert ours.send_large_nowait([b"ab", b"c"]) == 3
+        assert await theirs.receive_some() == b"abc"
+    with pytest.raises(trio.ClosedResourceError):
+        ours.send_large_nowait([b"x"])

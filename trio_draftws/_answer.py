@@ -1,4 +1,10 @@
-"""The server's side of one opening handshake on a stream: read the request, answer it."""
+"""The server's side of one opening handshake on a stream: read the request, answer it.
+
+There are two ways. What today's clients send, on a socket of ours, is answered at sight: nothing is
+made for it but the connection, and a request that is seen by nobody is not even parsed. Whatever is
+unusual in the request or the stream is read by the one parser, within a scope of its own. Where the
+first way fails, for whatever reason, the second tells the client.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +13,7 @@ import sys
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from email.utils import formatdate
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import attrs
 import trio
@@ -15,16 +21,17 @@ import trio
 from ._checks import awaitable, fields_and_state
 from ._connection.connection import Connection
 from ._connection.scope import Scope
-from ._door import Caller, address_of
+from ._door import Caller
 from ._exceptions import FlashPolicyServed, PageServed, RequestRefused
 from ._flash_policy import POLICY_REQUEST, PolicyFile
-from ._handshake import HeadReader, dress, opening
+from ._handshake import HeadReader, dress, opening, too_late
 from ._limits import Limits
 from ._origins import OriginCheck
 from ._routes import Routes
-from ._transport.sockets import DirectStream, StreamFactory, take_over
+from ._transport.sockets import DirectStream, StreamFactory, TCPStream, take_over
 from ._transport.tls import is_secure
 from .drafts import (
+    Agreement,
     BadHead,
     Compression,
     Draft,
@@ -33,11 +40,14 @@ from .drafts import (
     HTTPResponse,
     Reject,
     Request,
+    begin_answer,
     check_plain,
     checked_answer_fields,
     escaped,
     identify,
     is_plain,
+    scan_opening,
+    spoken_today,
     write_response,
 )
 
@@ -50,8 +60,11 @@ HTTPHandler: TypeAlias = Callable[[Request], Awaitable[HTTPResponse]]
 FramingModeSelector: TypeAlias = Callable[[Request], str]
 SubprotocolSelector: TypeAlias = Callable[[Sequence[str]], "str | None"]
 
+T = TypeVar("T")
+
 # RFC 9112 section 2.2: one that stands before a request is skipped
 EMPTY_LINE = b"\r\n"
+NO_FIELDS = Headers()
 
 logger = logging.getLogger("trio_draftws")
 
@@ -72,6 +85,19 @@ class Terms:
     routes: Routes[Callable[..., Awaitable[object]]] | None = None
     """Which handler a path leads to; None where one serves all."""
     flash_policy: PolicyFile | None = None
+    today: Draft | None = attrs.field(init=False)
+    """The draft of requests that are answered at sight; None where none is."""
+    wants_request: bool = attrs.field(init=False)
+    """Whether somebody looks at such a request."""
+
+    @today.default
+    def _spoken_today(self) -> Draft | None:
+        return spoken_today(self.drafts) if self.stream_factory is None else None
+
+    @wants_request.default
+    def _is_request_wanted(self) -> bool:
+        hooks = (self.conn_headers, self.routes)
+        return not self.origins.lets_all or any(hook is not None for hook in hooks)
 
     def choose_subprotocol(self, asked: Sequence[str]) -> str | None:
         """One of those asked for, or None."""
@@ -123,8 +149,8 @@ async def answer(
     stream: trio.abc.Stream,
     terms: Terms,
     scope: Scope,
+    caller: Caller,
     refusal: Reject | None = None,
-    caller: Caller | None = None,
 ) -> Connection:
     """Opens as a server: takes the stream over, reads a request, answers it: with `refusal`, if
     there is one. `caller` is told the draft, and the handler that its path leads to.
@@ -138,15 +164,25 @@ async def answer(
         HandshakeError: the stream broke or ended, or TLS failed, or time ran out.
         Exception: whatever else of the application's raised; the peer was told 500.
     """
-    address = address_of(stream)
+    begun = trio.current_time()
     stream = take_over(stream)
-    async with opening(stream, terms.limits.handshake_timeout) as deadline:
-        stream = await dress(stream, terms.stream_factory)
-        visit = _Visit(stream, terms, scope, refusal, caller or Caller(""))
-        if isinstance(address, tuple):
-            visit.remote = str(address[0])
-        connection: Connection | None = None
+    timeout = terms.limits.handshake_timeout
+    visit = _Visit(stream, terms, scope, refusal, caller, begun + timeout)
+    connection: Connection | None = None
+    failure: BaseException | None = None
+    if visit.may_be_usual:
         try:
+            connection = await visit.answer_at_sight()
+        except BaseException as error:  # noqa: BLE001
+            failure = error
+        else:
+            if connection is not None:
+                return connection
+    async with opening(stream, timeout, begun) as deadline:
+        try:
+            if failure is not None:
+                raise failure
+            visit.stream = await dress(stream, terms.stream_factory)
             connection = await visit.answer()
             return connection
         except Reject as reject:
@@ -156,7 +192,14 @@ async def answer(
             if not deadline.cancel_called:
                 await visit.say_goodbye()
             raise
+        except Exception:
+            if visit.asking:
+                # What is the application's has failed; the peer is not told why.
+                await visit.reply(Reject(500, body="The server made a mistake.\n"))
+            raise
         finally:
+            # It knows this frame.
+            failure = None
             if connection is None:
                 await visit.give_back()
     raise AssertionError("unreachable")  # pragma: no cover
@@ -172,19 +215,96 @@ class _Visit:
     refusal: Reject | None
     """Why it may not come in, whatever it wants."""
     caller: Caller
-    remote: str | None = None
-    """The address that the client connects from."""
+    deadline: float
+    """When its opening has to be done."""
     state: Any = None
     """What `conn_headers` returned beside the fields."""
     head_only: bool = False
     """Whether what is answered in plain HTTP answers a HEAD."""
+    asking: bool = False
+    """Whether the application is being asked, so that what is raised is its own."""
     answered: bool = False
     request: Request | None = None
-    """What it wants, once that is known."""
+    """What it wants, once that is known, and somebody wants to know."""
+    begin: bytes = b""
+    """What was read of it already."""
+
+    @property
+    def may_be_usual(self) -> bool:
+        """Whether it may be answered at sight."""
+        usual = self.terms.today is not None and self.refusal is None
+        return usual and type(self.stream) is TCPStream
+
+    # At sight
+
+    async def answer_at_sight(self) -> Connection | None:
+        """Answers what today's clients send; returns None for all else, which `answer` has to read.
+
+        Raises:
+            BaseException: it has failed, and the client was not told.
+        """
+        terms, stream, draft = self.terms, self.stream, self.terms.today
+        assert isinstance(stream, DirectStream)
+        assert draft is not None
+        self.begin = begin = await self.first_bytes(stream)
+        found = scan_opening(begin)
+        if found is None or found[0] > terms.limits.max_head_size:
+            return None
+        size, _, protocols, _, has_cookies = found
+        head = begin[:size]
+        self.caller.draft = draft
+        fields, wildcard = NO_FIELDS, ""
+        self.asking = True
+        if terms.wants_request:
+            parsed = Request.parse(head)
+            self.request = parsed
+            request = self.admit(
+                Request(parsed.line, parsed.headers, draft, remote=self.caller.remote)
+            )
+            if terms.conn_headers is not None:
+                fields = await self.in_time(self.ask(terms.conn_headers, request))
+            wildcard = request.wildcard
+        asked = () if protocols is None else draft.subprotocols.asked((protocols,))
+        subprotocol = terms.choose_subprotocol(asked)
+        self.asking = False
+        compression = terms.compression if draft.compression else None
+        response, agreement = begin_answer(found).accept(fields, subprotocol, compression)
+        self.answered = True
+        if has_cookies:
+            terms.origins.warn_of_cookies()
+        sent = stream.send_nowait([response])
+        if sent < len(response):
+            await self.in_time(stream.send_all(response[sent:]))
+        return self.connection(draft, agreement, head, begin[size:], wildcard)
+
+    async def first_bytes(self, stream: DirectStream) -> bytes:
+        """What the client sends first; waits for that as long as an opening may take.
+
+        Raises:
+            HandshakeTimeout: nothing came.
+            trio.BrokenResourceError: the stream broke.
+        """
+        await trio.lowlevel.checkpoint_if_cancelled()
+        while (data := stream.receive_nowait()) is None:
+            if not await self.scope.wait_for_first_bytes(stream, self.deadline):
+                raise too_late(self.terms.limits.handshake_timeout)
+        return data
+
+    async def in_time(self, done: Awaitable[T]) -> T:
+        """Waits for what is not done at once.
+
+        Raises:
+            HandshakeTimeout: time ran out.
+        """
+        with trio.move_on_at(self.deadline):
+            return await done
+        raise too_late(self.terms.limits.handshake_timeout)
+
+    # All else
 
     async def answer(self) -> Connection:
         limits = self.terms.limits
-        reader = HeadReader(self.stream)
+        reader = HeadReader(self.stream, bytearray(self.begin))
         policy = self.terms.flash_policy
         if policy is not None and await reader.begins_with(POLICY_REQUEST):
             if self.refusal is None:
@@ -196,55 +316,79 @@ class _Visit:
                 await reader.read_body(len(EMPTY_LINE))
             head = await reader.read_head(limits.max_head_size)
             self.head_only = head.startswith(b"HEAD ")
-            request = self.request = Request.parse(head)
+            parsed = self.request = Request.parse(head)
         except BadHead as error:
             raise Reject(error.status, body=f"{error}\n") from error
         if self.refusal is not None:
             raise self.refusal
-        secure = is_secure(self.stream)
-        request = Request(request.line, request.headers, None, secure, remote=self.remote)
+        line, headers = parsed.line, parsed.headers
+        secure, remote = is_secure(self.stream), self.caller.remote
+        request = Request(line, headers, None, secure, remote=remote)
         http_handler = self.terms.http_handler
         if http_handler is not None and is_plain(request) and not self.terms.only_connects(request):
             raise await self.serve_page(http_handler, request)
-        fields: HeaderFields = ()
-        try:
-            draft = identify(request, self.terms.framing_mode, self.terms.drafts)
-            request = Request(request.line, request.headers, draft, secure, remote=self.remote)
-            self.caller.draft = draft
-            self.terms.origins.check(request)
-            if self.terms.routes is not None:
-                self.caller.handler, request = self.terms.routes.follow(request)
-            server = draft.opening.answer(request)
-            if self.terms.conn_headers is not None:
-                made = awaitable("conn_headers", self.terms.conn_headers(request))
-                fields, self.state = fields_and_state(await made)
-            checked = checked_answer_fields(fields)
-            subprotocol = self.terms.choose_subprotocol(request.subprotocols)
-        except Exception as error:
-            await self.own_up(error)
-            raise
+        fields = NO_FIELDS
+        self.asking = True
+        draft = identify(request, self.terms.framing_mode, self.terms.drafts)
+        self.caller.draft = draft
+        request = self.admit(Request(line, headers, draft, secure, remote=remote))
+        server = draft.opening.answer(request)
+        if self.terms.conn_headers is not None:
+            fields = await self.ask(self.terms.conn_headers, request)
+        subprotocol = self.terms.choose_subprotocol(request.subprotocols)
+        self.asking = False
         compression = self.terms.compression if draft.compression else None
-        response, agreement = server.accept(checked, subprotocol, compression)
+        response, agreement = server.accept(fields, subprotocol, compression)
         reader.read_nowait()
         self.answered = True
-        self.terms.origins.warn_of_cookies(request)
+        if "Cookie" in headers:
+            self.terms.origins.warn_of_cookies()
         if len(reader.buffer) < server.request_body:
             # A proxy may hold the body back until it sees the head.
             await self.stream.send_all(response)
             response = b""
         proof = server.prove(await reader.read_body(server.request_body))
         await self.stream.send_all(response + proof)
+        return self.connection(draft, agreement, head, reader.rest(), request.wildcard)
+
+    # What both do
+
+    def admit(self, request: Request) -> Request:
+        """Whether its page may connect, and where its path leads; that is its `wildcard`.
+
+        Raises:
+            Reject: it may not, or leads nowhere.
+        """
+        self.terms.origins.check(request)
+        if self.terms.routes is not None:
+            self.caller.handler, request = self.terms.routes.follow(request)
+        return request
+
+    async def ask(self, conn_headers: ConnHeaders, request: Request) -> Headers:
+        """The fields that `conn_headers` wants in the answer; its state is kept.
+
+        Raises:
+            Exception: whatever `conn_headers` raises.
+        """
+        made = awaitable("conn_headers", conn_headers(request))
+        fields, self.state = fields_and_state(await made)
+        return checked_answer_fields(fields)
+
+    def connection(
+        self, draft: Draft, agreement: Agreement, head: bytes, rest: bytes, wildcard: str
+    ) -> Connection:
+        """What came of it."""
         return Connection(
             draft=draft,
             role="server",
             stream=self.stream,
             agreement=agreement,
             scope=self.scope,
-            limits=limits,
+            limits=self.terms.limits,
             head=head,
-            rest=reader.rest(),
+            rest=rest,
             state=self.state,
-            wildcard=request.wildcard,
+            wildcard=wildcard,
         )
 
     async def give_back(self) -> None:
@@ -281,24 +425,17 @@ class _Visit:
             page, request = http_handler.follow(request)
         else:
             page = http_handler
-        try:
-            response = (
-                page
-                if isinstance(page, HTTPResponse)
-                else await awaitable("http_handler", page(request))
-            )
-            if not isinstance(response, HTTPResponse):
-                raise TypeError(f"http_handler returned {response!r}, which is no HTTPResponse")
-        except Exception as error:
-            await self.own_up(error)
-            raise
+        self.asking = True
+        response = (
+            page
+            if isinstance(page, HTTPResponse)
+            else await awaitable("http_handler", page(request))
+        )
+        if not isinstance(response, HTTPResponse):
+            raise TypeError(f"http_handler returned {response!r}, which is no HTTPResponse")
+        self.asking = False
         await self.reply(response)
         return PageServed(request.line, response.status)
-
-    async def own_up(self, error: Exception) -> None:
-        """Tells the peer 500 where what is the application's has failed, and not why."""
-        if not isinstance(error, Reject):
-            await self.reply(Reject(500, body="The server made a mistake.\n"))
 
     async def reply(self, response: HTTPResponse | Reject) -> None:
         """Answers in plain HTTP and closes in order."""

@@ -31,7 +31,7 @@ from ._connection.scope import Scope
 from ._dial import OverStream, Route, dial
 from ._exceptions import HandshakeTimeout, Rejected
 from ._framing_mode import framing_mode
-from ._handshake import check_subprotocols, dress, opening
+from ._handshake import check_subprotocols, closed_unless_opened, dress, too_late
 from ._limits import Limits
 from ._redirects import is_redirect, redirected
 from ._transport.sockets import StreamFactory
@@ -124,22 +124,28 @@ class Call:
         factory = self.stream_factory
         if factory is None and wish.url.secure:
             factory = self._tls_to(wish.url)
-        timeout = self.limits.handshake_timeout
+        limits = self.limits
         while drafts:
             draft = drafts.pop(0)
+            dialled: trio.abc.Stream | None = None
             asked = False
-            started = trio.current_time()
-            dialled = await dial(self.route, wish.url, timeout)
             try:
-                async with opening(dialled, timeout, started):
-                    stream = await dress(dialled, factory)
-                    asked = True
-                    limits = self.limits
-                    connection = await ask(stream, draft, wish, limits, scope, self._goes_on)
-                    if self.default not in (None, draft):
-                        _tell_once(wish.url.host_field, draft)
-                    return connection
+                # One deadline over TCP, the proxy, TLS and the opening handshake
+                with trio.move_on_after(limits.handshake_timeout):
+                    dialled = await dial(self.route, wish.url)
+                    async with closed_unless_opened(dialled):
+                        stream = await dress(dialled, factory)
+                        asked = True
+                        connection = await ask(stream, draft, wish, limits, scope, self._goes_on)
+                        if self.default not in (None, draft):
+                            _tell_once(wish.url.host_field, draft)
+                        return connection
+                if dialled is None:
+                    raise _too_late_to_dial(self.route.via(wish.url), limits.handshake_timeout)
+                raise too_late(limits.handshake_timeout)
             except HandshakeError as error:
+                if dialled is None:
+                    raise
                 if isinstance(error, HandshakeTimeout) and asked:
                     error.advice = advice_on_silence(draft)
                 # One that broke off in a draft that it spoke before has not forgotten it.
@@ -171,6 +177,10 @@ class Call:
     def _tls_to(self, target: WebSocketURL) -> StreamFactory:
         context = self.ssl_context or ssl.create_default_context()
         return ssl_stream_factory(context, server_hostname=target.host)
+
+
+def _too_late_to_dial(via: str, timeout: float) -> HandshakeTimeout:
+    return HandshakeTimeout(f"no {via} came about within {timeout} s")
 
 
 def make_call(

@@ -13,8 +13,9 @@ import attrs
 import trio
 
 from ._checks import check_ssl_context
-from ._exceptions import DialFailed, HandshakeTimeout, why_not_dialled
+from ._exceptions import DialFailed, why_not_dialled
 from ._proxy import ProxyURL, proxy_from_environment, tunnel_through
+from ._transport.dialling import open_tcp
 from ._transport.sockets import take_over
 from .drafts import WebSocketURL
 
@@ -46,7 +47,7 @@ class OverTCP:
         return f"TCP connection to {target.host} port {target.port}"
 
     async def dial(self, target: WebSocketURL) -> trio.abc.Stream:
-        return await trio.open_tcp_stream(target.host, target.port)
+        return await open_tcp(target.host, target.port)
 
 
 @attrs.frozen
@@ -129,17 +130,13 @@ def choose_route(
     return OverTCP()
 
 
-async def dial(route: Route, target: WebSocketURL, timeout: float) -> trio.abc.Stream:
+async def dial(route: Route, target: WebSocketURL) -> trio.abc.Stream:
     """A stream to the server, taken over where it is a socket.
 
     Raises:
         DialFailed: none came about.
-        HandshakeTimeout: none came about within `timeout` seconds.
     """
     try:
-        with trio.fail_after(timeout):
-            return take_over(await route.dial(target))
-    except trio.TooSlowError as error:
-        raise HandshakeTimeout(f"no {route.via(target)} came about within {timeout} s") from error
+        return take_over(await route.dial(target))
     except OSError as error:
         raise DialFailed(f"no {route.via(target)}: {why_not_dialled(error)}") from error

@@ -55,9 +55,15 @@ class Door:
     def __attrs_post_init__(self) -> None:
         self._inside = Place(self._leave)
 
-    def enter(self, stream: trio.abc.Stream) -> Place:
-        """The place of a client that was accepted; `Place.leave` has to follow."""
-        host = None if math.isinf(self.max_connections_per_host) else host_of(stream)
+    def enter(self, remote: str | None) -> Place:
+        """The place of a client that was accepted; `Place.leave` has to follow.
+
+        Args:
+            remote: the address that it connects from; what has none is not counted by host.
+        """
+        host: str | None = None
+        if remote is not None and self.max_connections_per_host < math.inf:
+            host = network_of(remote)
         if self.inside >= self.max_connections:
             return self._refuse(FULL)
         if host is not None:
@@ -87,12 +93,6 @@ class Door:
         self.refusing -= heard
 
 
-def host_of(stream: trio.abc.Stream) -> str | None:
-    """What counts as one host; what has no address is none."""
-    address = address_of(stream)
-    return network_of(str(address[0])) if isinstance(address, tuple) else None
-
-
 def network_of(address: str) -> str:
     """What counts as one host: an IPv4 address, or an IPv6 network of 64 bits.
 
@@ -113,32 +113,33 @@ def network_of(address: str) -> str:
 class Caller:
     """Who is at the other end, and what is known of it so far."""
 
-    peer: str
+    peer: str = ""
+    """Who that is, in words."""
+    remote: str | None = None
+    """The address that it connects from, if it has one."""
     draft: Draft | None = None
     """What it asks for."""
     handler: Callable[..., Awaitable[object]] | None = None
     """Where its path leads, if there are routes."""
 
+    @classmethod
+    def on(cls, stream: trio.abc.Stream) -> Caller:
+        """Whoever is at the other end of `stream`."""
+        address = _address_of(stream)
+        if isinstance(address, tuple):
+            host, port = address[:2]
+            return cls(f"{host} port {port}", str(host))
+        if address is None:
+            return cls("a peer that has gone")
+        if isinstance(stream, DirectStream):
+            return cls("a socket without an address")
+        return cls(f"a {type(stream).__name__}")
+
     def __str__(self) -> str:
         return self.peer if self.draft is None else f"{self.peer} ({self.draft.name})"
 
 
-def peer_of(stream: trio.abc.Stream) -> str:
-    """Who is at the other end, in words."""
-    address = address_of(stream)
-    if isinstance(address, tuple):
-        host, port = address[:2]
-        return f"{host} port {port}"
-    if address is None:
-        return "a peer that has gone"
-    return (
-        "a socket without an address"
-        if isinstance(stream, DirectStream)
-        else f"a {type(stream).__name__}"
-    )
-
-
-def address_of(stream: trio.abc.Stream) -> Any:
+def _address_of(stream: trio.abc.Stream) -> Any:
     """The peer's address as its socket has it, empty where there is none; None if it has gone."""
     while isinstance(stream, trio.SSLStream):
         stream = stream.transport_stream

@@ -179,22 +179,15 @@ def _tls_failed(cause: BaseException) -> TLSFailed:
 
 
 @asynccontextmanager
-async def opening(
-    stream: trio.abc.Stream, timeout: float, started: float | None = None
-) -> AsyncIterator[trio.CancelScope]:
-    """Runs one opening handshake: within `timeout` seconds from `started`, by default from now.
-
-    The stream is closed unless it succeeds.
+async def closed_unless_opened(stream: trio.abc.Stream) -> AsyncIterator[None]:
+    """Runs one opening handshake, and closes the stream unless it succeeds.
 
     Raises:
-        HandshakeTimeout: it took too long.
         TLSFailed: TLS broke, as where a certificate of ours is refused; the cause says why.
         HandshakeError: also where the stream broke; that is the cause.
     """
     try:
-        begun = trio.current_time() if started is None else started
-        with trio.move_on_at(begun + timeout) as scope:
-            yield scope
+        yield
     except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
         await trio.aclose_forcefully(stream)
         failed = tls_failed(error)
@@ -206,9 +199,30 @@ async def opening(
     except BaseException:
         await trio.aclose_forcefully(stream)
         raise
+
+
+@asynccontextmanager
+async def opening(
+    stream: trio.abc.Stream, timeout: float, started: float | None = None
+) -> AsyncIterator[trio.CancelScope]:
+    """Runs one opening handshake, as `closed_unless_opened`: within `timeout` seconds from
+    `started`, by default from now.
+
+    Raises:
+        HandshakeTimeout: it took too long.
+        TLSFailed, HandshakeError: as `closed_unless_opened`.
+    """
+    begun = trio.current_time() if started is None else started
+    with trio.move_on_at(begun + timeout) as scope:
+        async with closed_unless_opened(stream):
+            yield scope
     if scope.cancelled_caught:
-        await trio.aclose_forcefully(stream)
-        raise HandshakeTimeout(f"the opening handshake was not done within {timeout} s")
+        raise too_late(timeout)
+
+
+def too_late(timeout: float) -> HandshakeTimeout:
+    """What says that an opening took longer than `timeout` seconds."""
+    return HandshakeTimeout(f"the opening handshake was not done within {timeout} s")
 
 
 async def dress(stream: trio.abc.Stream, factory: StreamFactory | None) -> trio.abc.Stream:

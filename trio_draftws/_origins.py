@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import TypeAlias
 
 import attrs
@@ -21,6 +22,7 @@ OriginPolicy: TypeAlias = Callable[[Request], bool]
 
 # RFC 6454 section 4
 DEFAULT_PORTS = {"http": 80, "https": 443}
+LONGEST_REMEMBERED = 256
 
 # RFC 6454 section 6.2; "null" stands for what has no other, and Chrome names files so
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/?#*@\\]+|file://|null", re.IGNORECASE)
@@ -43,9 +45,10 @@ def same_host(request: Request) -> bool:
     is of the same host, so a server that trusts those who can reach it, in a network of its own
     perhaps, should name the origins in place of this.
     """
-    if request.origin is None:
+    origin = request.origin
+    if origin is None:
         return True
-    page = _parsed(request.origin)
+    page = _parsed(origin)
     # Other origins are no page's address: "null", or an extension's
     if page is None or page[0] not in DEFAULT_PORTS:
         return False
@@ -63,6 +66,11 @@ def _is_over_tls(request: Request) -> bool:
 
 def _parsed(origin: str) -> tuple[str, str, int | None] | None:
     """Scheme, host and port of an origin (RFC 6454 section 4); None where it has no such parts."""
+    # Few pages open most connections. Longer ones are not worth the memory.
+    return _remembered(origin) if len(origin) <= LONGEST_REMEMBERED else _parse(origin)
+
+
+def _parse(origin: str) -> tuple[str, str, int | None] | None:
     scheme, separator, authority = origin.partition("://")
     scheme = scheme.lower()
     if not separator:
@@ -72,6 +80,9 @@ def _parsed(origin: str) -> tuple[str, str, int | None] | None:
     except ValueError:
         return None
     return scheme, host, port or DEFAULT_PORTS.get(scheme)
+
+
+_remembered = lru_cache(maxsize=64)(_parse)
 
 
 def _comparable(origin: str | None) -> object:
@@ -115,6 +126,11 @@ class OriginCheck:
             _check_origin(origin)
         return cls(frozenset(map(_comparable, listed)))
 
+    @property
+    def lets_all(self) -> bool:
+        """Whether every request passes, whatever it says."""
+        return self._allowed is None
+
     def check(self, request: Request) -> None:
         """Refuses pages that may not connect.
 
@@ -132,9 +148,9 @@ class OriginCheck:
             named = "clients without an Origin" if origin is None else f"pages of {origin}"
             raise Reject(403, body=f"This server is not for {named}.\n")
 
-    def warn_of_cookies(self, request: Request) -> None:
-        """Says once that a server which nobody told about origins is sent cookies."""
-        if self._allowed is None and not self._has_warned and "Cookie" in request.headers:
+    def warn_of_cookies(self) -> None:
+        """Cookies came: says once that nobody told the server about origins, if that is so."""
+        if self._allowed is None and not self._has_warned:
             self._has_warned = True
             logger.warning(
                 "a request with cookies came, and pages of any origin may connect; a server that "

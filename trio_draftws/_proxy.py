@@ -17,6 +17,7 @@ import trio
 from ._basic_auth import write_basic
 from ._exceptions import ProxyFailed, why_not_dialled
 from ._handshake import HeadReader, dress, tls_failed
+from ._transport.dialling import open_tcp
 from ._transport.sockets import take_over
 from ._transport.tls import ssl_stream_factory
 from .drafts import (
@@ -153,7 +154,7 @@ async def tunnel_through(
     if proxy.is_socks:
         return await _socks(proxy, target)
     try:
-        stream = take_over(await trio.open_tcp_stream(proxy.host, proxy.port))
+        stream = take_over(await open_tcp(proxy.host, proxy.port))
     except OSError as error:
         raise ProxyFailed(
             f"the proxy {proxy} cannot be reached: {why_not_dialled(error)}"

@@ -1,7 +1,8 @@
-"""Echoes messages: trio-websocket."""
+"""Echoes messages: trio-websocket; or sends each to all."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import trio
@@ -19,10 +20,25 @@ async def echo(request: Any) -> None:
         pass
 
 
+async def tell_all(request: Any, everybody: set[Any]) -> None:
+    connection = await request.accept()
+    everybody.add(connection)
+    try:
+        while True:
+            message = await connection.get_message()
+            for other in list(everybody):
+                await other.send_message(message)
+    except trio_websocket.ConnectionClosed:
+        pass
+    finally:
+        everybody.remove(connection)
+
+
 async def serve(chosen: Options) -> None:
+    handler = partial(tell_all, everybody=set()) if chosen.broadcast else echo
     async with trio.open_nursery() as nursery:
         server = await nursery.start(
-            trio_websocket.serve_websocket, echo, "127.0.0.1", 0, chosen.ssl_context
+            trio_websocket.serve_websocket, handler, "127.0.0.1", 0, chosen.ssl_context
         )
         listening(server.port)
 

@@ -1,4 +1,4 @@
-"""Echoes messages: websockets, its face for Trio."""
+"""Echoes messages: websockets, its face for Trio; or sends each to all."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ from functools import partial
 from typing import Any
 
 import trio
-import websockets.trio.server
+from websockets.trio import server
 
 from .common import Options, listening, options
+
+# The default
+DEFLATE = "deflate"
 
 
 async def echo(connection: Any) -> None:
@@ -16,19 +19,24 @@ async def echo(connection: Any) -> None:
         await connection.send(message)
 
 
+async def tell_all(connection: Any) -> None:
+    async for message in connection:
+        await server.broadcast(connection.server.connections, message)
+
+
 async def serve(chosen: Options) -> None:
     async with trio.open_nursery() as nursery:
-        server = await nursery.start(
+        running = await nursery.start(
             partial(
-                websockets.trio.server.serve,
-                echo,
+                server.serve,
+                tell_all if chosen.broadcast else echo,
                 0,
                 host="127.0.0.1",
                 ssl=chosen.ssl_context,
-                compression=None,
+                compression=DEFLATE if chosen.compress else None,
             )
         )
-        listening(server.listeners[0].socket.getsockname()[1])
+        listening(running.listeners[0].socket.getsockname()[1])
 
 
 if __name__ == "__main__":

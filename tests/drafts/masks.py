@@ -28,11 +28,6 @@ def in_c(payload: Buffer, key: bytes, offset: int = 0, /) -> bytes:
     return _cmask.apply_mask(payload, key, offset)
 
 
-def mask_in_place_in_c(payload: memoryview, key: bytes, offset: int, /) -> bool:
-    """As `_cmask.mask_in_place`; an error where that was not built."""
-    return _cmask.mask_in_place(payload, key, offset)
-
-
 both_ways = pytest.mark.parametrize(
     "apply_mask",
     [

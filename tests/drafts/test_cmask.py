@@ -16,15 +16,13 @@ import pytest
 from trio_draftws import MASKS_IN_C
 from trio_draftws.drafts import Buffer, _masking
 from trio_draftws.drafts._masking import (
-    MaskInPlace,
     apply_mask_in_python,
     fastest,
-    mask_in_place_in_python,
     unmask,
 )
 
 from .helpers import in_turn
-from .masks import IS_BUILT, in_c, mask_in_place_in_c, needs_c
+from .masks import IS_BUILT, in_c, needs_c
 
 RANDOM = os.urandom(1 << 20)
 # Of any kind: what divides a word, what does not, and what is longer than what C does in words
@@ -72,66 +70,6 @@ def test_unmasking_behind_the_key() -> None:
             found = unmask(RANDOM, begin, begin + size)
             assert type(found) is bytes
             assert expected == found, (size, begin)
-
-
-both_in_place = pytest.mark.parametrize(
-    "mask_in_place",
-    [
-        pytest.param(mask_in_place_in_python, id="in Python"),
-        pytest.param(mask_in_place_in_c, id="in C", marks=needs_c),
-    ],
-)
-
-
-@both_in_place
-def test_masking_where_it_lies(mask_in_place: MaskInPlace) -> None:
-    """Of every length, wherever it lies, and nothing beside it."""
-    for size in range(301):
-        for begin in range(9):
-            place = bytearray(RANDOM[: size + 20])
-            expected = bytearray(place)
-            expected[begin : begin + size] = apply_mask_in_python(
-                place[begin : begin + size], RANDOM[-4:], size + begin
-            )
-            with memoryview(place)[begin : begin + size] as payload:
-                mask_in_place(payload, RANDOM[-4:], size + begin)
-            assert expected == place, (size, begin)
-
-
-@both_in_place
-def test_whether_it_is_ascii(mask_in_place: MaskInPlace) -> None:
-    """One byte anywhere that is not tells."""
-    for size in range(40):
-        for key in (bytes(4), b"\x7f\x80\xff\x01"):
-            masked = apply_mask_in_python(b"x" * size, key)
-            assert mask_in_place(memoryview(bytearray(masked)), key, 0)
-            for wrong in range(size):
-                spoilt = bytearray(masked)
-                spoilt[wrong] ^= 0x80
-                assert not mask_in_place(memoryview(spoilt), key, 0)
-
-
-@needs_c
-@in_turn(
-    ("error", "arguments"),
-    [
-        (TypeError, ()),
-        (TypeError, (bytearray(8), b"1234")),
-        (TypeError, (bytearray(8), b"1234", "0")),
-        (TypeError, (bytearray(8), "1234", 0)),
-        (BufferError, (b"12345678", b"1234", 0)),
-        (ValueError, (bytearray(8), b"123", 0)),
-        (ValueError, (bytearray(8), b"12345", 0)),
-        (ValueError, (bytearray(8), b"1234", -1)),
-        (OverflowError, (bytearray(8), b"1234", 1 << 64)),
-    ],
-)
-def test_what_cannot_be_masked_in_place(error: type[Exception], arguments: tuple[Any, ...]) -> None:
-    """It is left as it was."""
-    with pytest.raises(error):
-        mask_in_place_in_c(*arguments)
-    if arguments:
-        assert arguments[0] in (bytes(8), b"12345678")
 
 
 @needs_c
@@ -235,7 +173,6 @@ def test_nothing_leaks() -> None:
     def use() -> None:
         for _ in range(2000):
             in_c(payload, key, offset)
-            mask_in_place_in_c(memoryview(bytearray(payload)), key, 1)
             for wrong in ("", b""):
                 try:
                     in_c(payload, wrong, offset)  # type: ignore[arg-type]
@@ -264,20 +201,17 @@ def test_nothing_leaks() -> None:
 def test_c_is_taken_where_it_was_built(monkeypatch: pytest.MonkeyPatch) -> None:
     """Python where it was not, or where the environment says so."""
     module = ModuleType("_cmask")
-    in_c_all: Any = (in_c, mask_in_place_in_c)
-    in_python_all: Any = (apply_mask_in_python, mask_in_place_in_python)
     monkeypatch.setattr(module, "apply_mask", in_c, raising=False)
-    monkeypatch.setattr(module, "mask_in_place", mask_in_place_in_c, raising=False)
     monkeypatch.delenv("TRIO_DRAFTWS_PURE_PYTHON", raising=False)
     monkeypatch.setitem(sys.modules, "trio_draftws.drafts._cmask", module)
-    assert fastest() == in_c_all
+    assert fastest() is in_c
     monkeypatch.setenv("TRIO_DRAFTWS_PURE_PYTHON", "1")
-    assert fastest() == in_python_all
+    assert fastest() is apply_mask_in_python
     monkeypatch.setenv("TRIO_DRAFTWS_PURE_PYTHON", "0")
-    assert fastest() == in_c_all
+    assert fastest() is in_c
     # This is how Python remembers that there is no such module.
     monkeypatch.setitem(sys.modules, "trio_draftws.drafts._cmask", None)
-    assert fastest() == in_python_all
+    assert fastest() is apply_mask_in_python
 
 
 @pytest.mark.parametrize("pure", ["0", "1"])
@@ -285,8 +219,8 @@ def test_the_codecs_use_what_was_chosen(pure: str) -> None:
     """In a process that imports it anew, and says which it has."""
     program = """if True:
         import trio_draftws
-        from trio_draftws.drafts import _frames, _hybi_early, _length64, _masking, _rfc6455
-        from trio_draftws.drafts import _sentinel, _short_messages
+        from trio_draftws.drafts import _frames, _hybi_early, _length64, _masking, _messages
+        from trio_draftws.drafts import _payload, _rfc6455, _sentinel, _short_messages
         is_python = _masking.apply_mask is _masking.apply_mask_in_python
         for module in (_frames, _hybi_early, _rfc6455):
             assert module.apply_mask is _masking.apply_mask
@@ -299,8 +233,11 @@ def test_the_codecs_use_what_was_chosen(pure: str) -> None:
             chosen = getattr(_short_messages, name)
             assert (chosen is getattr(_short_messages, name + "_in_python")) is is_python
             assert all(getattr(user, name) is chosen for user in users)
-        assert (_masking.mask_in_place is _masking.mask_in_place_in_python) is is_python
-        assert _frames.mask_in_place is _masking.mask_in_place
+        assert (_payload.new_payload is _payload.PayloadInPython) is is_python
+        assert (_payload.utf8_of is _payload.utf8_of_in_python) is is_python
+        assert (_payload.decode_utf8 is _payload.decode_utf8_in_python) is is_python
+        assert _messages.new_payload is _payload.new_payload
+        assert _messages.decode_utf8 is _payload.decode_utf8
         assert trio_draftws.MASKS_IN_C is not is_python
         print(trio_draftws.MASKS_IN_C)
     """

@@ -139,26 +139,26 @@ def test_settings_out_of_range(settings: dict[str, Any], error: type[Exception],
 
 TAKEN = [
     # (settings, offer, answer, server's window, client's window)
-    ({}, "permessage-deflate", "", (12, True), (15, True)),
+    ({}, "permessage-deflate", "", (13, True), (15, True)),
     (
         {},
         "permessage-deflate; client_max_window_bits",
         "; client_max_window_bits=12",
-        (12, True),
+        (13, True),
         (12, True),
     ),
     (
         {},
         "permessage-deflate; client_max_window_bits=15; server_max_window_bits=15",
         "; server_max_window_bits=15; client_max_window_bits=12",
-        (12, True),
+        (13, True),
         (12, True),
     ),
     (
         {},
         "permessage-deflate; server_max_window_bits=13",
         "; server_max_window_bits=13",
-        (12, True),
+        (13, True),
         (15, True),
     ),
     (
@@ -253,7 +253,7 @@ def test_the_answer_names_nothing_that_was_not_offered(offered: dict[str, int | 
     assert answer.keys() <= offered.keys()
     for name in ("server_no_context_takeover", "server_max_window_bits"):
         assert (name in answer, answer.get(name)) == (name in wanted, wanted.get(name))
-    assert deflate.server.bits <= 12
+    assert deflate.server.bits <= 13
 
 
 BROKEN = [
@@ -315,7 +315,7 @@ def test_webkit(name: str) -> None:
     plain = accept_offer([name], WEBKIT)
     assert plain is not None
     assert plain.field == name
-    assert (plain.server, plain.client) == (Window(12, True), Window(15, True))
+    assert (plain.server, plain.client) == (Window(13, True), Window(15, True))
     assert accept_offer([f"{name}; max_window_bits=99"], WEBKIT) is None
 
 

@@ -10,7 +10,7 @@ import trio
 
 from trio_draftws._checks import needs_trio, several
 from trio_draftws._limits import check_positive
-from trio_draftws.drafts import Buffer, Codec, encode_text
+from trio_draftws.drafts import Buffer, Codec, encode_long_text
 
 from .connection import Connection
 
@@ -99,7 +99,7 @@ class _Once:
     """A message that is encoded once for all codecs that say it with the same bytes."""
 
     def __init__(self, message: str | bytes, compress: bool | None) -> None:
-        self.size = len(encode_text(message) if isinstance(message, str) else message)
+        self.size = len(encode_long_text(message) if isinstance(message, str) else message)
         self._message = message
         self._compress = compress
         self._encoded: dict[Hashable, list[Buffer]] = {}

@@ -57,7 +57,7 @@ from .message_stream import MessageStream, gather
 from .receiver import NOBODY, RECEIVER, Receiver
 from .scope import Scope
 from .sender import ROOM, Sender
-from .statistics import LOST, ConnectionStatistics
+from .statistics import LOST, ConnectionStatistics, Totals
 
 
 @attrs.define(eq=False, repr=False, init=False)
@@ -84,8 +84,10 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
     _sending_parts: bool
     _closed: bool
     """Whether `aclose` was called."""
+    _is_gone: bool
+    """Whether that is done."""
     _gone: trio.Event | None
-    """Set when that is done; None before it was called."""
+    """Set then; None while nobody waits for it."""
     _transport_over: trio.Event | None
     """Set when the transport has ended, where that began before `aclose` was called."""
     _on_transport_over: Callable[[], None] | None
@@ -148,6 +150,7 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
         self._messages_sent = 0
         self._sending_parts = False
         self._closed = False
+        self._is_gone = False
         self._gone = None
         self._transport_over = None
         self._on_transport_over = None
@@ -156,7 +159,7 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
             instruments.tell("connection_opened", self)
         scope.keep(self)
         if rest:
-            self._receiver.feed_opening(rest)
+            self._receiver.feed(rest)
 
     def __repr__(self) -> str:
         state = "closed" if self.closed else "open"
@@ -460,6 +463,7 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
         except StopAsyncIteration:
             raise self._end_error() from None
 
+    @trio.lowlevel.enable_ki_protection
     async def __anext__(self) -> str | bytes:
         """Like `receive`, but raises StopAsyncIteration where the peer closed.
 
@@ -484,9 +488,14 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
                 finally:
                     receiver.end_wait()
             # Others have run, and what was there may be gone.
-            unread = protocol.unread
-            if unread and self._protocol.end is None and self._receiver.owner is NOBODY:
-                return unread.pop()  # type: ignore[return-value]
+            unread, end = protocol.unread, self._protocol.end
+            if self._receiver.owner is NOBODY:
+                if end is None:
+                    if unread:
+                        return unread.pop()  # type: ignore[return-value]
+                elif end.kind is EndKind.CLOSE and not unread:
+                    protocol.reach_end(self._scope.now())
+                    raise StopAsyncIteration
         self._check_not_in_parts()
         try:
             event = await self._next_event()
@@ -660,6 +669,17 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
         )
 
     @property
+    def _totals(self) -> Totals:
+        """What a server adds up of it."""
+        protocol = self._protocol
+        return (
+            protocol.messages_received,
+            self._messages_sent,
+            protocol.bytes_received,
+            self._sender.written,
+        )
+
+    @property
     def _code(self) -> int | None:
         """The code that was said by whoever closed first, or that it was lost."""
         end = self._protocol.end
@@ -827,34 +847,86 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
             LocalProtocolError: that code or reason cannot be sent; nothing was done.
             TypeError: the code is no number, or the reason no str; nothing was done.
         """
-        if self._gone is not None:
-            await self._gone.wait()
+        if self._closed:
+            await self._wait_gone()
             return
         close = Close(code, reason)
         self._check_close(close)
-        if self._sending_parts and code == 1000:
-            close = _UNFINISHED
-        self._gone = trio.Event()
+        await self._close_shielded(close)
+        await trio.lowlevel.checkpoint()
+
+    async def _close_shielded(self, close: Close) -> None:
+        """As `aclose`, but nothing cancels it, and it is a checkpoint only where it has to wait."""
+        if self._closed:
+            if not self._is_gone:
+                with trio.CancelScope(shield=True):
+                    await self._wait_gone()
+        elif not self._close_at_once():
+            if self._sending_parts and close.code == 1000:
+                close = _UNFINISHED
+            self._closed = True
+            self._scope.forget(self)
+            try:
+                if self._transport_over is None:
+                    await self._close(close)
+                else:
+                    with trio.CancelScope(shield=True):
+                        await self._transport_over.wait()
+            finally:
+                self._note_gone()
+
+    def _close_at_once(self) -> bool:
+        """Closes where both sides have said all, so that there is nothing to wait for; else does
+        nothing and returns False.
+        """
+        protocol, receiver, stream = self._protocol, self._receiver, self._stream
+        if (
+            self._transport_over is not None
+            or not protocol.end_applied
+            or not self._is_heard_out
+            or receiver.owner is not NOBODY
+            or not self._sender.idle
+            or not isinstance(stream, DirectStream)
+        ):
+            return False
         self._closed = True
         self._scope.forget(self)
+        protocol.start_closing(_NORMAL, self._scope.now())
+        self._sender.stop_waiting()
         try:
-            if self._transport_over is None:
-                await self._close(close)
-            else:
-                with trio.CancelScope(shield=True):
-                    await self._transport_over.wait()
+            self._scope.unwatch(self)
+            stream.close(awaited=False)
+            self._tell_transport_over()
         finally:
+            self._note_gone()
+        return True
+
+    def _note_gone(self) -> None:
+        self._is_gone = True
+        if self._gone is not None:
             self._gone.set()
-            if self._scope.instruments is not None:
-                self._scope.instruments.tell("connection_closed", self)
-        await trio.lowlevel.checkpoint()
+        if self._scope.instruments is not None:
+            self._scope.instruments.tell("connection_closed", self)
+
+    async def _wait_gone(self) -> None:
+        """Waits until `aclose`, which was called elsewhere, is done. A checkpoint."""
+        if self._is_gone:
+            await trio.lowlevel.checkpoint()
+            return
+        if self._gone is None:
+            self._gone = trio.Event()
+        await self._gone.wait()
 
     async def _close(self, close: Close) -> None:
         protocol, receiver, sender = self._protocol, self._receiver, self._sender
         protocol.start_closing(close, self._scope.now())
         sender.stop_waiting()
-        heard_out = receiver.stream_ended or protocol.close_received is not None
-        if protocol.end is None or not heard_out or sender.size or receiver.owner is not NOBODY:
+        if (
+            protocol.end is None
+            or not self._is_heard_out
+            or sender.size
+            or receiver.owner is not NOBODY
+        ):
             with trio.CancelScope(deadline=protocol.close_at, shield=True):
                 await self._end_in_order()
         await self._close_stream()
@@ -869,15 +941,23 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
             await self._close_stream()
 
     async def _end_in_order(self) -> None:
-        protocol, receiver = self._protocol, self._receiver
+        receiver = self._receiver
         await receiver.take_over()
         if self._can_be_heard_out():
             # Read while the drain task writes: the peer may be writing until we read.
-            while not receiver.stream_ended and protocol.close_received is None:
+            while not self._is_heard_out:
                 await receiver.discard_some()
+                if not self._is_heard_out:
+                    # A stream of our own that has more does not wait.
+                    await trio.lowlevel.checkpoint()
         await self._sender.wait_written()
         if not isinstance(self._stream, DirectStream):
             await self._stream.aclose()
+
+    @property
+    def _is_heard_out(self) -> bool:
+        """Whether the peer has said all, so that there is nothing to wait for."""
+        return self._receiver.stream_ended or self._protocol.close_received is not None
 
     def _can_be_heard_out(self) -> bool:
         """Whether the peer knows that we are closing, so that waiting for its end makes sense."""

@@ -41,6 +41,8 @@ from .sender import Sender
 
 # How much memory messages take that nobody receives, before nothing more is read
 LOOK_AHEAD = 65536
+# How much is read at once to where it will stay: as much as has come, but others want their turn.
+LONG_READ = 262144
 # How much is read at once where nobody receives: 16 KiB of pings take 5 ms.
 LOOK_SIZE = 2048
 
@@ -153,7 +155,7 @@ class Receiver:
         if self._sender.size:
             self._sender.flush()
         self.owner = RECEIVER
-        return trio.lowlevel.wait_readable(stream.fileno)  # noqa: ASYNC105
+        return stream.poller.wait_readable(stream.fileno)
 
     def end_wait(self) -> None:
         """The receiver leaves."""
@@ -212,7 +214,7 @@ class Receiver:
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
             self._lose(str(error) or "the stream broke", error)
         else:
-            self._feed(data)
+            self.feed(data)
 
     # Reading
 
@@ -236,6 +238,8 @@ class Receiver:
                 if data is not None:
                     self._feed(data)
             else:
+                if most == RECEIVE_SIZE:
+                    most = LONG_READ
                 size = stream.receive_into_nowait(codec.place[:most])
                 if size is not None:
                     self.stream_ended = not size
@@ -243,11 +247,10 @@ class Receiver:
         except OSError as error:
             broken = as_trio_error(error)
             broken.__cause__ = error
-            self._lose(str(broken), broken)
+            self._note_lost(str(broken), broken)
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-            self._lose(str(error), error)
-        if self._protocol.end is not None:
-            self._observer._on_end()
+            self._note_lost(str(error), error)
+        self._tell_end()
 
     def _note_received(
         self, stream: DirectStream, messages: list[Event], received: int | tuple[int, bytes] | None
@@ -263,25 +266,30 @@ class Receiver:
         else:
             self._feed(b"")
 
+    def feed(self, data: bytes | bytearray) -> None:
+        """Takes bytes that came, also those behind the opening handshake; none are the end."""
+        self._feed(data)
+        self._tell_end()
+
     def _feed(self, data: bytes | bytearray) -> None:
         self.stream_ended = not data
         self._protocol.feed(data, self._now())
-        if self._protocol.end is not None:
-            self._observer._on_end()
-
-    def feed_opening(self, data: bytes) -> None:
-        """Takes what came behind the opening handshake."""
-        self._feed(data)
 
     def _feed_rest(self) -> None:
         self._protocol.feed_rest(self._now())
+        self._tell_end()
+
+    def _tell_end(self) -> None:
         if self._protocol.end is not None:
             self._observer._on_end()
 
     def _lose(self, reason: str, cause: BaseException | None) -> None:
+        self._note_lost(reason, cause)
+        self._tell_end()
+
+    def _note_lost(self, reason: str, cause: BaseException | None) -> None:
         self.stream_ended = True
         self._protocol.lose(reason, cause, self._now())
-        self._observer._on_end()
 
     def begin_parts(self) -> None:
         """A message is to be received part by part: nobody else may receive meanwhile."""
@@ -429,7 +437,6 @@ class Receiver:
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 data = b""
             if decode:
-                self._feed(data)
+                self.feed(data)
             else:
                 self.stream_ended = not data
-        await trio.lowlevel.checkpoint()

@@ -18,7 +18,9 @@ while its output is blocked. The rules:
    many connections; else by a task that reads.
 6. A turn for each connection reads 2 KiB at most, and no more than a millisecond is spent between
    two passes of the scheduler.
-7. Deadlines stand in one heap, and visit nobody but their own connection.
+7. Deadlines stand in one heap, and visit nobody but their own connection. Clients whose request
+   has not come wait in a queue beside it: their timeout is one for all, so that whoever came first
+   is late first, and none of them needs a cancel scope.
 8. What leaves a scope is what its body raised, unwrapped; a fault of our own is an `InternalError`.
 """
 
@@ -26,18 +28,20 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
 from time import perf_counter
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import attrs
 import trio
 
 from trio_draftws._exceptions import InternalError
+from trio_draftws._transport.sockets import DirectStream
 
 from .checkpoints import SECONDS_PER_PASS
 from .instrument import Instruments
+from .poller import SharedPoller
 from .receiver import CLOSER, LOOK, NOBODY, Receiver
 from .sender import Sender
 from .timers import Timers
@@ -45,6 +49,8 @@ from .watch import HANG_UP, READABLE, RESET, WRITABLE, Watch
 
 if sys.version_info < (3, 11):  # pragma: no cover
     from exceptiongroup import BaseExceptionGroup
+
+T = TypeVar("T")
 
 # Seconds between two rounds; and for those of whom little is expected
 ROUND = 0.25
@@ -131,7 +137,10 @@ class Scope:
     flush_soon: Callable[[Sender], None] = attrs.field(init=False)
     """Flushes a sender in the scheduler's next pass."""
     _timers: Timers[Kept] = attrs.field(factory=Timers, init=False)
+    _unopened: dict[DirectStream, float] = attrs.field(factory=dict, init=False)
+    """Until when each client's first bytes are waited for, in the order in which they came."""
     _watch: Watch[Kept] | None = None
+    _poller: SharedPoller | None = None
     _round: Round = attrs.field(factory=lambda: Round(ROUND))
     _slow_round: Round = attrs.field(factory=lambda: Round(SLOW_ROUND))
     _turns: list[Kept] = attrs.field(factory=list)
@@ -149,9 +158,13 @@ class Scope:
         self.now = trio.lowlevel.current_clock().current_time
         if self.many:
             self._watch = Watch(self.nursery, self._attend)
+            self._poller = SharedPoller(self.nursery, self._timers.__len__)
 
     def keep(self, connection: Kept) -> None:
         """Looks after `connection` from now on."""
+        stream = connection._receiver.direct
+        if self._poller is not None and stream is not None:
+            stream.wait_through(self._poller)
         self._timers.add(connection, connection._due)
         self._sleep_until(connection._due)
         self.take_turn(connection)
@@ -172,6 +185,36 @@ class Scope:
         """Notes that `connection` is due earlier than it was."""
         if self._timers.hasten(connection, connection._due):
             self._sleep_until(connection._due)
+
+    async def wait_for_first_bytes(self, stream: DirectStream, until: float) -> bool:
+        """Waits until `stream` is readable; False if it is not in time. A checkpoint.
+
+        Args:
+            until: not earlier than that of anyone who waits already.
+
+        Raises:
+            trio.ClosedResourceError: a stranger has closed it.
+        """
+        self._unopened[stream] = until
+        self._sleep_until(until)
+        try:
+            await stream.wait_readable()
+        except trio.ClosedResourceError:
+            if stream not in self._unopened:
+                return False
+            raise
+        finally:
+            self._unopened.pop(stream, None)
+        return True
+
+    def _take_late(self, now: float) -> Iterator[DirectStream]:
+        """Those whose first bytes are late, once each."""
+        while self._unopened:
+            stream, until = next(iter(self._unopened.items()))
+            if until > now:
+                return
+            del self._unopened[stream]
+            yield stream
 
     def take_turn(self, connection: Kept) -> None:
         """Looks at `connection` in the scheduler's next pass."""
@@ -207,12 +250,14 @@ class Scope:
         """Flushes at once when woken, and does what is due."""
         while True:
             # One cancel scope for many wakes: it may be woken for each chunk that is read.
-            deadline = min(self._timers.next, self._round.at, self._slow_round.at)
+            late = next(iter(self._unopened.values()), math.inf)
+            deadline = min(self._timers.next, self._round.at, self._slow_round.at, late)
             with trio.CancelScope(deadline=deadline) as self._sleep:
-                while not (self._turns or self._second_looks):
+                while not self._second_looks:
                     await self._wake.wait()
                     self._wake = trio.Event()
                     self._flush_late()
+                    self._give_turns()
             await self._work()
 
     async def _work(self) -> None:
@@ -222,18 +267,18 @@ class Scope:
             for _ in range(LOOK_PASSES):
                 await self._pass()
             await self._for_each(seconds, self._look_again)
-        turns, self._turns = self._turns, []
-        await self._for_each(turns, self._give_turn)
+        self._give_turns()
         now = self.now()
+        await self._for_each(self._take_late(now), DirectStream.interrupt)
         await self._for_each(self._timers.due(now), self._visit)
         await self._for_each(self._round.take(now), self._settle)
         await self._for_each(self._slow_round.take(now), self._settle)
         await self._pass()
 
-    async def _for_each(self, kept: Iterable[Kept], do: Callable[[Kept], None]) -> None:
+    async def _for_each(self, those: Iterable[T], do: Callable[[T], None]) -> None:
         began = perf_counter()
-        for connection in kept:
-            do(connection)
+        for one in those:
+            do(one)
             if perf_counter() - began > SECONDS_PER_PASS:
                 await self._pass()
                 began = perf_counter()
@@ -258,6 +303,17 @@ class Scope:
     def _look_again(self, connection: Kept) -> None:
         connection._on_second_look()
         self._timers.set(connection, connection._due)
+
+    def _give_turns(self) -> None:
+        """One turn for each that has one; for some of them in the next pass, if it takes long."""
+        began = perf_counter()
+        turns, self._turns = self._turns, []
+        for done, connection in enumerate(turns, 1):
+            self._give_turn(connection)
+            if perf_counter() - began > SECONDS_PER_PASS:
+                self._turns[:0] = turns[done:]
+                self._wake.set()
+                return
 
     def _give_turn(self, connection: Kept) -> None:
         """Looks at one that opened just now, or that has more inside."""
@@ -337,16 +393,13 @@ class Scope:
             connection._on_hang_up(reset=bool(flags & RESET))
 
 
-async def _look_after(
-    opened: list[Scope], is_open: trio.Event, many: bool, instruments: Instruments | None
-) -> None:
+async def _look_after(opened: list[Scope], many: bool, instruments: Instruments | None) -> None:
     # A scope of its own round the nursery: shielding the nursery's own would do as well, but only
     # from the moment that it is open.
     with trio.CancelScope(shield=True):
         async with trio.open_nursery() as nursery:
             opened.append(Scope(nursery, many, instruments))
-            nursery.start_soon(opened[0].run)
-            is_open.set()
+            await opened[0].run()
 
 
 @asynccontextmanager
@@ -366,11 +419,11 @@ async def open_scope(
         async with trio.open_nursery() as outer:
             try:
                 opened: list[Scope] = []
-                is_open = trio.Event()
                 # Not with `outer.start`: cancelled, it would wait for the shielded task for ever.
-                outer.start_soon(_look_after, opened, is_open, many, instruments)
-                with trio.CancelScope(shield=True):
-                    await is_open.wait()
+                outer.start_soon(_look_after, opened, many, instruments)
+                while not opened:
+                    # It runs in the next pass.
+                    await trio.lowlevel.cancel_shielded_checkpoint()
                 try:
                     yield opened[0]
                 finally:

@@ -29,7 +29,7 @@ import attrs
 import trio
 
 from trio_draftws._transport.sockets import DirectStream, as_trio_error, not_transmitted, untaken
-from trio_draftws.drafts import Buffer, Event, ShortSend
+from trio_draftws.drafts import IMMUTABLE_BUFFERS, Buffer, Event, ShortSend
 
 from .observers import SenderObserver
 
@@ -38,6 +38,8 @@ ROOM = 65536
 JOIN_BELOW = 2048
 # How many buffers may wait before they are made one
 MANY = 1024
+# Where so many bytes wait, the kernel is asked to take more at once.
+LARGE = 131072
 # How much goes to a stream that is not ours at once
 PIECE = 65536
 
@@ -86,6 +88,11 @@ class Sender:
     def must_wait(self) -> bool:
         """Whether a sender has to wait, for room or behind others."""
         return self.size >= ROOM or self.waiting_senders > 0
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits to be written, and no task of ours to write it."""
+        return not (self.size or self._draining)
 
     @property
     def finishing(self) -> bool:
@@ -197,15 +204,17 @@ class Sender:
             self.put(buffers)
             self.flush()
             return
+        size = 0
+        for buffer in buffers:
+            size += len(buffer)
+        send = direct.send_nowait if size < LARGE else direct.send_large_nowait
         try:
-            sent = direct.send_nowait(buffers)
+            sent = send(buffers)
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
             self._fail(error)
             return
         self.written += sent
-        size = -sent
-        for buffer in buffers:
-            size += len(buffer)
+        size -= sent
         if size:
             self.size = size
             # A list of our own: a broadcast gives everyone the same.
@@ -246,7 +255,7 @@ class Sender:
     def own(self) -> None:
         """Copies what waits and could be changed by whoever sent it."""
         for position, buffer in enumerate(self._buffers):
-            if not isinstance(getattr(buffer, "obj", buffer), bytes):
+            if not isinstance(getattr(buffer, "obj", buffer), IMMUTABLE_BUFFERS):
                 self._buffers[position] = bytes(buffer)
 
     def put_latest(self, buffers: list[Buffer]) -> None:
@@ -289,7 +298,8 @@ class Sender:
         while self._buffers and not full:
             if self.size < JOIN_BELOW * (len(self._buffers) - 1):
                 self._buffers = [b"".join(self._buffers)]
-            sent = stream.send_nowait(self._buffers)
+            send = stream.send_nowait if self.size < LARGE else stream.send_large_nowait
+            sent = send(self._buffers)
             self.size -= sent
             self.written += sent
             full = self._drop(sent)

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from functools import reduce
 from types import MappingProxyType
+from typing import TypeAlias
 
 import attrs
 
@@ -78,7 +80,8 @@ class ServerStatistics:
     bytes_sent: int
 
 
-TOTALS = ("messages_received", "messages_sent", "bytes_received", "bytes_sent")
+Totals: TypeAlias = tuple[int, int, int, int]
+"""Messages received and sent, bytes received and sent"""
 
 
 @attrs.define(eq=False)
@@ -91,19 +94,18 @@ class Tally:
     flash_policies: int = 0
     failed: int = 0
     closed: Counter[int | None] = attrs.field(factory=Counter)
-    _totals: Counter[str] = attrs.field(factory=Counter)
+    _totals: Totals = (0, 0, 0, 0)
 
-    def note_closed(self, code: int | None, done: ConnectionStatistics) -> None:
+    def note_closed(self, code: int | None, done: Totals) -> None:
         """A connection has ended with that code."""
         self.closed[code] += 1
-        for name in TOTALS:
-            self._totals[name] += getattr(done, name)
+        self._totals = _added(self._totals, done)
 
-    def sum_up(self, current: list[ConnectionStatistics], opening: int) -> ServerStatistics:
+    def sum_up(self, current: list[Totals], opening: int) -> ServerStatistics:
         """The same, with those that are open now."""
-        totals = {
-            name: self._totals[name] + sum(getattr(one, name) for one in current) for name in TOTALS
-        }
+        messages_received, messages_sent, bytes_received, bytes_sent = reduce(
+            _added, current, self._totals
+        )
         return ServerStatistics(
             open=len(current),
             opening=opening,
@@ -113,5 +115,17 @@ class Tally:
             flash_policies=self.flash_policies,
             failed=self.failed,
             closed=MappingProxyType(dict(self.closed)),
-            **totals,
+            messages_received=messages_received,
+            messages_sent=messages_sent,
+            bytes_received=bytes_received,
+            bytes_sent=bytes_sent,
         )
+
+
+def _added(these: Totals, those: Totals) -> Totals:
+    return (
+        these[0] + those[0],
+        these[1] + those[1],
+        these[2] + those[2],
+        these[3] + those[3],
+    )

@@ -66,6 +66,10 @@ class Timers(Generic[T]):
         """Forgets `timed`."""
         self._entries.pop(timed.id, None)
 
+    def __len__(self) -> int:
+        """How many are remembered."""
+        return len(self._entries)
+
     @property
     def next(self) -> float:
         """The earliest moment; `math.inf` if there is none."""

@@ -25,7 +25,7 @@ import operator
 import socket
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import attrs
 import trio
@@ -43,10 +43,38 @@ StreamFactory: TypeAlias = Callable[[trio.abc.Stream], Awaitable[trio.abc.Stream
 """Turns the stream that was dialled or accepted into the one to speak on."""
 
 RECEIVE_SIZE = 16384
+# How much of what is large may lie in the kernel before it could be sent: Trio says 16 KiB, for
+# which a message of a megabyte is written in five parts, with a wait before each.
+MOST_UNSENT = 2**19
 # Below what every kernel takes in one call (IOV_MAX is 1024 on Linux)
 MAX_GATHERED = 512
 
 _NOT_A_SOCKET = (errno.EBADF, errno.ENOTSOCK)
+
+
+class Poller(Protocol):
+    """Who waits for the kernel: Trio, or one that knows a cheaper way for many."""
+
+    def wait_readable(self, fileno: int, /) -> Awaitable[None]: ...
+    def notify_closing(self, closing: socket.socket, /) -> None: ...
+
+    def forget(self, fileno: int, /) -> None:
+        """For a socket that is about to be closed, and that nobody waits for."""
+        ...
+
+
+class TrioPoller:
+    """Trio itself."""
+
+    wait_readable = staticmethod(trio.lowlevel.wait_readable)
+    notify_closing = staticmethod(trio.lowlevel.notify_closing)
+
+    @staticmethod
+    def forget(fileno: int, /) -> None:
+        """Trio knows only those that somebody waits for."""
+
+
+TRIO = TrioPoller()
 
 
 @attrs.define(eq=False)
@@ -65,6 +93,8 @@ class DirectStream(trio.abc.Stream):
     """
     blocked_by_output: bool = attrs.field(default=False, init=False)
     """Whether reading has to wait until some of what the stream itself says is written."""
+    poller: Poller = attrs.field(default=TRIO, init=False)
+    """Who waits until there is something to read."""
     _sending: bool = attrs.field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -73,6 +103,10 @@ class DirectStream(trio.abc.Stream):
     def setsockopt(self, level: int, option: int, value: int | bytes) -> None:
         """As `socket.socket.setsockopt`."""
         self.socket.setsockopt(level, option, value)
+
+    def wait_through(self, poller: Poller) -> None:
+        """Has `poller` wait from now on; for when nobody waits."""
+        self.poller = poller
 
     @property
     def closed(self) -> bool:
@@ -126,11 +160,38 @@ class DirectStream(trio.abc.Stream):
         except OSError as error:
             raise as_trio_error(error) from error
 
+    def send_large_nowait(self, buffers: Sequence[Buffer]) -> int:
+        """As `send_nowait`, for what is large: the kernel takes more of it, up to `MOST_UNSENT`
+        bytes that it cannot send yet.
+        """
+        before = self._change_most_unsent(MOST_UNSENT)
+        sent = self.send_nowait(buffers)
+        if before:
+            # What is in the kernel already stays there.
+            self._change_most_unsent(before)
+        return sent
+
+    def _change_most_unsent(self, most: int) -> int:
+        """Sets how much may lie in the kernel unsent, where there is a bound for that; says which
+        there was, or 0 where nothing was changed.
+        """
+        try:
+            before = self.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT)
+            # 0 stands for the system's own, which is none as a rule.
+            if before in (0, most) or most == MOST_UNSENT < before:
+                return 0
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, most)
+        except (OSError, AttributeError):
+            # It is no socket of TCP, or none any more; or the system has no such option.
+            return 0
+        return before
+
+    @trio.lowlevel.enable_ki_protection
     async def wait_readable(self) -> None:
         """Waits until the kernel has bytes, or the end of the stream."""
         self._check_open()
         try:
-            await trio.lowlevel.wait_readable(self.fileno)
+            await self.poller.wait_readable(self.fileno)
         except OSError as error:
             raise self._closed_by_stranger(error) from error
         self.may_have_more = True
@@ -154,7 +215,7 @@ class DirectStream(trio.abc.Stream):
 
     def interrupt(self) -> None:
         """Makes a `wait_readable` elsewhere raise `trio.ClosedResourceError`; nothing closes."""
-        trio.lowlevel.notify_closing(self.socket)
+        self.poller.notify_closing(self.socket)
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         if max_bytes is None:
@@ -202,10 +263,16 @@ class DirectStream(trio.abc.Stream):
     def end_sending(self) -> None:
         """Ends our side of the stream, where it can end one side."""
 
-    def close(self) -> None:
-        """Closes the socket at once; whoever waits gets `trio.ClosedResourceError`."""
+    def close(self, *, awaited: bool = True) -> None:
+        """Closes the socket at once; whoever waits gets `trio.ClosedResourceError`.
+
+        Where nobody can be waiting, that is not `awaited`, and nobody has to be told.
+        """
         if not self.closed:
-            trio.lowlevel.notify_closing(self.socket)
+            if awaited:
+                self.poller.notify_closing(self.socket)
+            else:
+                self.poller.forget(self.fileno)
             # From now on the number may be another socket's.
             self.fileno = -1
             self.socket.close()

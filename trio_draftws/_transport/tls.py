@@ -118,26 +118,43 @@ class TLSStream(DirectStream):
         self.may_have_more = True
 
     def receive_nowait(self, max_bytes: int = RECEIVE_SIZE) -> bytes | None:
+        parts: list[bytes] = []
+        if self._receive(max_bytes, parts, None) is None:
+            return None
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def receive_into_nowait(self, place: memoryview) -> int | None:
+        return self._receive(len(place), [], place)
+
+    def _receive(self, room: int, parts: list[bytes], place: memoryview | None) -> int | None:
+        """Receives into `place`, or adds to `parts`; says how many bytes, as a read does."""
         self._check_open()
         if self.blocked_by_output:
             self.write_waiting()
             if self.blocked_by_output:
                 return None
-        parts: list[bytes] = []
-        room = max_bytes
+        received = 0
+        has_received = False
         without_data = 0
         has_read = False
+        read_at_once = RECEIVE_SIZE if place is None else RECORDS_AT_ONCE
         while room:
             if not (
                 self._has_plain_text or (self._records and self._decode_next()) or self._has_ended
             ):
-                if has_read or parts or not self._read_records():
+                if has_read or has_received or not self._read_records(read_at_once):
                     break
                 has_read = True
                 continue
             wanted = min(room, RECEIVE_SIZE)
             try:
-                part = self.ssl_object.read(wanted)
+                if place is None:
+                    parts.append(self.ssl_object.read(wanted))
+                    size = len(parts[-1])
+                else:
+                    with place[received : received + wanted] as part:
+                        # With a buffer it says how many bytes it put there.
+                        size = self.ssl_object.read(wanted, part)  # type: ignore[assignment]
             except ssl.SSLWantReadError:
                 without_data += 1
                 if without_data == RECORDS_WITHOUT_DATA or self._too_much_output():
@@ -146,36 +163,28 @@ class TLSStream(DirectStream):
             except ssl.SSLEOFError:
                 # Ended without TLS's goodbye, which everyone does for HTTP; the drafts' closing
                 # frames tell a cut from an end.
-                part = b""
+                size = 0
             except ssl.SSLError as error:
                 raise trio.BrokenResourceError(f"TLS broke: {error}") from error
-            parts.append(part)
-            if not part:
+            has_received = True
+            received += size
+            if not size:
                 self._has_ended = True
                 break
-            room -= len(part)
-            self._has_plain_text = len(part) == wanted and self.ssl_object.pending() > 0
+            room -= size
+            self._has_plain_text = size == wanted and self.ssl_object.pending() > 0
         self.may_have_more = self._socket_may_have_more or self.has_buffered
         if self._outgoing.pending:
             self.write_waiting()
-        if not parts:
-            return None
-        return parts[0] if len(parts) == 1 else b"".join(parts)
-
-    def receive_into_nowait(self, place: memoryview) -> int | None:
-        data = self.receive_nowait(len(place))
-        if data is None:
-            return None
-        place[: len(data)] = data
-        return len(data)
+        return received if has_received else None
 
     @property
     def has_buffered(self) -> bool:
         return bool(self._records) or self._has_plain_text or self._has_ended
 
-    def _read_records(self) -> bool:
+    def _read_records(self, most: int = RECEIVE_SIZE) -> bool:
         """Reads what has come; says whether anything has, the end included."""
-        raw = super().receive_nowait()
+        raw = super().receive_nowait(most)
         self._socket_may_have_more = self.may_have_more
         if raw is None:
             return False
@@ -199,9 +208,12 @@ class TLSStream(DirectStream):
                 return False
             # RFC 8446 section 5.1: a type, a version, and the length of the rest in two bytes
             size = HEADER_SIZE + (records[begin + 3] << 8 | records[begin + 4])
-        record = records[begin : begin + size]
-        self._incoming.write(record)
-        self._missing = size - len(record)
+        if not begin and size >= len(records):
+            # Most of what comes is one record, or the rest of one.
+            self._missing = size - self._incoming.write(records)
+        else:
+            with memoryview(records)[begin : begin + size] as record:
+                self._missing = size - self._incoming.write(record)
         self._next = begin + size
         if self._next >= len(records):
             self._records, self._next = b"", 0
@@ -317,14 +329,14 @@ class TLSStream(DirectStream):
         self._interrupts += 1
         super().interrupt()
 
-    def close(self) -> None:
+    def close(self, *, awaited: bool = True) -> None:
         if not self.closed:
             try:
                 self.ssl_object.unwrap()
             except (ssl.SSLError, ValueError):
                 pass  # it waits for the peer's goodbye, as we do not; or there was no handshake
             self.write_waiting()
-        super().close()
+        super().close(awaited=awaited)
 
 
 def ssl_stream_factory(

@@ -22,10 +22,10 @@ from ._codec import (
     ShortReceive,
     ShortSend,
     cannot_say,
-    encode_text,
 )
 from ._compression import COMPRESSION, Compression, Deflate
 from ._cookies import write_cookies
+from ._heads import begin_answer, scan_opening, spoken_today
 from ._host import ascii_host, split_authority, tls_name
 from ._http import (
     MAX_LINE,
@@ -56,6 +56,7 @@ from ._opening import (
     ServerOpening,
     checked_answer_fields,
 )
+from ._payload import IMMUTABLE_BUFFERS, encode_long_text
 from ._protocol import End, EndKind, WebSocketProtocol
 from ._rows import DRAFTS, Draft, allowed_drafts, draft_named, ladder
 from ._url import NOT_IN_URL, SplitURL, WebSocketURL, is_ws_url, is_wss_url, split_url
@@ -63,6 +64,7 @@ from ._url import NOT_IN_URL, SplitURL, WebSocketURL, is_ws_url, is_wss_url, spl
 __all__ = [
     "COMPRESSION",
     "DRAFTS",
+    "IMMUTABLE_BUFFERS",
     "MASKS_IN_C",
     "MAX_LINE",
     "NOT_IN_URL",
@@ -102,12 +104,13 @@ __all__ = [
     "WebSocketURL",
     "allowed_drafts",
     "ascii_host",
+    "begin_answer",
     "cannot_say",
     "check_plain",
     "checked_answer_fields",
     "checked_fields",
     "draft_named",
-    "encode_text",
+    "encode_long_text",
     "escaped",
     "find_head_end",
     "identify",
@@ -117,10 +120,12 @@ __all__ = [
     "ladder",
     "line_too_long",
     "may_begin_head",
+    "scan_opening",
     "shown",
     "shown_line",
     "split_authority",
     "split_url",
+    "spoken_today",
     "tls_name",
     "write_cookies",
     "write_head",

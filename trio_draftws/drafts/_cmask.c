@@ -1,7 +1,7 @@
-/* Masks in C: what _masking.py says, a word of eight bytes at a time; and what short messages are
-   masked with, or not, what _short_messages.py says.
+/* Masks in C: what _masking.py says, a word of eight bytes at a time; what short messages are masked
+   with, or not, what _short_messages.py says; and long ones, as _payload.py says.
 
-   The package works without this file: those two take what they find. Not in the stable API,
+   The package works without this file: those three take what they find. Not in the stable API,
    which has buffers only from Python 3.11 on. Words are copied in and out with memcpy: they lie at
    any address, and compilers make of it the one instruction that it is. */
 
@@ -17,7 +17,8 @@
 #endif
 #endif
 
-#define WORD ((Py_ssize_t)sizeof(uint64_t))
+#include "_utf8.h"
+
 /* The longest key of any draft has 20 bytes, in hybi-04. Longer ones are applied byte by byte. */
 #define LONGEST_KEY 32
 
@@ -30,9 +31,9 @@ mask_word(unsigned char *to, const unsigned char *from, uint64_t mask)
     memcpy(to, &word, sizeof word);
 }
 
-/* `to` and `from` are apart; `at` is a place in the key. */
+/* `to` is `from`, or apart from it; `at` is a place in the key. */
 static void
-mask_bytes(unsigned char *restrict to, const unsigned char *restrict from, Py_ssize_t size,
+mask_bytes(unsigned char *to, const unsigned char *from, Py_ssize_t size,
            const unsigned char *key, Py_ssize_t period, Py_ssize_t at)
 {
     Py_ssize_t done = 0;
@@ -134,33 +135,7 @@ mask_where_it_lies(unsigned char *at, Py_ssize_t size, const unsigned char *key,
     return (seen & UINT64_C(0x8080808080808080)) == 0;
 }
 
-static PyObject *
-mask_in_place(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
-{
-    if (count != 3) {
-        PyErr_Format(PyExc_TypeError, "mask_in_place takes 3 arguments, not %zd", count);
-        return NULL;
-    }
-    Py_ssize_t offset = PyLong_AsSsize_t(args[2]);
-    if (offset == -1 && PyErr_Occurred())
-        return NULL;
-    Py_buffer payload, key;
-    if (PyObject_GetBuffer(args[0], &payload, PyBUF_WRITABLE) < 0)
-        return NULL;
-    if (PyObject_GetBuffer(args[1], &key, PyBUF_SIMPLE) < 0) {
-        PyBuffer_Release(&payload);
-        return NULL;
-    }
-    PyObject *is_ascii = NULL;
-    if (key.len != 4 || offset < 0)
-        PyErr_SetString(PyExc_ValueError, "the key must have four bytes, and the offset be one");
-    else
-        is_ascii = PyBool_FromLong(
-            mask_where_it_lies(payload.buf, payload.len, key.buf, offset % 4));
-    PyBuffer_Release(&key);
-    PyBuffer_Release(&payload);
-    return is_ascii;
-}
+#include "_payload.h"
 
 /* The text or the binary message whose payload this is; NULL with an error set, or without one for
    what is no whole message of one frame. */
@@ -620,10 +595,60 @@ send_text(PyObject *module, PyObject *const *args, Py_ssize_t count)
 
 #endif /* MS_WINDOWS */
 
+typedef struct {
+    PyTypeObject *text; /* `Text` */
+} State;
+
+/* As utf8_of_in_python in _payload.py. */
+static PyObject *
+utf8_of(PyObject *module, PyObject *message)
+{
+    if (!PyUnicode_Check(message)) {
+        PyErr_Format(PyExc_TypeError, "utf8_of takes a str, not %.200s", Py_TYPE(message)->tp_name);
+        return NULL;
+    }
+#if PY_VERSION_HEX < 0x030C0000
+    if (PyUnicode_READY(message) < 0)
+        return NULL;
+#endif
+    if (!PyUnicode_IS_ASCII(message))
+        return encoded_utf8(message);
+    State *state = PyModule_GetState(module);
+    Text *text = PyObject_New(Text, state->text);
+    if (text == NULL)
+        return NULL;
+    Py_INCREF(message);
+    text->text = message;
+    PyObject *view = PyMemoryView_FromObject((PyObject *)text);
+    Py_DECREF(text);
+    return view;
+}
+
+/* As decode_utf8_in_python in _payload.py. */
+static PyObject *
+decode_utf8(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
+{
+    if (count != 2 || !PyUnicode_Check(args[1])) {
+        PyErr_SetString(PyExc_TypeError,
+                        "decode_utf8 takes bytes and the name of a way to treat bad UTF-8");
+        return NULL;
+    }
+    const char *errors = PyUnicode_AsUTF8(args[1]);
+    Py_buffer data;
+    if (errors == NULL || PyObject_GetBuffer(args[0], &data, PyBUF_SIMPLE) < 0)
+        return NULL;
+    Utf8 text = {0, 0};
+    PyObject *result;
+    if (look_at_utf8(&text, data.buf, 0, data.len) && text.most >= 0x80 &&
+        unfinished_utf8(data.buf, data.len) == 0)
+        result = decoded_utf8(&text, data.buf, data.len);
+    else
+        result = PyUnicode_DecodeUTF8(data.buf, data.len, errors);
+    PyBuffer_Release(&data);
+    return result;
+}
+
 static PyMethodDef functions[] = {
-    {"mask_in_place", (PyCFunction)(void (*)(void))mask_in_place, METH_FASTCALL,
-     PyDoc_STR("mask_in_place(payload, key, offset, /)\n--\n\n"
-               "Masks `payload` where it lies; says whether it is ASCII then.")},
     {"take_short_messages", (PyCFunction)(void (*)(void))take_short_messages, METH_FASTCALL,
      PyDoc_STR("take_short_messages(data, position, events, masked, longest, utf8_errors, most, "
                "/)\n--\n\n"
@@ -642,6 +667,12 @@ static PyMethodDef functions[] = {
     {"apply_mask", (PyCFunction)(void (*)(void))apply_mask, METH_FASTCALL,
      PyDoc_STR("apply_mask(payload, key, offset=0, /)\n--\n\n"
                "`payload` XOR `key`, repeated, beginning `offset` bytes into it.")},
+    {"utf8_of", (PyCFunction)utf8_of, METH_O,
+     PyDoc_STR("utf8_of(text, /)\n--\n\n"
+               "The UTF-8 of a text: a view of its own memory if it is ASCII, else bytes.")},
+    {"decode_utf8", (PyCFunction)(void (*)(void))decode_utf8, METH_FASTCALL,
+     PyDoc_STR("decode_utf8(data, errors, /)\n--\n\n"
+               "As bytes.decode, for what is long and may not be ASCII.")},
 #ifndef MS_WINDOWS
     {"receive_short_messages", (PyCFunction)(void (*)(void))receive_short_messages, METH_FASTCALL,
      PyDoc_STR("receive_short_messages(masked, longest, utf8_errors, fileno, events, /)\n--\n\n"
@@ -661,9 +692,43 @@ static PyMethodDef functions[] = {
     {NULL, NULL, 0, NULL},
 };
 
+/* Adds the types. */
+static int
+execute(PyObject *module)
+{
+    State *state = PyModule_GetState(module);
+    state->text = (PyTypeObject *)PyType_FromModuleAndSpec(module, &text_spec, NULL);
+    if (state->text == NULL || PyModule_AddType(module, state->text) < 0)
+        return -1;
+    PyObject *payload = PyType_FromModuleAndSpec(module, &payload_spec, NULL);
+    if (payload == NULL)
+        return -1;
+    const int added = PyModule_AddType(module, (PyTypeObject *)payload);
+    Py_DECREF(payload);
+    return added;
+}
+
+static int
+traverse(PyObject *module, visitproc visit, void *arg)
+{
+    State *state = PyModule_GetState(module);
+    Py_VISIT(state->text);
+    return 0;
+}
+
+static int
+clear(PyObject *module)
+{
+    State *state = PyModule_GetState(module);
+    Py_CLEAR(state->text);
+    return 0;
+}
+
 static PyModuleDef_Slot slots[] = {
+    {Py_mod_exec, execute},
 #ifdef Py_mod_gil
-    {Py_mod_gil, Py_MOD_GIL_NOT_USED},  /* There is nothing here that two threads could share. */
+    /* There is nothing here that two threads share: a Payload is one connection's. */
+    {Py_mod_gil, Py_MOD_GIL_NOT_USED},
 #endif
     {0, NULL},
 };
@@ -671,8 +736,11 @@ static PyModuleDef_Slot slots[] = {
 static struct PyModuleDef definition = {
     PyModuleDef_HEAD_INIT,
     .m_name = "_cmask",
+    .m_size = sizeof(State),
     .m_methods = functions,
     .m_slots = slots,
+    .m_traverse = traverse,
+    .m_clear = clear,
 };
 
 PyMODINIT_FUNC

@@ -1,8 +1,11 @@
 """Compressing and inflating the payload of messages: RFC 7692 section 7.2.
 
 A message is a raw DEFLATE stream that is flushed to a byte boundary; the last four bytes of the
-flush are always the same, so they stay off the wire. zlib's state is made with the first message
-that needs it, and without context takeover it is dropped behind each.
+flush are always the same, so they stay off the wire. A compressor or an inflater is made with the
+first message that needs it, and without context takeover it is dropped behind each.
+
+isal has the same functions as zlib. What differs: it raises an error of its own, it has no window
+of 8 bits for compressing, and a flush right behind another gives a block once more.
 """
 
 from __future__ import annotations
@@ -10,9 +13,10 @@ from __future__ import annotations
 import math
 import sys
 import zlib
+from typing import Any
 
 from ._codec import Buffer
-from ._compression import Compression, Window
+from ._compression import Backend, Compression, Window, library_of
 
 # RFC 7692 section 7.2.1: the end of an empty stored block
 TAIL = b"\x00\x00\xff\xff"
@@ -28,12 +32,13 @@ MOST_MISSING = 8000
 class Deflater:
     """Compresses what one side sends."""
 
-    __slots__ = ("_held", "_settings", "_window", "_zlib")
+    __slots__ = ("_compressor", "_held", "_library", "_settings", "_window")
 
     def __init__(self, window: Window, settings: Compression) -> None:
         self._window = window
         self._settings = settings
-        self._zlib: zlib._Compress | None = None
+        self._library = library_of(settings.backend)
+        self._compressor: Any = None
         # The tail of the fragment before; it is the message's own unless another one follows.
         self._held = b""
 
@@ -43,21 +48,27 @@ class Deflater:
         Args:
             ends: whether the message (or the frame, where each is for itself) ends with it.
         """
-        if self._zlib is None:
-            # zlib has no window of 8 bits, but with 9 it looks back 250 bytes at most: a match of
-            # 258 has to fit ahead.
-            bits = max(9, self._window.bits)
-            self._zlib = zlib.compressobj(
-                self._settings.level, zlib.DEFLATED, -bits, self._settings.mem_level
-            )
-        data = self._held + self._zlib.compress(payload) + self._zlib.flush(zlib.Z_SYNC_FLUSH)
+        compressor = self._compressor
+        if compressor is None:
+            compressor = self._compressor = self._new_compressor()
+        data = b"".join(
+            (self._held, compressor.compress(payload), compressor.flush(zlib.Z_SYNC_FLUSH))
+        )
         self._held = b""
         if not ends:
             self._held = data[-len(TAIL) :]
         elif not self._window.takeover:
-            self._zlib = None
-        # A flush right behind another gives nothing: RFC 7692 section 7.2.3.6, the empty block
+            self._compressor = None
+        # zlib's flush right behind another gives nothing: RFC 7692 section 7.2.3.6, the empty block
         return data[: -len(TAIL)] if data else b"\x00" if ends else b""
+
+    def _new_compressor(self) -> Any:
+        library, settings, bits = self._library, self._settings, self._window.bits
+        if bits == 8:
+            # There is no such window, but with one of 9 bits zlib looks back 250 bytes at most: a
+            # match of 258 has to fit ahead. isal looks back 512.
+            library, bits = zlib, 9
+        return library.compressobj(settings.level, zlib.DEFLATED, -bits, settings.mem_level)
 
 
 class Inflater:
@@ -67,17 +78,19 @@ class Inflater:
         "_bytes",
         "_had_final_block",
         "_history",
+        "_inflater",
+        "_library",
         "_missing",
         "_window",
-        "_zlib",
         "blocks",
         "is_wasteful",
         "left",
     )
 
-    def __init__(self, window: Window) -> None:
+    def __init__(self, window: Window, backend: Backend = "zlib") -> None:
         self._window = window
-        self._zlib: zlib._Decompress | None = None
+        self._library = library_of(backend)
+        self._inflater: Any = None
         # What blocks behind a final one may refer to: zlib itself forgets it there.
         self._history = bytearray()
         self._had_final_block = False
@@ -123,7 +136,7 @@ class Inflater:
             if not self._window.takeover:
                 self._history.clear()
             if self._had_final_block or not self._window.takeover:
-                self._zlib = None
+                self._inflater = None
                 self._had_final_block = False
         return inflated
 
@@ -133,7 +146,7 @@ class Inflater:
         rest = memoryview(behind)
         while True:
             left = max(0, len(rest) - len(tail))
-            if self._zlib is None:  # A final block has just ended.
+            if self._inflater is None:  # A final block has just ended.
                 self.blocks += 1
                 self._missing = max(0, self._missing + FINAL_BLOCK_SIZE - (self._bytes - left))
                 self._bytes = left
@@ -155,15 +168,20 @@ class Inflater:
 
     def _run(self, data: Buffer, most: int) -> tuple[bytes, bytes | None]:
         """Inflates `most` bytes at most; and what is behind a final block, if one ended."""
-        if self._zlib is None:
-            self._zlib = zlib.decompressobj(-self._window.bits, self._history)
-        inflated = self._zlib.decompress(data, most)
+        inflater = self._inflater
+        if inflater is None:
+            inflater = self._library.decompressobj(-self._window.bits, self._history)
+            self._inflater = inflater
+        try:
+            inflated: bytes = inflater.decompress(data, most)
+        except self._library.error as error:
+            raise zlib.error(str(error)) from None
         if inflated:
             self._remember(inflated)
-        if not self._zlib.eof:
+        if not inflater.eof:
             return inflated, None
-        unused = self._zlib.unused_data
-        self._zlib = None
+        unused = inflater.unused_data
+        self._inflater = None
         self._had_final_block = True
         return inflated, unused
 

@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias
 import attrs
 
 from ._codec import (
+    Buffer,
     Close,
     LocalProtocolError,
     Ping,
@@ -32,6 +33,10 @@ OPCODES = {kind: kind for kind in FIRST_OPCODES}
 """The wire's numbers from hybi-07 on: RFC 6455 section 5.2."""
 
 MAX_CONTROL_PAYLOAD = 125
+
+PLAIN_CLOSES = {b"": Close(), b"\x03\xe8": Close(1000), b"\x03\xe9": Close(1001)}
+"""Most closing frames that there are, by what they carry: no reason, and a code that every draft
+with codes allows."""
 
 
 @attrs.frozen
@@ -69,6 +74,17 @@ class Dialect:
     def _empty_pings(self) -> dict[int, Ping | Pong]:
         final = 0 if self.more_bit else 0x80
         return {final | self.opcodes[PING]: Ping(), final | self.opcodes[PONG]: Pong()}
+
+    plain_closes: dict[Close, list[Buffer]] = attrs.field(init=False, repr=False)
+    """The frames of `PLAIN_CLOSES` as a side that masks nothing sends them."""
+
+    @plain_closes.default
+    def _plain_closes(self) -> dict[Close, list[Buffer]]:
+        if self.close_body != "status":
+            return {}
+        return {
+            close: [self.header(CLOSE, len(body)) + body] for body, close in PLAIN_CLOSES.items()
+        }
 
     def header(
         self, kind: int, length: int, *, final: bool = True, marks: int = 0, mask_bit: int = 0
@@ -125,8 +141,8 @@ class Dialect:
         """
         if self.close_body != "status":
             return Close(body=body)
-        if not body:
-            return Close()
+        if (plain := PLAIN_CLOSES.get(body)) is not None:
+            return plain
         if len(body) == 1:  # RFC 6455 section 5.5.1
             raise RemoteProtocolError(1002, "a close has half a code")
         code = int.from_bytes(body[:2], "big")

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
-from ._compression import Compression, Deflate, Window
+from ._compression import Backend, Compression, Deflate, Window
 
 EXTENSIONS_FIELD = "Sec-WebSocket-Extensions"
 PER_MESSAGE = "permessage-deflate"
@@ -34,8 +34,10 @@ _BITS = re.compile(r"[89]|1[0-5]")
 
 # What a window is where nobody asks for another
 MOST_BITS = 15
-# How far back a server looks, and asks clients to look, where its settings do not say
-SERVER_BITS = 12
+# How far back a server asks clients to look, where its settings do not say
+ASKED_BITS = 12
+# How far back it looks itself then: isal takes the same memory for each window.
+OWN_BITS: dict[Backend, int] = {"zlib": 13, "isal": MOST_BITS}
 
 
 def parse(value: str) -> list[Extension]:
@@ -199,7 +201,8 @@ def accept_offer(offered: Iterable[str], wanted: Compression) -> Deflate | None:
 def _ours_on_a_server(wanted: Compression) -> Window:
     """How our own compressor is to work; nobody need be told, unless the settings ask for it."""
     return Window(
-        wanted.server_max_window_bits or SERVER_BITS, not wanted.server_no_context_takeover
+        wanted.server_max_window_bits or OWN_BITS[wanted.backend],
+        not wanted.server_no_context_takeover,
     )
 
 
@@ -215,7 +218,7 @@ def _accept_per_message(parameters: Parameters, wanted: Compression) -> Deflate:
     )
     client = _window(parameters, "client_max_window_bits", "client_no_context_takeover")
     asked = Window(
-        (wanted.client_max_window_bits or SERVER_BITS) if may_ask else MOST_BITS,
+        (wanted.client_max_window_bits or ASKED_BITS) if may_ask else MOST_BITS,
         not wanted.client_no_context_takeover,
     )
     client = _both(client, asked)

@@ -23,7 +23,6 @@ from collections.abc import Callable, Hashable
 from ._codec import (
     Buffer,
     Close,
-    DecodesInOrder,
     Event,
     Fragment,
     LocalProtocolError,
@@ -32,7 +31,6 @@ from ._codec import (
     Pong,
     RemoteProtocolError,
     Role,
-    encode_text,
     no_message,
 )
 from ._compression import Deflate
@@ -48,25 +46,24 @@ from ._dialect import (
     Dialect,
     control_payload,
 )
-from ._masking import KEY_SIZE, apply_mask, mask_in_place, new_key
-from ._messages import BINARY, TEXT, Messages
+from ._long_payloads import TakesPayloads
+from ._masking import KEY_SIZE, apply_mask, new_key
+from ._messages import BINARY, TEXT
+from ._payload import encode_long_text
 
 # Empty fragments cost their receiver time, and never reach a limit in bytes.
 MAX_EMPTY_FRAGMENTS = 1000
 # Up to here one buffer of header and payload is cheaper to write than two.
 JOIN_UP_TO = 4096
-# From so many bytes that are missing of a frame on, they are put where they will stay.
-WORTH_A_PLACE = 16384
 # When one call has inflated so many bytes, it takes no further frame.
 ENOUGH = 65536
 # Of the longest header, without a key
 HEADER_SIZE = 10
 # What is compressed is looked at in pieces of so many bytes: of one, the end may have to wait.
 INFLATED_AT_ONCE = 16384
-_NO_KEY = bytes(KEY_SIZE)
 
 
-class FrameCodec(DecodesInOrder):
+class FrameCodec(TakesPayloads):
     """One `Dialect` to events and back; a subclass says how a frame is written."""
 
     __slots__ = (
@@ -78,14 +75,9 @@ class FrameCodec(DecodesInOrder):
         "_empty_fragments",
         "_empty_pings",
         "_enough_at",
-        "_final",
         "_hears_masked",
         "_inflater",
-        "_key",
-        "_key_offset",
-        "_left",
         "_max_message_size",
-        "_messages",
         "_new_key",
         "_rest",
         "_role",
@@ -101,7 +93,7 @@ class FrameCodec(DecodesInOrder):
         *,
         new_key: Callable[[], bytes] = new_key,
     ) -> None:
-        super().__init__()
+        super().__init__(max_message_size, dialect.utf8_errors)
         self._role = role
         self._max_message_size = max_message_size
         self._dialect = dialect
@@ -113,13 +105,8 @@ class FrameCodec(DecodesInOrder):
         self._empty_pings = dialect.empty_pings if comes_plain else {}
         # Bytes that say nothing before more of them come
         self._rest = b""
-        # The data frame that is coming: how many bytes are missing, and how they are masked
-        self._left = 0
-        self._final = True
-        self._key = b""
-        self._key_offset = 0
+        # Whether the data frame that is coming is compressed
         self._compressed = False
-        self._messages = Messages(max_message_size, dialect.utf8_errors)
         self._empty_fragments = 0
         # The message that is being sent in fragments, and whether those are compressed
         self._sending: int | None = None
@@ -132,7 +119,7 @@ class FrameCodec(DecodesInOrder):
             if role == "server":
                 ours, theirs = theirs, ours
             self._deflater = Deflater(ours, deflate.settings)
-            self._inflater = Inflater(theirs)
+            self._inflater = Inflater(theirs, deflate.settings.inflate_backend)
 
     @property
     def mid_message(self) -> bool:
@@ -148,7 +135,7 @@ class FrameCodec(DecodesInOrder):
     def encode(self, event: Event | Buffer, compress: bool | None = None) -> list[Buffer]:
         payload: Buffer
         if isinstance(event, str):
-            kind, payload = TEXT, encode_text(event)
+            kind, payload = TEXT, encode_long_text(event)
         elif isinstance(event, (bytes, bytearray, memoryview)):
             kind, payload = BINARY, _as_bytes(event)
         else:
@@ -161,6 +148,10 @@ class FrameCodec(DecodesInOrder):
         if isinstance(event, Fragment):
             return self._write_fragment(event, compress)
         if isinstance(event, Close):
+            if self._role == "server" or self._dialect.masking == "none":
+                plain = self._dialect.plain_closes.get(event)
+                if plain is not None:
+                    return list(plain)
             return self._write(CLOSE, self._dialect.encode_close(event, self._role))
         if isinstance(event, Ping):
             return self._write(PING, control_payload("a ping's payload", event.payload))
@@ -178,7 +169,7 @@ class FrameCodec(DecodesInOrder):
     def _write_fragment(self, fragment: Fragment, compress: bool | None) -> list[Buffer]:
         payload: Buffer
         if isinstance(fragment.data, str):
-            kind, payload = TEXT, encode_text(fragment.data)
+            kind, payload = TEXT, encode_long_text(fragment.data)
         elif isinstance(fragment.data, (bytes, bytearray, memoryview)):
             # A copy, if need be: there is nobody who would make one later.
             kind, payload = BINARY, bytes(fragment.data)
@@ -207,8 +198,10 @@ class FrameCodec(DecodesInOrder):
         # RFC 6455 section 10.3: no two frames have the same mask
         if self._role == "client" and self._dialect.masking != "none":
             return None
-        size = len(encode_text(message) if isinstance(message, str) else message)
-        if self._deflate is None or not self._deflate.applies_to(size, compress):
+        if self._deflate is None:
+            return id(self._dialect)
+        size = len(encode_long_text(message) if isinstance(message, str) else message)
+        if not self._deflate.applies_to(size, compress):
             return id(self._dialect)
         if self._deflate.server.takeover:
             return None
@@ -243,57 +236,6 @@ class FrameCodec(DecodesInOrder):
         if self._messages.streaming:
             self._messages.hand_on(events)
         self._keep(data, position)
-
-    def stream(self) -> Fragment | None:
-        if self.place is not None:
-            self._give_up_place()
-        return self._messages.stream()
-
-    # In, where it will stay
-
-    def _fill_place(self, data: bytes, position: int, events: list[Event]) -> int:
-        """Puts what came there, as a read into `place` does; returns where the rest begins."""
-        while self.place is not None and position < len(data):
-            size = min(len(self.place), len(data) - position)
-            self.place[:size] = memoryview(data)[position : position + size]
-            self._fill(size, events)
-            position += size
-        return position
-
-    def _may_have_place(self, came: int) -> bool:
-        # What was kept back comes first, and is not put anywhere.
-        if self._later or self._compressed or self._messages.streaming:
-            return False
-        if len(self._key) not in (0, KEY_SIZE):
-            return False
-        return self._messages.may_take(came) - came >= WORTH_A_PLACE
-
-    def _give_up_place(self) -> None:
-        assert self.place is not None
-        unused = len(self.place)
-        self.place.release()
-        self.place = None
-        self._messages.give_back(unused)
-
-    def _fill(self, size: int, events: list[Event]) -> None:
-        place = self.place
-        assert place is not None
-        with place, place[:size] as part:
-            is_ascii = mask_in_place(part, self._key or _NO_KEY, self._key_offset)
-            self._key_offset += size
-            self._left -= size
-            full = size == len(place)
-            self.place = None if full else place[size:]
-            try:
-                self._messages.put(part, is_ascii)
-            except RemoteProtocolError:
-                self.place = None
-                self._messages.forget()
-                raise
-        if full and self._left:
-            self.place = self._messages.take_place(self._left)
-        elif self._final and not self._left:
-            events.append(self._messages.end(b""))
 
     def _take_short_messages(
         self, data: bytes, position: int, events: list[Event], most: int
@@ -470,28 +412,20 @@ class FrameCodec(DecodesInOrder):
         return close
 
     def _take_payload(self, data: bytes, position: int, events: list[Event]) -> int:
-        """Takes what has come of a data frame, and ends the message if that is its end."""
-        end = min(position + self._left, len(data))
-        if self._compressed:
-            end = min(end, position + INFLATED_AT_ONCE)
-        came = end - position
-        if self._left - came >= WORTH_A_PLACE and self._may_have_place(came):
-            self.place = self._messages.take_place(self._left, came)
-            self.place[:came] = memoryview(data)[position:end]
-            self._fill(came, events)
-            return end
+        if not self._compressed:
+            return super()._take_payload(data, position, events)
+        end = min(position + self._left, len(data), position + INFLATED_AT_ONCE)
         part: bytes | bytearray = data[position:end]
         if self._key:
             part = apply_mask(part, self._key, self._key_offset)
-        if self._compressed:
-            part = self._inflate(part)
-            came -= self._inflater.left
+        inflated = self._inflate(part)
+        came = len(part) - self._inflater.left
         self._left -= came
         self._key_offset += came
         if self._left or not self._final:
-            self._messages.add(part)
+            self._messages.add(inflated)
         else:
-            events.append(self._messages.end(part))
+            events.append(self._messages.end(inflated))
         return position + came
 
     def _inflate(self, part: bytes | bytearray) -> bytes:

@@ -3,13 +3,18 @@
 A parser of our own, because hixie-75 fixes the order of fields, and hixie-76 keys may begin or end
 in spaces that count, and has bodies that no Content-Length announces. A head is kept as the bytes
 that came and parsed on demand.
+
+What today's clients send is parsed in C (`_cheads.c`), where that was built, unless the environment
+has TRIO_DRAFTWS_PURE_PYTHON=1. What is unusual is not, and here is what says what is wrong with it.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import unquote_to_bytes
@@ -74,13 +79,20 @@ class Headers(Mapping[str, str]):
 
     __slots__ = ("_values", "raw")
 
-    def __init__(self, raw: Iterable[tuple[bytes, bytes]] = ()) -> None:
+    def __init__(
+        self,
+        raw: Iterable[tuple[bytes, bytes]] = (),
+        _values: dict[str, list[bytes]] | None = None,
+    ) -> None:
         #: Name and value of each field, in order; of a value's spaces only the one after the
         #: colon is gone (hixie-76 section 4.1: the others belong to the value).
         self.raw: tuple[tuple[bytes, bytes], ...] = tuple(raw)
-        self._values: dict[str, list[bytes]] = {}
-        for name, value in self.raw:
-            self._values.setdefault(name.decode("latin-1").lower(), []).append(value)
+        if _values is None:
+            _values = {}
+            for name, value in self.raw:
+                _values.setdefault(name.decode("latin-1").lower(), []).append(value)
+        # By name, in lower case
+        self._values = _values
 
     def __getitem__(self, name: str) -> str:
         return ", ".join(self.get_all(name)) if name in self else self._missing(name)
@@ -154,6 +166,21 @@ def _parse_fields(lines: list[bytes]) -> Headers:
     return Headers(fields)
 
 
+def split_request_in_python(
+    head: bytes, /
+) -> tuple[bytes, tuple[tuple[bytes, bytes], ...], dict[str, list[bytes]]] | None:
+    """Line, fields, and the values of each name; None for what `Request.parse` has to read."""
+    return None
+
+
+split_request = split_request_in_python
+if os.environ.get("TRIO_DRAFTWS_PURE_PYTHON") != "1":  # pragma: no branch
+    try:
+        from ._cheads import split_request as split_request
+    except ImportError:  # pragma: no cover
+        pass  # not built
+
+
 def _split_head(head: bytes) -> tuple[bytes, list[bytes]]:
     line, *rest = head[:-4].split(b"\r\n")
     return line, rest
@@ -189,6 +216,14 @@ class Request:
         Raises:
             BadHead: it is not an HTTP/1 request.
         """
+        split = split_request(head)
+        if split is not None:
+            line, raw, values = split
+            return cls(line, Headers(raw, values))
+        return cls._parse_in_python(head)
+
+    @classmethod
+    def _parse_in_python(cls, head: bytes) -> Request:
         line, fields = _split_head(head)
         headers = _parse_fields(fields)
         if len(line) > MAX_LINE:
@@ -367,7 +402,7 @@ def checked_fields(fields: HeaderFields, *, forbidden: Iterable[str] = ()) -> He
     """
     if isinstance(fields, Headers):
         fields = fields.raw
-    banned = {name.lower() for name in forbidden}
+    banned = _in_lower_case(tuple(forbidden))
     checked: list[tuple[bytes, bytes]] = []
     for name, value in _pairs_of(fields):
         raw_name = name if isinstance(name, bytes) else _latin1(name, "name")
@@ -384,6 +419,12 @@ def checked_fields(fields: HeaderFields, *, forbidden: Iterable[str] = ()) -> He
             raise ValueError(f"the header field {raw_name.decode()} is written by the handshake")
         checked.append((raw_name, raw_value))
     return Headers(checked)
+
+
+@lru_cache
+def _in_lower_case(names: tuple[str, ...]) -> frozenset[str]:
+    # There are few lists of such names, and none of a peer's making.
+    return frozenset(name.lower() for name in names)
 
 
 def _pairs_of(fields: object) -> Iterator[tuple[str | bytes, str | bytes]]:

@@ -13,22 +13,20 @@ from ._codec import (
     Agreement,
     Buffer,
     Close,
-    DecodesInOrder,
     Event,
-    Fragment,
     MessageOverLimit,
     RemoteProtocolError,
     Role,
     ShortReceive,
     ShortSend,
-    encode_text,
     refuse_to_encode,
 )
-from ._messages import TEXT, Messages
+from ._long_payloads import TakesPayloads
+from ._messages import TEXT
+from ._payload import encode_long_text
 from ._short_io import texts_receiver, texts_sender
 from ._short_messages import take_texts, text_frame
 
-_HEADER, _TEXT, _SKIP = range(3)
 _HEADER_SIZE = 9
 # Up to here one buffer of header and payload is cheaper to write than two.
 JOIN_UP_TO = 4096
@@ -36,27 +34,26 @@ JOIN_UP_TO = 4096
 _SHORT_START = b"\xff" + bytes(7)
 
 
-class Length64Codec(DecodesInOrder):
+class Length64Codec(TakesPayloads):
     """The framing of r5241, called `'new` by Racket's net/websocket."""
 
-    __slots__ = ("_buffer", "_longest", "_max_message_size", "_messages", "_missing", "_state")
+    __slots__ = ("_buffer", "_longest", "_max_message_size", "_skip")
 
     def __init__(self, role: Role, max_message_size: float) -> None:
-        super().__init__()
+        # as in hixie-76 section 4.2: U+FFFD stands for what is not UTF-8
+        super().__init__(max_message_size, "replace")
         # Both sides speak alike.
         del role
         self._max_message_size = max_message_size
         self._longest = int(min(max_message_size, 255))
-        self._state = _HEADER
         # The start of a header
         self._buffer = bytearray()
-        self._missing = 0
-        # as in hixie-76 section 4.2: U+FFFD stands for what is not UTF-8
-        self._messages = Messages(max_message_size, "replace")
+        # How many bytes are to be skipped, of a frame that means nothing
+        self._skip = 0
 
     @property
     def mid_message(self) -> bool:
-        return self._state == _TEXT or bool(self._buffer)
+        return bool(self._messages.kind or self._buffer)
 
     @property
     def receive_short(self) -> ShortReceive:
@@ -72,10 +69,10 @@ class Length64Codec(DecodesInOrder):
         if frame is not None:
             return [frame]
         if isinstance(event, str):
-            payload = encode_text(event)
+            payload = encode_long_text(event)
             size = len(payload)
             header = b"\xff%b" % size.to_bytes(8, "big")  # r5241: text
-            return [header + payload] if size <= JOIN_UP_TO else [header, payload]
+            return [b"".join((header, payload))] if size <= JOIN_UP_TO else [header, payload]
         if isinstance(event, Close):
             return [bytes(_HEADER_SIZE)]  # r5241: type 0x00 with length 0
         raise refuse_to_encode(event, "whatwg-2010-08", "text and close")
@@ -84,17 +81,16 @@ class Length64Codec(DecodesInOrder):
         del message, compress
         return Length64Codec
 
-    def stream(self) -> Fragment | None:
-        return self._messages.stream()
-
     def _decode(self, data: bytes, position: int, events: list[Event]) -> None:
+        if self.place is not None:
+            position = self._fill_place(data, position, events)
         position = self._take_frames(data, position, events)
         if self._messages.streaming:
             self._messages.hand_on(events)
         self._keep(data, position)
 
     def _is_between(self) -> bool:
-        return self._state == _HEADER and not self._buffer
+        return not (self._left or self._skip or self._buffer)
 
     def _take_short_messages(
         self, data: bytes, position: int, events: list[Event], most: int
@@ -105,16 +101,14 @@ class Length64Codec(DecodesInOrder):
         size = len(data)
         while position < size and self._work > 0:
             self._work -= 1
-            if self._state == _HEADER:
+            if self._left:
+                position = self._take_payload(data, position, events)
+            elif self._skip:
+                skipped = min(self._skip, size - position)
+                self._skip -= skipped
+                position += skipped
+            else:
                 position = self._begin_frame(data, position, events)
-                continue
-            taken = min(self._missing, size - position)
-            self._missing -= taken
-            if self._state == _TEXT:
-                self._take_text(memoryview(data)[position : position + taken], events)
-            elif not self._missing:
-                self._state = _HEADER
-            position += taken
         return position
 
     def _begin_frame(self, data: bytes, position: int, events: list[Event]) -> int:
@@ -129,22 +123,10 @@ class Length64Codec(DecodesInOrder):
             self._decode_header(events)
         return position + taken
 
-    def _take_text(self, part: memoryview, events: list[Event]) -> None:
-        """Takes what has come of a text, and ends it if that is its end."""
-        if self._missing:
-            self._messages.begin(TEXT)
-            self._messages.add(part)
-            return
-        self._state = _HEADER
-        events.append(
-            self._messages.end(part) if self._messages.kind else str(part, "utf-8", "replace")
-        )
-
     def _decode_header(self, events: list[Event]) -> None:
         kind = self._buffer[0]
         length = int.from_bytes(self._buffer[1:], "big")
         self._buffer = bytearray()
-        self._missing = length
         if length >= 1 << 63:
             raise RemoteProtocolError(None, "a frame's length has its top bit set")
         if kind == 0xFF:  # r5241: text
@@ -155,11 +137,12 @@ class Length64Codec(DecodesInOrder):
                     f"a message of {length} bytes is longer than {self._max_message_size} bytes",
                 )
             if length:
-                self._state = _TEXT
+                self._messages.begin(TEXT)
+                self._left = length
             else:
                 events.append("")
         elif length:
-            self._state = _SKIP
+            self._skip = length
         elif kind == 0x00:  # r5241: nine zero bytes close
             self._closed = True
             self._work = 0

@@ -4,10 +4,10 @@ A mask is a key repeated over the bytes and XORed with them, so that putting it 
 is the same thing. Keys must not be foreseen by whoever chooses the payload (RFC 6455 section 10.3):
 they come from the system's randomness, a new one for each frame.
 
-Masks are put on by `apply_mask`; `mask_in_place` takes them off what is long and lies where it will
-stay. Both are written twice: here, and in C, which is taken where it was built, unless the
-environment has TRIO_DRAFTWS_PURE_PYTHON=1. What is short and lies among other frames has its mask
-taken off in `_short_messages`.
+Masks are put on by `apply_mask`. It is written twice: here, and in C, which is taken where it was
+built, unless the environment has TRIO_DRAFTWS_PURE_PYTHON=1. What is short and lies among other
+frames has its mask taken off in `_short_messages`, and what is long where it will stay, in
+`_payload`.
 """
 
 from __future__ import annotations
@@ -36,12 +36,6 @@ class ApplyMask(Protocol):
     """`payload` XOR `key`, repeated, beginning `offset` bytes into it."""
 
     def __call__(self, payload: Buffer, key: bytes, offset: int = 0, /) -> bytes | bytearray: ...
-
-
-class MaskInPlace(Protocol):
-    """Masks `payload` where it lies; says whether it is ASCII then."""
-
-    def __call__(self, payload: memoryview, key: bytes, offset: int, /) -> bool: ...
 
 
 def new_key() -> bytes:
@@ -95,27 +89,17 @@ def unmask(data: bytes, begin: int, end: int, /) -> bytes:
     return masked.to_bytes(size + 3, "little")[:size]
 
 
-def mask_in_place_in_python(payload: memoryview, key: bytes, offset: int, /) -> bool:
-    """Masks `payload` with a key of four bytes, from `offset` bytes into it on, where it lies.
-
-    Says whether what comes of it is ASCII.
-    """
-    masked = apply_mask_in_python(payload, key, offset)
-    payload[:] = masked
-    return masked.isascii()
-
-
-def fastest() -> tuple[ApplyMask, MaskInPlace]:
+def fastest() -> ApplyMask:
     """What `_cmask` has, if that was built and is wanted; else what is written in Python."""
     if os.environ.get("TRIO_DRAFTWS_PURE_PYTHON") != "1":
         try:
-            from ._cmask import apply_mask, mask_in_place
+            from ._cmask import apply_mask
         except ImportError:
             pass
         else:
-            return apply_mask, mask_in_place
-    return apply_mask_in_python, mask_in_place_in_python
+            return apply_mask
+    return apply_mask_in_python
 
 
-apply_mask, mask_in_place = fastest()
+apply_mask = fastest()
 MASKS_IN_C: bool = apply_mask is not apply_mask_in_python

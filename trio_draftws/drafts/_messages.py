@@ -8,20 +8,17 @@ connection, it does so at the first byte that no further ones can mend.
 
 from __future__ import annotations
 
-import codecs
 from typing import Literal, TypeAlias
 
 from ._codec import Buffer, Event, Fragment, RemoteProtocolError
+from ._masking import apply_mask
+from ._payload import RESERVED_AHEAD, Payload, decode_utf8, new_payload
 
 Kind: TypeAlias = int
 NONE, TEXT, BINARY = 0, 1, 2
 
-# A length alone takes no memory: so many times what has come of the message, at most.
-TAKEN_AHEAD = 4
-# How much text is looked at together: what Python makes of it takes up to four times the memory.
-_SLICE = 16384
-# Where no message has begun: one for all codecs, to which nothing is ever added
-_NOTHING = bytearray()
+# From so many bytes on, memory is reserved for no more than has come once again.
+MUCH = 2**24
 
 
 def decode_leniently(payloads: list[bytes]) -> list[str]:
@@ -36,7 +33,7 @@ def decode_leniently(payloads: list[bytes]) -> list[str]:
 class Messages:
     """The message that one side is receiving, if it did not come all at once."""
 
-    __slots__ = ("_body", "_errors", "_limit", "_unchecked", "kind", "room", "streaming")
+    __slots__ = ("_errors", "_limit", "_payload", "kind", "room", "streaming")
 
     def __init__(self, limit: float, errors: Literal["strict", "replace"]) -> None:
         self._limit = limit
@@ -48,24 +45,30 @@ class Messages:
         self.room = limit
         #: Whether it is handed on as it comes.
         self.streaming = False
-        self._body = _NOTHING
-        self._unchecked = b""  # the start of a character, at the end of `_body`
+        # What has come of it; None before anything has
+        self._payload: Payload | None = None
 
     def begin(self, kind: Kind) -> None:
         """A message begins, or goes on."""
         self.kind = kind
-        if self._body is _NOTHING:
-            self._body = bytearray()
 
-    def add(self, part: Buffer) -> None:
+    def _begun(self) -> Payload:
+        if self._payload is None:
+            self._payload = new_payload(self.kind == TEXT, self._errors == "replace")
+        return self._payload
+
+    def add(self, part: Buffer, key: bytes = b"", offset: int = 0) -> None:
         """Takes a part of it behind which others follow; there must be room.
+
+        Args:
+            key: what it is masked with, if with anything, beginning `offset` bytes into it.
 
         Raises:
             RemoteProtocolError: no further bytes can make UTF-8 of it.
         """
-        self.check(part)
+        if not self._begun().add(part, key, offset):
+            raise _not_utf8()
         self.room -= len(part)
-        self._body += part
 
     def check(self, part: Buffer) -> None:
         """Looks at a part of it, as `add` does, but does not take it.
@@ -73,28 +76,29 @@ class Messages:
         Raises:
             RemoteProtocolError: no further bytes can make UTF-8 of it.
         """
-        if self.kind == TEXT and self._errors == "strict":
-            self._check_utf8(part)
+        if not self._begun().check(part):
+            raise _not_utf8()
 
-    def end(self, part: Buffer) -> Event:
-        """Takes the last part of it, and gives the message, or its last fragment.
+    def end(self, part: Buffer, key: bytes = b"", offset: int = 0) -> Event:
+        """Takes the last part of it, as `add` does, and gives the message, or its last fragment.
 
         Raises:
             RemoteProtocolError: it is a text and no UTF-8.
         """
-        if self._body or self.streaming:
-            self._body += part
-            part = self._body
         event: Event
         try:
-            if self.streaming:
-                event = Fragment(self._taken(final=True), final=True)
-            elif self.kind == TEXT:
-                event = str(part, "utf-8", self._errors)
+            if self._payload is None and not self.streaming:
+                if key:
+                    part = apply_mask(part, key, offset)
+                event = decode_utf8(part, self._errors) if self.kind == TEXT else bytes(part)
             else:
-                event = bytes(part)
+                self.add(part, key, offset)
+                if self.streaming:
+                    event = Fragment(self._begun().pop(True), final=True)
+                else:
+                    event = self._begun().finish()
         except UnicodeDecodeError:
-            raise RemoteProtocolError(1007, "a text is not UTF-8") from None
+            raise _not_utf8() from None
         self.forget()
         return event
 
@@ -103,41 +107,28 @@ class Messages:
         self.kind = NONE
         self.room = self._limit
         self.streaming = False
-        self._unchecked = b""
-        self._body = _NOTHING
+        self._payload = None
 
     # Where it will stay
 
-    def may_take(self, coming: int = 0) -> int:
-        """How much memory may be taken ahead, for what has come and `coming` more bytes."""
-        return TAKEN_AHEAD * (len(self._body) + coming)
+    def may_reserve(self, coming: int = 0) -> int:
+        """How much memory may be reserved, for what has come and `coming` more bytes."""
+        come = coming if self._payload is None else len(self._payload) + coming
+        return max(min(RESERVED_AHEAD * come, MUCH), 2 * come) - come
 
-    def take_place(self, size: int, coming: int = 0) -> memoryview:
-        """Takes memory for `size` more bytes, or for as many as may be taken."""
-        came = len(self._body)
-        # Zeros that nobody writes to take no memory yet.
-        body = bytearray(came + min(size, self.may_take(coming)))
-        body[:came] = self._body
-        self._body = body
-        return memoryview(body)[came:]
+    def reserve(self, size: int, coming: int = 0) -> memoryview:
+        """Memory for `size` more bytes, of which `coming` have come, or for as many as may be."""
+        return self._begun().reserve(min(size, coming + self.may_reserve(coming)))
 
-    def put(self, part: memoryview, is_ascii: bool) -> None:
-        """Takes a part that was put there, of which is known whether it is ASCII.
+    def take(self, size: int, key: bytes, offset: int) -> None:
+        """Takes so many bytes that were put there, as `add` does.
 
         Raises:
             RemoteProtocolError: no further bytes can make UTF-8 of it.
         """
-        if (
-            self.kind == TEXT
-            and self._errors == "strict"
-            and not (is_ascii and not self._unchecked)
-        ):
-            self._check_utf8(part)
-        self.room -= len(part)
-
-    def give_back(self, size: int) -> None:
-        """Gives back what was taken and not put."""
-        del self._body[len(self._body) - size :]
+        if not self._begun().take(size, key, offset):
+            raise _not_utf8()
+        self.room -= size
 
     # Part by part
 
@@ -146,35 +137,13 @@ class Messages:
         if self.kind == NONE:
             return None
         self.streaming = True
-        return Fragment(self._taken())
+        return Fragment(self._begun().pop(False))
 
     def hand_on(self, events: list[Event]) -> None:
         """Adds what has come of a message that is to be given part by part."""
-        if self._body and (data := self._taken()):
+        if data := self._begun().pop(False):
             events.append(Fragment(data))
 
-    def _taken(self, *, final: bool = False) -> str | bytes:
-        if self.kind == BINARY:
-            data = bytes(self._body)
-            self._body = bytearray()
-            return data
-        text, used = codecs.utf_8_decode(self._body, self._errors, final)
-        del self._body[:used]
-        return text
 
-    def _check_utf8(self, part: Buffer) -> None:
-        """Looks at text that goes on; no byte is looked at more than twice, here or at the end."""
-        rest = self._unchecked
-        for start in range(0, len(part), _SLICE):
-            piece = part[start : start + _SLICE]
-            unchecked = rest + piece if rest else piece
-            try:
-                checked = codecs.utf_8_decode(unchecked)[1]
-            except UnicodeDecodeError:
-                raise RemoteProtocolError(1007, "a text is not UTF-8") from None
-            rest = bytes(unchecked[checked:])
-        self._unchecked = rest
-        # RFC 3629 section 4: ED goes on with 80 to 9F. Python waits for the third byte here, in
-        # case that somebody wants surrogates.
-        if rest[:1] == b"\xed" and rest[1:] >= b"\xa0":
-            raise RemoteProtocolError(1007, "a text is not UTF-8")
+def _not_utf8() -> RemoteProtocolError:
+    return RemoteProtocolError(1007, "a text is not UTF-8")

@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import re
 import secrets
+from functools import lru_cache
 
 import attrs
 
@@ -31,6 +32,11 @@ VERSION_FIELD = "Sec-WebSocket-Version"
 ACCEPT_FIELD = "Sec-WebSocket-Accept"
 NONCE_FIELD = "Sec-WebSocket-Nonce"
 PROTOCOL_FIELD = "Sec-WebSocket-Protocol"
+
+# What an answer begins with, whatever was asked
+_BEFORE_PROOF = write_head(STATUS_LINE, UPGRADE_FIELDS)[:-2] + b"%b: " % ACCEPT_FIELD.encode()
+# What was agreed to is remembered for offers of so many characters, so that it takes few.
+_LONGEST_REMEMBERED = 256
 
 # RFC 6455 section 1.3
 _ACCEPT_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -144,6 +150,37 @@ def _nonce_in(headers: Headers) -> str:
     return received[0]
 
 
+def _settle(
+    subprotocol: str | None, offered: tuple[str, ...], compression: Compression | None
+) -> tuple[bytes, Agreement]:
+    """The answer's lines for what is agreed to, and that."""
+    if compression is None:
+        offered = ()
+    if len(subprotocol or "") + sum(map(len, offered)) > _LONGEST_REMEMBERED:
+        return _settled(subprotocol, offered, compression)
+    return _remembered(subprotocol, offered, compression)
+
+
+def _settled(
+    subprotocol: str | None, offered: tuple[str, ...], compression: Compression | None
+) -> tuple[bytes, Agreement]:
+    written: list[tuple[str, str]] = []
+    if subprotocol is not None:
+        written.append((PROTOCOL_FIELD, subprotocol))
+    deflate = None
+    if compression is not None:
+        deflate = accept_offer(offered, compression)
+    if deflate is not None:
+        # Where nothing is agreed to the field stays away: Safari takes no empty one.
+        written.append((EXTENSIONS_FIELD, deflate.field))
+    said = "".join(f"{name}: {value}\r\n" for name, value in written).encode("latin-1")
+    return said, Agreement(subprotocol, deflate=deflate) if written else NOTHING_AGREED
+
+
+# All Chromes offer the same, and so do all clients of one library.
+_remembered = lru_cache(maxsize=64)(_settled)
+
+
 @attrs.frozen
 class HybiServer:
     """RFC 6455 section 4.2."""
@@ -158,23 +195,14 @@ class HybiServer:
     def accept(
         self, fields: Headers, subprotocol: str | None, compression: Compression | None = None
     ) -> tuple[bytes, Agreement]:
-        written = [(ACCEPT_FIELD.encode(), accept_of(self.key).encode())]
-        masking_key = b""
+        said, agreement = _settle(subprotocol, self.offered, compression)
         if self.nonce is not None:
-            written.append((NONCE_FIELD.encode(), self.nonce.encode()))
+            said = b"%b: %b\r\n%b" % (NONCE_FIELD.encode(), self.nonce.encode(), said)
             masking_key = masking_key_of(self.key, self.nonce)
-        if subprotocol is not None:
-            written.append((PROTOCOL_FIELD.encode(), subprotocol.encode("latin-1")))
-        deflate = None
-        if compression is not None:
-            deflate = accept_offer(self.offered, compression)
-        if deflate is not None:
-            # Where nothing is agreed to the field stays away: Safari takes no empty one.
-            written.append((EXTENSIONS_FIELD.encode(), deflate.field.encode()))
-        head = write_head(STATUS_LINE, [*UPGRADE_FIELDS, *written, *fields.raw])
-        if subprotocol is None and deflate is None and not masking_key:
-            return head, NOTHING_AGREED
-        return head, Agreement(subprotocol, masking_key, deflate)
+            agreement = Agreement(agreement.subprotocol, masking_key, agreement.deflate)
+        for field in fields.raw:
+            said += b"%b: %b\r\n" % field
+        return b"%b%b\r\n%b\r\n" % (_BEFORE_PROOF, accept_of(self.key).encode(), said), agreement
 
     def prove(self, body: bytes) -> bytes:
         # The head has said it all.

@@ -65,6 +65,7 @@ from ._codec import (
     RemoteProtocolError,
     Role,
 )
+from ._dialect import PLAIN_CLOSES
 from ._rows import Draft
 
 #: Seconds within which what a handler says after a Close is still sent, if it takes its time
@@ -107,6 +108,15 @@ class End:
     cause: BaseException | None = None
     too_big: bool = False
     """Whether a VIOLATION is of our own limit for messages, and of no draft."""
+
+
+def _end_of(close: Close) -> End:
+    # RFC 6455 section 5.5.1: the answer has the code of what it answers
+    return End(EndKind.CLOSE, close=close, answer=attrs.evolve(close, reason=""))
+
+
+#: Most ends: with those codes or with none, and no reason
+_PLAIN_ENDS = {close: _end_of(close) for close in PLAIN_CLOSES.values()}
 
 
 @attrs.define(eq=False, weakref_slot=False)
@@ -341,9 +351,7 @@ class WebSocketProtocol:
             events.reverse()
             self.unread[:0] = events  # type: ignore[assignment]
         if isinstance(last, Close):
-            # RFC 6455 section 5.5.1: the answer has the code of what it answers
-            answer = attrs.evolve(last, reason="")
-            self._end_input(End(EndKind.CLOSE, close=last, answer=answer), now)
+            self._end_input(_PLAIN_ENDS.get(last) or _end_of(last), now)
 
     def begin_parts(self) -> None:
         """Makes the codec give the message that is coming in parts, if one has begun."""

@@ -103,16 +103,26 @@ class Rfc6455Codec(FrameCodec):
         return super()._take_frame(data, position, events)
 
     def _take_compressed(self, data: bytes, position: int, events: list[Event]) -> int:
-        """Takes a short message of one frame, if all of it has come: browsers compress them all."""
-        mask_bit, header_size = (MASKED, 2 + KEY_SIZE) if self._hears_masked else (0, 2)
-        begin = position + header_size
-        if begin > len(data):
+        """Takes a message of one frame with at most 64 KiB, if all of it has come."""
+        mask_bit, key_size = (MASKED, KEY_SIZE) if self._hears_masked else (0, 0)
+        key_at = position + 2
+        begin = key_at + key_size
+        if begin + 2 > len(data):
             return position
         length = data[position + 1] - mask_bit
-        if not 0 <= length <= LONGEST or begin + length > len(data):
+        if length == 126:
+            length = data[key_at] << 8 | data[key_at + 1]
+            key_at += 2
+            begin += 2
+            # Whether this is its shortest form is for others to judge.
+            if length <= LONGEST:
+                return position
+        elif not 0 <= length <= LONGEST:
+            return position
+        if begin + length > len(data):
             return position
         self._work -= 1
-        self._begin_compressed(data[position] & 0x0F, length, data[position + 2 : begin])
+        self._begin_compressed(data[position] & 0x0F, length, data[key_at:begin])
         return self._take_payload(data, begin, events)
 
     def _take_short_messages(

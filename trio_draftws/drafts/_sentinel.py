@@ -22,10 +22,10 @@ from ._codec import (
     Role,
     ShortReceive,
     ShortSend,
-    encode_text,
     refuse_to_encode,
 )
 from ._messages import TEXT, Messages
+from ._payload import encode_long_text
 from ._short_io import texts_receiver, texts_sender
 from ._short_messages import take_texts, text_frame
 
@@ -86,7 +86,7 @@ class SentinelCodec(DecodesInOrder):
         if frame is not None:
             return [frame]
         if isinstance(event, str):
-            return [_START, encode_text(event), _END]
+            return [_START, encode_long_text(event), _END]
         if isinstance(event, Close) and self._closing_frame:
             return [b"\xff\x00"]  # hixie-76 section 5.3, the closing handshake
         if self._closing_frame:
@@ -160,15 +160,12 @@ class SentinelCodec(DecodesInOrder):
         if stop - position > self._messages.room:
             self._messages.forget()
             raise MessageOverLimit(1009, f"a message is longer than {self._max_message_size} bytes")
-        part = data[position:stop]
-        if end < 0:
-            self._messages.begin(TEXT)
-            self._messages.add(part)
-            return stop
-        if self._messages.kind:
+        self._messages.begin(TEXT)
+        with memoryview(data)[position:stop] as part:
+            if end < 0:
+                self._messages.add(part)
+                return stop
             events.append(self._messages.end(part))
-        else:
-            events.append(part.decode("utf-8", "replace"))
         self._state = _TYPE
         return end + 1
 

@@ -85,8 +85,8 @@ MUTANTS = [
     ),
     Mutant(
         "the answer repeats the reason",
-        'answer = attrs.evolve(last, reason="")',
-        "answer = last",
+        'answer=attrs.evolve(close, reason="")',
+        "answer=close",
     ),
     Mutant(
         "who answers has closed",

@@ -1,0 +1,184 @@
+"""One epoll for the many of a scope who wait for bytes.
+
+Trio's own `wait_readable` takes a dozen calls for each wait and wake. Where many are woken in one
+pass of the scheduler it is cheaper that they share an epoll: one task waits for it, asks it once,
+and wakes them all. Nothing is read here: whoever receives reads, as everywhere, and TCP's
+backpressure is the backpressure. The rules:
+
+1. Whoever waits here is woken, cancelled and interrupted as in `trio.lowlevel.wait_readable`, and
+   reads in the next pass.
+2. A descriptor is armed anew for each wait, and for one event (EPOLLONESHOT). So one that a
+   stranger closed is noticed when somebody waits for it, and is then Trio's to complain of.
+3. The epoll costs a task and one more pass, so it pays only where enough are woken at once. That
+   is measured: it is tried now and then, and left when it does not pay. Whoever waits here then
+   goes on to do so until it is woken.
+4. A descriptor is removed before it closes: its number comes back, and a fork keeps the socket.
+"""
+
+from __future__ import annotations
+
+import errno
+import select
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import partial
+from typing import Protocol, TypeAlias
+
+import attrs
+import outcome
+import trio
+from trio.lowlevel import Abort, current_task, reschedule, wait_readable, wait_task_rescheduled
+
+# So many have to be woken at once, on average of so many times that the epoll has something
+FEWEST_AT_ONCE = 8
+TIMES_ASKED = 16
+# Waits between two trials. With one active connection in a thousand, each wake of a trial takes
+# half as much again: so many make that 0.4 %.
+WAITS_BETWEEN_TRIALS = 2048
+MOST_AT_ONCE = 256
+
+# Elsewhere than on Linux there is no epoll, and nobody asks for this.
+READABLE_ONCE = getattr(select, "EPOLLIN", 0) | getattr(select, "EPOLLONESHOT", 0)
+
+Leave: TypeAlias = Callable[[object], Abort]
+
+
+class Closing(Protocol):
+    """A socket that is about to be closed, or whose waiters are to look again."""
+
+    def fileno(self) -> int: ...
+
+
+@attrs.define(eq=False)
+class SharedPoller:
+    """Waits until descriptors are readable: by itself where that pays, else through Trio."""
+
+    _nursery: trio.Nursery
+    _how_many: Callable[[], int]
+    """Says how many may come to wait."""
+    _pays: bool = False
+    """Whether whoever comes waits here."""
+    _waits_to_trial: int = WAITS_BETWEEN_TRIALS
+    _times_asked: int = 0
+    _woken: int = 0
+    _epoll: select.epoll | None = None
+    _modify: Callable[[int, int], None] = attrs.field(init=False)
+    """The epoll's: Python makes a new object each time that one asks for a method."""
+    _known: dict[int, Leave] = attrs.field(factory=dict)
+    """The descriptors that the epoll knows, and how to leave the wait for each."""
+    _waiting: dict[int, trio.lowlevel.Task] = attrs.field(factory=dict)
+
+    def wait_readable(self, fileno: int, /) -> Awaitable[None]:
+        """As `trio.lowlevel.wait_readable`, but it has to be awaited at once, in code that a
+        KeyboardInterrupt leaves alone.
+        """
+        if not self._pays:
+            self._waits_to_trial -= 1
+            if self._waits_to_trial or not self._begin_trial():
+                return wait_readable(fileno)  # noqa: ASYNC105
+        leave = self._known.get(fileno) or self._add(fileno)
+        if leave is None or fileno in self._waiting:
+            return wait_readable(fileno)  # noqa: ASYNC105
+        try:
+            self._modify(fileno, READABLE_ONCE)
+        except OSError:
+            # A stranger closed it; its number may be another's by now.
+            del self._known[fileno]
+            return wait_readable(fileno)  # noqa: ASYNC105
+        self._waiting[fileno] = current_task()
+        return wait_task_rescheduled(leave)  # noqa: ASYNC105
+
+    def notify_closing(self, closing: Closing, /) -> None:
+        """As `trio.lowlevel.notify_closing`."""
+        fileno = closing.fileno()
+        self.forget(fileno)
+        self._interrupt(fileno)
+        trio.lowlevel.notify_closing(closing)
+
+    def forget(self, fileno: int, /) -> None:
+        """Takes a descriptor out of the epoll, for which nobody waits or who does is woken next."""
+        if fileno in self._known:
+            del self._known[fileno]
+            assert self._epoll is not None
+            with suppress(OSError):  # a stranger closed it
+                self._epoll.unregister(fileno)
+
+    def _add(self, fileno: int) -> Leave | None:
+        """Makes a descriptor known to the epoll; returns None if that cannot be."""
+        assert self._epoll is not None
+        try:
+            self._epoll.register(fileno, select.EPOLLONESHOT)
+        except OSError as error:
+            # It was closed by a stranger, or the system allows no more.
+            if error.errno == errno.EINVAL:
+                # Its number is the epoll's by now: Trio must not take the one for the other.
+                self._give_up()
+            return None
+        leave = self._known[fileno] = partial(self._leave, fileno)
+        return leave
+
+    def _leave(self, fileno: int, _: object) -> Abort:
+        del self._waiting[fileno]
+        return Abort.SUCCEEDED
+
+    def _interrupt(self, fileno: int) -> None:
+        task = self._waiting.pop(fileno, None)
+        if task is not None:
+            reschedule(task, outcome.Error(trio.ClosedResourceError("the wait was interrupted")))
+
+    # The epoll
+
+    def _begin_trial(self) -> bool:
+        self._waits_to_trial = WAITS_BETWEEN_TRIALS
+        self._times_asked = self._woken = 0
+        self._pays = self._how_many() >= FEWEST_AT_ONCE and self._start()
+        return self._pays
+
+    def _start(self) -> bool:
+        """Makes the epoll, if there is none; returns False where there can be none."""
+        if self._epoll is None:
+            try:
+                self._epoll = select.epoll()
+            except (AttributeError, OSError):
+                # No such thing on this system, or no descriptor left
+                return False
+            self._modify = self._epoll.modify
+            self._nursery.start_soon(self._run, self._epoll)
+        return True
+
+    async def _run(self, epoll: select.epoll) -> None:
+        try:
+            # It is closed when it was given up. It is busy when its number is one that a stranger
+            # closed, for which somebody waits.
+            with suppress(trio.ClosedResourceError, trio.BusyResourceError):
+                while self._epoll is epoll:
+                    await wait_readable(epoll)
+                    self._wake(epoll)
+        finally:
+            if self._epoll is epoll:
+                self._give_up()
+
+    def _wake(self, epoll: select.epoll) -> None:
+        if self._epoll is not epoll:
+            return
+        waiting = self._waiting
+        for fileno, _ in epoll.poll(0, MOST_AT_ONCE):
+            # Whoever was cancelled meanwhile is not found.
+            if fileno in waiting:
+                reschedule(waiting.pop(fileno))
+                self._woken += 1
+        self._times_asked += 1
+        if self._times_asked == TIMES_ASKED:
+            self._pays = self._woken >= FEWEST_AT_ONCE * TIMES_ASKED
+            self._times_asked = self._woken = 0
+
+    def _give_up(self) -> None:
+        """Closes the epoll; whoever waits looks again. A later trial makes another."""
+        assert self._epoll is not None
+        epoll, self._epoll = self._epoll, None
+        self._pays = False
+        self._known.clear()
+        for fileno in list(self._waiting):
+            self._interrupt(fileno)
+        trio.lowlevel.notify_closing(epoll)
+        epoll.close()

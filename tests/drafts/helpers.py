@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import wraps
 from itertools import pairwise
-from typing import get_args
+from typing import Any, TypeAlias, get_args
 
 import attrs
 
@@ -25,6 +28,44 @@ ROLES: tuple[Role, ...] = get_args(Role)
 URL = WebSocketURL.parse("ws://example.com/demo")
 UPGRADE = ("Upgrade: WebSocket", "Connection: Upgrade", "Host: example.com")
 KEYS = ("Sec-WebSocket-Key1: 4 @1  46546xW%0l 1 5", "Sec-WebSocket-Key2: 12998 5 Y3 1  .P00")
+
+Test: TypeAlias = Callable[..., None]
+
+
+def in_turn(names: str | tuple[str, ...], values: Iterable[Any]) -> Callable[[Test], Test]:
+    """As `pytest.mark.parametrize`, for what only multiplies: the values, or rows of them, are one
+    case, and an error says which of them it came up with.
+    """
+    keys = (names,) if isinstance(names, str) else names
+    rows = [(value,) if isinstance(names, str) else value for value in values]
+
+    def decorate(test: Test) -> Test:
+        @wraps(test)
+        def each(*args: Any, **kwargs: Any) -> None:
+            for row in rows:
+                given = dict(zip(keys, row, strict=True))
+                with naming(**given):
+                    test(*args, **kwargs, **given)
+
+        # What pytest is to fill in, and hypothesis has its own ways with.
+        signature = inspect.signature(test)
+        asked = [each for each in signature.parameters.values() if each.name not in keys]
+        each.__signature__ = signature.replace(parameters=asked)  # type: ignore[attr-defined]
+        return each
+
+    return decorate
+
+
+@contextmanager
+def naming(**what: object) -> Iterator[None]:
+    """An error says what it came up with."""
+    try:
+        yield
+    except BaseException as error:
+        note = "with " + ", ".join(f"{name} = {value!r:.200}" for name, value in what.items())
+        # As `add_note` does, which Python has from 3.11 on; pytest shows it on all.
+        error.__dict__.setdefault("__notes__", []).append(note)
+        raise
 
 
 @attrs.frozen

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from trio_draftws.drafts import MAX_LINE, Response, ResponseBody
 
-from .helpers import bytewise, head
+from .helpers import bytewise, head, in_turn
 
 MOST = 1000
 CHUNKED = ["Transfer-Encoding: chunked"]
@@ -59,7 +59,7 @@ def test_it_ends(fields: list[str], sent: bytes, content: bytes) -> None:
     assert told.has_end
 
 
-@pytest.mark.parametrize("fields", [[], ["Content-Length: 9"], CHUNKED])
+@in_turn("fields", [[], ["Content-Length: 9"], CHUNKED])
 @pytest.mark.parametrize("status", [204, 304])
 def test_a_status_without_a_body(status: int, fields: list[str]) -> None:
     """Whatever its fields say: those of a 304 are about the page that it does not send."""
@@ -67,7 +67,7 @@ def test_a_status_without_a_body(status: int, fields: list[str]) -> None:
     assert body_of(fields, b"more", status=status) == (b"", True)
 
 
-@pytest.mark.parametrize(
+@in_turn(
     "fields",
     [
         [],
@@ -91,7 +91,7 @@ def test_only_the_end_of_the_stream_tells(fields: list[str]) -> None:
     assert (bytes(body.content), body.done, body.has_end) == (b"2\r\nno", False, False)
 
 
-@pytest.mark.parametrize(
+@in_turn(
     ("sent", "content"),
     [
         (b"Unauthorized", b"Unauthorized"),
@@ -104,6 +104,7 @@ def test_only_the_end_of_the_stream_tells(fields: list[str]) -> None:
         (b"2\r\nno\n0\n\n", b"no\n0\n\n"),
         (b"2\r\nno\rx", b"no\rx"),
         (b"2\r\nno\r\nx", b"no\r\nx"),
+        (b"2\r\nnoXX3\r\nyes\r\n0\r\n\r\n", b"noXX3\r\nyes\r\n0\r\n\r\n"),
         (b"1;" + b"x" * MAX_LINE, (b"1;" + b"x" * MAX_LINE)[:MOST]),
     ],
 )
@@ -114,9 +115,7 @@ def test_what_is_no_chunk(sent: bytes, content: bytes) -> None:
     assert body_of(CHUNKED, *bytewise(sent)) == (content, over)
 
 
-@pytest.mark.parametrize(
-    "sent", [b"", b"2", b"2;a", b"2\r", b"2\r\nno", b"2\r\nno\r\n0", b"f\r\nn"]
-)
+@in_turn("sent", [b"", b"2", b"2;a", b"2\r", b"2\r\nno", b"2\r\nno\r\n0", b"f\r\nn"])
 def test_chunks_that_are_not_over(sent: bytes) -> None:
     """Nothing of what is around them is taken for the body."""
     content, over = body_of(CHUNKED, sent)
@@ -124,7 +123,7 @@ def test_chunks_that_are_not_over(sent: bytes) -> None:
     assert content == (b"no" if b"no" in sent else b"n" if b"n" in sent else b"")
 
 
-@pytest.mark.parametrize(
+@in_turn(
     ("fields", "sent"),
     [
         ([], b"x" * 9),

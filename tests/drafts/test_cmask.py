@@ -21,6 +21,7 @@ from trio_draftws.drafts._masking import (
     unmask,
 )
 
+from .helpers import in_turn
 from .masks import IS_BUILT, in_c, needs_c
 
 RANDOM = os.urandom(1 << 20)
@@ -35,7 +36,7 @@ def test_it_was_built() -> None:
 
 
 @needs_c
-@pytest.mark.parametrize("period", PERIODS)
+@in_turn("period", PERIODS)
 def test_every_length_at_every_offset(period: int) -> None:
     """From 0 to 300 bytes, beginning at each place in the key and beyond it."""
     key = os.urandom(period)
@@ -47,7 +48,7 @@ def test_every_length_at_every_offset(period: int) -> None:
 
 
 @needs_c
-@pytest.mark.parametrize("period", [4, 20, 7])
+@in_turn("period", [4, 20, 7])
 def test_every_alignment(period: int) -> None:
     """Wherever the payload and the key lie in memory."""
     keys = memoryview(RANDOM)
@@ -72,8 +73,8 @@ def test_unmasking_behind_the_key() -> None:
 
 
 @needs_c
-@pytest.mark.parametrize("period", [4, 20, 7])
-@pytest.mark.parametrize("size", [4095, 4096, 65_537, 1 << 20])
+@in_turn("period", [4, 20, 7])
+@in_turn("size", [4095, 4096, 65_537, 1 << 20])
 def test_large_payloads(size: int, period: int) -> None:
     """Long ones are masked to their ends."""
     key = os.urandom(period)
@@ -91,7 +92,7 @@ def test_offsets_below_none() -> None:
 
 
 @needs_c
-@pytest.mark.parametrize("size", [0, 1, 2, 5, 300, 5000])
+@in_turn("size", [0, 1, 2, 5, 300, 5000])
 def test_every_kind_of_buffer(size: int) -> None:
     """Whatever holds the bytes, writable or not, and whatever its items are."""
     payload = RANDOM[:size]
@@ -145,7 +146,7 @@ WRONG: list[tuple[type[Exception], tuple[Any, ...]]] = [
 
 
 @needs_c
-@pytest.mark.parametrize(("error", "arguments"), WRONG)
+@in_turn(("error", "arguments"), WRONG)
 def test_wrong_arguments(error: type[Exception], arguments: tuple[Any, ...]) -> None:
     """Each is refused, and nothing is kept of the others."""
     from trio_draftws.drafts._cmask import apply_mask

@@ -12,7 +12,7 @@ from typing import Any
 
 import attrs
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from trio_draftws.drafts import (
@@ -35,7 +35,7 @@ from trio_draftws.drafts import (
 from trio_draftws.drafts._compression import Window
 from trio_draftws.drafts._deflate import TAIL, Deflater, Inflater
 
-from .helpers import ROLES, Outcome, bytewise, encoded, outcome, split_at
+from .helpers import ROLES, Outcome, bytewise, encoded, in_turn, outcome, split_at
 
 VECTORS: list[dict[str, Any]] = json.loads(
     (Path(__file__).parent.parent / "vectors" / "drafts.json").read_text("utf-8")
@@ -47,7 +47,8 @@ AGREED = Deflate("permessage-deflate", FULL, FULL, COMPRESSION)
 PER_FRAME = attrs.evolve(AGREED, field="x-webkit-deflate-frame", per_frame=True)
 
 each_row = pytest.mark.parametrize("draft", ROWS, ids=lambda draft: draft.name)
-each_role = pytest.mark.parametrize("role", ROLES)
+each_role = in_turn("role", ROLES)
+ANY_ROLE = st.sampled_from(ROLES)
 each_kind = pytest.mark.parametrize("deflate", [AGREED, PER_FRAME], ids=["message", "frame"])
 
 
@@ -150,6 +151,7 @@ settings_of_zlib = st.builds(
 
 
 @given(st.lists(payloads, max_size=6), windows, settings_of_zlib)
+@example([b"", b""], Window(15, takeover=True), COMPRESSION)
 def test_zlib_inflates_what_we_compress(
     messages: list[bytes], window: Window, settings: Compression
 ) -> None:
@@ -164,7 +166,7 @@ def test_zlib_inflates_what_we_compress(
         assert judge.decompress(compressed + TAIL) == message
 
 
-@pytest.mark.parametrize("bits", range(8, 16))
+@in_turn("bits", range(8, 16))
 def test_windows_are_kept_to(bits: int) -> None:
     """Repetitions at every distance, where zlib is tempted to look back too far."""
     noise = random.Random(bits)
@@ -222,8 +224,8 @@ def test_no_memory_before_the_first_message() -> None:
 # Inflating
 
 
-@pytest.mark.parametrize("room", [0, 1, 99, 100, 5000])
-@pytest.mark.parametrize("final", [True, False])
+@in_turn("room", [0, 1, 99, 100, 5000])
+@in_turn("final", [True, False])
 def test_room(room: int, final: bool) -> None:
     """One byte more is told, and no more than that."""
     wire = final_block(b"x" * 100) * 50 + b"\x00"
@@ -257,8 +259,8 @@ def test_a_bomb_is_refused(draft: Draft, role: Role) -> None:
 
 
 @each_kind
-@each_role
 @given(
+    role=ANY_ROLE,
     messages=st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=300), max_size=4),
     limit=st.integers(0, 300),
     cuts=st.lists(st.integers(0, 2000), max_size=5),
@@ -300,8 +302,7 @@ def test_the_threshold() -> None:
 
 
 @each_kind
-@each_role
-@given(data=st.data())
+@given(role=ANY_ROLE, data=st.data())
 def test_conversations(role: Role, deflate: Deflate, data: st.DataObject) -> None:
     """Messages, compressed or not, whole or in fragments, control frames between, any split."""
     sender = codec_of(other(role), deflate)
@@ -421,11 +422,8 @@ def test_bad_utf8_before_the_limit() -> None:
 
 
 @each_kind
-@pytest.mark.parametrize(
-    "frame",
-    [b"\xa1\x00", b"\x91\x00", b"\xe1\x00", b"\xc9\x00", b"\xc8\x00"],
-    ids=["RSV2", "RSV3", "RSV1+RSV2", "ping", "close"],
-)
+# RSV2; RSV3; RSV1 and RSV2; a ping; a close
+@in_turn("frame", [b"\xa1\x00", b"\x91\x00", b"\xe1\x00", b"\xc9\x00", b"\xc8\x00"])
 def test_bits_that_nothing_was_agreed_for(deflate: Deflate, frame: bytes) -> None:
     with pytest.raises(RemoteProtocolError) as caught:
         codec_of("client", deflate).decode(frame)
@@ -440,7 +438,7 @@ def test_a_continuation_that_is_marked() -> None:
     assert caught.value.close_code == 1002
 
 
-@pytest.mark.parametrize("draft", DRAFTS, ids=lambda draft: draft.name)
+@in_turn("draft", DRAFTS)
 def test_rows_without_compression_have_none(draft: Draft) -> None:
     """To ask for it is no mistake: it goes as it is."""
     codec = draft.codec("server", 100)
@@ -458,7 +456,7 @@ def test_pings_between_compressed_fragments(deflate: Deflate) -> None:
     assert seen == [Pong(b"x"), "Hello"]
 
 
-@pytest.mark.parametrize("kind", [bytearray, memoryview])
+@in_turn("kind", [bytearray, memoryview])
 def test_buffers_of_any_kind_are_compressed(kind: type[bytearray]) -> None:
     client = codec_of("client")
     wire = b"".join(client.encode(kind(b"x" * 5000)))

@@ -17,6 +17,8 @@ from trio_draftws.drafts._extensions import (
     write_offers,
 )
 
+from .helpers import in_turn
+
 WEBKIT = Compression(webkit=True)
 
 
@@ -39,7 +41,7 @@ def test_parse(value: str, found: list[tuple[str, dict[str, str | None] | None]]
     assert parse(value) == found
 
 
-@pytest.mark.parametrize(
+@in_turn(
     "value",
     [
         "=",
@@ -71,7 +73,7 @@ def test_any_text(value: str) -> None:
         assert accept_offer([value], WEBKIT) is None
 
 
-@pytest.mark.parametrize("run", [" ", ";", 'a;b="', "a; ", "\\", ",", '"\\"'])
+@in_turn("run", [" ", ";", 'a;b="', "a; ", "\\", ",", '"\\"'])
 def test_long_runs_take_linear_time(run: str) -> None:
     """A head may have 16 KiB of them; the limit of the test's own time is the judge."""
     for value in (run * 20_000, "a" + run * 20_000, "a;b=" + run * 20_000 + "!"):
@@ -115,7 +117,7 @@ def test_offers(wanted: Compression, offered: str) -> None:
     assert write_offers(wanted) == offered
 
 
-@pytest.mark.parametrize(
+@in_turn(
     ("settings", "error", "why"),
     [
         ({"server_max_window_bits": 7}, ValueError, "server_max_window_bits must be 8 to 15"),
@@ -270,7 +272,7 @@ BROKEN = [
 ]
 
 
-@pytest.mark.parametrize("offer", BROKEN)
+@in_turn("offer", BROKEN)
 def test_an_offer_that_is_declined(offer: str) -> None:
     """The next one has its turn."""
     assert accept_offer([offer], Compression()) is None
@@ -281,7 +283,7 @@ def test_an_offer_that_is_declined(offer: str) -> None:
     assert deflate.server.bits == 9
 
 
-@pytest.mark.parametrize(
+@in_turn(
     "offers",
     [
         [],
@@ -358,14 +360,14 @@ def test_an_answer(
     assert (deflate.server, deflate.client) == (Window(*server), Window(*client))
 
 
-@pytest.mark.parametrize("answer", [[], [""], [" , "]])
+@in_turn("answer", [[], [""], [" , "]])
 def test_an_answer_that_takes_nothing(answer: list[str]) -> None:
     """Old libwebsockets sends the field with nothing in it."""
     assert settle_answer(answer, Compression()) is None
     assert settle_answer(answer, None) is None
 
 
-@pytest.mark.parametrize(
+@in_turn(
     ("settings", "answer", "why"),
     [
         ({}, "x-webkit-deflate-frame", "not offered"),
@@ -395,7 +397,7 @@ def test_an_answer_that_cannot_be(settings: dict[str, Any], answer: str, why: st
         settle_answer([answer], Compression(**settings))
 
 
-@pytest.mark.parametrize("broken", BROKEN)
+@in_turn("broken", BROKEN)
 def test_an_answer_is_held_to_the_same_rules(broken: str) -> None:
     with pytest.raises(ValueError, match=r"\w"):
         settle_answer([broken], Compression())

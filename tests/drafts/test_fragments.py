@@ -22,14 +22,15 @@ from trio_draftws.drafts import (
     Role,
 )
 
-from .helpers import ROLES, encoded, split_at
+from .helpers import ROLES, encoded, in_turn, split_at
 
 WITH = [draft for draft in DRAFTS if draft.fragments]
 WITHOUT = [draft for draft in DRAFTS if not draft.fragments]
 
 each_row = pytest.mark.parametrize("draft", DRAFTS, ids=lambda draft: draft.name)
 with_fragments = pytest.mark.parametrize("draft", WITH, ids=lambda draft: draft.name)
-each_role = pytest.mark.parametrize("role", ROLES)
+each_role = in_turn("role", ROLES)
+ANY_ROLE = st.sampled_from(ROLES)
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 
@@ -76,9 +77,9 @@ def test_drafts_without_fragments_say_so(draft: Draft) -> None:
         draft.codec("client", 0).encode(Fragment("x"))
 
 
-@each_role
 @with_fragments
 @given(
+    role=ANY_ROLE,
     parts=st.lists(texts, min_size=1, max_size=5)
     | st.lists(st.binary(max_size=300), min_size=1, max_size=5),
     between=st.booleans(),
@@ -117,9 +118,8 @@ def test_a_message_is_of_one_type(draft: Draft) -> None:
     assert draft.codec("client", 10).decode(wire) == ["ac"]
 
 
-@each_role
 @each_row
-@given(data=st.data())
+@given(role=ANY_ROLE, data=st.data())
 def test_streaming_tells_the_same(draft: Draft, role: Role, data: st.DataObject) -> None:
     """However the wire is cut, and from wherever on it is streamed; what follows is whole."""
     sender = draft.codec(other(role), 0)

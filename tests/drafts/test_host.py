@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 from trio_draftws.drafts import ascii_host, split_authority, tls_name
 
+from .helpers import in_turn
 
-@pytest.mark.parametrize(
+
+@in_turn(
     ("name", "written"),
     [
         # What IDNA 2003 took for another name
@@ -77,7 +79,7 @@ def test_as_it_is_written(name: str, written: str) -> None:
     assert ascii_host(written) == written
 
 
-@pytest.mark.parametrize(
+@in_turn(
     "name",
     [
         *("", ".", "a..b", ".a", "a..", "a" * 64, "a." * 127 + "a", "a." * 126 + "aa", "a" * 5000),
@@ -137,7 +139,7 @@ def test_what_is_an_address_to_the_system_is_one_here(name: str) -> None:
     assert ascii_host(name) == expected
 
 
-@pytest.mark.parametrize(
+@in_turn(
     ("host", "name"),
     [
         ("a.example", "a.example"),
@@ -153,7 +155,7 @@ def test_the_name_for_tls(host: str, name: str) -> None:
     assert tls_name(host) == name
 
 
-@pytest.mark.parametrize(
+@in_turn(
     ("authority", "parts"),
     [
         ("a.example", ("a.example", None)),
@@ -168,7 +170,7 @@ def test_host_and_port(authority: str, parts: tuple[str, int | None]) -> None:
     assert split_authority(authority) == parts
 
 
-@pytest.mark.parametrize(
+@in_turn(
     "authority",
     [
         *("", ":80", "a:b", "a:-1", "a:0", "a:65536", "a:\u0663", "a:80:80", "a:" + "9" * 5000),

@@ -20,12 +20,11 @@ from trio_draftws.drafts import (
 )
 from trio_draftws.drafts._http import MAX_FIELDS, REASON_PHRASES, shown, write_head
 
-from .helpers import UPGRADE, bytewise, get, head
-
 # Where a head ends
+from .helpers import UPGRADE, bytewise, get, head, in_turn
 
 
-@pytest.mark.parametrize(
+@in_turn(
     ("data", "end"),
     [
         (b"", -1),
@@ -67,7 +66,7 @@ def test_head_end_searches_only_what_is_new() -> None:
 # Requests
 
 
-@pytest.mark.parametrize(
+@in_turn(
     "line",
     [
         b"",
@@ -95,7 +94,7 @@ def test_bad_request_line(line: bytes) -> None:
     assert caught.value.status == 400
 
 
-@pytest.mark.parametrize(
+@in_turn(
     "version", [b"HTTP/2.0", b"HTTP/0.9", b"HTTP/1", b"HTTP/1.12", b"http/1.1", b"HTTP/1.1x", b""]
 )
 def test_other_versions_of_http(version: bytes) -> None:
@@ -166,7 +165,7 @@ def test_the_host_of_a_whole_url_goes_first(raw: bytes, host: str) -> None:
     assert request.headers["Host"] == "example.com"
 
 
-@pytest.mark.parametrize("method", ["GET", "POST", "get", "M-SEARCH", "!#$%&'*+-.^_`|~"])
+@in_turn("method", ["GET", "POST", "get", "M-SEARCH", "!#$%&'*+-.^_`|~"])
 def test_method(method: str) -> None:
     """Any token is a method."""
     assert method == Request.parse(head(f"{method} / HTTP/1.1")).method
@@ -190,7 +189,7 @@ def test_request_without_fields() -> None:
     assert request.location == "ws:///demo"
 
 
-@pytest.mark.parametrize("draft", DRAFTS, ids=lambda draft: draft.name)
+@in_turn("draft", DRAFTS)
 def test_a_draft_names_its_fields(draft: object) -> None:
     """Origin and subprotocols come from the fields that the row names."""
     row = next(row for row in DRAFTS if row is draft)
@@ -209,7 +208,7 @@ def test_location(secure: bool, scheme: str) -> None:
 # Fields
 
 
-@pytest.mark.parametrize(
+@in_turn(
     "line",
     [
         b"no colon",
@@ -231,7 +230,7 @@ def test_bad_field(line: bytes) -> None:
     assert caught.value.status == 400
 
 
-@pytest.mark.parametrize("byte", [*range(0x09), *range(0x0A, 0x20), 0x7F])
+@in_turn("byte", [*range(0x09), *range(0x0A, 0x20), 0x7F])
 def test_control_character_in_a_value(byte: int) -> None:
     """Bare LF, bare CR, NUL and their like are refused, and the field is named."""
     with pytest.raises(BadHead, match="`Name` has a control character in its value") as caught:
@@ -307,7 +306,7 @@ def test_headers_show_what_came() -> None:
     assert repr(HEADERS) == "Headers([(b'A', b' 1 '), (b'b', b'2'), (b'a', b'3')])"
 
 
-@pytest.mark.parametrize(
+@in_turn(
     ("fields", "expected"),
     [
         ([], False),
@@ -353,7 +352,7 @@ def test_status_line(line: bytes, status: int, reason: str) -> None:
     assert response.headers["a"] == "b"
 
 
-@pytest.mark.parametrize(
+@in_turn(
     "line",
     [
         b"",
@@ -403,7 +402,7 @@ def test_a_folded_field(lines: list[str], value: str) -> None:
     assert "c" not in headers
 
 
-@pytest.mark.parametrize(
+@in_turn(
     "lines",
     [
         [" A: b"],
@@ -494,18 +493,14 @@ def test_fields_that_were_checked_before() -> None:
     assert fields.raw == checked_fields(fields).raw
 
 
-@pytest.mark.parametrize(
-    "name", ["", "a b", "a:", "a\r\nb", "a\n", "a\x00", "\u00e9", b"a\r\nb", b"a:"]
-)
+@in_turn("name", ["", "a b", "a:", "a\r\nb", "a\n", "a\x00", "\u00e9", b"a\r\nb", b"a:"])
 def test_injection_by_a_name(name: str | bytes) -> None:
     """A name is a token."""
     with pytest.raises(ValueError, match="a header field's name must be a token"):
         checked_fields([(name, "v")])
 
 
-@pytest.mark.parametrize(
-    "value", ["a\r\nEvil: 1", "a\n", "\r", "a\x00", "\x1b", "\x7f", b"a\r\nEvil: 1", b"\n"]
-)
+@in_turn("value", ["a\r\nEvil: 1", "a\n", "\r", "a\x00", "\x1b", "\x7f", b"a\r\nEvil: 1", b"\n"])
 def test_injection_by_a_value(value: str | bytes) -> None:
     """A value holds no control character but a tab."""
     with pytest.raises(ValueError, match="Name has a control character in its value"):
@@ -561,7 +556,7 @@ def test_write_response_frames_the_body_itself(name: str) -> None:
         write_response(403, {name: "1"})
 
 
-@pytest.mark.parametrize("status", [*REASON_PHRASES, 299, 599])
+@in_turn("status", [*REASON_PHRASES, 299, 599])
 def test_write_response_is_http(status: int) -> None:
     """Our own parser reads the status back, with a phrase or without one."""
     response = Response.parse(write_response(status))

@@ -34,7 +34,7 @@ from trio_draftws.drafts._frames import JOIN_UP_TO, MAX_EMPTY_FRAGMENTS, FrameCo
 from trio_draftws.drafts._hybi_early import hybi_early
 from trio_draftws.drafts._rfc6455 import rfc6455
 
-from .helpers import ROLES, Outcome, bytewise, encoded, outcome, split_at
+from .helpers import ROLES, Outcome, bytewise, encoded, in_turn, naming, outcome, split_at
 from .test_limits import every_split
 from .test_split import traced, work
 
@@ -71,7 +71,8 @@ OPCODES = {
 LIMIT = 300
 
 each_name = pytest.mark.parametrize("name", FACTORIES)
-each_role = pytest.mark.parametrize("role", ROLES)
+each_role = in_turn("role", ROLES)
+ANY_ROLE = st.sampled_from(ROLES)
 
 
 def codec_of(
@@ -164,9 +165,15 @@ ROWS = [
     and vector["direction"] in ("both", f"{sender}-to-{OTHER[sender]}")
 ]
 each_vector = pytest.mark.parametrize(
-    ("vector", "name", "sender"),
-    [pytest.param(*row, id=f"{row[0]['id']}-{row[1]}-{row[2]}") for row in ROWS],
+    "vector",
+    list({vector["id"]: vector for vector, _, _ in ROWS}.values()),
+    ids=lambda vector: vector["id"],
 )
+
+
+def senders(vector: Vector) -> list[tuple[str, Role]]:
+    """Who says it: drafts, and their sides."""
+    return [(name, sender) for row, name, sender in ROWS if row is vector]
 
 
 def said(vector: Vector) -> tuple[bytes, Event]:
@@ -204,31 +211,40 @@ def test_every_vector_has_a_row() -> None:
 
 
 @each_vector
-def test_vector_is_decoded(vector: Vector, name: str, sender: Role) -> None:
+def test_vector_is_decoded(vector: Vector) -> None:
     """It says what it says, cut anywhere."""
     wire, event = said(vector)
     assert vector.get("total_length", len(wire)) == len(wire)
     splits = every_split(wire) if len(wire) < 300 else [[wire], split_at(wire, range(0, 99999, 7))]
-    for chunks in splits:
-        assert Outcome([event]) == outcome(codec_for(vector, name, OTHER[sender]), chunks)
+    for name, sender in senders(vector):
+        with naming(name=name, sender=sender):
+            for chunks in splits:
+                assert Outcome([event]) == outcome(codec_for(vector, name, OTHER[sender]), chunks)
 
 
 @each_vector
-def test_vector_is_encoded(vector: Vector, name: str, sender: Role) -> None:
+def test_vector_is_encoded(vector: Vector) -> None:
     """We write the same bytes, fragments too."""
     wire, event = said(vector)
-    codec = codec_for(vector, name, sender)
-    if "fragments" not in vector["decoded"]:
-        assert wire == encoded(codec, event)
-        return
-    assert isinstance(event, str)
-    parts = [b"Hel", b"lo", event[5:].encode()][: vector["decoded"]["fragments"]]
+    for name, sender in senders(vector):
+        with naming(name=name, sender=sender):
+            codec = codec_for(vector, name, sender)
+            if "fragments" in vector["decoded"]:
+                assert isinstance(event, str)
+                assert wire == in_fragments(codec, event, vector["decoded"]["fragments"])
+            else:
+                assert wire == encoded(codec, event)
+
+
+def in_fragments(codec: FrameCodec, text: str, count: int) -> bytes:
+    """A text that begins in Hello, as the vectors cut it."""
+    parts = [b"Hel", b"lo", text[5:].encode()][:count]
     kinds = [1] + [0] * len(parts)
     written = [
         codec._write(kind, part, final=part is parts[-1])
         for kind, part in zip(kinds, parts, strict=False)
     ]
-    assert wire == b"".join(bytes(buffer) for buffers in written for buffer in buffers)
+    return b"".join(bytes(buffer) for buffers in written for buffer in buffers)
 
 
 # Which dialects take a negative for good
@@ -261,8 +277,8 @@ def test_negative(vector: Vector) -> None:
 
 @each_role
 @each_name
-@pytest.mark.parametrize("bit", [0x10, 0x20, 0x40])
-@pytest.mark.parametrize("kind", ["text", "ping", "close"])
+@in_turn("bit", [0x10, 0x20, 0x40])
+@in_turn("kind", ["text", "ping", "close"])
 def test_reserved_bit(name: str, role: Role, kind: str, bit: int) -> None:
     """No extension was agreed to, so each of the three is refused."""
     wire = raw(name, OTHER[role], first_byte(name, kind) | bit, b"\x00")
@@ -279,8 +295,8 @@ def test_fourth_reserved_bit(name: str, role: Role) -> None:
 
 @each_role
 @each_name
-@pytest.mark.parametrize("final", [False, True])
-@pytest.mark.parametrize("number", range(16))
+@in_turn("final", [False, True])
+@in_turn("number", range(16))
 def test_reserved_opcode(name: str, role: Role, number: int, final: bool) -> None:
     """It is refused whether more fragments follow or not."""
     if number in OPCODES["early" if name in EARLY else "late"].values():
@@ -301,7 +317,7 @@ def test_wrong_masking(name: str, role: Role) -> None:
 
 @each_role
 @each_name
-@pytest.mark.parametrize("kind", ["ping", "pong", "close"])
+@in_turn("kind", ["ping", "pong", "close"])
 def test_control_frames_have_no_fragments(name: str, role: Role, kind: str) -> None:
     """Nor do they continue anything."""
     wire = frame(name, OTHER[role], kind, final=False)
@@ -311,8 +327,8 @@ def test_control_frames_have_no_fragments(name: str, role: Role, kind: str) -> N
 
 @each_role
 @each_name
-@pytest.mark.parametrize("length", [b"\x7e", b"\x7f"])
-@pytest.mark.parametrize("kind", ["ping", "pong", "close"])
+@in_turn("length", [b"\x7e", b"\x7f"])
+@in_turn("kind", ["ping", "pong", "close"])
 def test_control_frames_are_short(name: str, role: Role, kind: str, length: bytes) -> None:
     """125 bytes at most; a longer form of length is wrong whatever it says."""
     wire = raw(name, OTHER[role], first_byte(name, kind), length)
@@ -322,7 +338,7 @@ def test_control_frames_are_short(name: str, role: Role, kind: str, length: byte
 
 @each_role
 @each_name
-@pytest.mark.parametrize("final", [False, True])
+@in_turn("final", [False, True])
 def test_nothing_to_continue(name: str, role: Role, final: bool) -> None:
     wire = frame(name, OTHER[role], "continuation", final=final)
     wire = up_to_key(name, role, wire)
@@ -331,8 +347,8 @@ def test_nothing_to_continue(name: str, role: Role, final: bool) -> None:
 
 @each_role
 @each_name
-@pytest.mark.parametrize("kind", ["text", "binary"])
-@pytest.mark.parametrize("begun", ["text", "binary"])
+@in_turn("kind", ["text", "binary"])
+@in_turn("begun", ["text", "binary"])
 def test_message_within_another(name: str, role: Role, begun: str, kind: str) -> None:
     """Messages don't interleave, and the one that was cut short is not delivered."""
     sender = OTHER[role]
@@ -344,7 +360,7 @@ def test_message_within_another(name: str, role: Role, begun: str, kind: str) ->
 
 @each_role
 @each_name
-@pytest.mark.parametrize("length", [2**63, 2**64 - 1])
+@in_turn("length", [2**63, 2**64 - 1])
 def test_top_bit_of_a_length(name: str, role: Role, length: int) -> None:
     """The header is enough, whatever the limit."""
     wire = raw(name, OTHER[role], first_byte(name, "binary"), b"\x7f" + length.to_bytes(8, "big"))
@@ -355,8 +371,8 @@ def test_top_bit_of_a_length(name: str, role: Role, length: int) -> None:
 
 @each_role
 @each_name
-@pytest.mark.parametrize(("form", "size"), [("7e", 2), ("7f", 8)])
-@pytest.mark.parametrize("length", [0, 125, 126, 65535])
+@in_turn(("form", "size"), [("7e", 2), ("7f", 8)])
+@in_turn("length", [0, 125, 126, 65535])
 def test_shortest_form(name: str, role: Role, form: str, size: int, length: int) -> None:
     """It is demanded from version 13 only."""
     field = bytes.fromhex(form) + length.to_bytes(size, "big")
@@ -379,7 +395,7 @@ def code_for_too_big(name: str) -> int:
 
 @each_role
 @each_name
-@pytest.mark.parametrize("limit", [0, 1, 125, 126, 4000, 70_000])
+@in_turn("limit", [0, 1, 125, 126, 4000, 70_000])
 def test_limit(name: str, role: Role, limit: int) -> None:
     """A message of that many bytes arrives; one more is refused when its length is known."""
     sender = OTHER[role]
@@ -580,7 +596,7 @@ def test_nothing_after_close(name: str, role: Role) -> None:
 
 @each_role
 @pytest.mark.parametrize("name", EARLY[:3])
-@pytest.mark.parametrize("body", [b"", b"S", b"C", b"\x03\xe8", b"\xff\xfe", bytes(125)])
+@in_turn("body", [b"", b"S", b"C", b"\x03\xe8", b"\xff\xfe", bytes(125)])
 def test_close_without_status(name: str, role: Role, body: bytes) -> None:
     """Any body is taken, and means nothing."""
     wire = frame(name, OTHER[role], "close", body)
@@ -609,7 +625,7 @@ def test_close_with_a_letter(role: Role) -> None:
 
 @each_role
 @pytest.mark.parametrize("name", WITH_STATUS)
-@pytest.mark.parametrize(
+@in_turn(
     ("close", "body"),
     [
         (Close(), b""),
@@ -630,7 +646,7 @@ def test_close_with_status(name: str, role: Role, close: Close, body: bytes) -> 
 
 @each_role
 @pytest.mark.parametrize("name", WITH_STATUS)
-@pytest.mark.parametrize("byte", [b"\x00", b"\x03", b"\xff"])
+@in_turn("byte", [b"\x00", b"\x03", b"\xff"])
 def test_close_of_one_byte(name: str, role: Role, byte: bytes) -> None:
     wire = frame(name, OTHER[role], "close", byte)
     refuses(name, role, wire, "a close has half a code")
@@ -662,7 +678,7 @@ def test_close_codes(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", WITH_STATUS)
-@pytest.mark.parametrize("code", [-1, 65536, 10**9])
+@in_turn("code", [-1, 65536, 10**9])
 def test_close_codes_that_are_no_codes(name: str, code: int) -> None:
     with pytest.raises(LocalProtocolError, match="cannot carry the code"):
         codec_of(name, "server").encode(Close(code))
@@ -684,7 +700,7 @@ def test_close_that_cannot_be_said(name: str) -> None:
 
 @each_role
 @pytest.mark.parametrize("name", WITH_STATUS)
-@pytest.mark.parametrize("reason", [b"\xff", b"a\xc3", b"\xed\xa0\x80", b"\xc0\x80"])
+@in_turn("reason", [b"\xff", b"a\xc3", b"\xed\xa0\x80", b"\xc0\x80"])
 def test_bad_utf8_in_a_reason(name: str, role: Role, reason: bytes) -> None:
     """As in a text: refused, or replaced."""
     wire = frame(name, OTHER[role], "close", b"\x03\xe8" + reason)
@@ -720,7 +736,7 @@ NEARLY_UTF8 = st.lists(
 ).map(b"".join)
 
 
-@pytest.mark.parametrize("first", range(0x80, 0x100))
+@in_turn("first", range(0x80, 0x100))
 def test_every_beginning_of_a_character(first: int) -> None:
     """Each is refused as soon as nothing can come of it."""
     for second in range(0x100):
@@ -733,9 +749,8 @@ def test_every_beginning_of_a_character(first: int) -> None:
         assert fails is not bool(CAN_BE_MENDED.fullmatch(text))
 
 
-@each_role
 @pytest.mark.parametrize("name", FAILS)
-@given(text=NEARLY_UTF8, cuts=st.lists(st.integers(0, 30), max_size=3))
+@given(role=ANY_ROLE, text=NEARLY_UTF8, cuts=st.lists(st.integers(0, 30), max_size=3))
 def test_bad_utf8_fails_at_its_first_byte(
     name: str, role: Role, text: bytes, cuts: list[int]
 ) -> None:
@@ -758,9 +773,8 @@ def test_bad_utf8_fails_at_its_first_byte(
             assert Outcome([]) == result
 
 
-@each_role
 @each_name
-@given(text=NEARLY_UTF8, cuts=st.lists(st.integers(0, 40), max_size=5))
+@given(role=ANY_ROLE, text=NEARLY_UTF8, cuts=st.lists(st.integers(0, 40), max_size=5))
 def test_bad_utf8_in_a_text(name: str, role: Role, text: bytes, cuts: list[int]) -> None:
     """The whole message counts, not its fragments; it is refused, or U+FFFD stands for it."""
     sender = OTHER[role]
@@ -786,7 +800,7 @@ def test_bad_utf8_in_a_text(name: str, role: Role, text: bytes, cuts: list[int])
 
 @each_role
 @each_name
-@pytest.mark.parametrize("event", [Ping, Pong])
+@in_turn("event", [Ping, Pong])
 def test_ping_and_pong(name: str, role: Role, event: type[Ping | Pong]) -> None:
     """125 bytes fit, and no more; any buffer will do."""
     codec = codec_of(name, role)
@@ -801,7 +815,7 @@ def test_ping_and_pong(name: str, role: Role, event: type[Ping | Pong]) -> None:
 
 @each_role
 @each_name
-@pytest.mark.parametrize("size", [0, 1, 125, 126, JOIN_UP_TO, JOIN_UP_TO + 1, 65535, 65536])
+@in_turn("size", [0, 1, 125, 126, JOIN_UP_TO, JOIN_UP_TO + 1, 65535, 65536])
 def test_every_length(name: str, role: Role, size: int) -> None:
     """Text and binary messages have the shortest header that says their length."""
     codec = codec_of(name, role)
@@ -812,7 +826,7 @@ def test_every_length(name: str, role: Role, size: int) -> None:
 
 
 @each_name
-@pytest.mark.parametrize("kind", [bytes, bytearray, lambda data: memoryview(data)])
+@in_turn("kind", [bytes, bytearray, lambda data: memoryview(data)])
 def test_the_callers_payload_is_not_copied(name: str, kind: type[bytes]) -> None:
     """A large one that is not masked is handed back behind its header."""
     payload = kind(bytes(JOIN_UP_TO + 1))
@@ -822,7 +836,7 @@ def test_the_callers_payload_is_not_copied(name: str, kind: type[bytes]) -> None
 
 @each_role
 @each_name
-@pytest.mark.parametrize("count", [4, 40, 4000])
+@in_turn("count", [4, 40, 4000])
 def test_every_kind_of_buffer(name: str, role: Role, count: int) -> None:
     """Its bytes are sent, whatever its items are and however they lie."""
     numbers = array.array("i", range(count))
@@ -919,9 +933,8 @@ def conversations(draw: st.DrawFn, name: str, sender: Role) -> Said:
 CUTS = st.lists(st.integers(0, 900), max_size=12)
 
 
-@each_role
 @each_name
-@given(data=st.data())
+@given(role=ANY_ROLE, data=st.data())
 def test_any_split_gives_the_same_events(name: str, role: Role, data: st.DataObject) -> None:
     """Wherever the wire is cut, and whatever buffers it comes in."""
     said = data.draw(conversations(name, OTHER[role]))
@@ -943,9 +956,8 @@ BYTES = st.lists(
 ).map(b"".join)
 
 
-@each_role
 @each_name
-@given(data=st.data(), after=BYTES, cuts=CUTS)
+@given(role=ANY_ROLE, data=st.data(), after=BYTES, cuts=CUTS)
 def test_any_split_of_any_bytes(
     name: str, role: Role, data: st.DataObject, after: bytes, cuts: list[int]
 ) -> None:
@@ -967,9 +979,8 @@ EVENTS = st.lists(
 )
 
 
-@each_role
 @each_name
-@given(events=EVENTS, cuts=CUTS)
+@given(role=ANY_ROLE, events=EVENTS, cuts=CUTS)
 def test_round_trip(name: str, role: Role, events: list[Event], cuts: list[int]) -> None:
     """What one side encodes, the other decodes, with keys as they come."""
     agreement = Agreement(masking_key=CONNECTION_KEY)

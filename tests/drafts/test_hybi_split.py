@@ -24,10 +24,10 @@ from trio_draftws.drafts import (
 from trio_draftws.drafts._dialect import CONTINUATION
 from trio_draftws.drafts._frames import FrameCodec
 
-from .helpers import ROLES, Outcome, bytewise, encoded, outcome, split_at
+from .helpers import ROLES, Outcome, bytewise, encoded, in_turn, outcome, split_at
 from .test_hybi_codecs import FACTORIES, SPEAKS
 from .test_opening_hybi import FAMILIES
-from .test_split import traced, work
+from .test_split import traced
 
 LIMIT = 300
 # Only hybi-04 has one, and both sides know it from the opening.
@@ -36,7 +36,8 @@ OTHER: dict[Role, Role] = {"client": "server", "server": "client"}
 
 FRAMED = [draft for draft in DRAFTS if isinstance(draft.codec("client", 0), FrameCodec)]
 each_draft = pytest.mark.parametrize("draft", FRAMED, ids=lambda draft: draft.name)
-each_role = pytest.mark.parametrize("role", ROLES)
+each_role = in_turn("role", ROLES)
+ANY_ROLE = st.sampled_from(ROLES)
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
 CONTROLS = st.builds(Ping, st.binary(max_size=125)) | st.builds(Pong, st.binary(max_size=125))
@@ -78,19 +79,8 @@ def test_the_rules_of_the_row_are_tested(draft: Draft) -> None:
         assert draft.opening in FAMILIES.values()
 
 
-@each_role
 @each_draft
-@given(events=EVENTS, cuts=CUTS)
-def test_any_split(draft: Draft, role: Role, events: Sequence[Event], cuts: list[int]) -> None:
-    """What the peer of the row's own making says arrives, wherever it is cut."""
-    wire = said_to(draft, role, *events)
-    for chunks in ([wire], split_at(wire, cuts), bytewise(wire)):
-        assert Outcome(list(events)) == outcome(codec_of(draft, role), chunks)
-
-
-@each_role
-@each_draft
-@given(events=EVENTS, cuts=CUTS, junk=JUNK)
+@given(role=ANY_ROLE, events=EVENTS, cuts=CUTS, junk=JUNK)
 def test_nothing_is_decoded_after_close(
     draft: Draft, role: Role, events: Sequence[Event], cuts: list[int], junk: bytes
 ) -> None:
@@ -102,9 +92,8 @@ def test_nothing_is_decoded_after_close(
         assert isinstance(last, Close)
 
 
-@each_role
 @each_draft
-@given(events=EVENTS, cuts=CUTS, junk=JUNK)
+@given(role=ANY_ROLE, events=EVENTS, cuts=CUTS, junk=JUNK)
 def test_any_split_gives_the_same_violation(
     draft: Draft, role: Role, events: Sequence[Event], cuts: list[int], junk: bytes
 ) -> None:
@@ -178,9 +167,8 @@ def test_the_callers_buffer_may_be_used_again(draft: Draft, role: Role) -> None:
         assert [type(event) for event in events] == [type(event) for event in received]
 
 
-@each_role
 @each_draft
-@given(wire=st.binary(max_size=60))
+@given(role=ANY_ROLE, wire=st.binary(max_size=60))
 def test_any_buffer_will_do(draft: Draft, role: Role, wire: bytes) -> None:
     """A bytearray or a memoryview means what its bytes mean."""
     results: list[object] = []
@@ -194,20 +182,6 @@ def test_any_buffer_will_do(draft: Draft, role: Role, wire: bytes) -> None:
 
 
 # Work and memory
-
-
-@each_role
-@each_draft
-def test_a_trickle_costs_linear_work(draft: Draft, role: Role) -> None:
-    """Four times the bytes, one at a time, are four times the work."""
-
-    def trickle(size: int) -> None:
-        codec = codec_of(draft, role, size)
-        for byte in bytewise(said_to(draft, role, "x" * size)[:-1]):
-            assert codec.decode(byte) == []
-
-    little, much = (work(lambda: trickle(size)) for size in (2000, 8000))  # noqa: B023
-    assert much < 5 * little
 
 
 @each_role

@@ -21,7 +21,7 @@ from trio_draftws.drafts import (
 )
 from trio_draftws.drafts._opening_hixie76 import Hixie76Opening
 
-from .helpers import KEYS, UPGRADE, get, head, identify
+from .helpers import KEYS, UPGRADE, get, head, identify, in_turn
 
 UNPROVEN = draft_named("hixie-75")
 OLD = draft_named("old")
@@ -47,7 +47,7 @@ def refusal(request: Request, drafts: tuple[Draft, ...] = EARLY, mode: Draft = O
 # Requests that are told apart
 
 
-@pytest.mark.parametrize("mode", DRAFTS, ids=lambda draft: draft.name)
+@in_turn("mode", DRAFTS)
 def test_upgrade_alone(mode: Draft) -> None:
     """Upgrade and Connection with neither key nor version are hixie-75, in every mode."""
     assert UNPROVEN is identify(get(*UPGRADE), mode, DRAFTS)
@@ -65,26 +65,25 @@ def test_upgrade_without_regard_to_case(fields: tuple[str, ...]) -> None:
     assert UNPROVEN is identify(get(*fields), OLD, DRAFTS)
 
 
-@pytest.mark.parametrize(
+@in_turn(
     ("mode", "expected"),
     [(OLD, OLD), (NEW, NEW), (HYBI_01, HYBI_01), (UNPROVEN, OLD), (HYBI_02, OLD), (RFC, OLD)],
-    ids=repr,
 )
 def test_keys(mode: Draft, expected: Draft) -> None:
     """The mode decides between the drafts with two keys; a mode without keys leaves the oldest."""
     assert expected is identify(get(*UPGRADE, *KEYS), mode, DRAFTS)
 
 
-@pytest.mark.parametrize("mode", DRAFTS, ids=lambda draft: draft.name)
-@pytest.mark.parametrize("number", ["0", "00", " 0 "])
+@in_turn("mode", DRAFTS)
+@in_turn("number", ["0", "00", " 0 "])
 def test_draft_0(mode: Draft, number: str) -> None:
     """`Sec-WebSocket-Draft: 0` is hixie-76, whatever the mode."""
     request = get(*UPGRADE, *KEYS, f"Sec-WebSocket-Draft: {number}")
     assert OLD is identify(request, mode, DRAFTS)
 
 
-@pytest.mark.parametrize("mode", DRAFTS, ids=lambda draft: draft.name)
-@pytest.mark.parametrize("number", ["1", "2", "3", "76"])
+@in_turn("mode", DRAFTS)
+@in_turn("number", ["1", "2", "3", "76"])
 def test_draft_1_and_more(number: str, mode: Draft) -> None:
     """It is hybi-02, whatever the mode; where that is switched off, no earlier draft."""
     request = get(*UPGRADE, *KEYS, f"Sec-WebSocket-Draft: {number}")
@@ -93,7 +92,7 @@ def test_draft_1_and_more(number: str, mode: Draft) -> None:
     assert refusal(request, others, mode).status == 426
 
 
-@pytest.mark.parametrize("value", ["x", "", "-1", "1.0", "+0", "0x0", "\u00b2", "1" * 10])
+@in_turn("value", ["x", "", "-1", "1.0", "+0", "0x0", "\u00b2", "1" * 10])
 def test_draft_that_is_no_number(value: str) -> None:
     """It is refused with 400."""
     request = get(*UPGRADE, *KEYS, f"Sec-WebSocket-Draft: {value}")
@@ -121,14 +120,14 @@ def test_one_key_alone(key: str) -> None:
     assert (refused.status, refused.body[-23:-2]) == (400, b"only one of them came")
 
 
-@pytest.mark.parametrize("fields", [(), KEYS, (KEY,), (KEYS[0],)])
+@in_turn("fields", [(), KEYS, (KEY,), (KEYS[0],)])
 def test_version(fields: tuple[str, ...]) -> None:
     """The version decides before anything else does."""
     request = get(*UPGRADE, *fields, "Sec-WebSocket-Version: 13")
     assert RFC is identify(request, OLD, DRAFTS)
 
 
-@pytest.mark.parametrize("mode", DRAFTS, ids=lambda draft: draft.name)
+@in_turn("mode", DRAFTS)
 @pytest.mark.parametrize(
     ("number", "name"),
     [(4, "hybi-04"), (5, "hybi-05"), (6, "hybi-06"), (7, "hybi-07"), (13, "rfc6455")],
@@ -140,7 +139,7 @@ def test_each_version(number: int, name: str, mode: Draft) -> None:
         assert draft_named(name) is identify(request, mode, DRAFTS)
 
 
-@pytest.mark.parametrize("mode", DRAFTS, ids=lambda draft: draft.name)
+@in_turn("mode", DRAFTS)
 def test_version_8(mode: Draft) -> None:
     """Two drafts have it; the field of the origin tells them apart, and where none does, the mode.
 
@@ -158,7 +157,7 @@ def test_version_8(mode: Draft) -> None:
             assert only is identify(get(*eight, field), mode, (OLD, only, RFC))
 
 
-@pytest.mark.parametrize("number", ["0", "3", "9", "12", "14", "255", "999999999"])
+@in_turn("number", ["0", "3", "9", "12", "14", "255", "999999999"])
 def test_version_without_row(number: str) -> None:
     """A version that no draft has is refused with 426, as is one that is switched off."""
     request = get(*UPGRADE, KEY, f"Sec-WebSocket-Version: {number}")
@@ -168,7 +167,7 @@ def test_version_without_row(number: str) -> None:
     assert refusal(get(*UPGRADE, KEY, "Sec-WebSocket-Version: 13")).status == 426
 
 
-@pytest.mark.parametrize(
+@in_turn(
     "value",
     ["", "x", "13, 8", "13, 13", "13;", "-13", "+13", "1.3", "013", "00", "\u00b9", "1" * 10],
 )
@@ -241,7 +240,7 @@ def asks(draft: Draft, target: bytes, *hosts: str) -> Request:
 
 
 @pytest.mark.parametrize("draft", WITH_A_NUMBER, ids=repr)
-@pytest.mark.parametrize(("target", "why"), BAD_TARGETS)
+@in_turn(("target", "why"), BAD_TARGETS)
 def test_a_target_that_none_is(draft: Draft, target: bytes, why: bytes) -> None:
     """From hybi-04 on it is refused with 400, as h11 and others do."""
     refused = refusal(asks(draft, target, "example.com"), DRAFTS, draft)
@@ -249,15 +248,15 @@ def test_a_target_that_none_is(draft: Draft, target: bytes, why: bytes) -> None:
 
 
 @pytest.mark.parametrize("draft", WITH_A_NUMBER, ids=repr)
-@pytest.mark.parametrize("host", BAD_HOSTS)
+@in_turn("host", BAD_HOSTS)
 def test_a_host_that_none_is(draft: Draft, host: str) -> None:
     refused = refusal(asks(draft, b"/", host), DRAFTS, draft)
     assert (refused.status, refused.body) == (400, NO_HOST + b"\n")
 
 
 @pytest.mark.parametrize("draft", WITH_A_NUMBER, ids=repr)
-@pytest.mark.parametrize("target", [b"/", b"http://example.com/"])
-@pytest.mark.parametrize("hosts", [(), ("a", "a"), ("a", "b"), ("", "")])
+@in_turn("target", [b"/", b"http://example.com/"])
+@in_turn("hosts", [(), ("a", "a"), ("a", "b"), ("", "")])
 def test_several_hosts_or_none(draft: Draft, target: bytes, hosts: tuple[str, ...]) -> None:
     """RFC 9112 section 3.2 wants one field, whatever the target says."""
     refused = refusal(asks(draft, target, *hosts), DRAFTS, draft)
@@ -276,7 +275,7 @@ def test_before_there_were_numbers(draft: Draft) -> None:
 
 
 @pytest.mark.parametrize("draft", WITH_A_NUMBER, ids=repr)
-@pytest.mark.parametrize(
+@in_turn(
     ("target", "host", "asked", "location"),
     [
         (b"/", "example.com", "example.com", "ws://example.com/"),
@@ -309,7 +308,7 @@ def test_several_origins(draft: Draft) -> None:
 # Requests that are none of ours
 
 
-@pytest.mark.parametrize(
+@in_turn(
     "fields",
     [
         (),
@@ -401,7 +400,7 @@ def test_content_length(draft: Draft) -> None:
     assert refused.status == 400
 
 
-@pytest.mark.parametrize("number", [4, 5, 6, 7, 8, 13])
+@in_turn("number", [4, 5, 6, 7, 8, 13])
 def test_content_length_of_a_version(number: int) -> None:
     """Nothing follows these requests, and nothing else may be announced."""
     fields = (*UPGRADE, KEY, f"Sec-WebSocket-Version: {number}")
@@ -412,8 +411,8 @@ def test_content_length_of_a_version(number: int) -> None:
         assert (refused.status, refused.body) == (400, b"A WebSocket request has no body.\n")
 
 
-@pytest.mark.parametrize("coding", ["chunked", "identity", ""])
-@pytest.mark.parametrize("keys", [(), KEYS])
+@in_turn("coding", ["chunked", "identity", ""])
+@in_turn("keys", [(), KEYS])
 def test_transfer_encoding(keys: tuple[str, ...], coding: str) -> None:
     """It is refused with 400, so that no body is ever taken for another request."""
     request = get(*UPGRADE, *keys, f"Transfer-Encoding: {coding}")
@@ -448,7 +447,7 @@ def test_hybi_03() -> None:
     assert [Hixie76Opening(draft_number="2"), Hixie76Opening(draft_number="3")] == openings
 
 
-@pytest.mark.parametrize("name", ["", "hixie", "HIXIE-76", "Old", "hybi-99", None, 76, [], {}])
+@in_turn("name", ["", "hixie", "HIXIE-76", "Old", "hybi-99", None, 76, [], {}])
 def test_a_name_that_no_row_has(name: str) -> None:
     """The error lists every row, with its other names."""
     with pytest.raises(ValueError, match="no draft is named") as caught:
@@ -510,8 +509,8 @@ def test_ladder() -> None:
     assert {NEW, HYBI_01, EIGHT_TOO} == set(DRAFTS) - set(rungs)
 
 
-@pytest.mark.parametrize("mode", range(len(DRAFTS)))
-@pytest.mark.parametrize("fields", [UPGRADE, (*UPGRADE, *KEYS)])
+@in_turn("mode", range(len(DRAFTS)))
+@in_turn("fields", [UPGRADE, (*UPGRADE, *KEYS)])
 def test_names_decide_nothing(fields: tuple[str, ...], mode: int) -> None:
     """Rows under other names are identified as the rows themselves are."""
     renamed = tuple(attrs.evolve(draft, name="x", aliases=()) for draft in DRAFTS)
@@ -520,9 +519,7 @@ def test_names_decide_nothing(fields: tuple[str, ...], mode: int) -> None:
     assert renamed[expected] is identify(request, renamed[mode], renamed)
 
 
-@pytest.mark.parametrize(
-    "path", sorted(Path(trio_draftws.drafts.__file__).parent.glob("*.py")), ids=lambda p: p.name
-)
+@in_turn("path", sorted(Path(trio_draftws.drafts.__file__).parent.glob("*.py")))
 def test_no_comparison_with_a_name(path: Path) -> None:
     """No code asks what a draft is called, or imports trio."""
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from trio_draftws.drafts import _masking
 from trio_draftws.drafts._masking import KEY_SIZE, ApplyMask, new_key
 
+from .helpers import in_turn
 from .masks import both_ways
 
 
@@ -39,8 +40,8 @@ def test_each_byte_gets_its_own(
 
 
 @both_ways
-@pytest.mark.parametrize("key_size", [1, 4, 20])
-@pytest.mark.parametrize("size", AROUND_EVERY_SWITCH)
+@in_turn("key_size", [1, 4, 20])
+@in_turn("size", AROUND_EVERY_SWITCH)
 def test_every_size(apply_mask: ApplyMask, size: int, key_size: int) -> None:
     """Short and long payloads are masked alike."""
     payload, key = os.urandom(size), os.urandom(key_size)
@@ -50,7 +51,7 @@ def test_every_size(apply_mask: ApplyMask, size: int, key_size: int) -> None:
 
 
 @both_ways
-@pytest.mark.parametrize("size", [5, 5000])
+@in_turn("size", [5, 5000])
 def test_masking_twice_is_nothing(apply_mask: ApplyMask, size: int) -> None:
     """What puts a mask on takes it off."""
     payload = os.urandom(size)
@@ -58,8 +59,8 @@ def test_masking_twice_is_nothing(apply_mask: ApplyMask, size: int) -> None:
 
 
 @both_ways
-@pytest.mark.parametrize("size", [0, 5, 125, 5000])
-@pytest.mark.parametrize("kind", [bytes, bytearray, lambda data: memoryview(bytearray(data))])
+@in_turn("size", [0, 5, 125, 5000])
+@in_turn("kind", [bytes, bytearray, lambda data: memoryview(bytearray(data))])
 def test_the_payload_stays(apply_mask: ApplyMask, kind: type[bytearray], size: int) -> None:
     """The caller's buffer is not masked in place, and of short ones come bytes."""
     payload = kind(b"x" * size)

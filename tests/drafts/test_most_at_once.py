@@ -22,13 +22,13 @@ from trio_draftws.drafts import (
 from trio_draftws.drafts._codec import MOST_AT_ONCE
 from trio_draftws.drafts._length64 import Length64Codec
 
-from .helpers import ROLES, bytewise, encoded
+from .helpers import ROLES, bytewise, encoded, in_turn, naming
 from .test_split import codec_type
 
 LIMIT = 1000
 
 each_draft = pytest.mark.parametrize("draft", DRAFTS, ids=lambda draft: draft.name)
-each_role = pytest.mark.parametrize("role", ROLES)
+each_role = in_turn("role", ROLES)
 
 
 def peer_of(draft: Draft, role: Role) -> Codec:
@@ -87,56 +87,51 @@ def portions(codec: Codec, data: bytes) -> list[list[Event]]:
     return given
 
 
-KINDS = [
-    pytest.param(draft, kind, id=f"{draft.name}-{kind}")
-    for draft in DRAFTS
-    for kind in frames_of(draft, "server")
-]
-each_kind = pytest.mark.parametrize(("draft", "kind"), KINDS)
-
-
 @each_role
-@each_kind
-def test_so_many_at_once(draft: Draft, role: Role, kind: str) -> None:
+@each_draft
+def test_so_many_at_once(draft: Draft, role: Role) -> None:
     """No call gives more events; all of them come, in order, and then the codec is as new."""
-    frames = frames_of(draft, role)[kind]
-    codec = draft.codec(role, LIMIT)
-    given = portions(codec, frames.wire)
-    assert len(given) >= 3
-    assert max(map(len, given)) <= MOST_AT_ONCE
-    assert [event for each in given for event in each] == frames.events
-    assert (codec.between, codec.mid_message) == (True, False)
-    assert codec.decode(encoded(peer_of(draft, role), "next")) == ["next"]
+    for kind, frames in frames_of(draft, role).items():
+        with naming(kind=kind):
+            codec = draft.codec(role, LIMIT)
+            given = portions(codec, frames.wire)
+            assert len(given) >= 3
+            assert max(map(len, given)) <= MOST_AT_ONCE
+            assert [event for each in given for event in each] == frames.events
+            assert (codec.between, codec.mid_message) == (True, False)
+            assert codec.decode(encoded(peer_of(draft, role), "next")) == ["next"]
 
 
 @each_role
-@each_kind
-def test_what_comes_while_something_is_owed(draft: Draft, role: Role, kind: str) -> None:
+@each_draft
+def test_what_comes_while_something_is_owed(draft: Draft, role: Role) -> None:
     """It stands behind that, however it is cut, and is not lost."""
-    frames = frames_of(draft, role)[kind]
-    later = encoded(peer_of(draft, role), "later", "still later")
-    codec = draft.codec(role, LIMIT)
-    found = codec.decode(frames.wire)
-    for byte in bytewise(later):
-        found += codec.decode(byte)
-    while codec.owes:
-        found += codec.decode(b"")
-    assert found == [*frames.events, "later", "still later"]
+    for kind, frames in frames_of(draft, role).items():
+        with naming(kind=kind):
+            later = encoded(peer_of(draft, role), "later", "still later")
+            codec = draft.codec(role, LIMIT)
+            found = codec.decode(frames.wire)
+            for byte in bytewise(later):
+                found += codec.decode(byte)
+            while codec.owes:
+                found += codec.decode(b"")
+            assert found == [*frames.events, "later", "still later"]
 
 
 @each_role
-@each_kind
-def test_in_the_middle_of_a_frame(draft: Draft, role: Role, kind: str) -> None:
+@each_draft
+def test_in_the_middle_of_a_frame(draft: Draft, role: Role) -> None:
     """A frame that had begun before counts as one of a call too."""
-    frames = frames_of(draft, role)[kind]
-    codec = draft.codec(role, LIMIT)
-    found: list[Event] = []
-    first = encoded(peer_of(draft, role), "b" * 300)
-    for piece in (first[:-1], first[-1:] + frames.wire):
-        given = portions(codec, piece)
-        assert max(map(len, given)) <= MOST_AT_ONCE
-        found += [event for each in given for event in each]
-    assert found == ["b" * 300, *frames.events]
+    for kind, frames in frames_of(draft, role).items():
+        with naming(kind=kind):
+            codec = draft.codec(role, LIMIT)
+            found: list[Event] = []
+            first = encoded(peer_of(draft, role), "b" * 300)
+            for piece in (first[:-1], first[-1:] + frames.wire):
+                given = portions(codec, piece)
+                assert max(map(len, given)) <= MOST_AT_ONCE
+                found += [event for each in given for event in each]
+            assert found == ["b" * 300, *frames.events]
 
 
 @each_role

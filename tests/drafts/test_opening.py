@@ -34,7 +34,7 @@ from trio_draftws.drafts._opening import ONE_SUBPROTOCOL, SPACE_SEPARATED, Subpr
 from trio_draftws.drafts._opening_hixie75 import Hixie75Opening
 from trio_draftws.drafts._opening_hixie76 import KEY_FIELDS, MAX_NUMBER, make_key, number_in
 
-from .helpers import KEYS, UPGRADE, URL, get, head, identify
+from .helpers import KEYS, UPGRADE, URL, get, head, identify, in_turn
 
 each_draft = pytest.mark.parametrize("draft", DRAFTS, ids=lambda draft: draft.name)
 (UNPROVEN,) = (draft for draft in DRAFTS if isinstance(draft.opening, Hixie75Opening))
@@ -128,7 +128,7 @@ def test_keys_come_from_the_operating_system() -> None:
         assert len({getattr(opening, name) for opening in openings}) == len(openings)
 
 
-@pytest.mark.parametrize(
+@in_turn(
     ("key", "number"),
     [
         (b"0 ", 0),
@@ -149,7 +149,7 @@ def test_number_in_a_key(key: bytes, number: int) -> None:
     assert number == number_in(key)
 
 
-@pytest.mark.parametrize(
+@in_turn(
     ("key", "why"),
     [
         (b"", "it has no digits"),
@@ -274,9 +274,7 @@ def test_no_caller_writes_what_the_handshake_writes(draft: Draft) -> None:
 
 
 @each_draft
-@pytest.mark.parametrize(
-    "origin", ["http://a\r\nEvil: 1", "http://a\n", "\r", "http://a\x00", "http://a\x1b[31m"]
-)
+@in_turn("origin", ["http://a\r\nEvil: 1", "http://a\n", "\r", "http://a\x00", "http://a\x1b[31m"])
 def test_injection_by_the_origin(draft: Draft, origin: str) -> None:
     """An origin is checked like any other value, before anything is dialled."""
     with pytest.raises(ValueError, match="control character"):
@@ -291,7 +289,7 @@ def test_an_origin_that_cannot_be_sent(draft: Draft) -> None:
 
 
 @each_draft
-@pytest.mark.parametrize("origin", ["\t", " http://a", "http://a "])
+@in_turn("origin", ["\t", " http://a", "http://a "])
 def test_an_origin_with_white_space_around_it(draft: Draft, origin: str) -> None:
     """No server could repeat it."""
     with pytest.raises(ValueError, match="white space around it"):
@@ -315,7 +313,7 @@ def test_subprotocols_written(syntax: SubprotocolSyntax, names: list[str], value
     assert value == syntax.write(names)
 
 
-@pytest.mark.parametrize(
+@in_turn(
     ("syntax", "names", "why"),
     [
         (ONE_SUBPROTOCOL, ["a", "b"], r"asked for \['a', 'b'\]: it can ask for one"),
@@ -345,7 +343,7 @@ def test_subprotocols_are_checked_before_anything_is_dialled(draft: Draft) -> No
         client(draft, subprotocols=("a\r\nEvil: 1",))
 
 
-@pytest.mark.parametrize(
+@in_turn(
     ("syntax", "values", "asked"),
     [
         (ONE_SUBPROTOCOL, [], ()),
@@ -368,7 +366,7 @@ def test_subprotocols_read(
     assert asked == syntax.asked(values)
 
 
-@pytest.mark.parametrize(
+@in_turn(
     ("syntax", "asked", "received", "agreed"),
     [
         (ONE_SUBPROTOCOL, ["chat"], ["chat"], "chat"),
@@ -386,7 +384,7 @@ def test_subprotocol_agreed_on(
     assert agreed == syntax.verify(asked, received)
 
 
-@pytest.mark.parametrize(
+@in_turn(
     ("syntax", "asked", "received", "shown"),
     [
         (ONE_SUBPROTOCOL, ["chat"], [], "expected 'chat', received None"),
@@ -410,7 +408,7 @@ def test_subprotocol_not_agreed_on(
 
 
 @each_draft
-@pytest.mark.parametrize("name", ["chat", "~", "a,b", "a;b", "a b", " a", "a ", "  "])
+@in_turn("name", ["chat", "~", "a,b", "a;b", "a b", " a", "a ", "  "])
 def test_what_can_be_asked_for_can_be_agreed_on(draft: Draft, name: str) -> None:
     """A name that the draft can write reaches the server, and comes back the same."""
     try:
@@ -429,7 +427,7 @@ def test_what_can_be_asked_for_can_be_agreed_on(draft: Draft, name: str) -> None
 
 
 @each_draft
-@pytest.mark.parametrize(
+@in_turn(
     ("line", "why"),
     [
         ("Upgrade: WebSocket", "`Upgrade: WebSocket` is missing"),
@@ -446,7 +444,7 @@ def test_a_field_that_is_missing(draft: Draft, line: str, why: str) -> None:
 
 
 @each_draft
-@pytest.mark.parametrize("line", ["Upgrade: h2c", "Connection: close"])
+@in_turn("line", ["Upgrade: h2c", "Connection: close"])
 def test_a_field_that_says_something_else(draft: Draft, line: str) -> None:
     """It is refused as if it were missing."""
     name = line.partition(":")[0]
@@ -463,8 +461,8 @@ def test_two_hosts(draft: Draft) -> None:
 
 
 @each_proven
-@pytest.mark.parametrize("name", KEY_FIELDS)
-@pytest.mark.parametrize("count", [0, 2])
+@in_turn("name", KEY_FIELDS)
+@in_turn("count", [0, 2])
 def test_a_key_comes_once(draft: Draft, name: str, count: int) -> None:
     """No key, or two of a name, are refused with 400."""
     others = [line for line in KEYS if not line.startswith(name)]
@@ -473,8 +471,8 @@ def test_a_key_comes_once(draft: Draft, name: str, count: int) -> None:
 
 
 @each_proven
-@pytest.mark.parametrize("key", ["12998", "abc ", "1 3 5", "99999999999 ", "", "9" * 9999 + " "])
-@pytest.mark.parametrize("name", KEY_FIELDS)
+@in_turn("key", ["12998", "abc ", "1 3 5", "99999999999 ", "", "9" * 9999 + " "])
+@in_turn("name", KEY_FIELDS)
 def test_a_key_that_cannot_be_read(draft: Draft, name: str, key: str) -> None:
     """It is refused with 400 before a byte of the answer is written; the message stays short."""
     others = [line for line in KEYS if not line.startswith(name)]
@@ -576,7 +574,7 @@ def test_location_has_the_bytes_of_the_host(draft: Draft) -> None:
 
 
 @each_repeating
-@pytest.mark.parametrize(
+@in_turn(
     "lines",
     [
         ("Upgrade: WebSocket", "Connection: Upgrade"),
@@ -597,7 +595,7 @@ def test_an_answer_with_origin_and_location(draft: Draft) -> None:
 
 
 @each_draft
-@pytest.mark.parametrize(
+@in_turn(
     ("lines", "shown"),
     [
         ([], "the Upgrade field: expected 'websocket', received None"),
@@ -615,8 +613,8 @@ def test_an_answer_that_upgrades_nothing(draft: Draft, lines: list[str], shown: 
 
 
 @each_repeating
-@pytest.mark.parametrize("which", [0, 1], ids=["origin", "location"])
-@pytest.mark.parametrize("values", [["x"], ["right", "right"], ["right", "x"], [""]])
+@in_turn("which", [0, 1])
+@in_turn("values", [["x"], ["right", "right"], ["right", "x"], [""]])
 def test_an_answer_that_repeats_wrongly(draft: Draft, which: int, values: list[str]) -> None:
     """Origin and location, where they are there, are there once and equal."""
     name = REPEATED[draft][which]
@@ -644,7 +642,7 @@ def test_a_subprotocol_in_the_answer(draft: Draft) -> None:
 
 
 @each_proven
-@pytest.mark.parametrize("wrong", [b"", bytes(15), bytes(16), bytes(17)])
+@in_turn("wrong", [b"", bytes(15), bytes(16), bytes(17)])
 def test_a_wrong_proof(draft: Draft, wrong: bytes) -> None:
     """The error shows the 16 bytes that were expected and what came."""
     opening = client(draft)
@@ -706,7 +704,7 @@ def test_client_and_server_agree(
 # Refusals
 
 
-@pytest.mark.parametrize("status", [-1, 0, 100, 101, 200, 302, 399, 600, 1000])
+@in_turn("status", [-1, 0, 100, 101, 200, 302, 399, 600, 1000])
 def test_a_status_that_refuses_nothing(status: int) -> None:
     """A refusal is 400 to 599."""
     with pytest.raises(ValueError, match=f"a refusal's status is 400 to 599, not {status}"):
@@ -727,8 +725,8 @@ def test_a_refusal_that_cannot_be_sent(name: str) -> None:
         Reject(403, {name: "1"})
 
 
-@pytest.mark.parametrize("status", [400, 418, 599])
-@pytest.mark.parametrize("body", ["n\u00f6\n", "n\u00f6\n".encode()])
+@in_turn("status", [400, 418, 599])
+@in_turn("body", ["n\u00f6\n", "n\u00f6\n".encode()])
 def test_a_refusal(status: int, body: str | bytes) -> None:
     """It has status, fields and body, and can be sent and shown."""
     reject = Reject(status, {"A": "b"}, body)

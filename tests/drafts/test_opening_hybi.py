@@ -37,7 +37,7 @@ from trio_draftws.drafts._opening_hybi import (
     masking_key_of,
 )
 
-from .helpers import URL, get, head, pairs
+from .helpers import URL, get, head, in_turn, pairs
 
 Vector: TypeAlias = dict[str, Any]
 
@@ -190,7 +190,7 @@ def test_client_verifies_the_answer(vector: Vector) -> None:
 
 
 @with_heads
-@pytest.mark.parametrize("position", range(28))
+@in_turn("position", range(28))
 def test_client_refuses_a_wrong_character(vector: Vector, position: int) -> None:
     """Each character of the proof counts."""
     raw = bytearray.fromhex(vector["response_hex"])
@@ -225,7 +225,7 @@ def test_bytes_in_a_key(data: bytes) -> None:
     assert len(data) == bytes_in(base64.b64encode(data).decode())
 
 
-@pytest.mark.parametrize(
+@in_turn(
     ("key", "length"),
     [
         ("AQIDBAUGBwgJCgsMDQ4PEC==", 16),
@@ -304,7 +304,7 @@ def test_subprotocols_are_checked_before_anything_is_dialled() -> None:
         OF_13.ask(Ask(URL, subprotocols=("a b",)), COMMA_SEPARATED)
 
 
-@pytest.mark.parametrize("name", ["", " a", "a,b", "a;b", "a/b", '"a"', "\u00e9", "a\r\nEvil: 1"])
+@in_turn("name", ["", " a", "a,b", "a;b", "a/b", '"a"', "\u00e9", "a\r\nEvil: 1"])
 def test_subprotocols_that_are_no_tokens(name: str) -> None:
     """They cannot be asked for."""
     with pytest.raises(ValueError, match="is no subprotocol in this draft"):
@@ -316,7 +316,7 @@ def test_subprotocols_written() -> None:
     assert COMMA_SEPARATED.write(["b", "a~!#$%&'*+-.^_`|", "C9"]) == "b, a~!#$%&'*+-.^_`|, C9"
 
 
-@pytest.mark.parametrize(
+@in_turn(
     ("values", "asked"),
     [
         ([], ()),
@@ -343,7 +343,7 @@ def refusal(family: HybiOpening, request: Request) -> str:
 
 
 @each_family
-@pytest.mark.parametrize(
+@in_turn(
     ("left_out", "why"),
     [
         ("Upgrade", "400: The field `Upgrade: WebSocket` is missing."),
@@ -359,7 +359,7 @@ def test_a_field_that_is_missing(family: HybiOpening, left_out: str, why: str) -
 
 
 @each_family
-@pytest.mark.parametrize(
+@in_turn(
     ("instead", "why"),
     [
         ("Upgrade: h2c", "400: The field `Upgrade: WebSocket` is missing."),
@@ -374,7 +374,7 @@ def test_a_field_that_says_something_else(family: HybiOpening, instead: str, why
 
 
 @each_family
-@pytest.mark.parametrize(
+@in_turn(
     ("more", "why"),
     [
         ("Host: example.com", "400: Expected one Host field."),
@@ -388,7 +388,7 @@ def test_a_field_that_comes_twice(family: HybiOpening, more: str, why: str) -> N
 
 
 @each_family
-@pytest.mark.parametrize(
+@in_turn(
     ("key", "shown"),
     [
         ("", "``"),
@@ -405,7 +405,7 @@ def test_a_key_that_is_no_base64(family: HybiOpening, key: str, shown: str) -> N
 
 
 @each_family
-@pytest.mark.parametrize("length", [1, 15, 17, 300])
+@in_turn("length", [1, 15, 17, 300])
 def test_the_length_of_a_key(family: HybiOpening, length: int) -> None:
     """Sixteen bytes are demanded where everybody sends them: ws 0.4 sent 15 to version 8."""
     key = base64.b64encode(bytes(length)).decode()
@@ -417,7 +417,7 @@ def test_the_length_of_a_key(family: HybiOpening, length: int) -> None:
 
 
 @each_family
-@pytest.mark.parametrize("key", ["AQIDBAUGBwgJCgsMDQ4PEC==", f"  {KEY}\t"])
+@in_turn("key", ["AQIDBAUGBwgJCgsMDQ4PEC==", f"  {KEY}\t"])
 def test_a_key_that_looks_odd(family: HybiOpening, key: str) -> None:
     """RFC 6455's own example has bits that stand for nothing; space around a value is none."""
     request = get(*ASKING[:3], f"Sec-WebSocket-Key: {key}")
@@ -468,7 +468,7 @@ def test_answer_byte_for_byte(family: HybiOpening) -> None:
 
 
 @each_family
-@pytest.mark.parametrize(
+@in_turn(
     "lines",
     [
         ANSWER,
@@ -486,7 +486,7 @@ def test_an_answer_that_is_in_order(family: HybiOpening, lines: tuple[str, ...])
 
 
 @each_family
-@pytest.mark.parametrize(
+@in_turn(
     ("lines", "shown"),
     [
         ([], "the Upgrade field: expected 'websocket', received None"),
@@ -584,7 +584,7 @@ def test_a_nonce_of_any_bytes() -> None:
 
 
 @each_family
-@pytest.mark.parametrize(("values", "agreed"), [([], None), (["b"], "b"), ([" a\t"], "a")])
+@in_turn(("values", "agreed"), [([], None), (["b"], "b"), ([" a\t"], "a")])
 def test_a_subprotocol_in_the_answer(
     family: HybiOpening, values: list[str], agreed: str | None
 ) -> None:
@@ -595,7 +595,7 @@ def test_a_subprotocol_in_the_answer(
 
 
 @each_family
-@pytest.mark.parametrize("values", [["c"], ["A"], ["a, b"], ["a", "b"], ["a", "a"], [""]])
+@in_turn("values", [["c"], ["A"], ["a, b"], ["a", "b"], ["a", "a"], [""]])
 def test_a_wrong_subprotocol_in_the_answer(family: HybiOpening, values: list[str]) -> None:
     """Another one, several, or nothing in the field."""
     lines = [f"Sec-WebSocket-Protocol: {value}" for value in values]

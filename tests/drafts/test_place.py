@@ -24,6 +24,8 @@ from trio_draftws.drafts import (
 from trio_draftws.drafts._long_payloads import WORTH_A_PLACE, TakesPayloads
 from trio_draftws.drafts._payload import RESERVED_AHEAD
 
+from .helpers import in_turn
+
 WITH_LENGTHS = [draft for draft in DRAFTS if isinstance(draft.codec("client", 0), TakesPayloads)]
 FRAGMENTING = [draft for draft in DRAFTS if draft.fragments]
 RFC6455 = draft_named("rfc6455")
@@ -78,8 +80,8 @@ def has_place(receiver: Codec) -> bool:
     return receiver.place is not None
 
 
-@pytest.mark.parametrize("role", ["client", "server"])
-@pytest.mark.parametrize("into_place", [1, 0.5])
+@in_turn("role", ["client", "server"])
+@in_turn("into_place", [1, 0.5])
 @pytest.mark.parametrize("draft", WITH_LENGTHS, ids=lambda draft: draft.name)
 def test_the_same_events(draft: Draft, into_place: float, role: Role) -> None:
     sent: list[Event] = [*TEXTS, "last"]
@@ -153,7 +155,7 @@ def test_in_fragments(draft: Draft) -> None:
         assert found == [Ping(b"between"), "é" * 30_000 + "x" * 20_000]
 
 
-@pytest.mark.parametrize("at", [0, 1, 16_384, 40_000, 69_998])
+@in_turn("at", [0, 1, 16_384, 40_000, 69_998])
 def test_bad_utf8_is_found_where_it_is(at: int) -> None:
     """At the same byte as without a place, whatever is cut where."""
     text = bytearray(b"x" * 70_000)
@@ -190,7 +192,7 @@ def test_what_is_too_long_gets_no_place() -> None:
     assert not has_place(receiver)
 
 
-@pytest.mark.parametrize("filled", [0, 1, 20_000])
+@in_turn("filled", [0, 1, 20_000])
 def test_to_be_given_part_by_part_after_all(filled: int) -> None:
     """What was put there comes first, the rest as it comes, and nothing twice."""
     sender, receiver = codec(RFC6455, "client"), codec(RFC6455, "server")

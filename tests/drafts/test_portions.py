@@ -23,8 +23,8 @@ from trio_draftws.drafts import (
 )
 from trio_draftws.drafts._codec import DecodesInOrder
 
-from .helpers import Outcome, encoded, outcome, split_at
-from .test_deflate import codec_of, each_kind, each_role, each_row, other
+from .helpers import Outcome, encoded, in_turn, outcome, split_at
+from .test_deflate import ANY_ROLE, codec_of, each_kind, each_role, each_row, other
 
 ENOUGH = _frames.ENOUGH
 # As a client's frame and a server's
@@ -40,8 +40,8 @@ def portions(codec: Codec, data: bytes) -> list[list[Event]]:
 
 
 @each_kind
-@each_role
 @given(
+    role=ANY_ROLE,
     sizes=st.lists(st.sampled_from([0, 1, 300, 30_000, 70_000, 200_000]), max_size=8),
     cuts=st.lists(st.integers(0, 1500), max_size=6),
     ending=st.sampled_from(["none", "close", "violation"]),
@@ -136,7 +136,7 @@ def test_part_by_part_from_the_middle() -> None:
 
 
 @each_kind
-@pytest.mark.parametrize("closes", [True, False])
+@in_turn("closes", [True, False])
 def test_nothing_is_kept_behind_an_end(deflate: Deflate, closes: bool) -> None:
     """Neither behind a close nor behind a violation; nor is anything told then."""
     sender, codec = codec_of("server", deflate), codec_of("client", deflate)

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import pytest
-
 from trio_draftws.drafts import Close, Draft
 from trio_draftws.drafts._protocol import GRACE
 
-from .protocol.sides import WAYS, Side, handed_out, side_of
+from .helpers import in_turn
+from .protocol.sides import WAYS, Side, each_draft, handed_out, side_of
 
 GRACES = [(5, GRACE), (1, 0.5)]
 """The grace for each `close_timeout`"""
-each_owed = pytest.mark.parametrize("way", ["CLOSE", "STREAM", "VIOLATION"])
-each_way = pytest.mark.parametrize("way", WAYS)
+each_owed = in_turn("way", ["CLOSE", "STREAM", "VIOLATION"])
+each_way = in_turn("way", WAYS)
 
 
 # Rule 1: the first end is the only one, behind all that came before it
 
 
 @each_way
-@pytest.mark.parametrize("later", WAYS)
+@in_turn("later", WAYS)
+@each_draft
 def test_the_first_end_is_the_only_one(draft: Draft, way: str, later: str) -> None:
     side = handed_out(draft)
     WAYS[way](side, 1)
@@ -30,6 +30,7 @@ def test_the_first_end_is_the_only_one(draft: Draft, way: str, later: str) -> No
 
 
 @each_way
+@each_draft
 def test_an_end_stands_behind_what_came_before_it(draft: Draft, way: str) -> None:
     side = side_of(draft)
     side.hear(1, "first")
@@ -40,6 +41,7 @@ def test_an_end_stands_behind_what_came_before_it(draft: Draft, way: str) -> Non
 
 
 @each_way
+@each_draft
 def test_nothing_is_added_behind_an_end(draft: Draft, way: str) -> None:
     side = side_of(draft)
     WAYS[way](side, 1)
@@ -55,6 +57,7 @@ def test_nothing_is_added_behind_an_end(draft: Draft, way: str) -> None:
 
 
 @each_owed
+@each_draft
 def test_at_once_if_no_message_was_ever_handed_out(draft: Draft, way: str) -> None:
     side = side_of(draft)
     WAYS[way](side, 1)
@@ -62,7 +65,8 @@ def test_at_once_if_no_message_was_ever_handed_out(draft: Draft, way: str) -> No
 
 
 @each_owed
-@pytest.mark.parametrize(("close_timeout", "grace"), GRACES)
+@in_turn(("close_timeout", "grace"), GRACES)
+@each_draft
 def test_a_grace_after_nobody_was_found(
     draft: Draft, way: str, close_timeout: float, grace: float
 ) -> None:
@@ -75,6 +79,7 @@ def test_a_grace_after_nobody_was_found(
 
 
 @each_owed
+@each_draft
 def test_at_once_if_that_grace_is_past(draft: Draft, way: str) -> None:
     side = handed_out(draft)
     side.protocol.found_left_alone(10)
@@ -83,6 +88,7 @@ def test_at_once_if_that_grace_is_past(draft: Draft, way: str) -> None:
 
 
 @each_owed
+@each_draft
 def test_whoever_received_since_has_a_grace_of_its_own(draft: Draft, way: str) -> None:
     side = handed_out(draft)
     side.protocol.found_left_alone(10)
@@ -95,7 +101,8 @@ def test_whoever_received_since_has_a_grace_of_its_own(draft: Draft, way: str) -
 
 
 @each_owed
-@pytest.mark.parametrize(("close_timeout", "grace"), GRACES)
+@in_turn(("close_timeout", "grace"), GRACES)
+@each_draft
 def test_two_graces_where_nobody_looks(
     draft: Draft, way: str, close_timeout: float, grace: float
 ) -> None:
@@ -106,6 +113,7 @@ def test_two_graces_where_nobody_looks(
 
 
 @each_owed
+@each_draft
 def test_a_grace_after_the_end_with_messages_unread(draft: Draft, way: str) -> None:
     side = side_of(draft)
     side.hear(9, "one")
@@ -116,6 +124,7 @@ def test_a_grace_after_the_end_with_messages_unread(draft: Draft, way: str) -> N
 
 
 @each_owed
+@each_draft
 def test_a_grace_after_the_latest_message_that_was_taken(draft: Draft, way: str) -> None:
     side = side_of(draft)
     side.hear(9, "one", "two", "three")
@@ -143,6 +152,7 @@ def goes_out(side: Side, at: float) -> None:
 # Rule 3: whoever relays may hold the answer
 
 
+@each_draft
 def test_a_held_answer_waits_for_its_release(draft: Draft) -> None:
     side = handed_out(draft)
     side.protocol.hold_answer(0)
@@ -155,6 +165,7 @@ def test_a_held_answer_waits_for_its_release(draft: Draft) -> None:
     assert side.said.count("end") == 1
 
 
+@each_draft
 def test_a_held_answer_goes_out_in_three_quarters_of_the_timeout(draft: Draft) -> None:
     side = handed_out(draft, close_timeout=8)
     side.protocol.found_left_alone(1)
@@ -164,6 +175,7 @@ def test_a_held_answer_goes_out_in_three_quarters_of_the_timeout(draft: Draft) -
     goes_out(side, 16)
 
 
+@each_draft
 def test_an_answer_is_held_that_was_owed_already(draft: Draft) -> None:
     side = handed_out(draft)
     side.hear_close(10)
@@ -171,6 +183,7 @@ def test_an_answer_is_held_that_was_owed_already(draft: Draft) -> None:
     goes_out(side, 13.75)
 
 
+@each_draft
 def test_an_answer_that_is_no_longer_held_is_owed_as_usual(draft: Draft) -> None:
     side = side_of(draft)
     side.hear(1, "unread")
@@ -180,6 +193,7 @@ def test_an_answer_that_is_no_longer_held_is_owed_as_usual(draft: Draft) -> None
     goes_out(side, 10 + GRACE)
 
 
+@each_draft
 def test_the_next_answer_is_not_held(draft: Draft) -> None:
     side = handed_out(draft)
     side.protocol.hold_answer(1)
@@ -189,7 +203,8 @@ def test_the_next_answer_is_not_held(draft: Draft) -> None:
     assert side.protocol.end_applied
 
 
-@pytest.mark.parametrize("way", ["STREAM", "VIOLATION"])
+@in_turn("way", ["STREAM", "VIOLATION"])
+@each_draft
 def test_only_a_close_is_held(draft: Draft, way: str) -> None:
     side = handed_out(draft)
     WAYS[way](side, 10)
@@ -202,6 +217,7 @@ def test_only_a_close_is_held(draft: Draft, way: str) -> None:
     assert side.protocol.end_applied
 
 
+@each_draft
 def test_closing_holds_nothing(draft: Draft) -> None:
     side = handed_out(draft)
     side.protocol.hold_answer(1)

@@ -5,16 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from trio_draftws.drafts import DRAFTS, Close, Draft, draft_named
 
+from .helpers import in_turn
 from .protocol.sides import (
     WAYS,
     Side,
     Times,
+    each_draft,
     goes_by,
     handed_out,
     has_what_waits,
@@ -23,11 +24,10 @@ from .protocol.sides import (
     silent,
 )
 
-with_pings = pytest.mark.parametrize(
-    "draft", [draft for draft in DRAFTS if draft.ping], ids=lambda draft: draft.name
-)
+with_pings = in_turn("draft", [draft for draft in DRAFTS if draft.ping])
 
 
+@each_draft
 def test_it_is_due_within_the_shortest_time_and_a_minute(draft: Draft) -> None:
     assert side_of(draft, now=100).protocol.due == (120 if draft.ping else 160)
     assert silent(draft, 100).protocol.due == 160
@@ -56,6 +56,7 @@ def test_a_ping_hastens_what_is_due(draft: Draft) -> None:
     assert side.protocol.due == 14
 
 
+@each_draft
 def test_closing_hastens_what_is_due(draft: Draft) -> None:
     side = silent(draft)
     side.protocol.start_closing(Close(1000), 1)
@@ -74,6 +75,7 @@ def test_moments_are_compared_not_spans() -> None:
     assert goes_by(side, 1000) == now + 20
 
 
+@each_draft
 def test_bytes_that_wait_hasten_what_is_due(draft: Draft) -> None:
     """What the peer takes is noticed only when somebody looks."""
     side = silent(draft, write_timeout=40)
@@ -148,7 +150,8 @@ def test_it_is_always_due_later_than_now(
         assert protocol.due > now
 
 
-@pytest.mark.parametrize("situation", SITUATIONS)
+@in_turn("situation", SITUATIONS)
+@each_draft
 def test_nothing_spins(draft: Draft, situation: str) -> None:
     """In an hour there are few deadlines, whatever has happened."""
     side = handed_out(draft)

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
-
 from trio_draftws.drafts import DRAFTS, Close, Draft, Fragment, Role
 
-from .helpers import ROLES, bytewise
-from .protocol.sides import Side, side_of
+from .helpers import ROLES, bytewise, in_turn
+from .protocol.sides import Side, each_draft, side_of
 
-each_role = pytest.mark.parametrize("role", ROLES)
-with_pings = pytest.mark.parametrize(
-    "draft", [draft for draft in DRAFTS if draft.ping], ids=lambda draft: draft.name
-)
-with_fragments = pytest.mark.parametrize(
-    "draft", [draft for draft in DRAFTS if draft.fragments], ids=lambda draft: draft.name
-)
+each_role = in_turn("role", ROLES)
+with_fragments = in_turn("draft", [draft for draft in DRAFTS if draft.fragments])
 #: So long that codecs say where its bytes may be put
 LONG = "x" * 60_000
 
@@ -24,6 +17,7 @@ LONG = "x" * 60_000
 
 
 @each_role
+@each_draft
 def test_messages_come_in_order(draft: Draft, role: Role) -> None:
     side = side_of(draft, role)
     data = side.encoded("one", "two") + side.encoded("three")
@@ -37,6 +31,7 @@ def test_messages_come_in_order(draft: Draft, role: Role) -> None:
     assert side.protocol.heard_at == 3
 
 
+@each_draft
 def test_messages_that_were_decoded_as_they_were_read(draft: Draft) -> None:
     side = side_of(draft)
     side.protocol.add_messages([], 1, 1)
@@ -48,6 +43,7 @@ def test_messages_that_were_decoded_as_they_were_read(draft: Draft) -> None:
     assert side.protocol.heard_at == 3
 
 
+@each_draft
 def test_more_than_a_codec_takes_at_once(draft: Draft) -> None:
     side = side_of(draft)
     side.hear(0, *(str(number) for number in range(600)))
@@ -112,6 +108,7 @@ def test_the_end_of_tcp_is_a_close_between_two_messages() -> None:
         assert side.protocol.unread == ["whole"]
 
 
+@each_draft
 def test_closing_drops_messages(draft: Draft) -> None:
     """Those that are unread, and those that still come"""
     side = side_of(draft)

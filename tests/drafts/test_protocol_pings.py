@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
-
 from trio_draftws.drafts import DRAFTS, Close, Draft, Ping, Pong, Role
 from trio_draftws.drafts._protocol import PONGS_AT_ONCE, SentPing
 
-from .helpers import ROLES, encoded
-from .protocol.sides import WAYS, Side, handed_out, side_of
+from .helpers import ROLES, encoded, in_turn
+from .protocol.sides import WAYS, Side, each_draft, handed_out, side_of
 
-each_role = pytest.mark.parametrize("role", ROLES)
-with_pings = pytest.mark.parametrize(
-    "draft", [draft for draft in DRAFTS if draft.ping], ids=lambda draft: draft.name
-)
+each_role = in_turn("role", ROLES)
+with_pings = in_turn("draft", [draft for draft in DRAFTS if draft.ping])
 
 
 # Rule 7: pings and pongs
@@ -77,7 +73,8 @@ def test_behind_our_close_nobody_is_pinged(draft: Draft) -> None:
 
 
 @each_role
-@pytest.mark.parametrize("way", WAYS)
+@in_turn("way", WAYS)
+@each_draft
 def test_there_is_never_a_second_close(draft: Draft, role: Role, way: str) -> None:
     side = side_of(draft, role)
     side.protocol.send_close(Close(1000))
@@ -87,7 +84,7 @@ def test_there_is_never_a_second_close(draft: Draft, role: Role, way: str) -> No
 
 
 @with_pings
-@pytest.mark.parametrize("way", WAYS)
+@in_turn("way", WAYS)
 def test_behind_an_end_nobody_is_pinged(draft: Draft, way: str) -> None:
     side = handed_out(draft)
     side.hear(0, "unread")
@@ -98,7 +95,7 @@ def test_behind_an_end_nobody_is_pinged(draft: Draft, way: str) -> None:
 
 
 @with_pings
-@pytest.mark.parametrize("way", ["STREAM", "VIOLATION", "LOST", "GIVEN_UP"])
+@in_turn("way", ["STREAM", "VIOLATION", "LOST", "GIVEN_UP"])
 def test_no_ping_is_answered_behind_the_end_of_our_side(draft: Draft, way: str) -> None:
     side = side_of(draft)
     WAYS[way](side, 1)
@@ -200,7 +197,7 @@ def test_whoever_waits_no_more_is_not_called(draft: Draft) -> None:
 
 
 @with_pings
-@pytest.mark.parametrize("way", [*WAYS, "our close", "a broken pipe", "a reset"])
+@in_turn("way", [*WAYS, "our close", "a broken pipe", "a reset"])
 def test_an_end_tells_whoever_waits_for_a_pong(draft: Draft, way: str) -> None:
     side = side_of(draft)
     told: list[SentPing] = []

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import math
 
-import pytest
-
-from trio_draftws.drafts import Close, Draft, Role
+from trio_draftws.drafts import DRAFTS, Close, Draft, Role
 from trio_draftws.drafts._protocol import GRACE, EndKind, State
 
-from .helpers import ROLES, encoded
+from .helpers import ROLES, encoded, in_turn
 from .protocol.sides import (
     OTHER,
     WAYS,
     Side,
+    each_draft,
     handed_out,
     is_given_up,
     is_lost,
@@ -22,10 +21,10 @@ from .protocol.sides import (
     violates,
 )
 
-each_role = pytest.mark.parametrize("role", ROLES)
-each_owed = pytest.mark.parametrize("way", ["CLOSE", "STREAM", "VIOLATION"])
-each_way = pytest.mark.parametrize("way", WAYS)
-each_close = pytest.mark.parametrize("close", ["send_close", "start_closing"])
+each_role = in_turn("role", ROLES)
+each_owed = in_turn("way", ["CLOSE", "STREAM", "VIOLATION"])
+each_way = in_turn("way", WAYS)
+each_close = in_turn("close", ["send_close", "start_closing"])
 
 
 def close_by(side: Side, close: str, now: float = 1) -> None:
@@ -39,8 +38,19 @@ def close_by(side: Side, close: str, now: float = 1) -> None:
 # What both sides said
 
 
+def test_whose_close_ends_the_stream() -> None:
+    """Anybody's where there is no other close; a server's where WebKit of 2010 waits for that."""
+    ends = {draft.name: draft.close_ends_stream for draft in DRAFTS if draft.close_ends_stream}
+    assert ends == {
+        "hixie-75": ("client", "server"),
+        "hixie-76": ("server",),
+        "whatwg-2010-08": ("server",),
+    }
+
+
 @each_role
 @each_close
+@each_draft
 def test_we_close_first(draft: Draft, role: Role, close: str) -> None:
     side = side_of(draft, role)
     assert (side.protocol.state, side.protocol.can_send) == (State.OPEN, True)
@@ -53,6 +63,7 @@ def test_we_close_first(draft: Draft, role: Role, close: str) -> None:
 
 
 @each_role
+@each_draft
 def test_what_is_said_of_a_close(draft: Draft, role: Role) -> None:
     side = side_of(draft, role)
     side.protocol.send_close(Close(1000, "bye"))
@@ -65,6 +76,7 @@ def test_what_is_said_of_a_close(draft: Draft, role: Role) -> None:
 
 @each_role
 @each_close
+@each_draft
 def test_the_peer_closes_behind_our_close(draft: Draft, role: Role, close: str) -> None:
     side = side_of(draft, role)
     close_by(side, close)
@@ -78,6 +90,7 @@ def test_the_peer_closes_behind_our_close(draft: Draft, role: Role, close: str) 
 
 
 @each_role
+@each_draft
 def test_closing_what_was_closed_waits_for_the_peer(draft: Draft, role: Role) -> None:
     side = side_of(draft, role)
     side.protocol.send_close(Close(1000))
@@ -89,6 +102,7 @@ def test_closing_what_was_closed_waits_for_the_peer(draft: Draft, role: Role) ->
 
 
 @each_role
+@each_draft
 def test_the_peer_closes_first(draft: Draft, role: Role) -> None:
     side = handed_out(draft, role)
     side.hear_close(1)
@@ -99,6 +113,7 @@ def test_the_peer_closes_first(draft: Draft, role: Role) -> None:
 
 @each_role
 @each_close
+@each_draft
 def test_we_close_behind_the_peer(draft: Draft, role: Role, close: str) -> None:
     """The answer has the peer's code where it is made, and ours where somebody says it."""
     side = handed_out(draft, role)
@@ -114,6 +129,7 @@ def test_we_close_behind_the_peer(draft: Draft, role: Role, close: str) -> None:
     assert side.said[-1] == "end"
 
 
+@each_draft
 def test_nothing_is_heard_behind_a_close(draft: Draft) -> None:
     side = side_of(draft)
     side.hear_close(0)
@@ -125,6 +141,7 @@ def test_nothing_is_heard_behind_a_close(draft: Draft) -> None:
 
 
 @each_way
+@each_draft
 def test_closing_what_has_ended_says_no_more(draft: Draft, way: str) -> None:
     side = side_of(draft)
     WAYS[way](side, 1)
@@ -140,6 +157,7 @@ def test_closing_what_has_ended_says_no_more(draft: Draft, way: str) -> None:
 
 @each_role
 @each_owed
+@each_draft
 def test_an_end_lets_us_send_until_it_is_reached(draft: Draft, role: Role, way: str) -> None:
     side = handed_out(draft, role)
     WAYS[way](side, 1)
@@ -155,6 +173,7 @@ def test_an_end_lets_us_send_until_it_is_reached(draft: Draft, role: Role, way: 
 
 
 @each_role
+@each_draft
 def test_the_peers_close_is_owed_ours(draft: Draft, role: Role) -> None:
     """With its code and no reason (RFC 6455 section 5.5.1)"""
     side = handed_out(draft, role)
@@ -176,6 +195,7 @@ def test_the_peers_close_is_owed_ours(draft: Draft, role: Role) -> None:
 
 
 @each_role
+@each_draft
 def test_the_streams_end_is_owed_the_end_of_our_side(draft: Draft, role: Role) -> None:
     side = handed_out(draft, role)
     stream_ends(side, 1)
@@ -186,6 +206,7 @@ def test_the_streams_end_is_owed_the_end_of_our_side(draft: Draft, role: Role) -
 
 
 @each_role
+@each_draft
 def test_a_violation_is_owed_a_close_with_its_code(draft: Draft, role: Role) -> None:
     side = handed_out(draft, role)
     violates(side, 1)
@@ -197,6 +218,7 @@ def test_a_violation_is_owed_a_close_with_its_code(draft: Draft, role: Role) -> 
     assert side.protocol.closed_by == (role if draft.fragments else None)
 
 
+@each_draft
 def test_a_violation_of_a_draft_without_a_closing_frame_ends_the_stream(draft: Draft) -> None:
     """There may be a code to it all the same."""
     side = side_of(draft, limit=4)
@@ -207,6 +229,7 @@ def test_a_violation_of_a_draft_without_a_closing_frame_ends_the_stream(draft: D
 
 
 @each_role
+@each_draft
 def test_a_broken_transport_is_owed_nothing(draft: Draft, role: Role) -> None:
     side = handed_out(draft, role)
     is_lost(side, 1)
@@ -217,7 +240,8 @@ def test_a_broken_transport_is_owed_nothing(draft: Draft, role: Role) -> None:
 
 
 @each_role
-@pytest.mark.parametrize("room", [0, math.inf], ids=["no room", "room"])
+@in_turn("room", [0, math.inf])
+@each_draft
 def test_giving_up_says_so_if_that_fits(draft: Draft, role: Role, room: float) -> None:
     side = handed_out(draft, role)
     side.output.room = room
@@ -231,6 +255,7 @@ def test_giving_up_says_so_if_that_fits(draft: Draft, role: Role, room: float) -
     assert side.protocol.heard_at == math.inf
 
 
+@each_draft
 def test_giving_up_without_a_word(draft: Draft) -> None:
     side = side_of(draft)
     side.protocol.give_up("aborted", None, 1)
@@ -239,6 +264,7 @@ def test_giving_up_without_a_word(draft: Draft) -> None:
 
 
 @each_owed
+@each_draft
 def test_giving_up_behind_an_end_drops_what_is_owed(draft: Draft, way: str) -> None:
     """What the reader gets stays what it was, and nothing is ever due again."""
     side = handed_out(draft)

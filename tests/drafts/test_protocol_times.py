@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import math
 
-import pytest
-
 from trio_draftws.drafts import DRAFTS, Close, Draft, Pong
 
-from .protocol.sides import Side, Times, goes_by, has_what_waits, side_of, silent
+from .helpers import in_turn
+from .protocol.sides import Side, Times, each_draft, goes_by, has_what_waits, side_of, silent
 
-with_pings = pytest.mark.parametrize(
-    "draft", [draft for draft in DRAFTS if draft.ping], ids=lambda draft: draft.name
-)
+with_pings = in_turn("draft", [draft for draft in DRAFTS if draft.ping])
 
 
 GIVEN_UP: dict[str, tuple[dict[str, float], float, str]] = {
@@ -36,7 +33,8 @@ def about_to_be_given_up(draft: Draft, why: str) -> Side:
     return side
 
 
-@pytest.mark.parametrize("why", GIVEN_UP)
+@in_turn("why", GIVEN_UP)
+@each_draft
 def test_giving_up_waits_for_a_look(draft: Draft, why: str) -> None:
     _, at, reason = GIVEN_UP[why]
     side = about_to_be_given_up(draft, why)
@@ -51,7 +49,8 @@ def test_giving_up_waits_for_a_look(draft: Draft, why: str) -> None:
         assert side.codes == [1000 if why == "closing" else 1001]
 
 
-@pytest.mark.parametrize("why", ["idle", "closing"])
+@in_turn("why", ["idle", "closing"])
+@each_draft
 def test_what_is_read_then_saves_the_peer(draft: Draft, why: str) -> None:
     side = about_to_be_given_up(draft, why)
     at = GIVEN_UP[why][1]
@@ -145,6 +144,7 @@ def test_where_a_ping_cannot_leave_the_time_to_write_counts(draft: Draft) -> Non
     assert "took nothing" in side.end.reason
 
 
+@each_draft
 def test_a_peer_that_takes_something_is_kept(draft: Draft) -> None:
     side = silent(draft, write_timeout=10)
     has_what_waits(side, 0)
@@ -154,12 +154,14 @@ def test_a_peer_that_takes_something_is_kept(draft: Draft) -> None:
     assert goes_by(side, 1000) == 54 + 10
 
 
+@each_draft
 def test_nothing_that_waits_is_no_deadline(draft: Draft) -> None:
     side = silent(draft, write_timeout=10)
     assert goes_by(side, 1000) is None
 
 
-@pytest.mark.parametrize("times", [{"idle_timeout": 10}, {"ping_interval": 10}], ids=repr)
+@in_turn("times", [{"idle_timeout": 10}, {"ping_interval": 10}])
+@each_draft
 def test_while_it_is_full_nobody_is_silent(draft: Draft, times: dict[str, float]) -> None:
     side = silent(draft, **times)
     assert goes_by(side, 95, full=True) is None
@@ -181,6 +183,7 @@ def test_a_ping_is_not_held_against_who_cannot_be_read(draft: Draft) -> None:
     assert goes_by(side, 1000) == 220
 
 
+@each_draft
 def test_what_the_codec_has_more_of_makes_it_full(draft: Draft) -> None:
     """The peer's answer stands behind that."""
     side = side_of(draft, times=Times(idle_timeout=30))
@@ -192,6 +195,7 @@ def test_what_the_codec_has_more_of_makes_it_full(draft: Draft) -> None:
     assert goes_by(side, 1000) is not None
 
 
+@each_draft
 def test_while_it_is_full_the_peer_may_wait_for_us_too(draft: Draft) -> None:
     """It takes nothing, as somebody does who is itself waiting: but not while we want to send."""
     side = silent(draft, write_timeout=10)
@@ -203,6 +207,7 @@ def test_while_it_is_full_the_peer_may_wait_for_us_too(draft: Draft) -> None:
     assert 100 < given_up <= 110
 
 
+@each_draft
 def test_whoever_begins_to_send_has_all_the_time(draft: Draft) -> None:
     """Where it was full up to then."""
     side = silent(draft, write_timeout=10)
@@ -213,6 +218,7 @@ def test_whoever_begins_to_send_has_all_the_time(draft: Draft) -> None:
     assert goes_by(side, 1000, full=True) == 18.25
 
 
+@each_draft
 def test_a_peer_that_hung_up_behind_a_full_receiver_is_given_up(draft: Draft) -> None:
     """Unless somebody takes what it said."""
     side = silent(draft, idle_timeout=10)
@@ -230,6 +236,7 @@ def test_a_peer_that_hung_up_behind_a_full_receiver_is_given_up(draft: Draft) ->
     assert side.protocol.unread
 
 
+@each_draft
 def test_a_peer_that_reset_behind_a_full_receiver_is_given_up_sooner(draft: Draft) -> None:
     """There is nobody any more: as long as one that vanishes is kept, whatever the draft."""
     side = silent(draft, ping_interval=20, ping_timeout=20)
@@ -247,6 +254,7 @@ def test_a_peer_that_reset_behind_a_full_receiver_is_given_up_sooner(draft: Draf
     assert side.protocol.unread
 
 
+@each_draft
 def test_a_reset_behind_a_full_receiver_ends_what_we_send(draft: Draft) -> None:
     side = silent(draft)
     side.protocol.hang_up(1, reset=True)

@@ -13,6 +13,8 @@ from trio_draftws.drafts import _short_io as short_io
 from trio_draftws.drafts._codec import MOST_AT_ONCE, ShortReceive, ShortSend
 from trio_draftws.drafts._masking import MASKS_IN_C
 
+from .helpers import in_turn
+
 BOTH = [
     pytest.param("_in_python", id="Python"),
     pytest.param(
@@ -101,7 +103,7 @@ def test_what_is_behind_whole_messages_is_given_back(
 
 
 @pytest.mark.parametrize("way", ["masked", "unmasked"])
-@pytest.mark.parametrize("bad", [b"\x89\x00", b"\x81\x7e\x00\x7e", b"\x81\x02\xc3\x28"])
+@in_turn("bad", [b"\x89\x00", b"\x81\x7e\x00\x7e", b"\x81\x02\xc3\x28"])
 def test_anything_else_is_left(
     way: str, suffix: str, bad: bytes, pair: tuple[socket.socket, socket.socket]
 ) -> None:
@@ -167,7 +169,7 @@ def test_a_full_kernel_takes_a_part_or_nothing(
     assert came == sent
 
 
-@pytest.mark.parametrize("message", ["x" * 5000, "\ud800", bytearray(b"a"), 5])
+@in_turn("message", ["x" * 5000, "\ud800", bytearray(b"a"), 5])
 def test_what_is_no_short_message_is_not_sent(
     way: str, suffix: str, message: object, pair: tuple[socket.socket, socket.socket]
 ) -> None:
@@ -177,7 +179,7 @@ def test_what_is_no_short_message_is_not_sent(
         ours.recv(1)
 
 
-@pytest.mark.parametrize("draft", DRAFTS, ids=lambda draft: draft.name)
+@in_turn("draft", DRAFTS)
 def test_codecs_hand_them_out(draft: Draft, pair: tuple[socket.socket, socket.socket]) -> None:
     """Bound to how their frames look, and one for all codecs that are alike."""
     ours, theirs = pair

@@ -27,6 +27,7 @@ from trio_draftws.drafts._short_messages import (
     text_frame_in_python,
 )
 
+from .helpers import in_turn
 from .masks import needs_c
 
 
@@ -72,7 +73,7 @@ both_frame = pytest.mark.parametrize(
         pytest.param(frame_in_c, id="in C", marks=needs_c),
     ],
 )
-masked_or_not = pytest.mark.parametrize("masked", [False, True])
+masked_or_not = in_turn("masked", [False, True])
 
 
 def framed(first: int, payload: bytes, *, masked: bool, key: bytes = KEY) -> bytes:
@@ -109,7 +110,7 @@ def test_it_stops_where_a_message_is_not_whole(take: TakeShortMessages, masked: 
 
 @both_take
 @masked_or_not
-@pytest.mark.parametrize("first", [at for at in range(256) if at not in (0x81, 0x82)])
+@in_turn("first", [at for at in range(256) if at not in (0x81, 0x82)])
 def test_it_stops_at_everything_else(take: TakeShortMessages, masked: bool, first: int) -> None:
     """At a fragment, a control frame, a reserved bit or opcode."""
     data = framed(first, b"abc", masked=masked)
@@ -178,7 +179,7 @@ def test_both_read_the_same(
 
 
 @both_frame
-@pytest.mark.parametrize("new_key", [None, lambda: KEY], ids=["not masked", "masked"])
+@in_turn("new_key", [None, lambda: KEY])
 def test_frames_of_every_length(frame: ShortFrame, new_key: Callable[[], bytes] | None) -> None:
     masked = new_key is not None
     for size in range(LONGEST + 1):
@@ -200,7 +201,7 @@ class Text(str):
 
 
 @both_frame
-@pytest.mark.parametrize(
+@in_turn(
     "other", [bytearray(b"abc"), memoryview(b"abc"), None, 7, Text("abc"), "\ud800", b"x" * 126]
 )
 def test_no_frame_for_anything_else(frame: ShortFrame, other: Any) -> None:
@@ -213,7 +214,7 @@ def test_no_frame_for_anything_else(frame: ShortFrame, other: Any) -> None:
 
 
 @needs_c
-@pytest.mark.parametrize(
+@in_turn(
     ("error", "arguments"),
     [
         (TypeError, ()),
@@ -241,7 +242,7 @@ def test_wrong_arguments_to_reading(error: type[Exception], arguments: tuple[Any
 
 
 @needs_c
-@pytest.mark.parametrize("mistake", [ValueError("no"), KeyboardInterrupt()])
+@in_turn("mistake", [ValueError("no"), KeyboardInterrupt()])
 def test_what_cannot_be_asked_or_masked(mistake: BaseException) -> None:
     """What another's code raises comes out."""
 
@@ -259,7 +260,7 @@ def test_what_cannot_be_asked_or_masked(mistake: BaseException) -> None:
 
 
 @needs_c
-@pytest.mark.parametrize(
+@in_turn(
     ("error", "arguments"),
     [
         (TypeError, ()),
@@ -301,13 +302,7 @@ both_text_frames = pytest.mark.parametrize(
     ],
 )
 # hixie-76 section 5.3, and r5241
-each_framing = pytest.mark.parametrize(
-    ("start", "end"),
-    [
-        pytest.param(b"\x00", b"\xff", id="sentinels"),
-        pytest.param(b"\xff" + bytes(7), b"", id="length"),
-    ],
-)
+each_framing = in_turn(("start", "end"), [(b"\x00", b"\xff"), (b"\xff" + bytes(7), b"")])
 
 
 def text_framed(payload: bytes, start: bytes, end: bytes) -> bytes:
@@ -336,7 +331,7 @@ def test_texts_of_every_length(take: TakeTexts, frame: TextFrame, start: bytes, 
 
 @both_text_frames
 @each_framing
-@pytest.mark.parametrize("other", [b"abc", bytearray(b"abc"), None, 7, Text("abc"), "\ud800"])
+@in_turn("other", [b"abc", bytearray(b"abc"), None, 7, Text("abc"), "\ud800"])
 def test_no_frame_for_what_is_no_text(
     frame: TextFrame, other: Any, start: bytes, end: bytes
 ) -> None:
@@ -399,7 +394,7 @@ def test_both_read_the_same_texts(
 
 
 @needs_c
-@pytest.mark.parametrize(
+@in_turn(
     ("error", "function", "arguments"),
     [
         (TypeError, take_texts_in_c, ()),

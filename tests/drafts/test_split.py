@@ -29,7 +29,7 @@ from trio_draftws.drafts import (
 from trio_draftws.drafts._length64 import Length64Codec
 from trio_draftws.drafts._sentinel import SentinelCodec
 
-from .helpers import ROLES, Outcome, bytewise, decoded, encoded, split_at
+from .helpers import ROLES, Outcome, bytewise, decoded, encoded, in_turn, split_at
 
 LIMIT = 40
 
@@ -41,7 +41,8 @@ def codec_type(draft: Draft) -> type[Codec]:
 # The frames of all others have a header of two bytes, and tests of their own.
 TEXT_ONLY = [draft for draft in DRAFTS if codec_type(draft) in (SentinelCodec, Length64Codec)]
 each_draft = pytest.mark.parametrize("draft", TEXT_ONLY, ids=lambda draft: draft.name)
-each_role = pytest.mark.parametrize("role", ROLES)
+each_role = in_turn("role", ROLES)
+ANY_ROLE = st.sampled_from(ROLES)
 
 
 @attrs.frozen
@@ -136,9 +137,8 @@ BYTES = st.lists(
 ).map(b"".join)
 
 
-@each_role
 @each_draft
-@given(data=st.data())
+@given(role=ANY_ROLE, data=st.data())
 def test_any_split_gives_the_same_events(draft: Draft, role: Role, data: st.DataObject) -> None:
     """Messages arrive and reserved frames don't, wherever the wire is cut."""
     said = data.draw(frames(draft, role))
@@ -148,13 +148,12 @@ def test_any_split_gives_the_same_events(draft: Draft, role: Role, data: st.Data
         assert expected == decoded(draft, role, *chunks, limit=LIMIT)
 
 
-@each_role
 @pytest.mark.parametrize(
     "draft",
     [draft for draft in TEXT_ONLY if draft.closing_handshake],
     ids=lambda draft: draft.name,
 )
-@given(data=st.data())
+@given(role=ANY_ROLE, data=st.data())
 def test_nothing_is_decoded_after_close(draft: Draft, role: Role, data: st.DataObject) -> None:
     """Close is the last event, whatever follows and wherever the wire is cut."""
     said = data.draw(frames(draft, role))
@@ -166,9 +165,8 @@ def test_nothing_is_decoded_after_close(draft: Draft, role: Role, data: st.DataO
         assert Outcome([*messages, Close()]) == decoded(draft, role, *chunks, limit=LIMIT)
 
 
-@each_role
 @each_draft
-@given(data=st.data())
+@given(role=ANY_ROLE, data=st.data())
 def test_any_split_gives_the_same_violation(draft: Draft, role: Role, data: st.DataObject) -> None:
     """What came before a violation is delivered, wherever the wire is cut."""
     said = data.draw(frames(draft, role))
@@ -180,9 +178,8 @@ def test_any_split_gives_the_same_violation(draft: Draft, role: Role, data: st.D
         assert whole == decoded(draft, role, *chunks, limit=LIMIT)
 
 
-@each_role
 @each_draft
-@given(wire=BYTES, cuts=CUTS)
+@given(role=ANY_ROLE, wire=BYTES, cuts=CUTS)
 def test_any_split_of_any_bytes(draft: Draft, role: Role, wire: bytes, cuts: list[int]) -> None:
     """Random bytes too give the same whatever the cuts, and raise nothing but one error."""
     whole = decoded(draft, role, wire, limit=LIMIT)
@@ -190,9 +187,8 @@ def test_any_split_of_any_bytes(draft: Draft, role: Role, wire: bytes, cuts: lis
         assert whole == decoded(draft, role, *chunks, limit=LIMIT)
 
 
-@each_role
 @each_draft
-@given(wire=BYTES)
+@given(role=ANY_ROLE, wire=BYTES)
 def test_any_buffer_will_do(draft: Draft, role: Role, wire: bytes) -> None:
     """A bytearray or a memoryview means what its bytes mean."""
     codecs = [draft.codec(role, math.inf) for _ in range(3)]
@@ -229,9 +225,8 @@ def test_a_violation_without_events_is_raised_at_once(draft: Draft, role: Role) 
     assert caught.value.close_code is None
 
 
-@each_role
 @each_draft
-@given(messages=st.lists(texts(200), max_size=6), cuts=CUTS)
+@given(role=ANY_ROLE, messages=st.lists(texts(200), max_size=6), cuts=CUTS)
 def test_messages_round_trip(
     draft: Draft, role: Role, messages: list[str], cuts: list[int]
 ) -> None:
@@ -241,9 +236,8 @@ def test_messages_round_trip(
     assert Outcome(list(messages)) == decoded(draft, role, *split_at(wire, cuts))
 
 
-@each_role
 @each_draft
-@given(payload=st.binary(max_size=60), cuts=CUTS)
+@given(role=ANY_ROLE, payload=st.binary(max_size=60), cuts=CUTS)
 def test_bad_utf8_is_replaced(draft: Draft, role: Role, payload: bytes, cuts: list[int]) -> None:
     """U+FFFD stands for what is not UTF-8, as in Python's own decoder, wherever it is cut."""
     payload = payload.replace(b"\xff", b"\xfe")
@@ -283,7 +277,7 @@ def test_what_a_draft_cannot_say(draft: Draft) -> None:
     assert draft.codec("server", LIMIT).decode(encoded(codec, "still good")) == ["still good"]
 
 
-@pytest.mark.parametrize("payload", [b"a", bytearray(b"a"), memoryview(b"a")])
+@in_turn("payload", [b"a", bytearray(b"a"), memoryview(b"a")])
 @pytest.mark.parametrize(
     "draft", [draft for draft in DRAFTS if not draft.binary], ids=lambda draft: draft.name
 )
@@ -294,7 +288,7 @@ def test_every_kind_of_binary(draft: Draft, payload: bytes) -> None:
 
 
 @each_draft
-@pytest.mark.parametrize("event", [None, 1, ["a"]])
+@in_turn("event", [None, 1, ["a"]])
 def test_what_is_no_event(draft: Draft, event: Event) -> None:
     """Something else is a TypeError that names its type."""
     with pytest.raises(TypeError, match=type(event).__name__):

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from trio_draftws.drafts import WebSocketURL, is_ws_url, is_wss_url
 
+from .helpers import in_turn
+
 
 class Refuses:
     """An object that objects to everything."""
@@ -70,7 +72,7 @@ OBJECTS: list[object] = [
 ]
 
 
-@pytest.mark.parametrize("x", OBJECTS, ids=[type(x).__name__ for x in OBJECTS])
+@in_turn("x", OBJECTS)
 def test_no_object_raises(x: object) -> None:
     """Whatever is asked about, the answer is no, and never an exception."""
     assert (is_ws_url(x), is_wss_url(x)) == (False, False)
@@ -205,7 +207,7 @@ def test_parts(url: str, expected: tuple[bool, str, int, str]) -> None:
     assert expected == parts(url)
 
 
-@pytest.mark.parametrize(
+@in_turn(
     ("url", "why"),
     [
         ("", "the scheme is '', expected ws:// or wss://"),
@@ -273,7 +275,7 @@ def test_what_is_no_url(url: str, why: str) -> None:
     assert why in str(caught.value)
 
 
-@pytest.mark.parametrize(
+@in_turn(
     "url",
     [
         "ws://[::1]junk/",
@@ -297,7 +299,7 @@ def test_lone_surrogates_are_no_url(url: str) -> None:
         WebSocketURL.parse(url)
 
 
-@pytest.mark.parametrize("url", [None, b"ws://h/", 1, PurePosixPath("/")])
+@in_turn("url", [None, b"ws://h/", 1, PurePosixPath("/")])
 def test_what_is_no_text(url: object) -> None:
     """Another type is a TypeError that names it."""
     with pytest.raises(TypeError, match=f"is a str, not {type(url).__name__}$"):
@@ -334,9 +336,9 @@ def test_user_and_password(url: str, user: tuple[str, str] | None) -> None:
     assert is_wss_url(url) is url.startswith("wss")
 
 
-@pytest.mark.parametrize("letter", list(' "<>\\^`{|}'))
-@pytest.mark.parametrize("user", ["good.example{}", "good.example:80{}", "{}me:pw", "me:secret{}x"])
-@pytest.mark.parametrize("scheme", ["ws", "wss"])
+@in_turn("letter", list(' "<>\\^`{|}'))
+@in_turn("user", ["good.example{}", "good.example:80{}", "{}me:pw", "me:secret{}x"])
+@in_turn("scheme", ["ws", "wss"])
 def test_a_user_may_not_hold_what_no_url_may(letter: str, user: str, scheme: str) -> None:
     """For other readers the host is another: to them a backslash, say, ends it."""
     with pytest.raises(ValueError, match="in user and password write") as caught:
@@ -351,7 +353,7 @@ def test_a_user_may_not_hold_what_no_url_may(letter: str, user: str, scheme: str
     assert letter in "".join(parsed.user)
 
 
-@pytest.mark.parametrize(
+@in_turn(
     "url",
     [
         "http://me:secret@h/",

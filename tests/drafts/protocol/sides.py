@@ -8,13 +8,26 @@ from typing import Literal, TypeAlias
 
 import attrs
 
-from tests.drafts.helpers import encoded
-from trio_draftws.drafts import Buffer, Close, Codec, Draft, End, Event, Fragment, Ping, Pong, Role
+from tests.drafts.helpers import encoded, in_turn
+from trio_draftws.drafts import (
+    DRAFTS,
+    Buffer,
+    Close,
+    Codec,
+    Draft,
+    End,
+    Event,
+    Fragment,
+    Ping,
+    Pong,
+    Role,
+)
 from trio_draftws.drafts._protocol import WebSocketProtocol
 
 Said: TypeAlias = Event | Literal["end", "abort"]
 NORMAL = Close(1000)
 OTHER: dict[Role, Role] = {"client": "server", "server": "client"}
+each_draft = in_turn("draft", DRAFTS)
 
 
 @attrs.define

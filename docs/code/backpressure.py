@@ -1,4 +1,4 @@
-"""A producer is as fast as its slowest consumer lets it be, and waits in `send`."""
+"""A producer waits in `send`, so it is no faster than its slowest consumer."""
 
 from functools import partial
 
@@ -20,8 +20,12 @@ async def main() -> None:
             sent += 1
 
     async with trio.open_nursery() as nursery:
-        server: Server = await nursery.start(partial(serve_websocket, produce, 0, host="127.0.0.1"))
-        async with open_websocket(f"ws://127.0.0.1:{server.port}/", draft="rfc6455") as connection:
+        server: Server = await nursery.start(
+            partial(serve_websocket, produce, 0, host="127.0.0.1")
+        )
+        async with open_websocket(
+            f"ws://127.0.0.1:{server.port}/", draft="rfc6455"
+        ) as connection:
             before = -1
             while sent != before:
                 before = sent

@@ -20,9 +20,8 @@ async def main() -> None:
         server: Server = await nursery.start(
             partial(serve_websocket, chat, 0, host="127.0.0.1")
         )
-        connect = partial(
-            open_websocket, f"ws://127.0.0.1:{server.port}/", draft="rfc6455"
-        )
+        url = f"ws://127.0.0.1:{server.port}/"
+        connect = partial(open_websocket, url, draft="rfc6455")
         async with connect() as ada:
             await ada.send("anybody?")
             await ada.receive()

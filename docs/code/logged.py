@@ -33,9 +33,8 @@ async def main() -> None:
             serve_websocket, divide, 0, host="127.0.0.1", origins=["https://a.example"]
         )
         server: Server = await nursery.start(serve)
-        connect = partial(
-            open_websocket, f"ws://127.0.0.1:{server.port}/", draft="rfc6455"
-        )
+        url = f"ws://127.0.0.1:{server.port}/"
+        connect = partial(open_websocket, url, draft="rfc6455")
         async with connect(origin="https://a.example") as connection:
             await connection.send("0")
             async for message in connection:

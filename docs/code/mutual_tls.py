@@ -31,9 +31,8 @@ async def main() -> None:
         server: Server = await nursery.start(
             partial(serve_websocket, welcome, 0, host="127.0.0.1", ssl_context=ours)
         )
-        connect = partial(
-            open_websocket, f"wss://localhost:{server.port}/", draft="rfc6455"
-        )
+        url = f"wss://localhost:{server.port}/"
+        connect = partial(open_websocket, url, draft="rfc6455")
         async with connect(ssl_context=member) as connection:
             print(await connection.receive())
         try:

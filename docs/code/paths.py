@@ -54,9 +54,8 @@ async def main() -> None:
         for path in ("/health", "/rooms/blue"):
             print(path, await trio.to_thread.run_sync(fetch, f"http://{here}{path}"))
 
-        async with open_websocket(
-            f"ws://{here}/rooms/blue", draft="rfc6455"
-        ) as connection:
+        url = f"ws://{here}/rooms/blue"
+        async with open_websocket(url, draft="rfc6455") as connection:
             print("/rooms/blue", await connection.receive())
         try:
             async with open_websocket(f"ws://{here}/echo/", draft="rfc6455"):

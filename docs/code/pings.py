@@ -30,9 +30,8 @@ async def main() -> None:
         server: Server = await nursery.start(
             partial(serve_websocket, echo, 0, host="127.0.0.1")
         )
-        connect = partial(
-            open_websocket, f"ws://127.0.0.1:{server.port}/", draft="rfc6455"
-        )
+        url = f"ws://127.0.0.1:{server.port}/"
+        connect = partial(open_websocket, url, draft="rfc6455")
         async with connect() as connection:
             print("not asked yet:", connection.latency)
             seconds = await connection.ping()

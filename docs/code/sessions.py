@@ -44,9 +44,8 @@ async def main() -> None:
             origins=same_host,
         )
         server: Server = await nursery.start(serve)
-        connect = partial(
-            open_websocket, f"ws://127.0.0.1:{server.port}/", draft="rfc6455"
-        )
+        url = f"ws://127.0.0.1:{server.port}/"
+        connect = partial(open_websocket, url, draft="rfc6455")
         cookie = {"Cookie": f"session={session}"}
         async with connect(
             headers=cookie, origin=f"http://127.0.0.1:{server.port}"

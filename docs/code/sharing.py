@@ -37,9 +37,8 @@ async def serve(port: int, ready: Event) -> None:
 async def ask_until_all_have_answered(port: int, processes: int) -> None:
     answers: set[object] = set()
     while len(answers) < processes:
-        async with open_websocket(
-            f"ws://127.0.0.1:{port}/", draft="rfc6455"
-        ) as connection:
+        url = f"ws://127.0.0.1:{port}/"
+        async with open_websocket(url, draft="rfc6455") as connection:
             answers.add(await connection.receive())
     print(f"{len(answers)} processes have answered")
 

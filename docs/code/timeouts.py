@@ -28,9 +28,8 @@ async def main() -> None:
         server: Server = await nursery.start(
             partial(serve_websocket, slow, 0, host="127.0.0.1")
         )
-        async with open_websocket(
-            f"ws://127.0.0.1:{server.port}/", draft="rfc6455"
-        ) as connection:
+        url = f"ws://127.0.0.1:{server.port}/"
+        async with open_websocket(url, draft="rfc6455") as connection:
             await connection.send("is it so?")
             try:
                 with trio.fail_after(0.05):

@@ -15,9 +15,8 @@ async def main() -> None:
         server: Server = await nursery.start(
             partial(serve_websocket, echo, 0, host="127.0.0.1")
         )
-        async with open_websocket(
-            f"ws://127.0.0.1:{server.port}/", draft="rfc6455"
-        ) as connection:
+        url = f"ws://127.0.0.1:{server.port}/"
+        async with open_websocket(url, draft="rfc6455") as connection:
             await connection.send("hello")
             print(await connection.receive())
         await server.aclose()

@@ -58,9 +58,8 @@ async def main() -> None:
         server: Server = await nursery.start(
             partial(serve_websocket, greet, 0, host="127.0.0.1", conn_headers=by_field)
         )
-        connect = partial(
-            open_websocket, f"ws://127.0.0.1:{server.port}/", draft="rfc6455"
-        )
+        url = f"ws://127.0.0.1:{server.port}/"
+        connect = partial(open_websocket, url, draft="rfc6455")
         async with connect(headers={"Authorization": "Bearer 5f2b0c66"}) as connection:
             print("program:", await connection.receive())
         async with connect() as connection:

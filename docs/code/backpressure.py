@@ -29,11 +29,11 @@ async def main() -> None:
             while sent != before:
                 before = sent
                 await trio.sleep(0.2)
-            print("it waits, with most still to be sent:", sent < MESSAGES / 2)
+            print("send waits, with most still to come:", sent < MESSAGES / 2)
             received = 0
             async for message in connection:
                 received += len(message)
-            print("all came:", received == MESSAGES * SIZE)
+            print("all arrived:", received == MESSAGES * SIZE)
         await server.aclose()
 
 

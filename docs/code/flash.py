@@ -26,9 +26,9 @@ async def main() -> None:
         assert server.port is not None
         async with await trio.open_tcp_stream("127.0.0.1", server.port) as player:
             await player.send_all(b"<policy-file-request/>\0")
-            told = b"".join([bytes(part) async for part in player]).decode()
+            policy = b"".join([bytes(part) async for part in player]).decode()
         print(
-            told.replace(str(server.port), "PORT")
+            policy.replace(str(server.port), "PORT")
             .replace("\0", "\\0")
             .replace("><", ">\n<")
         )

@@ -39,12 +39,12 @@ async def main() -> None:
             await connection.send("0")
             async for message in connection:
                 print(message)
-            print("told:", connection.close_received)
+            print("client got:", connection.close_received)
         try:
             async with connect(origin="https://b.example"):
                 pass
         except Rejected as refused:
-            print("told:", refused.status)
+            print("client got:", refused.status)
         await server.aclose()
 
 

@@ -33,9 +33,9 @@ async def main() -> None:
         url = f"ws://127.0.0.1:{server.port}/"
         connect = partial(open_websocket, url, draft="rfc6455")
         async with connect() as connection:
-            print("not asked yet:", connection.latency)
+            print("not measured yet:", connection.latency)
             seconds = await connection.ping()
-            print("asked, and remembered:", connection.latency == seconds)
+            print("measured, and kept:", connection.latency == seconds)
         async with connect(
             stream_factory=over_a_cable,
             ping_interval=0.2,

@@ -22,7 +22,7 @@ async def serve_for_a_while(port: int, task_status: trio.TaskStatus[int]) -> Non
         )
         task_status.started(server.port or port)
         await thanked.wait()
-        print("the server goes")
+        print("the server closes")
         await server.aclose()
 
 

@@ -1,4 +1,4 @@
-"""The directive `attacks-table`: what docs/attacks.json says, which the tests wrote."""
+"""The directive `attacks-table`: a table made from docs/attacks.json, which the tests write."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def spans(drafts: list[str]) -> str:
 def table_of(rows: list[dict[str, Any]]) -> Iterator[str]:
     yield from (".. list-table::", "   :header-rows: 1", "   :widths: 32 18 10 8 32", "")
     for cells in (
-        ["Attack or fault", "Drafts", "On the", "Cases", "Result"],
+        ["Attack or fault", "Drafts", "Side", "Cases", "Result"],
         *(
             [
                 row["attack"],

@@ -1,4 +1,4 @@
-"""The directive `closes-table`: how a bridge says a close in another draft, by its own word."""
+"""The directive `closes-table`: how a bridge translates a close code to another draft."""
 
 from __future__ import annotations
 
@@ -15,36 +15,36 @@ from trio_draftws._bridge import close_in
 MEANINGS: dict[int | None, str] = {
     1000: "done",
     1001: "going away",
-    1002: "the protocol was broken",
-    1003: "a kind of message that is not taken",
+    1002: "protocol error",
+    1003: "unsupported kind of message",
     1004: "too big, before version 13",
-    1007: "not what its type says, as bad UTF-8",
-    1008: "against a policy",
+    1007: "invalid data, such as bad UTF-8",
+    1008: "policy violation",
     1009: "too big",
     1010: "an extension is missing",
-    1011: "the server made a mistake",
+    1011: "internal error",
     1012: "restarting",
     1013: "try again later",
-    1014: "a bad gateway",
-    4000: "3000 to 4999: the application's own",
+    1014: "bad gateway",
+    4000: "3000 to 4999: the application's codes",
     None: "none",
 }
 
 
 def drafts_alike() -> list[list[Draft]]:
-    """The drafts with codes, those together that have the same."""
+    """The drafts with codes, grouped by which codes they have."""
     with_codes = [draft for draft in DRAFTS if draft.close_status]
     return [list(alike) for _, alike in groupby(with_codes, key=lambda draft: draft.close_codes)]
 
 
 def rows() -> list[list[str]]:
-    """Heading and rows: what one side says, and what the other is told."""
+    """Heading and rows: the code of one side, and the code that the other side gets."""
     groups = drafts_alike()
     heading = ["One side's code", *(", ".join(f"``{d.name}``" for d in group) for group in groups)]
     table = [heading]
     for code, meaning in MEANINGS.items():
         said = [close_in(group[0], Close(code))[0] for group in groups]
-        own = ["as it is" if code == 4000 else str(told) for told in said]
+        own = ["unchanged" if code == 4000 else str(told) for told in said]
         table.append([meaning if code in (None, 4000) else f"{code}, {meaning}", *own])
     return table
 

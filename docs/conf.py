@@ -43,6 +43,7 @@ highlight_language = "python"
 html_theme = "furo"
 html_title = "trio_draftws"
 html_static_path = ["_static"]
+html_css_files = ["pages.css"]
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"

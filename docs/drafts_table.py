@@ -1,4 +1,4 @@
-"""The directives `drafts-table` and `protection-table`: what the registry's rows say, as tables."""
+"""The directives `drafts-table` and `protection-table`: tables made from the registry."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def codes(names: tuple[str, ...]) -> str:
 
 
 def capabilities(draft: Draft) -> dict[str, str]:
-    """What a draft is called and can say: one row, by the heading of each column."""
+    """The names and capabilities of a draft: one row, by the heading of each column."""
     return {
         "Name": f"``{draft.name}``",
         "Also called": codes(draft.aliases),
         "Published": draft.published,
-        "Its requests": ", ".join(draft.announced_by),
+        "Announced by": ", ".join(draft.announced_by),
         "Closing frame": yes(draft.closing_handshake),
         "Close codes": yes(draft.close_status),
         "Binary": yes(draft.binary),
@@ -37,7 +37,7 @@ def capabilities(draft: Draft) -> dict[str, str]:
 
 
 def protection(draft: Draft) -> dict[str, str]:
-    """What a draft protects from: one row, by the heading of each column."""
+    """What a draft protects against: one row, by the heading of each column."""
     if draft.version is not None:
         proof = "SHA-1 of a key"
     elif draft.opening.request_body:
@@ -49,24 +49,24 @@ def protection(draft: Draft) -> dict[str, str]:
         "The page's origin": f"``{draft.origin_fields[0]}``",
         "Proof of the handshake": proof,
         "Masked": yes(hides_payload(draft)),
-        "A cut is no close": yes(draft.closing_handshake),
-        "Silence is asked": yes(draft.ping),
+        "Close differs from loss": yes(draft.closing_handshake),
+        "Pings": yes(draft.ping),
     }
 
 
 def hides_payload(draft: Draft) -> bool:
-    """Whether what a client says cannot be chosen by the page that has it said."""
+    """Whether a page cannot choose the bytes that its browser sends."""
     said = "chosen by the page"
     return said.encode() not in b"".join(draft.codec("client", 1024).encode(said))
 
 
 def table(cells: Callable[[Draft], dict[str, str]]) -> type[SphinxDirective]:
-    """A directive, with neither arguments nor content, that shows one row for each draft."""
+    """A directive without arguments or content that shows one row for each draft."""
 
     class Table(SphinxDirective):
         def run(self) -> list[nodes.Node]:
             rows = [cells(draft) for draft in DRAFTS]
-            lines = [".. list-table::", "   :header-rows: 1", ""]
+            lines = [".. list-table::", "   :class: drafts", "   :header-rows: 1", ""]
             for row in [{heading: heading for heading in rows[0]}, *rows]:
                 for number, cell in enumerate(row.values()):
                     lines.append(f"   {'*' if number == 0 else ' '} - {cell}")

@@ -1,7 +1,7 @@
-"""The directive `features`: what docs/features.json says, with the tests that show it.
+"""The directive `features`: tables made from docs/features.json, with the tests for each row.
 
-A test that is named and not there fails the build. Of a row that names none nothing is claimed, so
-it is not shown.
+Naming a test that does not exist fails the build. A row without tests claims nothing and is not
+shown.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def table(section: dict[str, Any], peers: list[str]) -> Iterator[str]:
         for row in section["rows"]
         if row["tests"]
     ]
-    for cells in [["Here", "Shown by, in ``tests/``", *peers], *rows]:
+    for cells in [["Feature", "Shown by, in ``tests/``", *peers], *rows]:
         for number, cell in enumerate(cells):
             yield from f"   {'*' if number == 0 else ' '} - {cell}".splitlines()
     yield ""

@@ -1,4 +1,4 @@
-"""The directive `fuzzing`: what docs/fuzzing.json says, which a run of the fuzzer wrote."""
+"""The directive `fuzzing`: a table made from docs/fuzzing.json, which the fuzzer writes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TOTALS = Path(__file__).parent / "fuzzing.json"
 
 
 class Fuzzing(SphinxDirective):
-    """`.. fuzzing::` with nothing else."""
+    """`.. fuzzing::`, without arguments."""
 
     def run(self) -> list[nodes.Node]:
         self.env.note_dependency(str(TOTALS))

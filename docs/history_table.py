@@ -1,7 +1,8 @@
-"""What docs/drafts.json says, as tables and figures on the page of the drafts' history.
+"""The directives `history`, tables made from docs/drafts.json, and `drawing`.
 
-`.. history:: drafts` is each draft and what it changed, `.. history:: programs` who spoke which;
-`.. drawing:: NAME` is a figure of docs/_static, as a part of the page, so that it has its colours.
+`.. history:: drafts` lists each draft and what it changed, `.. history:: programs` who spoke which.
+`.. drawing:: NAME` puts a figure of docs/_static into the page, so that it follows the theme's
+colours.
 """
 
 from __future__ import annotations
@@ -34,12 +35,12 @@ def rows(data: dict[str, list[dict[str, Any]]], name: str) -> Iterator[list[str]
         for entry in data["history"]:
             yield [day(entry["on"]), f"``{entry['draft']}``", entry["what"], entry["grade"]]
     else:
-        yield ["Program", "Spoke, in its versions taken together"]
+        yield ["Program", "Drafts, over all its versions"]
         yield from ([entry["name"], entry["spoke"]] for entry in data["programs"])
 
 
 class History(SphinxDirective):
-    """`.. history::` and what of it."""
+    """`.. history:: drafts` or `.. history:: programs`."""
 
     required_arguments = 1
     option_spec: ClassVar[dict[str, Any]] = {}
@@ -57,7 +58,7 @@ class History(SphinxDirective):
 
 
 class Drawing(SphinxDirective):
-    """`.. drawing::` and which."""
+    """`.. drawing:: NAME`."""
 
     required_arguments = 1
     option_spec: ClassVar[dict[str, Any]] = {}

@@ -1,7 +1,7 @@
-"""The directive `peers`: what docs/peers.json says, which the tests wrote.
+"""The directive `peers`: tables and lists made from docs/peers.json, which the tests write.
 
-`.. peers:: servers` and `.. peers:: clients` are tables, `.. peers:: odd` and `.. peers:: missing`
-are lists, of where peers are odd and of the drafts that none speaks.
+`.. peers:: servers` and `.. peers:: clients` are tables; `.. peers:: odd` lists deviations of
+peers, `.. peers:: missing` the drafts that no peer speaks.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Table = dict[str, list[dict[str, Any]]]
 
 
 def letters(cell: str) -> str:
-    """The first letter of each thing shown; the page says what they mean."""
+    """The first letter of each thing shown; the page explains them."""
     return "".join(what[:1].upper() for what in cell.split(", "))
 
 
@@ -77,7 +77,7 @@ PARTS: dict[str, Callable[[Table], Iterator[str]]] = {
 
 
 class Peers(SphinxDirective):
-    """`.. peers::` and what of it."""
+    """`.. peers:: PART`."""
 
     required_arguments = 1
     option_spec: ClassVar[dict[str, Any]] = {}

@@ -1,4 +1,4 @@
-"""Writes the README's table of what a message costs, from docs/benchmarks.json.
+"""Writes the README's tables of costs, from docs/benchmarks.json.
 
 python -m docs.readme_figures
 """
@@ -13,10 +13,14 @@ from benchmarks.report import Report
 PROJECT = Path(__file__).parent.parent
 RESULTS = PROJECT / "docs/benchmarks.json"
 README = PROJECT / "README.md"
-BEGIN, END = "<!-- figures: python -m docs.readme_figures -->\n", "<!-- end of figures -->\n"
+BEGIN, END = "<!-- {}: python -m docs.readme_figures -->\n", "<!-- end -->\n"
 
 OURS = "trio_draftws rfc6455"
-PEERS = (OURS, "websockets.trio", "trio-websocket", "aiohttp + uvloop", "picows + uvloop")
+# Each table of the README with the peers that it compares with
+TABLES = {
+    "on Trio": ("websockets.trio", "trio-websocket"),
+    "on asyncio": ("aiohttp + uvloop", "picows + uvloop"),
+}
 WORKLOADS = {
     "ping-pong-64": "a short message, in µs",
     "in-flight-100": "the same, a hundred in flight, in µs",
@@ -26,29 +30,32 @@ WORKLOADS = {
 }
 
 
-def table() -> str:
-    """In Markdown: a row for each workload, a column for each peer."""
+def table(peers: tuple[str, ...]) -> str:
+    """In Markdown: a row for each workload, a column for us and for each of `peers`."""
     report = Report.from_json(json.loads(RESULTS.read_text(encoding="utf-8")))
-    rows = [["What it costs a server", *("**here**", *PEERS[1:])], ["---"] * (len(PEERS) + 1)]
+    rows = [["What it costs a server", "**here**", *peers], ["---"] * (len(peers) + 2)]
     for name, called in WORKLOADS.items():
         measured = report.table(name)
         assert measured is not None, f"{name} was not measured"
-        rows.append([called, *(shown(measured.median(peer)) for peer in PEERS)])
+        rows.append([called, *(shown(measured.median(peer)) for peer in (OURS, *peers))])
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
 def shown(cost: float | None) -> str:
-    """In two digits, or whole where there are more."""
+    """With two digits, or as a whole number if that has more."""
     if cost is None:
         return "–"
     return f"{cost:.0f}" if cost >= 10 else f"{cost:.1f}"
 
 
 def written(readme: str) -> str:
-    """The README with the table of now."""
-    before, _, rest = readme.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}{table()}{END}{after}"
+    """The README with the current tables."""
+    for name, peers in TABLES.items():
+        begin = BEGIN.format(name)
+        before, _, rest = readme.partition(begin)
+        _, _, after = rest.partition(END)
+        readme = f"{before}{begin}{table(peers)}{END}{after}"
+    return readme
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
-"""An echo server beside another service of Trio's, in one nursery: one state, one end.
+"""An echo server and another Trio service in one nursery: shared state, one shutdown.
 
     python examples/beside.py [--port PORT] [--line-port PORT]
 
-The other service takes lines over TCP: `who` tells who is connected, `say WORDS` sends the words to
-all of them. Ctrl-C ends both: WebSocket clients with 1001, the others with the end of their stream.
+The other service takes lines over TCP: `who` lists who is connected, `say WORDS` sends
+the words to all of them. Ctrl-C ends both: WebSocket clients get 1001, the others see
+the end of their stream.
 """
 
 import argparse
@@ -41,15 +42,19 @@ class Desk:
                 return
             for line in lines:
                 try:
-                    await stream.send_all(await self.answer(line.decode("utf-8", "replace")))
+                    await stream.send_all(
+                        await self.answer(line.decode("utf-8", "replace"))
+                    )
                 except trio.BrokenResourceError:
                     return
 
     async def answer(self, line: str) -> bytes:
-        """What a line gets; a full stop ends it."""
+        """Returns the answer to a line; a full stop ends it."""
         command, _, words = line.strip().partition(" ")
         if command == "who":
-            told = [f"{it.draft.name}: {count} echoed" for it, count in self.echoed.items()]
+            told = [
+                f"{it.draft.name}: {count} echoed" for it, count in self.echoed.items()
+            ]
         elif command == "say":
             result = await broadcast(self.echoed, words)
             told = [f"sent to {len(result.sent)}"]
@@ -65,13 +70,15 @@ async def main(port: int, line_port: int) -> None:
             server: Server = await nursery.start(
                 partial(serve_websocket, desk.echo, port, host="127.0.0.1")
             )
-            serve_lines = partial(trio.serve_tcp, desk.obey, line_port, host="127.0.0.1")
+            serve_lines = partial(
+                trio.serve_tcp, desk.obey, line_port, host="127.0.0.1"
+            )
             [listener] = await nursery.start(serve_lines)
             lines_at = listener.socket.getsockname()[1]
             print(f"listening on ws://127.0.0.1:{server.port}", flush=True)
             print(f"lines at port {lines_at}", flush=True)
             await anext(signals)
-            # Cancelling is enough: a server that is cancelled closes each connection in order.
+            # Cancelling is enough: a cancelled server closes each connection properly.
             nursery.cancel_scope.cancel()
 
 

@@ -32,7 +32,10 @@ async def page(request: Request) -> HTTPResponse:
 
 
 async def echo(connection: Connection, state: None) -> None:
-    print(f"open: {connection.draft.name}, subprotocol {connection.subprotocol}", flush=True)
+    print(
+        f"open: {connection.draft.name}, subprotocol {connection.subprotocol}",
+        flush=True,
+    )
     async for message in connection:
         await connection.send(message)
     close = connection.close_received
@@ -50,7 +53,7 @@ async def main(port: int) -> None:
                     port,
                     host="127.0.0.1",
                     http_handler=page,
-                    # Any page may try to connect; the browser only tells which one it is.
+                    # Any page may try to connect; the browser only says which.
                     origins=same_host,
                     subprotocols=["echo"],
                 )

@@ -2,7 +2,8 @@
 
     python examples/chat.py [--port PORT]
 
-Open the address that it prints in several browsers; /kitchen is another room than /garden.
+Open the address that it prints in several browsers; /kitchen and /garden are
+different rooms.
 """
 
 import argparse
@@ -25,7 +26,7 @@ from trio_draftws import (
 )
 
 PAGE = Path(__file__).with_suffix(".html").read_text(encoding="utf-8")
-# How many bytes may wait for one member; who falls further behind is let go, and may come back.
+# How many bytes may wait for one member. One who falls further behind is disconnected.
 BEHIND = 64 * 1024
 
 Room = dict[Connection, str]
@@ -38,7 +39,7 @@ async def page(request: Request) -> HTTPResponse:
 
 
 async def tell(room: Room, **news: object) -> None:
-    """To all in the room; it waits for nobody."""
+    """Sends to all in the room; waits for nobody."""
     await broadcast(room, json.dumps(news), limit=BEHIND, slow="close")
 
 
@@ -63,7 +64,7 @@ async def chat(connection: Connection, state: None) -> None:
         async for line in lines:
             await tell(room, name=name, line=line)
     except trio.BrokenResourceError:
-        pass  # gone without a word, or too slow
+        pass  # lost, or too slow
     finally:
         del room[connection]
         if not room:
@@ -81,7 +82,7 @@ async def main(port: int) -> None:
                     port,
                     host="127.0.0.1",
                     http_handler=page,
-                    # Pages of other sites are not to speak for a visitor.
+                    # Pages of other sites must not speak for a visitor.
                     origins=same_host,
                     max_message_size=4096,
                 )

@@ -1,4 +1,4 @@
-"""Sends its second argument to the URL that is its first, and prints what comes back."""
+"""Sends a message to a URL and prints the answer: client.py URL MESSAGE."""
 
 import sys
 
@@ -8,7 +8,8 @@ from trio_draftws import open_websocket
 
 
 async def main(url: str, message: str) -> None:
-    # Whatever the server speaks. Without a word it would be hixie-76, as Racket's clients speak.
+    # Finds a draft that the server speaks. The default would be to try hixie-76
+    # first, as Racket's clients do.
     async with open_websocket(url, draft="auto") as connection:
         await connection.send(message)
         print(await connection.receive())

@@ -2,9 +2,9 @@
 
     python examples/cluster.py [--port PORT] [--workers N] [--redis URL]
 
-It needs coredis, and a Redis. Each process listens on the same port, and the kernel spreads the
-clients over them. What a client says goes to Redis and from there to every process, which tells
-its own clients.
+It needs coredis and a Redis server. All processes listen on the same port, and the
+kernel spreads the clients over them. What a client says goes to Redis, from there to
+every process, and from each process to its own clients.
 """
 
 import argparse
@@ -44,7 +44,7 @@ async def chat(redis: coredis.Redis[str], connection: Connection, state: None) -
 
 async def pass_on(heard: AsyncIterable[Any], server: Server) -> None:
     async for message in heard:
-        # A client that is too slow is closed, and nobody waits for it.
+        # A client that is too slow is disconnected; nobody waits for it.
         await broadcast(server.connections, message["data"], slow="close")
 
 
@@ -57,8 +57,13 @@ async def work(port: int, url: str) -> None:
         ):
             listeners = await open_reuse_port_listeners(port, host=HOST)
             server: Server = await nursery.start(
-                # Below the five seconds after which a process that was told to end is killed
-                partial(serve_websocket, partial(chat, redis), listeners=listeners, close_timeout=3)
+                # Less than the five seconds after which a stopping process is killed
+                partial(
+                    serve_websocket,
+                    partial(chat, redis),
+                    listeners=listeners,
+                    close_timeout=3,
+                )
             )
             nursery.start_soon(pass_on, heard, server)
             print("ready", flush=True)
@@ -72,7 +77,7 @@ async def work(port: int, url: str) -> None:
 
 @contextmanager
 def claimed(port: int) -> Iterator[int]:
-    """Holds the port for the processes. A socket that does not listen gets no clients."""
+    """Holds the port for the processes, with a socket that does not listen."""
     with socket.socket() as holder:
         holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         holder.bind((HOST, port))
@@ -82,11 +87,13 @@ def claimed(port: int) -> Iterator[int]:
 async def keep_working(
     command: list[str], task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
 ) -> None:
-    """Runs one process, and another when it dies. Cancelled, it lets that end in order."""
+    """Runs one process, and another when it dies. When cancelled, stops it cleanly."""
     died: int | None = None
     while True:
         async with trio.open_nursery() as nursery:
-            run = partial(trio.run_process, command, stdout=subprocess.PIPE, check=False)
+            run = partial(
+                trio.run_process, command, stdout=subprocess.PIPE, check=False
+            )
             process: trio.Process = await nursery.start(run)
             assert process.stdout is not None
             async with process.stdout as printed:
@@ -94,7 +101,10 @@ async def keep_working(
                 if died is None:
                     task_status.started()
                 else:
-                    print(f"process {died} has died, {process.pid} takes its place", flush=True)
+                    print(
+                        f"process {died} has died, {process.pid} takes its place",
+                        flush=True,
+                    )
                 async for _ in printed:
                     pass  # until it ends
         died = process.pid
@@ -102,7 +112,10 @@ async def keep_working(
 
 
 async def main(port: int, workers: int, url: str) -> None:
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals, claimed(port) as port:
+    with (
+        trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals,
+        claimed(port) as port,
+    ):
         command = [sys.executable, *sys.orig_argv[1:], "--work", str(port)]
         async with trio.open_nursery() as nursery:
             async with trio.open_nursery() as starting:

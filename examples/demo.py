@@ -1,6 +1,6 @@
 """An echo server and a client in one program, with the bytes that pass between them.
 
-Both framing modes, each over ws and over wss; what is shown of wss is what TLS carries.
+Both framing modes, each over ws and over wss. For wss it shows what TLS carries.
 """
 
 import os
@@ -45,7 +45,7 @@ class _Recorder(trio.abc.Stream):
 
     def __init__(self, stream: trio.abc.Stream) -> None:
         self.stream = stream
-        # Each side opens with a head, as lines of text; all else is bytes.
+        # Each side begins with a head, in lines of text; the rest is bytes.
         self.in_head = {"client", "server"}
 
     def show(self, who: str, data: bytes) -> None:
@@ -99,7 +99,9 @@ async def record(stream: trio.abc.Stream) -> trio.abc.Stream:
     return _Recorder(stream)
 
 
-async def record_inside_tls(context: ssl.SSLContext, stream: trio.abc.Stream) -> trio.abc.Stream:
+async def record_inside_tls(
+    context: ssl.SSLContext, stream: trio.abc.Stream
+) -> trio.abc.Stream:
     shake_hands = ssl_stream_factory(context, server_hostname=HOST)
     return _Recorder(await shake_hands(stream))
 
@@ -117,11 +119,14 @@ async def main() -> None:
     ]
     for mode in ["old", "new"]:
         for scheme, server_tls, stream_factory in transports:
-            # The server has the mode from where it is started, the client from where it opens.
+            # The server takes the mode from where it is started, the client from where
+            # it connects.
             with use_framing_mode(mode):
                 async with trio.open_nursery() as nursery:
                     server: Server = await nursery.start(
-                        partial(serve_websocket, echo, 0, host=HOST, ssl_context=server_tls)
+                        partial(
+                            serve_websocket, echo, 0, host=HOST, ssl_context=server_tls
+                        )
                     )
                     print(f"\n=== Framing mode {mode!r} over {scheme} ===\n")
                     await talk(f"{scheme}://{HOST}:{server.port}/", stream_factory)

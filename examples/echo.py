@@ -2,7 +2,8 @@
 
     python examples/echo.py [--port PORT] [ORIGIN ...]
 
-Only pages of the origins that are named, as http://example.com, may connect; all may where none is.
+Only pages of the given origins, such as http://example.com, may connect. Without any,
+all pages may.
 """
 
 import argparse
@@ -11,22 +12,29 @@ from functools import partial
 
 import trio
 
-from trio_draftws import Connection, HeaderFields, Reject, Request, Server, serve_websocket
+from trio_draftws import (
+    Connection,
+    HeaderFields,
+    Reject,
+    Request,
+    Server,
+    serve_websocket,
+)
 
 
 async def follow_origin_model(
     allowed: list[str], request: Request
 ) -> tuple[HeaderFields, str | None]:
-    # A browser lets any page open a connection to any server, with the visitor's cookies. It only
-    # says which page that was; to refuse it is up to the server.
+    # A browser lets any page connect to any server, with the visitor's cookies. It only
+    # says which page that was; refusing is up to the server.
     if allowed and request.origin not in allowed:
         raise Reject(403, body=f"not for pages of {request.origin}\n")
 
-    # The browser then wants to read in the answer that this page and this URL were meant.
-    # hixie-75 has no keys, and its fields no "Sec-".
+    # The browser then expects the answer to repeat its page and this URL.
+    # hixie-75 has no keys, and its fields have no "Sec-".
     prefix = "Sec-" if "Sec-WebSocket-Key1" in request.headers else ""
     fields = [(f"{prefix}WebSocket-Location", request.location)]
-    # A client that is no browser may have no origin to be told of.
+    # A client that is not a browser may send no origin.
     if request.origin is not None:
         fields.insert(0, (f"{prefix}WebSocket-Origin", request.origin))
 

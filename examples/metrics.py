@@ -34,10 +34,12 @@ from trio_draftws import (
 
 
 class Metrics(Instrument):
-    """What happens to the connections, in the numbers of a registry."""
+    """Counts what happens to the connections, in a Prometheus registry."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.open = Gauge("websocket_open", "Open connections", ["draft"], registry=registry)
+        self.open = Gauge(
+            "websocket_open", "Open connections", ["draft"], registry=registry
+        )
         self.frames = Counter(
             "websocket_frames",
             "Messages, and pings, pongs and closes",
@@ -45,7 +47,10 @@ class Metrics(Instrument):
             registry=registry,
         )
         self.bytes = Counter(
-            "websocket_bytes", "Bytes of frames, before TLS", ["direction"], registry=registry
+            "websocket_bytes",
+            "Bytes of frames, before TLS",
+            ["direction"],
+            registry=registry,
         )
         self.latency = Histogram(
             "websocket_latency_seconds", "Until a ping was answered", registry=registry
@@ -69,7 +74,9 @@ class Metrics(Instrument):
     def message_sent(self, connection: Connection, message: object) -> None:
         self.frames.labels("sent", "message").inc()
 
-    def control_received(self, connection: Connection, frame: Ping | Pong | Close) -> None:
+    def control_received(
+        self, connection: Connection, frame: Ping | Pong | Close
+    ) -> None:
         self.frames.labels("received", type(frame).__name__.lower()).inc()
 
     def control_sent(self, connection: Connection, frame: Ping | Pong | Close) -> None:
@@ -85,7 +92,7 @@ class Metrics(Instrument):
         self.latency.observe(seconds)
 
     def opening_refused(self, request: Request | None, status: int, peer: str) -> None:
-        # Never by the path or the peer: whoever asks would make a new number each time.
+        # Never by path or peer: every client could add a new series.
         self.refused.labels(str(status)).inc()
 
     def opening_failed(self, error: Exception, peer: str) -> None:
@@ -95,7 +102,9 @@ class Metrics(Instrument):
 async def show(registry: CollectorRegistry, request: Request) -> HTTPResponse:
     if request.path != "/metrics":
         raise Reject(404, body="The numbers are at /metrics\n")
-    return HTTPResponse(200, {"Content-Type": CONTENT_TYPE_LATEST}, generate_latest(registry))
+    return HTTPResponse(
+        200, {"Content-Type": CONTENT_TYPE_LATEST}, generate_latest(registry)
+    )
 
 
 async def echo(connection: Connection, state: None) -> None:

@@ -1,8 +1,10 @@
-"""A ticker that waits for nobody: whoever is too slow loses ticks, or is let go.
+"""A ticker that waits for nobody: a slow client loses ticks, or is disconnected.
 
-    python examples/ticker.py [--port PORT] [--every SECONDS] [--prices N] [--slow drop|close]
+    python examples/ticker.py [--port PORT] [--every SECONDS] [--prices N]
+                              [--slow drop|close]
 
-Each tick is sent to all at the same time. For one who does not keep up, at most a megabyte waits.
+Each tick is sent to all at the same time. For a client that does not keep up, at most
+a megabyte waits.
 """
 
 import argparse
@@ -21,28 +23,36 @@ BEHIND = 2**20
 
 
 async def stay(connection: Connection, state: None) -> None:
-    # What is sent here comes from `tick`; to read tells when the client leaves.
+    # `tick` does the sending; reading here notices when the client leaves.
     async for _ in connection:
         pass
 
 
-async def tick(server: Server, every: float, prices: int, slow: Literal["drop", "close"]) -> None:
+async def tick(
+    server: Server, every: float, prices: int, slow: Literal["drop", "close"]
+) -> None:
     behind: set[Connection] = set()
     start = trio.current_time()
     for number in itertools.count():
-        table = {f"P{place}": round(random.uniform(1, 100), 2) for place in range(prices)}
+        table = {
+            f"P{place}": round(random.uniform(1, 100), 2) for place in range(prices)
+        }
         message = json.dumps({"tick": number, "prices": table})
         result = await broadcast(server.connections, message, limit=BEHIND, slow=slow)
-        # Told once for each, not with every tick that is lost.
+        # Printed once per client, not for every tick that is lost.
         for connection in set(result.dropped) - behind:
             print(f"{connection!r} is behind: it loses tick {number}", flush=True)
         for connection in result.cut:
-            print(f"{connection!r} is behind: it was let go at tick {number}", flush=True)
+            print(
+                f"{connection!r} is behind: it was let go at tick {number}", flush=True
+            )
         behind = set(result.dropped)
         await trio.sleep_until(start + (number + 1) * every)
 
 
-async def main(port: int, every: float, prices: int, slow: Literal["drop", "close"]) -> None:
+async def main(
+    port: int, every: float, prices: int, slow: Literal["drop", "close"]
+) -> None:
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async with trio.open_nursery() as nursery:
             server: Server = await nursery.start(

@@ -1,4 +1,4 @@
-"""The drawn figures of the drafts' history are made of what is true, and up to date."""
+"""The drawn figures show what is true, and are up to date."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from datetime import date
 
 import pytest
 
+from docs.figures.connection import PING_INTERVAL, PING_TIMEOUT
 from docs.figures.draw import DATA, DOCS, figures
 from docs.figures.frames import FRAMES, VECTORS, closings
 from docs.figures.timeline import FIRST, LANES, LAST, published, stagger
@@ -89,3 +90,21 @@ def test_each_draft_closes_in_one_way() -> None:
         "810203e8",
         "880203e8",
     ]
+
+
+@pytest.mark.parametrize("name", ["send.svg", "parts.svg", "pings.svg", "closing-sequence.svg"])
+def test_pictures_of_a_connection(name: str) -> None:
+    """They are small, are on a page, and say in words what they show."""
+    assert len(DRAWN[name].encode()) < 12 * 1024
+    described = ET.fromstring(DRAWN[name]).findtext("{http://www.w3.org/2000/svg}desc")
+    assert described is not None
+    assert len(described) > 100
+    pages = "".join(page.read_text(encoding="utf-8") for page in DOCS.glob("*.rst"))
+    assert f".. drawing:: {name.removesuffix('.svg')}\n" in pages
+
+
+def test_the_timeline_has_the_default_times() -> None:
+    """Those that the page with the picture gives."""
+    page = (DOCS / "keepalive.rst").read_text(encoding="utf-8")
+    for setting, seconds in ("ping_interval", PING_INTERVAL), ("ping_timeout", PING_TIMEOUT):
+        assert f"* - ``{setting}``\n     - {seconds} s\n" in page

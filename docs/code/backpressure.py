@@ -1,4 +1,4 @@
-"""A producer is as fast as its slowest consumer lets it be, and waits in `send`."""
+"""A producer waits in `send`, so it is no faster than its slowest consumer."""
 
 from functools import partial
 
@@ -20,17 +20,20 @@ async def main() -> None:
             sent += 1
 
     async with trio.open_nursery() as nursery:
-        server: Server = await nursery.start(partial(serve_websocket, produce, 0, host="127.0.0.1"))
-        async with open_websocket(f"ws://127.0.0.1:{server.port}/", draft="rfc6455") as connection:
+        server: Server = await nursery.start(
+            partial(serve_websocket, produce, 0, host="127.0.0.1")
+        )
+        url = f"ws://127.0.0.1:{server.port}/"
+        async with open_websocket(url, draft="rfc6455") as connection:
             before = -1
             while sent != before:
                 before = sent
                 await trio.sleep(0.2)
-            print("it waits, with most still to be sent:", sent < MESSAGES / 2)
+            print("send waits, with most still to come:", sent < MESSAGES / 2)
             received = 0
             async for message in connection:
                 received += len(message)
-            print("all came:", received == MESSAGES * SIZE)
+            print("all arrived:", received == MESSAGES * SIZE)
         await server.aclose()
 
 

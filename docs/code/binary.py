@@ -1,4 +1,4 @@
-"""A picture for those who can get it, and where to find it for the others."""
+"""Sends a picture where the draft has binary messages, and its address elsewhere."""
 
 from functools import partial
 
@@ -18,9 +18,13 @@ async def show(connection: Connection, state: object) -> None:
 
 async def main() -> None:
     async with trio.open_nursery() as nursery:
-        server: Server = await nursery.start(partial(serve_websocket, show, 0, host="127.0.0.1"))
+        server: Server = await nursery.start(
+            partial(serve_websocket, show, 0, host="127.0.0.1")
+        )
         for draft in ["rfc6455", "hixie-76"]:
-            async with open_websocket(f"ws://127.0.0.1:{server.port}/", draft=draft) as connection:
+            async with open_websocket(
+                f"ws://127.0.0.1:{server.port}/", draft=draft
+            ) as connection:
                 print(draft, await connection.receive())
         await server.aclose()
 

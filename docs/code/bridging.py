@@ -1,4 +1,4 @@
-"""A server that chooses by the path which server to join a client with."""
+"""A server that connects each client to another server, chosen by the path."""
 
 from functools import partial
 
@@ -21,7 +21,9 @@ async def greet(name: str, connection: Connection, state: object) -> None:
 
 
 async def join(connection: Connection, state: object) -> None:
-    async with open_websocket(rooms[connection.request.path], draft="rfc6455") as behind:
+    async with open_websocket(
+        rooms[connection.request.path], draft="rfc6455"
+    ) as behind:
         await bridge(connection, behind)
 
 

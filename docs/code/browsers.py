@@ -1,4 +1,4 @@
-"""What a server for browsers asks of a request: the page's origin, cookies, a subprotocol."""
+"""What a server for browsers checks: the page's origin, cookies, the subprotocol."""
 
 from functools import partial
 

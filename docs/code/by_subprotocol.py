@@ -30,12 +30,18 @@ async def main() -> None:
     async with trio.open_nursery() as nursery:
         server: Server = await nursery.start(
             partial(
-                serve_websocket, {"/test": test}, 0, host="127.0.0.1", subprotocols=["chat", "log"]
+                serve_websocket,
+                {"/test": test},
+                0,
+                host="127.0.0.1",
+                subprotocols=["chat", "log"],
             )
         )
         url = f"ws://127.0.0.1:{server.port}/test"
         for asked in (["log"], ["other", "chat"], []):
-            async with open_websocket(url, draft="rfc6455", subprotocols=asked) as connection:
+            async with open_websocket(
+                url, draft="rfc6455", subprotocols=asked
+            ) as connection:
                 print(asked, await connection.receive())
         await server.aclose()
 

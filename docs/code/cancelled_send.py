@@ -1,4 +1,4 @@
-"""A cancelled send was not sent; all that returned arrive, whole and in order."""
+"""A cancelled send sent nothing; each send that returned arrives whole, in order."""
 
 from functools import partial
 
@@ -22,9 +22,10 @@ async def main() -> None:
             partial(serve_websocket, read_late, 0, host="127.0.0.1")
         )
         sent: list[int] = []
-        async with open_websocket(f"ws://127.0.0.1:{server.port}/", draft="rfc6455") as connection:
+        url = f"ws://127.0.0.1:{server.port}/"
+        async with open_websocket(url, draft="rfc6455") as connection:
             for number in range(100):
-                # Nobody reads, so some time there is no room left to wait in.
+                # Nobody reads, so sooner or later there is no room and `send` waits.
                 with trio.move_on_after(0.1) as scope:
                     await connection.send(str(number).rjust(SIZE), compress=False)
                     sent.append(number)

@@ -1,4 +1,4 @@
-"""A receive that takes too long is cancelled; the message is there for the next one."""
+"""A receive that takes too long is cancelled; the next one gets the message."""
 
 from functools import partial
 
@@ -18,7 +18,8 @@ async def main() -> None:
         server: Server = await nursery.start(
             partial(serve_websocket, think_first, 0, host="127.0.0.1")
         )
-        async with open_websocket(f"ws://127.0.0.1:{server.port}/", draft="rfc6455") as connection:
+        url = f"ws://127.0.0.1:{server.port}/"
+        async with open_websocket(url, draft="rfc6455") as connection:
             await connection.send("is it so?")
             with trio.move_on_after(0.01) as scope:
                 print(await connection.receive())

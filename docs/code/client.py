@@ -1,4 +1,4 @@
-"""Says two things to an echo server and prints what comes back."""
+"""Sends two messages to an echo server and prints what comes back."""
 
 import sys
 

@@ -1,10 +1,16 @@
-"""Compression: what both sides agree to, and one message that goes as it is."""
+"""Compression: what both sides agree on, and one message sent uncompressed."""
 
 from functools import partial
 
 import trio
 
-from trio_draftws import Compression, Connection, Server, open_websocket, serve_websocket
+from trio_draftws import (
+    Compression,
+    Connection,
+    Server,
+    open_websocket,
+    serve_websocket,
+)
 
 
 async def echo(connection: Connection, state: object) -> None:
@@ -22,7 +28,7 @@ async def main() -> None:
         async with open_websocket(url, draft="rfc6455") as connection:
             print(connection.compression)
             await connection.send("over and over, " * 100)
-            # Random bytes, or a picture: there is nothing to gain.
+            # Random bytes or a picture: compressing them gains nothing.
             await connection.send(bytes(range(256)) * 8, compress=False)
             print(len(await connection.receive()), len(await connection.receive()))
         async with open_websocket(url, draft="rfc6455", compression=None) as connection:

@@ -1,4 +1,4 @@
-"""A handler that has to clean up, tested against connections that break anywhere."""
+"""A handler that must clean up, tested with connections that break at any byte."""
 
 import itertools
 
@@ -20,7 +20,7 @@ async def member(connection: Connection, state: object) -> None:
 
 
 async def cut_at(place: int) -> str:
-    """What a client sees of a server whose stream breaks when so many bytes have come."""
+    """What a client sees when the server's stream breaks after `place` bytes."""
 
     async def break_it(stream: trio.abc.Stream) -> trio.abc.Stream:
         return FaultyStream(stream, incoming=Faults(reset_at=place))

@@ -1,10 +1,16 @@
-"""What a first attempt may be told."""
+"""Errors that a first attempt may run into."""
 
 from functools import partial
 
 import trio
 
-from trio_draftws import Connection, HandshakeError, Server, open_websocket, serve_websocket
+from trio_draftws import (
+    Connection,
+    HandshakeError,
+    Server,
+    open_websocket,
+    serve_websocket,
+)
 
 
 async def echo(connection: Connection, state: object) -> None:
@@ -26,7 +32,7 @@ async def main() -> None:
     await attempt("http://example.com/chat")
 
     async with trio.open_nursery() as nursery:
-        # A server of today speaks nothing but rfc6455.
+        # Like most servers today, this one speaks nothing but rfc6455.
         server: Server = await nursery.start(
             partial(serve_websocket, echo, 0, host="127.0.0.1", drafts=["rfc6455"])
         )

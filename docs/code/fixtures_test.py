@@ -1,4 +1,4 @@
-"""The fixtures, imported as any other name; in a project this is done in `conftest.py`."""
+"""Uses the fixtures. In a project, import them in `conftest.py`."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A device that knows only hixie-76, and a client of today: a gateway between them."""
+"""A gateway between a device that knows only hixie-76 and a modern client."""
 
 from functools import partial
 
@@ -23,7 +23,9 @@ async def main() -> None:
         old: Server = await nursery.start(
             partial(serve_websocket, device, 0, host="127.0.0.1", drafts=["hixie-76"])
         )
-        async with open_gateway(f"ws://127.0.0.1:{old.port}", draft="hixie-76") as gateway:
+        async with open_gateway(
+            f"ws://127.0.0.1:{old.port}", draft="hixie-76"
+        ) as gateway:
             new: Server = await nursery.start(
                 partial(
                     serve_websocket,

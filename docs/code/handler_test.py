@@ -7,7 +7,7 @@ from trio.testing import MockClock
 from trio_draftws import Connection, PeerClosed, Reject, Rejected, Request
 from trio_draftws.testing import connected_pair, served
 
-# What is to be tested
+# The code under test
 
 
 async def check(request: Request) -> tuple[tuple[()], str]:
@@ -25,7 +25,7 @@ async def greeter(connection: Connection, name: str) -> None:
     await connection.aclose(4000, "a minute is enough")
 
 
-# How it is tested
+# The tests
 
 
 async def test_it_greets() -> None:
@@ -44,7 +44,7 @@ async def test_it_wants_a_name() -> None:
 
 
 async def test_what_is_no_number() -> None:
-    """The handler fails; its client is told, and nobody else is touched."""
+    """A handler that fails closes its own connection with 1011, and no other."""
     async with served(greeter) as server:
         async with server.open_websocket("/", draft="rfc6455") as client:
             await client.receive()
@@ -57,7 +57,7 @@ async def test_what_is_no_number() -> None:
 
 
 async def test_a_minute_is_enough(autojump_clock: MockClock) -> None:
-    """No second passes but mocked ones."""
+    """Runs on a mocked clock, so it takes no time."""
     async with connected_pair() as (client, server):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(greeter, server, "Bob")

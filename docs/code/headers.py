@@ -1,4 +1,4 @@
-"""conn_headers sees each request first: it adds fields, makes the state, or refuses."""
+"""conn_headers sees each request first: it adds fields, sets the state, or refuses."""
 
 from functools import partial
 
@@ -28,7 +28,9 @@ async def greet(connection: Connection, state: object) -> None:
 async def main() -> None:
     async with trio.open_nursery() as nursery:
         server: Server = await nursery.start(
-            partial(serve_websocket, greet, 0, host="127.0.0.1", conn_headers=conn_headers)
+            partial(
+                serve_websocket, greet, 0, host="127.0.0.1", conn_headers=conn_headers
+            )
         )
         base = f"ws://127.0.0.1:{server.port}"
         async with open_websocket(f"{base}/chat", draft="rfc6455") as connection:

@@ -1,4 +1,4 @@
-"""An instrument that tells what happens on the wire."""
+"""An instrument that prints what happens on the wire."""
 
 from functools import partial
 
@@ -25,7 +25,9 @@ class Trace(Instrument):
     def message_received(self, connection: Connection, message: str | bytes) -> None:
         print(f"  received {message!r}")
 
-    def control_received(self, connection: Connection, frame: Ping | Pong | Close) -> None:
+    def control_received(
+        self, connection: Connection, frame: Ping | Pong | Close
+    ) -> None:
         print(f"  received a {type(frame).__name__}")
 
     def bytes_sent(self, connection: Connection, size: int) -> None:

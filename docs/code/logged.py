@@ -1,4 +1,4 @@
-"""What goes into the log: refusals and bad ends as news, handlers that fail as errors."""
+"""What is logged: refusals and bad ends at INFO, failing handlers at ERROR."""
 
 import logging
 import re
@@ -15,7 +15,7 @@ async def divide(connection: Connection, state: object) -> None:
 
 
 def without_the_port(record: logging.LogRecord) -> bool:
-    """Makes each run print the same; nobody else wants this."""
+    """Makes every run print the same text; only this example needs it."""
     message = re.sub(r"port \d+", "port …", record.getMessage())
     print(f"{record.levelname}: {message}")
     if record.exc_info and record.exc_info[0]:
@@ -29,19 +29,22 @@ async def main() -> None:
     logger.addFilter(without_the_port)
 
     async with trio.open_nursery() as nursery:
-        serve = partial(serve_websocket, divide, 0, host="127.0.0.1", origins=["https://a.example"])
+        serve = partial(
+            serve_websocket, divide, 0, host="127.0.0.1", origins=["https://a.example"]
+        )
         server: Server = await nursery.start(serve)
-        connect = partial(open_websocket, f"ws://127.0.0.1:{server.port}/", draft="rfc6455")
+        url = f"ws://127.0.0.1:{server.port}/"
+        connect = partial(open_websocket, url, draft="rfc6455")
         async with connect(origin="https://a.example") as connection:
             await connection.send("0")
             async for message in connection:
                 print(message)
-            print("told:", connection.close_received)
+            print("client got:", connection.close_received)
         try:
             async with connect(origin="https://b.example"):
                 pass
         except Rejected as refused:
-            print("told:", refused.status)
+            print("client got:", refused.status)
         await server.aclose()
 
 

@@ -1,4 +1,4 @@
-"""Many connections, one stream of what they say: a task for each, one channel for all."""
+"""Merges many connections into one stream: a task for each, one channel for all."""
 
 from functools import partial
 
@@ -20,13 +20,15 @@ async def listen(url: str, said: trio.MemorySendChannel[str]) -> None:
 
 async def main() -> None:
     async with trio.open_nursery() as nursery:
-        server: Server = await nursery.start(partial(serve_websocket, count, 0, host="127.0.0.1"))
+        server: Server = await nursery.start(
+            partial(serve_websocket, count, 0, host="127.0.0.1")
+        )
         said, heard = trio.open_memory_channel[str](0)
         async with said:
             for place in ["north", "south", "west"]:
                 url = f"ws://127.0.0.1:{server.port}/{place}"
                 nursery.start_soon(listen, url, said.clone())
-        # It ends when all of them have.
+        # Ends when all of them have ended.
         messages = [message async for message in heard]
         print(len(messages), sorted(messages)[:2])
         await server.aclose()

@@ -1,4 +1,4 @@
-"""Both sides show a certificate; whoever has none does not get as far as the handler."""
+"""Both sides show a certificate; a client without one never reaches the handler."""
 
 import ssl
 from functools import partial
@@ -14,7 +14,7 @@ async def welcome(connection: Connection, state: object) -> None:
 
 
 async def main() -> None:
-    # In real life: files, and `load_verify_locations` and `load_cert_chain`.
+    # In production: files, `load_verify_locations` and `load_cert_chain`.
     authority = trustme.CA()
     ours = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("localhost").configure_cert(ours)
@@ -31,7 +31,8 @@ async def main() -> None:
         server: Server = await nursery.start(
             partial(serve_websocket, welcome, 0, host="127.0.0.1", ssl_context=ours)
         )
-        connect = partial(open_websocket, f"wss://localhost:{server.port}/", draft="rfc6455")
+        url = f"wss://localhost:{server.port}/"
+        connect = partial(open_websocket, url, draft="rfc6455")
         async with connect(ssl_context=member) as connection:
             print(await connection.receive())
         try:

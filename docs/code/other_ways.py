@@ -1,4 +1,4 @@
-"""Over a Unix socket, and over a stream that is there already."""
+"""Connects over a Unix socket, and over a stream that already exists."""
 
 import tempfile
 from functools import partial
@@ -40,7 +40,9 @@ async def over_memory() -> None:
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(serve)
-        async with open_websocket("ws://localhost/", draft="rfc6455", stream=ours) as connection:
+        async with open_websocket(
+            "ws://localhost/", draft="rfc6455", stream=ours
+        ) as connection:
             await connection.send("over memory")
             print(await connection.receive())
 

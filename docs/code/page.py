@@ -1,4 +1,4 @@
-"""A page, and the connections that it opens, on one port."""
+"""Serves a page and the connections that it opens on one port."""
 
 import urllib.request
 from functools import partial

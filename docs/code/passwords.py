@@ -20,7 +20,10 @@ authenticate = basic_auth("chat", {"ann": "secret"})
 
 async def conn_headers(request: Request) -> tuple[HeaderFields, object]:
     _, user = await authenticate(request)
-    return {"Set-Cookie": "room=lobby; Secure; HttpOnly"}, (user, request.cookies.get("room"))
+    return {"Set-Cookie": "room=lobby; Secure; HttpOnly"}, (
+        user,
+        request.cookies.get("room"),
+    )
 
 
 async def greet(connection: Connection, state: tuple[str, str | None]) -> None:
@@ -37,16 +40,21 @@ async def main() -> None:
                 0,
                 host="127.0.0.1",
                 conn_headers=conn_headers,
-                origins=[None],  # no browsers, which send passwords for pages of anybody's
+                # No browsers: they send the password for any site's page.
+                origins=[None],
             )
         )
         url = f"ws://127.0.0.1:{server.port}/"
-        async with open_websocket(url, draft="rfc6455", auth=("ann", "secret")) as connection:
+        async with open_websocket(
+            url, draft="rfc6455", auth=("ann", "secret")
+        ) as connection:
             print(await connection.receive())
             cookies = connection.response.cookies
 
         with_user = f"ws://ann:secret@127.0.0.1:{server.port}/"
-        async with open_websocket(with_user, draft="rfc6455", cookies=cookies) as connection:
+        async with open_websocket(
+            with_user, draft="rfc6455", cookies=cookies
+        ) as connection:
             print(await connection.receive())
 
         try:

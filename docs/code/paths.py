@@ -1,4 +1,4 @@
-"""Connections, a page and a health check, each at its path, on one port."""
+"""Connections, a page and a health check on one port, each at its own path."""
 
 import urllib.request
 from functools import partial
@@ -26,7 +26,9 @@ async def room(connection: Connection, state: object) -> None:
 
 
 async def room_page(request: Request) -> HTTPResponse:
-    return HTTPResponse.html(f"<!doctype html><title>{len(request.wildcard)} letters</title>")
+    return HTTPResponse.html(
+        f"<!doctype html><title>{len(request.wildcard)} letters</title>"
+    )
 
 
 def fetch(url: str) -> str:
@@ -42,14 +44,18 @@ async def main() -> None:
                 {"/echo": echo, "/rooms/*": room},
                 0,
                 host="127.0.0.1",
-                http_handler={"/health": HTTPResponse(body="ok\n"), "/rooms/*": room_page},
+                http_handler={
+                    "/health": HTTPResponse(body="ok\n"),
+                    "/rooms/*": room_page,
+                },
             )
         )
         here = f"127.0.0.1:{server.port}"
         for path in ("/health", "/rooms/blue"):
             print(path, await trio.to_thread.run_sync(fetch, f"http://{here}{path}"))
 
-        async with open_websocket(f"ws://{here}/rooms/blue", draft="rfc6455") as connection:
+        url = f"ws://{here}/rooms/blue"
+        async with open_websocket(url, draft="rfc6455") as connection:
             print("/rooms/blue", await connection.receive())
         try:
             async with open_websocket(f"ws://{here}/echo/", draft="rfc6455"):

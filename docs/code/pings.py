@@ -1,10 +1,16 @@
-"""Is the other side there, and how far away? One answers, one has vanished."""
+"""Is the other side there, and how far away? One peer answers, one has vanished."""
 
 from functools import partial
 
 import trio
 
-from trio_draftws import Connection, ConnectionLost, Server, open_websocket, serve_websocket
+from trio_draftws import (
+    Connection,
+    ConnectionLost,
+    Server,
+    open_websocket,
+    serve_websocket,
+)
 from trio_draftws.testing import FaultyStream
 
 
@@ -21,16 +27,22 @@ async def main() -> None:
         return cables[-1]
 
     async with trio.open_nursery() as nursery:
-        server: Server = await nursery.start(partial(serve_websocket, echo, 0, host="127.0.0.1"))
-        connect = partial(open_websocket, f"ws://127.0.0.1:{server.port}/", draft="rfc6455")
+        server: Server = await nursery.start(
+            partial(serve_websocket, echo, 0, host="127.0.0.1")
+        )
+        url = f"ws://127.0.0.1:{server.port}/"
+        connect = partial(open_websocket, url, draft="rfc6455")
         async with connect() as connection:
-            print("not asked yet:", connection.latency)
+            print("not measured yet:", connection.latency)
             seconds = await connection.ping()
-            print("asked, and remembered:", connection.latency == seconds)
+            print("measured, and kept:", connection.latency == seconds)
         async with connect(
-            stream_factory=over_a_cable, ping_interval=0.2, ping_timeout=0.2, close_timeout=0.2
+            stream_factory=over_a_cable,
+            ping_interval=0.2,
+            ping_timeout=0.2,
+            close_timeout=0.2,
         ) as connection:
-            # Nothing comes through any more, and nobody says so.
+            # From here on nothing gets through, and nothing reports that.
             cables[0].incoming.stall_at = cables[0].bytes_received
             try:
                 await connection.receive()

@@ -9,7 +9,7 @@ KEY = b"\x37\xfa\x21\x3d"
 
 async def main() -> None:
     async with served(echo, max_message_size=1000) as server:
-        # A client in order, but for what it says
+        # A correct opening, then a bad message
         async with RawClient(await server.dial()) as client:
             await client.open("rfc6455")
             await client.send(frame(1, b"hel", final=False, mask=KEY))
@@ -22,20 +22,22 @@ async def main() -> None:
             await client.expect_end()
             print("no mask: 1002")
 
-        # The same in bytes alone, and a length that is a lie
+        # The same with raw bytes, and a length that is false
         async with RawClient(await server.dial()) as client:
             await client.open("rfc6455")
             await client.send(b"\x82\xff\x00\x00\x00\x01\x00\x00\x00\x00")
             await client.expect(b"\x88")
             print("four gigabytes:", await client.receive_rest())
 
-        # A request that is not in order
+        # A request that is not valid
         async with RawClient(await server.dial()) as client:
-            await client.send(client.request("rfc6455").replace(b"Upgrade: ", b"Upgrade: h2c, x"))
+            await client.send(
+                client.request("rfc6455").replace(b"Upgrade: ", b"Upgrade: h2c, x")
+            )
             response = await client.expect_response()
             print("no upgrade:", response.status)
 
-        # What a test that fails says
+        # What a failing test prints
         async with RawClient(await server.dial()) as client:
             await client.open("old")
             await client.send(b"\x00hello\xff")

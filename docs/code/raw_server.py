@@ -1,4 +1,4 @@
-"""What a client does when the server is not as it should be."""
+"""What a client does when the server misbehaves."""
 
 import trio
 
@@ -7,9 +7,11 @@ from trio_draftws.testing import RawServer, serve_raw
 
 
 async def fetch(url: str) -> str:
-    """What is to be tested: it asks, and says what came of it."""
+    """The code under test: asks, and returns the outcome."""
     try:
-        async with open_websocket(url, draft="rfc6455", handshake_timeout=5) as connection:
+        async with open_websocket(
+            url, draft="rfc6455", handshake_timeout=5
+        ) as connection:
             await connection.send("the news, please")
             return str(await connection.receive())
     except HandshakeError as error:

@@ -1,4 +1,4 @@
-"""A client that comes back when its server was away."""
+"""A client that reconnects after its server was away."""
 
 from functools import partial
 
@@ -8,7 +8,7 @@ from trio_draftws import Connection, Server, reconnecting, serve_websocket
 
 
 async def serve_for_a_while(port: int, task_status: trio.TaskStatus[int]) -> None:
-    """A server that goes as soon as somebody has thanked it."""
+    """A server that closes as soon as somebody has thanked it."""
     thanked = trio.Event()
 
     async def greet(connection: Connection, state: object) -> None:
@@ -22,7 +22,7 @@ async def serve_for_a_while(port: int, task_status: trio.TaskStatus[int]) -> Non
         )
         task_status.started(server.port or port)
         await thanked.wait()
-        print("the server goes")
+        print("the server closes")
         await server.aclose()
 
 
@@ -40,7 +40,9 @@ async def main() -> None:
         port = await nursery.start(serve_twice)
         url = f"ws://127.0.0.1:{port}/"
         visits = 0
-        async with reconnecting(url, draft="rfc6455", initial_backoff=0.05) as connections:
+        async with reconnecting(
+            url, draft="rfc6455", initial_backoff=0.05
+        ) as connections:
             async for connection in connections:
                 print("connected")
                 visits += 1

@@ -26,7 +26,9 @@ async def talk(connection: Connection, state: object) -> None:
 
 async def main() -> None:
     async with trio.open_nursery() as nursery:
-        server: Server = await nursery.start(partial(serve_websocket, talk, 0, host="127.0.0.1"))
+        server: Server = await nursery.start(
+            partial(serve_websocket, talk, 0, host="127.0.0.1")
+        )
         base = f"ws://127.0.0.1:{server.port}"
         connect = partial(open_websocket, draft="rfc6455")
         async with connect(f"{base}/kitchen") as ada, connect(f"{base}/garden") as bob:

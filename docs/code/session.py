@@ -1,4 +1,4 @@
-"""What conn_headers opens is given back, whether a handler gets it or not."""
+"""What conn_headers opens is closed again, whether or not a handler gets it."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -26,11 +26,13 @@ async def session_of(user: str) -> AsyncIterator[str]:
         print("end", user)
 
 
-async def conn_headers(request: Request) -> tuple[list[tuple[str, str]], AsyncExitStack]:
+async def conn_headers(
+    request: Request,
+) -> tuple[list[tuple[str, str]], AsyncExitStack]:
     async with AsyncExitStack() as stack:
         user = request.path.removeprefix("/")
         await stack.enter_async_context(session_of(user))
-        # From here on the state has what is open; what raises before this line closes it.
+        # An exception above closes the session. From here on the state owns it.
         return [("X-User", user)], stack.pop_all()
     raise AssertionError("unreachable")
 

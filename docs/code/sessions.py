@@ -36,12 +36,20 @@ async def greet(connection: Connection, user: str) -> None:
 async def main() -> None:
     async with trio.open_nursery() as nursery:
         serve = partial(
-            serve_websocket, greet, 0, host="127.0.0.1", conn_headers=by_cookie, origins=same_host
+            serve_websocket,
+            greet,
+            0,
+            host="127.0.0.1",
+            conn_headers=by_cookie,
+            origins=same_host,
         )
         server: Server = await nursery.start(serve)
-        connect = partial(open_websocket, f"ws://127.0.0.1:{server.port}/", draft="rfc6455")
+        url = f"ws://127.0.0.1:{server.port}/"
+        connect = partial(open_websocket, url, draft="rfc6455")
         cookie = {"Cookie": f"session={session}"}
-        async with connect(headers=cookie, origin=f"http://127.0.0.1:{server.port}") as connection:
+        async with connect(
+            headers=cookie, origin=f"http://127.0.0.1:{server.port}"
+        ) as connection:
             print(await connection.receive())
         for headers, origin in [
             ({}, f"http://127.0.0.1:{server.port}"),

@@ -1,4 +1,4 @@
-"""Two processes on one port: the kernel says to which of them a client comes."""
+"""Two processes on one port: the kernel chooses which of them gets a client."""
 
 import multiprocessing
 import os
@@ -26,7 +26,9 @@ async def serve(port: int, ready: Event) -> None:
     listeners = await open_reuse_port_listeners(port, host="127.0.0.1")
     with trio.open_signal_receiver(signal.SIGTERM) as signals:
         async with trio.open_nursery() as nursery:
-            server: Server = await nursery.start(partial(serve_websocket, who, listeners=listeners))
+            server: Server = await nursery.start(
+                partial(serve_websocket, who, listeners=listeners)
+            )
             ready.set()
             await anext(signals)
             await server.aclose()
@@ -35,13 +37,14 @@ async def serve(port: int, ready: Event) -> None:
 async def ask_until_all_have_answered(port: int, processes: int) -> None:
     answers: set[object] = set()
     while len(answers) < processes:
-        async with open_websocket(f"ws://127.0.0.1:{port}/", draft="rfc6455") as connection:
+        url = f"ws://127.0.0.1:{port}/"
+        async with open_websocket(url, draft="rfc6455") as connection:
             answers.add(await connection.receive())
     print(f"{len(answers)} processes have answered")
 
 
 def main() -> None:
-    # Bound and not listening, this keeps the port for the others and draws no clients.
+    # Bound but not listening: keeps the port for the others and gets no clients.
     with socket.socket() as kept:
         kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         kept.bind(("127.0.0.1", 0))
@@ -49,7 +52,9 @@ def main() -> None:
 
         new = multiprocessing.get_context("spawn")
         ready = [new.Event() for _ in range(2)]
-        workers = [new.Process(target=trio.run, args=(serve, port, event)) for event in ready]
+        workers = [
+            new.Process(target=trio.run, args=(serve, port, event)) for event in ready
+        ]
         for worker in workers:
             worker.start()
         for event in ready:

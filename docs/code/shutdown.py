@@ -19,7 +19,8 @@ async def main() -> None:
         server: Server = await nursery.start(
             partial(serve_websocket, wait_for_ever, 0, host="127.0.0.1")
         )
-        async with open_websocket(f"ws://127.0.0.1:{server.port}/", draft="rfc6455") as connection:
+        url = f"ws://127.0.0.1:{server.port}/"
+        async with open_websocket(url, draft="rfc6455") as connection:
             nursery.start_soon(server.aclose)
             try:
                 await connection.receive()

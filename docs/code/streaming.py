@@ -1,4 +1,4 @@
-"""A message that is sent while it is being made, and received while it is being sent."""
+"""Sends a message while it is being made, and receives it while it is being sent."""
 
 from collections.abc import AsyncIterator
 from functools import partial

@@ -1,4 +1,4 @@
-"""A log for machines: one JSON object a line, with the facts of each record."""
+"""A log for machines: one JSON object per line, with the facts of each record."""
 
 import json
 import logging
@@ -16,7 +16,7 @@ class AsJSON(logging.Formatter):
         facts = {"level": record.levelname, "kind": record.msg}
         if record.exc_info is not None and record.exc_info[1] is not None:
             facts["error"] = repr(record.exc_info[1])
-        # There is `peer` too, but here its port would differ from run to run.
+        # `peer` is left out here because its port differs from run to run.
         for name in ("connection_id", "draft", "path"):
             facts[name] = getattr(record, name, None)
         return json.dumps(facts)
@@ -31,7 +31,9 @@ async def main() -> None:
     log.setFormatter(AsJSON())
     logging.getLogger("trio_draftws").addHandler(log)
     async with trio.open_nursery() as nursery:
-        server: Server = await nursery.start(partial(serve_websocket, fail, 0, host="127.0.0.1"))
+        server: Server = await nursery.start(
+            partial(serve_websocket, fail, 0, host="127.0.0.1")
+        )
         url = f"ws://127.0.0.1:{server.port}/rooms/7?token=secret"
         async with open_websocket(url, draft="rfc6455") as connection:
             async for _ in connection:

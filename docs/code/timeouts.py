@@ -25,8 +25,11 @@ async def say_nothing(stream: trio.SocketStream) -> None:
 
 async def main() -> None:
     async with trio.open_nursery() as nursery:
-        server: Server = await nursery.start(partial(serve_websocket, slow, 0, host="127.0.0.1"))
-        async with open_websocket(f"ws://127.0.0.1:{server.port}/", draft="rfc6455") as connection:
+        server: Server = await nursery.start(
+            partial(serve_websocket, slow, 0, host="127.0.0.1")
+        )
+        url = f"ws://127.0.0.1:{server.port}/"
+        async with open_websocket(url, draft="rfc6455") as connection:
             await connection.send("is it so?")
             try:
                 with trio.fail_after(0.05):
@@ -35,14 +38,14 @@ async def main() -> None:
                 print("no answer in time; the connection is as good as before")
             print(await connection.receive())
 
-            # A whole exchange may have one deadline, too.
+            # A whole exchange can have one deadline, too.
             with trio.move_on_after(0.05) as scope:
                 await connection.send("and now?")
                 await connection.receive()
             print("gave up:", scope.cancelled_caught)
         await server.aclose()
 
-        # A server that accepts and never answers: the opening has a deadline of its own.
+        # This server accepts and never answers: the opening has its own deadline.
         [listener] = await trio.open_tcp_listeners(0, host="127.0.0.1")
         nursery.start_soon(trio.serve_listeners, say_nothing, [listener])
         port = listener.socket.getsockname()[1]

@@ -12,8 +12,11 @@ async def echo(connection: Connection, state: object) -> None:
 
 async def main() -> None:
     async with trio.open_nursery() as nursery:
-        server: Server = await nursery.start(partial(serve_websocket, echo, 0, host="127.0.0.1"))
-        async with open_websocket(f"ws://127.0.0.1:{server.port}/", draft="rfc6455") as connection:
+        server: Server = await nursery.start(
+            partial(serve_websocket, echo, 0, host="127.0.0.1")
+        )
+        url = f"ws://127.0.0.1:{server.port}/"
+        async with open_websocket(url, draft="rfc6455") as connection:
             await connection.send("hello")
             print(await connection.receive())
         await server.aclose()

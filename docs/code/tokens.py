@@ -20,7 +20,7 @@ TOKENS = {"Ada": "5f2b0c66", "Bob": "90a1e7d3"}
 
 
 def owner_of(token: str) -> str | None:
-    """The comparison takes as long for a token that is nearly right."""
+    """Takes as long for a nearly correct token as for any other."""
     owner = None
     for name, known in TOKENS.items():
         if hmac.compare_digest(known.encode(), token.encode()):
@@ -29,7 +29,7 @@ def owner_of(token: str) -> str | None:
 
 
 async def by_field(request: Request) -> tuple[HeaderFields, str | None]:
-    """A program can send fields of its own; a page cannot, and is asked later."""
+    """A program can send its own fields. A page cannot, and is asked later."""
     field = request.headers.get("Authorization", "")
     if not field:
         return {}, None
@@ -58,7 +58,8 @@ async def main() -> None:
         server: Server = await nursery.start(
             partial(serve_websocket, greet, 0, host="127.0.0.1", conn_headers=by_field)
         )
-        connect = partial(open_websocket, f"ws://127.0.0.1:{server.port}/", draft="rfc6455")
+        url = f"ws://127.0.0.1:{server.port}/"
+        connect = partial(open_websocket, url, draft="rfc6455")
         async with connect(headers={"Authorization": "Bearer 5f2b0c66"}) as connection:
             print("program:", await connection.receive())
         async with connect() as connection:

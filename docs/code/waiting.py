@@ -1,4 +1,4 @@
-"""Listening to several connections at once."""
+"""Waits for several connections at once."""
 
 from functools import partial
 
@@ -14,7 +14,9 @@ async def echo(connection: Connection, state: object) -> None:
 
 async def main() -> None:
     async with trio.open_nursery() as nursery:
-        server: Server = await nursery.start(partial(serve_websocket, echo, 0, host="127.0.0.1"))
+        server: Server = await nursery.start(
+            partial(serve_websocket, echo, 0, host="127.0.0.1")
+        )
         url = f"ws://127.0.0.1:{server.port}/"
         async with (
             open_websocket(url, draft="rfc6455") as left,

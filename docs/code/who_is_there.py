@@ -1,4 +1,4 @@
-"""Who is there, and what each has done: a list that the server gives on the side."""
+"""Lists who is connected and what each has done."""
 
 from functools import partial
 
@@ -8,7 +8,7 @@ from trio_draftws import Connection, Server, open_websocket, serve_websocket
 
 
 async def chat(connection: Connection, state: None) -> None:
-    # The first message is a name. Whoever looks at the connection finds it there.
+    # The first message is a name. `state` keeps it with the connection.
     connection.state = await connection.receive()
     await connection.send(f"welcome, {connection.state}")
     async for message in connection:
@@ -16,7 +16,9 @@ async def chat(connection: Connection, state: None) -> None:
 
 
 def show(server: Server) -> None:
-    for connection in sorted(server.connections, key=lambda connection: connection.state):
+    for connection in sorted(
+        server.connections, key=lambda connection: connection.state
+    ):
         done = connection.statistics()
         print(
             f"{connection.state}: {done.messages_received} messages and "
@@ -31,7 +33,9 @@ def show(server: Server) -> None:
 
 async def main() -> None:
     async with trio.open_nursery() as nursery:
-        server: Server = await nursery.start(partial(serve_websocket, chat, 0, host="127.0.0.1"))
+        server: Server = await nursery.start(
+            partial(serve_websocket, chat, 0, host="127.0.0.1")
+        )
         url = f"ws://127.0.0.1:{server.port}/"
         async with open_websocket(url, draft="rfc6455") as ada:
             await ada.send("Ada")

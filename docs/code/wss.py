@@ -6,7 +6,13 @@ from functools import partial
 import trio
 import trustme
 
-from trio_draftws import Connection, HandshakeError, Server, open_websocket, serve_websocket
+from trio_draftws import (
+    Connection,
+    HandshakeError,
+    Server,
+    open_websocket,
+    serve_websocket,
+)
 
 
 async def echo(connection: Connection, state: object) -> None:
@@ -23,10 +29,14 @@ async def main() -> None:
 
     async with trio.open_nursery() as nursery:
         server: Server = await nursery.start(
-            partial(serve_websocket, echo, 0, host="127.0.0.1", ssl_context=server_context)
+            partial(
+                serve_websocket, echo, 0, host="127.0.0.1", ssl_context=server_context
+            )
         )
         url = f"wss://localhost:{server.port}/"
-        async with open_websocket(url, draft="rfc6455", ssl_context=client_context) as connection:
+        async with open_websocket(
+            url, draft="rfc6455", ssl_context=client_context
+        ) as connection:
             await connection.send("hello")
             print(await connection.receive())
 

@@ -2,16 +2,23 @@
 
 import trio
 
-from trio_draftws import Connection, HeaderFields, Request, Server, same_host, serve_websocket
+from trio_draftws import (
+    Connection,
+    HeaderFields,
+    Request,
+    Server,
+    same_host,
+    serve_websocket,
+)
 
 
 async def conn_headers(request: Request) -> tuple[HeaderFields, str]:
-    """Says who asks, and under which URL, since only the proxy knows."""
+    """Takes the client's address and the URL from what the proxy adds."""
     client = request.headers["X-Forwarded-For"]
     assert request.draft is not None
     if request.draft.version is not None:
         return {}, client
-    # Up to hybi-03 the answer repeats the URL, and clients insist that it is theirs.
+    # Up to hybi-03 the answer repeats the URL, and clients check that it is theirs.
     url = f"wss://{request.host}{request.target}"
     return {"Sec-WebSocket-Location": url, "WebSocket-Location": url}, client
 

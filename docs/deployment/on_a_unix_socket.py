@@ -4,7 +4,13 @@ from pathlib import Path
 
 import trio
 
-from trio_draftws import Connection, Server, open_unix_listener, same_host, serve_websocket
+from trio_draftws import (
+    Connection,
+    Server,
+    open_unix_listener,
+    same_host,
+    serve_websocket,
+)
 
 
 async def echo(connection: Connection, state: None) -> None:
@@ -18,9 +24,11 @@ async def main(
     *,
     task_status: trio.TaskStatus[Server] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serves the members of one group, of which the proxy is one."""
+    """Serves the members of one group, which the proxy belongs to."""
     listener = await open_unix_listener(path, mode=0o660)
-    await serve_websocket(echo, listeners=[listener], origins=same_host, task_status=task_status)
+    await serve_websocket(
+        echo, listeners=[listener], origins=same_host, task_status=task_status
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""An echo server for browsers of today, where anybody can connect."""
+"""An echo server for modern browsers, where anybody can connect."""
 
 import ssl
 import sys

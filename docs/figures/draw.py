@@ -1,9 +1,10 @@
-"""Draws the figures of the page on the drafts' history.
+"""Draws the figures of the documentation.
 
     python -m docs.figures.draw
 
-They are made of the registry's rows, of their codecs, of the tests' vectors and of
-docs/drafts.json, and are the same each time; a test compares them with those that are there.
+Those of the drafts' history are made from the registry, the codecs, the tests' vectors and
+docs/drafts.json; those of a connection state what the pages that show them say. Drawing them
+again gives the same bytes, and a test compares them with the files in docs/_static.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from .connection import draw_closing_sequence, draw_parts, draw_ping_timeline, draw_send
 from .frames import draw_closings, draw_frames, draw_header
 from .shipped import draw as draw_shipped
 from .timeline import draw as draw_timeline
@@ -28,6 +30,10 @@ def figures() -> dict[str, str]:
         "frames.svg": draw_frames(),
         "header.svg": draw_header(),
         "closings.svg": draw_closings(),
+        "send.svg": draw_send(),
+        "parts.svg": draw_parts(),
+        "pings.svg": draw_ping_timeline(),
+        "closing-sequence.svg": draw_closing_sequence(),
     }
 
 

@@ -26,6 +26,10 @@ STYLE = """
 .figure .edge { fill: none; stroke: var(--soft); stroke-width: 0.8; }
 .figure .masked { fill: none; stroke: var(--ink); stroke-opacity: 0.4; }
 .figure .mark { fill: var(--ink); }
+.figure .arrow { stroke: var(--ink); fill: none; stroke-width: 1.2; }
+.figure .late { stroke-dasharray: 4 3; }
+.figure .code { font: 12px ui-monospace, monospace; }
+.figure .end { text-anchor: end; }
 """
 
 
@@ -52,6 +56,18 @@ def line(x: float, y: float, to_x: float, to_y: float, class_: str = "rule") -> 
     return element("path", d=path, class_=class_)
 
 
+def arrow(x: float, y: float, to_x: float, to_y: float, class_: str = "arrow") -> str:
+    """A line with a head, along one of the axes."""
+    head = 5
+    along = (to_x > x) - (to_x < x), (to_y > y) - (to_y < y)
+    path = f"M{_short(x)} {_short(y)}L{_short(to_x)} {_short(to_y)}"
+    for side in (-1, 1):
+        end_x = to_x - head * along[0] + side * 0.7 * head * along[1]
+        end_y = to_y - head * along[1] + side * 0.7 * head * along[0]
+        path += f"M{_short(to_x)} {_short(to_y)}L{_short(end_x)} {_short(end_y)}"
+    return element("path", d=path, class_=class_)
+
+
 def hatched(x: float, y: float, width: float, height: float, step: float = 7) -> str:
     """Diagonal lines, which stay within the box."""
     path = ""
@@ -63,9 +79,17 @@ def hatched(x: float, y: float, width: float, height: float, step: float = 7) ->
     return element("path", d=path, class_="masked")
 
 
-def figure(width: float, height: float, title: str, parts: Iterable[str]) -> str:
-    """A whole figure, which is as wide as it says where there is room."""
-    inside = "\n".join(["", element("style", STYLE), element("title", escape(title)), *parts, ""])
+def figure(
+    width: float, height: float, title: str, parts: Iterable[str], description: str = ""
+) -> str:
+    """A whole figure, as wide as it says if there is room.
+
+    `title` and `description` are what a screen reader says in its place.
+    """
+    spoken = [element("title", escape(title))]
+    if description:
+        spoken.append(element("desc", escape(description)))
+    inside = "\n".join(["", element("style", STYLE), *spoken, *parts, ""])
     return (
         element(
             "svg",

@@ -3,7 +3,8 @@
     python after.py serve [--port PORT]
     python after.py post URL TOKEN TEXT ...
 
-Who connects is sent the notes that are there, and each new one. `before.py` is the same program.
+A client that connects gets all notes so far, and then each new one. `before.py` is the
+same program.
 """
 
 import argparse
@@ -44,7 +45,7 @@ async def board(connection: Connection, state: None) -> None:
         await connection.send_many(notes)
         async for note in connection.text:
             notes.append(note)
-            # To all at once: it waits for nobody.
+            # To all at once; waits for nobody.
             await broadcast(readers, note)
     finally:
         readers.discard(connection)
@@ -66,7 +67,7 @@ async def serve(port: int) -> None:
             )
             print(f"listening on ws://127.0.0.1:{server.port}/board", flush=True)
             await anext(signals)
-            # Each client is told that the server goes away.
+            # Each client gets a close with 1001, going away.
             nursery.cancel_scope.cancel()
 
 

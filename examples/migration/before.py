@@ -3,7 +3,8 @@
     python before.py serve [--port PORT]
     python before.py post URL TOKEN TEXT ...
 
-Who connects is sent the notes that are there, and each new one. `after.py` is the same program.
+A client that connects gets all notes so far, and then each new one. `after.py` is the
+same program.
 """
 
 import argparse
@@ -49,7 +50,7 @@ async def read(connection: WebSocketConnection) -> None:
         while True:
             note = await connection.get_message()
             notes.append(note)
-            # One after the other: the slowest reader holds up all behind it.
+            # One after the other: the slowest reader delays all after it.
             for reader in list(readers):
                 try:
                     await reader.send_message(note)
@@ -77,11 +78,18 @@ async def serve(port: int) -> None:
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async with trio.open_nursery() as nursery:
             server = await nursery.start(
-                partial(serve_websocket, board, "127.0.0.1", port, None, max_message_size=200)
+                partial(
+                    serve_websocket,
+                    board,
+                    "127.0.0.1",
+                    port,
+                    None,
+                    max_message_size=200,
+                )
             )
             print(f"listening on ws://127.0.0.1:{server.port}/board", flush=True)
             await anext(signals)
-            # Each client is cut off without a word.
+            # Each client is cut off without a close.
             nursery.cancel_scope.cancel()
 
 

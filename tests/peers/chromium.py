@@ -112,6 +112,10 @@ class Browser:
         ask = partial(_ask, self.port, "DELETE", f"/session/{self.session}/window")
         await trio.to_thread.run_sync(ask)
 
+    async def resize(self, width: int, height: int) -> None:
+        """Makes the window this large, in CSS pixels."""
+        await self._post("window/rect", width=width, height=height)
+
     async def click(self, selector: str) -> None:
         """Clicks on the element that a CSS selector finds."""
         await self._post(f"element/{await self._find(selector)}/click")

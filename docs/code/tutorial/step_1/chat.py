@@ -1,4 +1,4 @@
-"""A chat: so far it says back what it hears."""
+"""A chat: so far it sends back what it receives."""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""A chat: what one says, all hear."""
+"""A chat: what one says, all receive."""
 
 from functools import partial
 

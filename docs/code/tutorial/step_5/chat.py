@@ -1,4 +1,4 @@
-"""A chat with a page for the browser, which starts and stops in order."""
+"""A chat with a page for the browser, which starts and stops cleanly."""
 
 import signal
 from pathlib import Path

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from email.utils import formatdate
-from typing import Any, TypeAlias
+from typing import Any
 
 import attrs
 import trio
@@ -22,6 +22,12 @@ from ._handshake import HeadReader, dress, opening
 from ._limits import Limits
 from ._origins import OriginCheck
 from ._routes import Routes
+from ._server_settings import (
+    ConnHeaders,
+    FramingModeSelector,
+    HTTPHandler,
+    SubprotocolSelector,
+)
 from ._transport.sockets import DirectStream, StreamFactory, take_over
 from ._transport.tls import is_secure
 from .drafts import (
@@ -40,15 +46,6 @@ from .drafts import (
     is_plain,
     write_response,
 )
-
-ConnHeaders: TypeAlias = Callable[[Request], Awaitable[tuple[HeaderFields, Any]]]
-"""Sees a request before it is answered: returns fields for the answer and the connection's
-state, or raises `Reject`. A state that is an async context manager is left, not entered, where no
-connection comes of it."""
-HTTPHandler: TypeAlias = Callable[[Request], Awaitable[HTTPResponse]]
-"""Sees a request that is no WebSocket request: returns the answer, or raises `Reject`."""
-FramingModeSelector: TypeAlias = Callable[[Request], str]
-SubprotocolSelector: TypeAlias = Callable[[Sequence[str]], "str | None"]
 
 # RFC 9112 section 2.2: one that stands before a request is skipped
 EMPTY_LINE = b"\r\n"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -11,7 +10,6 @@ from functools import lru_cache, partial
 from typing import Any
 from unittest.mock import patch
 
-import attrs
 import trio
 import trio.testing
 import trustme
@@ -27,7 +25,8 @@ from trio_draftws import (
 )
 from trio_draftws._connection.receiver import Owner
 from trio_draftws._connection.scope import open_scope
-from trio_draftws._limits import Limits
+from trio_draftws._keywords import complete
+from trio_draftws._limits import Limits, LimitSettings
 from trio_draftws._transport.sockets import StreamFactory, take_over
 from trio_draftws._transport.tls import is_secure, ssl_stream_factory
 from trio_draftws.drafts import draft_named
@@ -95,9 +94,7 @@ def in_pieces(stream: trio.abc.Stream) -> trio.abc.Stream:
 
 def make_limits(**changes: Any) -> Limits:
     """The defaults, but for `changes`."""
-    defaults = inspect.signature(accept).parameters
-    limits = {name: defaults[name].default for name in attrs.fields_dict(Limits)}
-    return Limits(**{**limits, **changes})
+    return Limits.of(complete(LimitSettings, changes, "make_limits"))
 
 
 def open_client(

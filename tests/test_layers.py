@@ -16,13 +16,13 @@ PACKAGE = Path(trio_draftws.__file__).parent
 # From the bottom up; a module may import from its own floor's left and from all floors below.
 FLOORS = [
     ["drafts"],
-    ["_framing_mode", "_checks", "_limits", "_exceptions"],
+    ["_framing_mode", "_checks", "_keywords", "_limits", "_exceptions"],
     ["_transport"],
     ["_listeners", "_basic_auth"],
     ["_connection"],
     ["_door", "_origins", "_routes", "_flash_policy", "_redirects", "_advice"],
     ["_bridge", "_handshake"],
-    ["_ask", "_answer", "_proxy", "_dial"],
+    ["_server_settings", "_ask", "_answer", "_proxy", "_dial", "_client_settings"],
     ["_call"],
     ["_client", "_reconnecting", "_server"],
     ["_gateway"],
@@ -60,7 +60,7 @@ FOLDERS = {
     "_transport": [["dialling", "sockets"], ["tls"], ["__init__"]],
     "_connection": [
         ["checkpoints", "timers", "observers", "instrument", "statistics"],
-        ["sender", "watch", "poller"],
+        ["sender", "watch", "poller", "settings"],
         ["receiver"],
         ["scope", "message_stream", "info"],
         ["connection"],

@@ -17,6 +17,7 @@ from trio_draftws import (
     Compression,
     Connection,
     ConnectionLost,
+    ConnectionSettings,
     DialFailed,
     Draft,
     HandshakeError,
@@ -40,7 +41,6 @@ from trio_draftws.testing import (
     Pong,
     RawClient,
     RawServer,
-    Settings,
     connected_pair,
     echo,
     frame,
@@ -119,7 +119,7 @@ async def test_settings_of_a_pair() -> None:
 def test_settings_are_those_of_both_sides() -> None:
     """Each of the settings is one of either side, with the same default."""
     ours, theirs = (inspect.signature(side).parameters for side in (open_websocket, accept))
-    for name in Settings.__annotations__:
+    for name in ConnectionSettings.__annotations__:
         assert ours[name].default == theirs[name].default
 
 

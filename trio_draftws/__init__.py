@@ -18,14 +18,15 @@ The rooms, from the top; arrows point down only:
   (`_protocol`); bytes in, bytes out, no trio
 """
 
-from ._answer import ConnHeaders, FramingModeSelector, HTTPHandler, SubprotocolSelector
 from ._basic_auth import PasswordCheck, basic_auth
 from ._bridge import BinaryPolicy, bridge
 from ._client import open_websocket
+from ._client_settings import ClientSettings, DialSettings, ReconnectSettings
 from ._connection.broadcast import BroadcastResult, broadcast
 from ._connection.connection import Connection, TextChannel
 from ._connection.instrument import Instrument
 from ._connection.message_stream import MessageStream
+from ._connection.settings import ConnectionSettings
 from ._connection.statistics import ConnectionStatistics, ServerStatistics
 from ._connection.wait_any import wait_any
 from ._exceptions import (
@@ -43,15 +44,25 @@ from ._exceptions import (
     Rejected,
     RequestRefused,
     TLSFailed,
+    is_transient,
 )
 from ._flash_policy import FlashPolicy
 from ._framing_mode import framing_mode, use_framing_mode
 from ._gateway import Gateway, open_gateway
 from ._listeners import UnixListener, open_reuse_port_listeners, open_unix_listener
 from ._origins import OriginPolicy, same_host
-from ._reconnecting import is_transient, reconnecting
+from ._reconnecting import reconnecting
 from ._routes import Routes
 from ._server import Handler, Server, accept, serve_websocket
+from ._server_settings import (
+    AcceptSettings,
+    ConnHeaders,
+    FramingModeSelector,
+    HTTPHandler,
+    ListenSettings,
+    ServerSettings,
+    SubprotocolSelector,
+)
 from ._transport.sockets import StreamFactory
 from ._transport.tls import ssl_stream_factory
 from .drafts import (
@@ -79,15 +90,19 @@ from .drafts import (
 __all__ = [
     "DRAFTS",
     "MASKS_IN_C",
+    "AcceptSettings",
     "BinaryPolicy",
     "BroadcastResult",
+    "ClientSettings",
     "Close",
     "Compression",
     "ConnHeaders",
     "Connection",
     "ConnectionLost",
+    "ConnectionSettings",
     "ConnectionStatistics",
     "DialFailed",
+    "DialSettings",
     "Draft",
     "FlashPolicy",
     "FlashPolicyServed",
@@ -104,6 +119,7 @@ __all__ = [
     "Instrument",
     "InternalError",
     "InvalidAnswer",
+    "ListenSettings",
     "LocalProtocolError",
     "MessageStream",
     "MessageTooBig",
@@ -115,6 +131,7 @@ __all__ = [
     "Ping",
     "Pong",
     "ProxyFailed",
+    "ReconnectSettings",
     "RedirectRefused",
     "Reject",
     "Rejected",
@@ -123,6 +140,7 @@ __all__ = [
     "Response",
     "Routes",
     "Server",
+    "ServerSettings",
     "ServerStatistics",
     "StreamFactory",
     "SubprotocolSelector",

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from email.utils import formatdate
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeVar
 
 import attrs
 import trio
@@ -28,6 +28,12 @@ from ._handshake import HeadReader, dress, opening, too_late
 from ._limits import Limits
 from ._origins import OriginCheck
 from ._routes import Routes
+from ._server_settings import (
+    ConnHeaders,
+    FramingModeSelector,
+    HTTPHandler,
+    SubprotocolSelector,
+)
 from ._transport.sockets import DirectStream, StreamFactory, TCPStream, take_over
 from ._transport.tls import is_secure
 from .drafts import (
@@ -35,7 +41,6 @@ from .drafts import (
     BadHead,
     Compression,
     Draft,
-    HeaderFields,
     Headers,
     HTTPResponse,
     Reject,
@@ -50,15 +55,6 @@ from .drafts import (
     spoken_today,
     write_response,
 )
-
-ConnHeaders: TypeAlias = Callable[[Request], Awaitable[tuple[HeaderFields, Any]]]
-"""Sees a request before it is answered: returns fields for the answer and the connection's
-state, or raises `Reject`. A state that is an async context manager is left, not entered, where no
-connection comes of it."""
-HTTPHandler: TypeAlias = Callable[[Request], Awaitable[HTTPResponse]]
-"""Sees a request that is no WebSocket request: returns the answer, or raises `Reject`."""
-FramingModeSelector: TypeAlias = Callable[[Request], str]
-SubprotocolSelector: TypeAlias = Callable[[Sequence[str]], "str | None"]
 
 T = TypeVar("T")
 

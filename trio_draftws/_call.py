@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import ssl
 from collections.abc import Mapping, Sequence
 
@@ -19,16 +18,10 @@ from ._advice import (
 )
 from ._ask import ask
 from ._basic_auth import write_basic
-from ._checks import (
-    check_async_function,
-    check_auth,
-    check_compression,
-    check_ssl_context,
-    check_whole,
-)
+from ._client_settings import ClientSettings
 from ._connection.connection import Connection
 from ._connection.scope import Scope
-from ._dial import OverStream, Route, dial
+from ._dial import OverStream, Route, choose_route, dial
 from ._exceptions import HandshakeTimeout, Rejected
 from ._framing_mode import framing_mode
 from ._handshake import check_subprotocols, closed_unless_opened, dress, too_late
@@ -38,10 +31,8 @@ from ._transport.sockets import StreamFactory
 from ._transport.tls import ssl_stream_factory
 from .drafts import (
     Ask,
-    Compression,
     Draft,
     HandshakeError,
-    HeaderFields,
     Headers,
     Response,
     WebSocketURL,
@@ -183,52 +174,47 @@ def _too_late_to_dial(via: str, timeout: float) -> HandshakeTimeout:
     return HandshakeTimeout(f"no {via} came about within {timeout} s")
 
 
-def make_call(
-    url: str,
-    limits: Limits,
-    route: Route,
-    draft: str | Draft | None,
-    headers: HeaderFields,
-    origin: str | None,
-    subprotocols: Sequence[str],
-    cookies: Mapping[str, str] | None,
-    auth: tuple[str, str] | None,
-    compression: Compression | None,
-    ssl_context: ssl.SSLContext | None,
-    stream_factory: StreamFactory | None,
-    max_redirects: int,
-) -> Call:
-    """What these arguments of `open_websocket` come to.
+def make_call(url: str, stream: trio.abc.Stream | None, settings: ClientSettings) -> Call:
+    """What these arguments of `open_websocket` come to; the settings must be complete.
 
     Raises:
         ValueError: they make no sense; told before anything is dialled.
         TypeError: one of them is nothing of its kind.
+        ImportError: what speaks to such a proxy is not installed.
     """
-    check_ssl_context("ssl_context", ssl_context, server_side=False)
-    if stream_factory is not None:
-        check_async_function("stream_factory", stream_factory, "stream")
-    check_compression(compression)
-    check_whole("max_redirects", max_redirects, 0, math.inf)
+    if stream is not None and settings["draft"] == "auto":
+        raise ValueError('draft="auto" takes several connections; a stream is one')
+    route = choose_route(
+        stream, settings["unix_socket"], settings["proxy"], settings["proxy_ssl_context"]
+    )
+    ssl_context, stream_factory = settings["ssl_context"], settings["stream_factory"]
     if ssl_context is not None and stream_factory is not None:
         raise ValueError("give ssl_context or stream_factory, not both")
     target = WebSocketURL.parse(url)
     if target.secure and ssl_context is None and stream_factory is None:
         ssl_context = ssl.create_default_context()
-    default, drafts = _drafts_for(draft)
+    default, drafts = _drafts_for(settings["draft"])
     # Of those behind the default, the ones that write a field which the caller gives are left out.
     written_by = drafts if default is None else [default]
     written = {name for row in written_by for name in row.opening.written_fields}
     wish = Ask(
         url=target,
-        headers=_with_user(checked_fields(headers, forbidden=written), cookies, auth, target.user),
-        origin=origin,
-        subprotocols=check_subprotocols(subprotocols),
-        compression=compression,
+        headers=_with_user(
+            checked_fields(settings["headers"], forbidden=written),
+            settings["cookies"],
+            settings["auth"],
+            target.user,
+        ),
+        origin=settings["origin"],
+        subprotocols=check_subprotocols(settings["subprotocols"]),
+        compression=settings["compression"],
     )
     able = _able_to_ask(drafts, wish)
     if default is not None and isinstance(route, OverStream):
         able = able[:1]  # a stream is good for one attempt
-    return Call(wish, able, default, route, ssl_context, stream_factory, limits, max_redirects)
+    limits = Limits.of(settings)
+    redirects = settings["max_redirects"]
+    return Call(wish, able, default, route, ssl_context, stream_factory, limits, redirects)
 
 
 def _drafts_for(draft: str | Draft | None) -> tuple[Draft | None, Sequence[Draft]]:
@@ -265,8 +251,6 @@ def _with_user(
     """The fields, and those that say who is asking."""
     if auth is not None and auth_of_url is not None:
         raise ValueError("give auth or a user and a password in the URL, not both")
-    if auth is not None:
-        check_auth(auth)
     user = auth or auth_of_url
     added: dict[str, str] = {}
     if user is not None:

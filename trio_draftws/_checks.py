@@ -201,7 +201,7 @@ def check_whole(name: str, given: object, lowest: int, highest: float, hint: str
         raise ValueError(f"{name} must be {most}, not {given}{hint}")
 
 
-def check_address(port: object, host: object, backlog: object) -> None:
+def check_address(port: object, host: object, backlog: object = None) -> None:
     """For where a server listens.
 
     Raises:
@@ -227,7 +227,7 @@ def check_address(port: object, host: object, backlog: object) -> None:
         raise ValueError(f"host is the name or address of an interface alone, not {host!r}{hint}")
 
 
-def check_compression(given: object) -> None:
+def check_compression(name: str, given: object) -> None:
     """For `compression=`.
 
     Raises:
@@ -236,7 +236,7 @@ def check_compression(given: object) -> None:
     if given is None or isinstance(given, Compression):
         return
     hint = "None" if given is False else "Compression()"
-    raise TypeError(f"compression is a Compression, or None for none, not {given!r}; write {hint}")
+    raise TypeError(f"{name} is a Compression, or None for none, not {given!r}; write {hint}")
 
 
 def check_auth(given: object) -> None:

@@ -17,7 +17,6 @@ from typing import Any
 import attrs
 import trio
 
-from ._limits import positive
 from ._transport.sockets import DirectStream
 from .drafts import Draft, Reject
 
@@ -43,8 +42,8 @@ class Place:
 class Door:
     """Counts those inside."""
 
-    max_connections: float = attrs.field(validator=positive)
-    max_connections_per_host: float = attrs.field(validator=positive)
+    max_connections: float
+    max_connections_per_host: float
     inside: int = 0
     refusing: int = 0
     hosts: dict[str, int] = attrs.field(factory=dict)

@@ -6,15 +6,20 @@ terminals, has it escaped.
 
 from __future__ import annotations
 
+import ssl
 import sys
 from collections.abc import Iterator
 
 import trio
 
-from .drafts import HandshakeError, Headers, Request, escaped, shown_line
+from .drafts import BadHead, HandshakeError, Headers, Request, escaped, shown_line
 
 if sys.version_info < (3, 11):  # pragma: no cover
     from exceptiongroup import BaseExceptionGroup
+
+
+# What a server that is overloaded, or just being started, answers; also through its proxies
+LATER = (408, 425, 429, 500, 502, 503, 504)
 
 
 class PeerClosed(trio.EndOfChannel):
@@ -195,3 +200,24 @@ def _attempts(error: BaseException) -> Iterator[BaseException]:
         yield from _attempts(error.__cause__)
     else:
         yield error
+
+
+def is_transient(error: HandshakeError) -> bool:
+    """Whether it may help to try again: nobody answered, or the server said "later".
+
+    Not where it refused (401, 403, 404 and so on), speaks another draft, or has a certificate
+    that is not trusted.
+    """
+    if isinstance(error, Rejected):
+        return error.status in LATER
+    if isinstance(error, TLSFailed):
+        cause = error.__cause__
+        return not isinstance(cause, ssl.SSLError) or isinstance(cause, ssl.SSLEOFError)
+    if isinstance(error, ProxyFailed) and error.status is not None:
+        return error.status in LATER
+    if isinstance(error, ProxyFailed) and isinstance(error.__cause__, TLSFailed):
+        return is_transient(error.__cause__)
+    if isinstance(error, (DialFailed, HandshakeTimeout)):
+        return True
+    # The server went within the opening handshake, unless it spoke something else than HTTP.
+    return type(error) is HandshakeError and not isinstance(error.__cause__, BadHead)

@@ -9,24 +9,24 @@ connection with the client comes about, by the server.
 from __future__ import annotations
 
 import logging
-import ssl
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from contextvars import ContextVar
 from functools import partial
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import quote
 
 import attrs
 import trio
 
 from ._bridge import BinaryPolicy, bridge, check_binary_policy
-from ._checks import check_ssl_context, needs_trio
+from ._checks import needs_trio
 from ._client import open_websocket
+from ._client_settings import DialSettings
 from ._connection.connection import Connection
 from ._connection.scope import open_scope
 from ._exceptions import DialFailed, HandshakeTimeout, Rejected, TLSFailed
-from ._limits import check_positive
+from ._keywords import complete, shows
 from .drafts import (
     Draft,
     HandshakeError,
@@ -38,6 +38,9 @@ from .drafts import (
     draft_named,
     ladder,
 )
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 Dial: TypeAlias = Callable[[], AbstractAsyncContextManager[Connection]]
 
@@ -106,9 +109,7 @@ class Gateway:
     to: str
     draft: str | Draft
     binary: BinaryPolicy
-    _ssl_context: ssl.SSLContext | None
-    _handshake_timeout: float
-    _max_message_size: int
+    _settings: DialSettings
     _nursery: trio.Nursery
 
     async def conn_headers(self, request: Request) -> tuple[HeaderFields, object]:
@@ -176,13 +177,10 @@ class Gateway:
             open_websocket,
             _url_for(request, target),
             auth=target.user,
-            draft=self.draft,
             headers=headers,
             origin=request.origin or None,
             subprotocols=self._sayable(request.subprotocols),
-            ssl_context=self._ssl_context,
-            handshake_timeout=self._handshake_timeout,
-            max_message_size=self._max_message_size,
+            **self._settings,
         )
 
     def _sayable(self, subprotocols: Sequence[str]) -> list[str]:
@@ -226,15 +224,10 @@ def _refusal(error: Exception | None) -> Reject:
     return Reject(error.status, fields, b"" if coded else error.body)
 
 
+@shows(DialSettings)
 @asynccontextmanager
 async def open_gateway(
-    to: str,
-    *,
-    draft: str | Draft = "rfc6455",
-    binary: BinaryPolicy = "refuse",
-    ssl_context: ssl.SSLContext | None = None,
-    handshake_timeout: float = 5,
-    max_message_size: int = 2**20,
+    to: str, *, binary: BinaryPolicy = "refuse", **settings: Unpack[DialSettings]
 ) -> AsyncGenerator[Gateway, None]:
     """Makes a server a gateway to another: `async with open_gateway(url) as gateway`.
 
@@ -251,12 +244,11 @@ async def open_gateway(
         to: the server's URL. The path and query that a client asks for are put behind it if it
             has none; else they are left out. A user and a password in it are sent to the server, in
             place of the client's Authorization.
-        draft: what to speak with the server; `"auto"` as for `open_websocket`.
         binary: as for `bridge`.
-        ssl_context: for `wss`, as for `open_websocket`.
-        handshake_timeout: seconds for the opening handshake with the server. It also ends when
-            four fifths of the client's are over.
-        max_message_size: the most bytes that a message of the server's may have.
+        settings: how to connect to the server; each is described where the type checker finds it,
+            in `DialSettings`. By default `draft` is `"rfc6455"` and `handshake_timeout` 5 seconds;
+            the opening handshake with the server also ends when four fifths of the client's are
+            over.
 
     Raises:
         ValueError: `to` is no WebSocket URL, no draft has that name, `binary` is unknown, or an
@@ -266,19 +258,11 @@ async def open_gateway(
     """
     needs_trio("open_gateway")
     WebSocketURL.parse(to)
+    check_binary_policy(binary)
+    ours: DialSettings = {"draft": "rfc6455", "handshake_timeout": 5}
+    settings = complete(DialSettings, {**ours, **settings}, "open_gateway")
+    draft = settings["draft"] or "rfc6455"
     if draft != "auto":
         draft_named(draft)
-    check_binary_policy(binary)
-    check_ssl_context("ssl_context", ssl_context, server_side=False)
-    check_positive("handshake_timeout", handshake_timeout)
-    check_positive("max_message_size", max_message_size)
     async with open_scope() as scope:
-        yield Gateway(
-            to,
-            draft,
-            binary,
-            ssl_context,
-            handshake_timeout,
-            max_message_size,
-            scope.nursery,
-        )
+        yield Gateway(to, draft, binary, settings, scope.nursery)

@@ -13,84 +13,55 @@ import calendar
 import logging
 import math
 import secrets
-import ssl
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from email.utils import parsedate_tz
+from typing import TYPE_CHECKING
 
 import attrs
 import trio
 
 from ._advice import is_unknown_draft
 from ._call import Call, make_call
-from ._checks import at_once, check_function, needs_trio
+from ._checks import at_once, needs_trio
+from ._client_settings import ReconnectSettings
 from ._connection.connection import Connection
-from ._connection.instrument import Instrument, Instruments
+from ._connection.instrument import Instruments
 from ._connection.scope import Scope, open_scope
-from ._dial import UnixPath, choose_route
-from ._exceptions import (
-    DialFailed,
-    HandshakeTimeout,
-    ProxyFailed,
-    Rejected,
-    TLSFailed,
-    code_after,
-)
-from ._limits import Limits, check_number, positive
-from ._transport.sockets import StreamFactory
-from .drafts import COMPRESSION, BadHead, Compression, Draft, HandshakeError, HeaderFields
+from ._exceptions import Rejected, code_after
+from ._keywords import complete, shows
+from .drafts import Draft, HandshakeError
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 logger = logging.getLogger("trio_draftws")
 
-# What a server that is overloaded, or just being started, answers; also through its proxies
-LATER = (408, 425, 429, 500, 502, 503, 504)
 _random = secrets.SystemRandom()
-
-
-def is_transient(error: HandshakeError) -> bool:
-    """Whether it may help to try again: nobody answered, or the server said "later".
-
-    Not where it refused (401, 403, 404 and so on), speaks another draft, or has a certificate
-    that is not trusted.
-    """
-    if isinstance(error, Rejected):
-        return error.status in LATER
-    if isinstance(error, TLSFailed):
-        cause = error.__cause__
-        return not isinstance(cause, ssl.SSLError) or isinstance(cause, ssl.SSLEOFError)
-    if isinstance(error, ProxyFailed) and error.status is not None:
-        return error.status in LATER
-    if isinstance(error, ProxyFailed) and isinstance(error.__cause__, TLSFailed):
-        return is_transient(error.__cause__)
-    if isinstance(error, (DialFailed, HandshakeTimeout)):
-        return True
-    # The server went within the opening handshake, unless it spoke something else than HTTP.
-    return type(error) is HandshakeError and not isinstance(error.__cause__, BadHead)
-
-
-def _share(instance: object, attribute: attrs.Attribute[float], value: float) -> None:
-    check_number(attribute.name, value)
-    if not 0 <= value <= 1:
-        raise ValueError(f"{attribute.name} must be from 0 to 1, not {value}")
-
-
-def _growth(instance: object, attribute: attrs.Attribute[float], value: float) -> None:
-    check_number(attribute.name, value)
-    if not value >= 1:
-        raise ValueError(f"{attribute.name} must be at least 1, not {value}")
 
 
 @attrs.define(kw_only=True)
 class Backoff:
     """How long to wait before the next attempt: longer after each that came to nothing."""
 
-    initial_backoff: float = attrs.field(validator=positive)
-    max_backoff: float = attrs.field(validator=positive)
-    backoff_factor: float = attrs.field(validator=_growth)
-    backoff_jitter: float = attrs.field(validator=_share)
-    settled_after: float = attrs.field(validator=positive)
+    initial_backoff: float
+    max_backoff: float
+    backoff_factor: float
+    backoff_jitter: float
+    settled_after: float
     _next: float = attrs.field(init=False)
+
+    @classmethod
+    def of(cls, settings: ReconnectSettings) -> Backoff:
+        """As those of the settings say, which must be complete."""
+        return cls(
+            initial_backoff=settings["initial_backoff"],
+            max_backoff=settings["max_backoff"],
+            backoff_factor=settings["backoff_factor"],
+            backoff_jitter=settings["backoff_jitter"],
+            settled_after=settings["settled_after"],
+        )
 
     def __attrs_post_init__(self) -> None:
         self.reset()
@@ -221,38 +192,10 @@ def _moment(value: str) -> float | None:
         return None
 
 
+@shows(ReconnectSettings)
 @asynccontextmanager
 async def reconnecting(
-    url: str,
-    *,
-    initial_backoff: float = 1,
-    max_backoff: float = 60,
-    backoff_factor: float = 2,
-    backoff_jitter: float = 0.5,
-    settled_after: float = 10,
-    retry: Callable[[HandshakeError], bool] = is_transient,
-    draft: str | Draft | None = None,
-    headers: HeaderFields = (),
-    origin: str | None = None,
-    subprotocols: Sequence[str] = (),
-    cookies: Mapping[str, str] | None = None,
-    auth: tuple[str, str] | None = None,
-    compression: Compression | None = COMPRESSION,
-    ssl_context: ssl.SSLContext | None = None,
-    stream_factory: StreamFactory | None = None,
-    unix_socket: UnixPath | None = None,
-    proxy: str | None = None,
-    proxy_ssl_context: ssl.SSLContext | None = None,
-    max_redirects: int = 5,
-    handshake_timeout: float = 10,
-    close_timeout: float = 5,
-    idle_timeout: float = 3600,
-    ping_interval: float = 20,
-    ping_timeout: float = 20,
-    write_timeout: float = 60,
-    max_message_size: int = 2**20,
-    max_head_size: int = 2**14,
-    instruments: Iterable[Instrument] = (),
+    url: str, **settings: Unpack[ReconnectSettings]
 ) -> AsyncGenerator[AsyncIterator[Connection], None]:
     """Connects to a server, again and again: `async with reconnecting(url) as connections`.
 
@@ -270,17 +213,10 @@ async def reconnecting(
     not, and only the program knows whether to repeat it.
 
     Args:
-        url: as for `open_websocket`; so are all arguments that are not named here. `framing_mode`
-            is read once, when the block is entered. Where several drafts may be tried, the one
-            that was agreed is asked first the next time.
-        initial_backoff: seconds to wait before the second attempt.
-        max_backoff: the most seconds to wait.
-        backoff_factor: how much longer each wait is than the one before it.
-        backoff_jitter: the share of each wait, from 0 to 1, of which a random part is left out,
-            so that the clients of a server that was started again do not come all at once.
-        settled_after: seconds that a connection must have lived to begin with short waits again.
-        retry: is given the `HandshakeError` of an attempt and says whether to go on; by default
-            `is_transient`. The error comes out where it says no.
+        url: as for `open_websocket`. `framing_mode` is read once, when the block is entered. Where
+            several drafts may be tried, the one that was agreed is asked first the next time.
+        settings: those of `open_websocket`, but for `stream`; and `initial_backoff`,
+            `max_backoff`, `backoff_factor`, `backoff_jitter`, `settled_after` and `retry`.
 
     Entering is no checkpoint.
 
@@ -291,42 +227,12 @@ async def reconnecting(
         RuntimeError: it was called outside of Trio.
     """
     needs_trio("reconnecting")
-    check_function("retry", retry, "error")
-    backoff = Backoff(
-        initial_backoff=initial_backoff,
-        max_backoff=max_backoff,
-        backoff_factor=backoff_factor,
-        backoff_jitter=backoff_jitter,
-        settled_after=settled_after,
-    )
-    limits = Limits(
-        handshake_timeout=handshake_timeout,
-        close_timeout=close_timeout,
-        idle_timeout=idle_timeout,
-        ping_interval=ping_interval,
-        ping_timeout=ping_timeout,
-        write_timeout=write_timeout,
-        max_message_size=max_message_size,
-        max_head_size=max_head_size,
-    )
-    call = make_call(
-        url,
-        limits,
-        choose_route(None, unix_socket, proxy, proxy_ssl_context),
-        draft,
-        headers,
-        origin,
-        subprotocols,
-        cookies,
-        auth,
-        compression,
-        ssl_context,
-        stream_factory,
-        max_redirects,
-    )
-    told = Instruments.of(instruments)
+    settings = complete(ReconnectSettings, settings, "reconnecting")
+    backoff = Backoff.of(settings)
+    call = make_call(url, None, settings)
+    told = Instruments.of(settings["instruments"])
     async with open_scope(told) as scope:
-        connections = Reconnecting(call, backoff, retry, scope)
+        connections = Reconnecting(call, backoff, settings["retry"], scope)
         try:
             yield connections
         except BaseException as error:

@@ -9,56 +9,44 @@ ends last.
 from __future__ import annotations
 
 import logging
-import math
-import ssl
 import sys
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import attrs
 import trio
 
-from ._answer import (
-    ConnHeaders,
-    FramingModeSelector,
-    HTTPHandler,
-    SubprotocolSelector,
-    Terms,
-    answer,
-    turn_away,
-)
+from ._answer import Terms, answer, turn_away
 from ._checks import (
     awaitable,
     check_address,
     check_async_function,
-    check_compression,
     check_function,
     check_kind,
-    check_ssl_context,
     needs_trio,
     several,
 )
 from ._connection.connection import Connection
-from ._connection.instrument import Instrument, Instruments
+from ._connection.instrument import Instruments
 from ._connection.scope import Scope, open_scope, what_ends_the_program
 from ._connection.statistics import ServerStatistics, Tally
 from ._door import Caller, Door, Place
 from ._exceptions import FlashPolicyServed, PageServed, RequestRefused, code_after
-from ._flash_policy import FlashPolicy, PolicyFile
+from ._flash_policy import PolicyFile
 from ._framing_mode import framing_mode
 from ._handshake import check_subprotocols
+from ._keywords import complete, shows
 from ._limits import Limits
 from ._listeners import cannot_listen
-from ._origins import OriginCheck, OriginPolicy
+from ._origins import OriginCheck
 from ._routes import Routes, with_routes
-from ._transport.sockets import DirectStream, StreamFactory, take_over
+from ._server_settings import AcceptSettings, ConnHeaders, HTTPHandler, ListenSettings
+from ._transport.sockets import DirectStream, take_over
 from ._transport.tls import ssl_stream_factory
 from .drafts import (
-    COMPRESSION,
     Close,
-    Compression,
     Draft,
     HandshakeError,
     HTTPResponse,
@@ -67,6 +55,9 @@ from .drafts import (
     draft_named,
     escaped,
 )
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 if sys.version_info < (3, 11):  # pragma: no cover
     from exceptiongroup import BaseExceptionGroup, ExceptionGroup
@@ -312,36 +303,14 @@ class _Started:
         self.task_status.started(self.server)
 
 
+@shows(ListenSettings)
 async def serve_websocket(
     handler: Handler | Mapping[str, Handler],
     port: int = 80,
     *,
-    host: str | bytes | None = None,
-    backlog: int | None = None,
-    listeners: Sequence[trio.abc.Listener[Any]] | None = None,
-    handler_nursery: trio.Nursery | None = None,
     conn_headers: ConnHeaders | None = None,
-    http_handler: HTTPHandler | Mapping[str, HTTPHandler | HTTPResponse] | None = None,
-    flash_policy: FlashPolicy = False,
-    drafts: Iterable[str | Draft] | None = None,
-    framing_mode: FramingModeSelector | None = None,
-    origins: Iterable[str | None] | OriginPolicy | None = None,
-    subprotocols: Sequence[str] | SubprotocolSelector = (),
-    compression: Compression | None = COMPRESSION,
-    ssl_context: ssl.SSLContext | None = None,
-    stream_factory: StreamFactory | None = None,
-    handshake_timeout: float = 10,
-    close_timeout: float = 5,
-    idle_timeout: float = 3600,
-    ping_interval: float = 20,
-    ping_timeout: float = 20,
-    write_timeout: float = 60,
-    max_message_size: int = 2**20,
-    max_head_size: int = 2**14,
-    max_connections: float = math.inf,
-    max_connections_per_host: float = math.inf,
-    instruments: Iterable[Instrument] = (),
     task_status: trio.TaskStatus[Server] = trio.TASK_STATUS_IGNORED,
+    **settings: Unpack[ListenSettings],
 ) -> None:
     """Serves WebSocket connections until it is cancelled or `Server.aclose` is called.
 
@@ -357,64 +326,11 @@ async def serve_websocket(
             Or a mapping from paths to such functions, as `{"/chat": chat, "/rooms/*": rooms}`; see
             `Routes`. A path that leads nowhere gets 404, before `conn_headers` sees it.
         port: the TCP port; 0 picks one, told by `server.port`.
-        host: the interface to listen on; None for all.
-        backlog: how many connections may wait to be accepted; by default Trio's choice.
-        listeners: listen on these, in place of `port`, `host` and `backlog`.
-        handler_nursery: run the handlers in this nursery.
         conn_headers: `async def conn_headers(request) -> (headers, state)`: sees each request
             before it is answered, and says which fields to add to the answer and what the handler
             gets as its state; or raises `Reject`. If the opening fails behind it, a state that is
             an async context manager is left, with what was raised; it is never entered.
-        http_handler: `async def http_handler(request) -> HTTPResponse`: answers what is no
-            WebSocket request, so that a page and its connections share one port. It is asked for
-            GET and HEAD alone, may raise `Reject`, and the connection closes behind its answer.
-            Or a mapping from paths, as `handler`, to such functions or to answers that are always
-            the same; 404 where a path leads nowhere, 426 where it leads to connections alone. By
-            default such requests get 426. `origins` and `drafts` are no concern of theirs.
-        flash_policy: whether to answer the Flash players through which browsers without WebSocket
-            had it, when they ask on this port whether they may connect. True lets all; a list says
-            from which domains, as `example.com` or `*.example.com`; or it is the whole policy, in
-            XML. It has to come before TLS, so not where `ssl_context` is. **Such a player can send
-            any bytes at all, any origin too**, though no cookies that it does not know. By default
-            it is refused, as is all that is no HTTP.
-        drafts: the names of the drafts to speak; by default all.
-        framing_mode: a function that is given a request which looks the same in several drafts,
-            and returns the name of the one to speak. By default the context variable of that
-            name says so for all.
-        origins: the origins of the pages that may connect, as `https://example.com`; None among
-            them stands for clients that name none, which no browser is. Or a function that is
-            given the request and says whether it may; `same_host` is one. By default all may,
-            **and a server that trusts cookies must say which**: a browser lets any page connect,
-            with the visitor's cookies (RFC 6455 section 10.2). The first request with cookies to
-            a server that was not told is logged as a warning.
-        subprotocols: those to agree to, the favourite first; or a function that is given those
-            asked for and returns one of them, or None.
-        compression: how to compress messages, where the client offers it; by default with
-            permessage-deflate, None not at all. See `connection.compression`.
-        ssl_context: serve wss, with the certificate that this holds.
-        stream_factory: makes the stream to speak on from the one that was accepted: an async
-            callable, stream to stream; in place of `ssl_context`.
-        handshake_timeout: seconds for TLS, the request, and `conn_headers` or `http_handler` and
-            its answer together.
-        close_timeout: seconds for the closing handshake.
-        idle_timeout: seconds without a byte from the client after which it is given up.
-        ping_interval: seconds of silence after which the client is pinged, where the draft has
-            pings.
-        ping_timeout: seconds without a byte after such a ping, after which it is given up.
-        write_timeout: seconds in which the client takes nothing of what waits for it, after which
-            it is given up. It may be as slow as it likes while it takes something.
-        max_message_size: the most bytes that a received message may have.
-        max_head_size: the most bytes that a request's head may have.
-        max_connections: how many clients may be there at once, those included whose opening is
-            not done. Another one gets 503. One that has gone counts no more, even if its handler
-            takes no notice and goes on. There is no limit by default, since it depends on the
-            program; the system has one, of open files.
-        max_connections_per_host: the same for one address; where that is IPv6, for all that share
-            its first 64 bits. There is no limit by default, since behind a proxy all clients have
-            one address. Streams without an address are not counted here.
-        instruments: are told what happens to the connections, as for metrics.
-
-    Times may be `math.inf`.
+        settings: each is described where the type checker finds it, in `ListenSettings`.
 
     Raises:
         OSError: it cannot listen there, at the host and port that the message names; raised from
@@ -425,40 +341,22 @@ async def serve_websocket(
         RuntimeError: it was called outside of Trio.
     """
     needs_trio("serve_websocket")
+    settings = complete(ListenSettings, settings, "serve_websocket")
+    host, backlog = settings["host"], settings["backlog"]
+    listeners, handler_nursery = settings["listeners"], settings["handler_nursery"]
     check_address(port, host, backlog)
     if listeners is not None:
         listeners = several("listeners", listeners, "listeners", trio.abc.Listener)
         if not listeners:
             raise ValueError("listeners is empty; there is nothing to listen on")
-    if handler_nursery is not None:
-        check_kind("handler_nursery", handler_nursery, trio.Nursery, "a trio.Nursery")
     served: Handler | Routes[Handler] = with_routes("handler", handler, *HANDLER_ARGUMENTS)
     routes = served if isinstance(served, Routes) else None
-    terms = _make_terms(
-        Limits(
-            handshake_timeout=handshake_timeout,
-            close_timeout=close_timeout,
-            idle_timeout=idle_timeout,
-            ping_interval=ping_interval,
-            ping_timeout=ping_timeout,
-            write_timeout=write_timeout,
-            max_message_size=max_message_size,
-            max_head_size=max_head_size,
-        ),
-        conn_headers,
-        http_handler,
-        flash_policy,
-        drafts,
-        framing_mode,
-        origins,
-        subprotocols,
-        compression,
-        ssl_context,
-        stream_factory,
-        routes,
+    terms = _make_terms(conn_headers, settings, routes)
+    door = Door(
+        max_connections=settings["max_connections"],
+        max_connections_per_host=settings["max_connections_per_host"],
     )
-    door = Door(max_connections=max_connections, max_connections_per_host=max_connections_per_host)
-    told = Instruments.of(instruments)
+    told = Instruments.of(settings["instruments"])
     async with open_scope(told, many=True) as scope:
         server = Server(None if isinstance(served, Routes) else served, terms, scope, door)
         welcome = server._welcome
@@ -499,29 +397,13 @@ async def _serve_tcp(
         raise cannot_listen(error, host, port) from error
 
 
+@shows(AcceptSettings)
 @asynccontextmanager
 async def accept(
     stream: trio.abc.Stream,
     *,
     conn_headers: ConnHeaders | None = None,
-    http_handler: HTTPHandler | Mapping[str, HTTPHandler | HTTPResponse] | None = None,
-    flash_policy: FlashPolicy = False,
-    drafts: Iterable[str | Draft] | None = None,
-    framing_mode: FramingModeSelector | None = None,
-    origins: Iterable[str | None] | OriginPolicy | None = None,
-    subprotocols: Sequence[str] | SubprotocolSelector = (),
-    compression: Compression | None = COMPRESSION,
-    ssl_context: ssl.SSLContext | None = None,
-    stream_factory: StreamFactory | None = None,
-    handshake_timeout: float = 10,
-    close_timeout: float = 5,
-    idle_timeout: float = 3600,
-    ping_interval: float = 20,
-    ping_timeout: float = 20,
-    write_timeout: float = 60,
-    max_message_size: int = 2**20,
-    max_head_size: int = 2**14,
-    instruments: Iterable[Instrument] = (),
+    **settings: Unpack[AcceptSettings],
 ) -> AsyncGenerator[Connection, None]:
     """Serves one connection on any stream: `async with accept(stream) as connection`.
 
@@ -530,7 +412,10 @@ async def accept(
     it raises comes out as it is. What `conn_headers` returned is `connection.state`. Entering is a
     checkpoint; cancelling it tells the client 503 and closes the stream.
 
-    Args: as those of `serve_websocket`, where it has them.
+    Args:
+        stream: what the client is at the other end of.
+        conn_headers: as that of `serve_websocket`.
+        settings: each is described where the type checker finds it, in `AcceptSettings`.
 
     Raises:
         RequestRefused: a `HandshakeError`; the request was refused, and the client told.
@@ -546,29 +431,9 @@ async def accept(
     needs_trio("accept")
     check_kind("stream", stream, trio.abc.Stream, "a trio.abc.Stream")
     try:
-        terms = _make_terms(
-            Limits(
-                handshake_timeout=handshake_timeout,
-                close_timeout=close_timeout,
-                idle_timeout=idle_timeout,
-                ping_interval=ping_interval,
-                ping_timeout=ping_timeout,
-                write_timeout=write_timeout,
-                max_message_size=max_message_size,
-                max_head_size=max_head_size,
-            ),
-            conn_headers,
-            http_handler,
-            flash_policy,
-            drafts,
-            framing_mode,
-            origins,
-            subprotocols,
-            compression,
-            ssl_context,
-            stream_factory,
-        )
-        told = Instruments.of(instruments)
+        settings = complete(AcceptSettings, settings, "accept")
+        terms = _make_terms(conn_headers, settings)
+        told = Instruments.of(settings["instruments"])
     except BaseException:
         await trio.aclose_forcefully(stream)
         raise
@@ -590,57 +455,41 @@ async def accept(
 
 
 def _make_terms(
-    limits: Limits,
     conn_headers: ConnHeaders | None,
-    http_handler: HTTPHandler | Mapping[str, HTTPHandler | HTTPResponse] | None,
-    flash_policy: FlashPolicy,
-    drafts: Iterable[str | Draft] | None,
-    selector: FramingModeSelector | str | None,
-    origins: Iterable[str | None] | OriginPolicy | None,
-    subprotocols: Sequence[str] | SubprotocolSelector,
-    compression: Compression | None,
-    ssl_context: ssl.SSLContext | None,
-    stream_factory: StreamFactory | None,
+    settings: AcceptSettings,
     routes: Routes[Handler] | None = None,
 ) -> Terms:
-    check_ssl_context("ssl_context", ssl_context, server_side=True)
-    if stream_factory is not None:
-        check_async_function("stream_factory", stream_factory, "stream")
+    stream_factory, ssl_context = settings["stream_factory"], settings["ssl_context"]
     if ssl_context is not None:
         if stream_factory is not None:
             raise ValueError("give ssl_context or stream_factory, not both")
         stream_factory = ssl_stream_factory(ssl_context)
-    if isinstance(selector, str):
-        raise TypeError(
-            "framing_mode is a function of the request; for one mode write "
-            f"`with use_framing_mode({selector!r})`"
-        )
-    if selector is not None:
-        check_function("framing_mode", selector, "request")
     if conn_headers is not None:
         check_async_function("conn_headers", conn_headers, "request")
+    http_handler = settings["http_handler"]
     pages: HTTPHandler | Routes[HTTPHandler | HTTPResponse] | None = None
     if http_handler is not None:
         pages = with_routes("http_handler", http_handler, "request", or_else=(HTTPResponse,))
+    subprotocols = settings["subprotocols"]
     if callable(subprotocols):
         check_function("subprotocols", subprotocols, "asked")
     else:
         subprotocols = check_subprotocols(subprotocols)
-    check_compression(compression)
+    drafts = settings["drafts"]
     if drafts is not None:
         drafts = several("drafts", drafts, "names of drafts", str, Draft)
     # A name that no draft has is the caller's mistake, not a client's.
     draft_named(framing_mode.get())
     return Terms(
-        limits=limits,
+        limits=Limits.of(settings),
         drafts=allowed_drafts(drafts),
-        origins=OriginCheck.of(origins),
+        origins=OriginCheck.of(settings["origins"]),
         conn_headers=conn_headers,
         http_handler=pages,
-        flash_policy=PolicyFile.of(flash_policy),
-        framing_mode=selector or (lambda request: framing_mode.get()),
+        flash_policy=PolicyFile.of(settings["flash_policy"]),
+        framing_mode=settings["framing_mode"] or (lambda request: framing_mode.get()),
         subprotocols=subprotocols,
-        compression=compression,
+        compression=settings["compression"],
         stream_factory=stream_factory,
         routes=routes,
     )

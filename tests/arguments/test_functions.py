@@ -208,7 +208,8 @@ async def test_functions_of_a_server_that_turn_out_to_be_none(
 
 
 async def test_a_page_that_turns_out_to_be_none(caplog: pytest.LogCaptureFixture) -> None:
-    async with served(two, http_handler=lambda request: HTTPResponse()) as server:
+    page: Any = lambda request: HTTPResponse()  # noqa: E731
+    async with served(two, http_handler=page) as server:
         async with RawClient(await server.dial()) as client:
             await client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
             await client.expect_response(500)

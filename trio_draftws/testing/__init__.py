@@ -12,7 +12,6 @@ from ._pair import connected_pair
 from ._raw import RawClient, RawServer, serve_raw
 from ._raw_peer import RawPeer
 from ._served import ServerUnderTest, echo, served, served_on_port
-from ._settings import Settings
 
 __all__ = [
     "Faults",
@@ -24,7 +23,6 @@ __all__ = [
     "RawPeer",
     "RawServer",
     "ServerUnderTest",
-    "Settings",
     "connected_pair",
     "echo",
     "frame",

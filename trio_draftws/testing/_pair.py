@@ -13,17 +13,17 @@ import trio.testing
 from trio_draftws._checks import check_kind, needs_trio, several
 from trio_draftws._client import open_websocket
 from trio_draftws._connection.connection import Connection
+from trio_draftws._connection.settings import ConnectionSettings
 from trio_draftws._origins import OriginPolicy
 from trio_draftws._server import accept
 from trio_draftws.drafts import Draft, HandshakeError, HeaderFields, Request, draft_named
 
 from ._nursery import plain_nursery
-from ._settings import Settings
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from trio_draftws._answer import ConnHeaders, SubprotocolSelector
+    from trio_draftws._server_settings import ConnHeaders, SubprotocolSelector
 
 URL = "ws://localhost/"
 # Seconds that a side which has failed leaves the other to say why
@@ -72,9 +72,9 @@ async def connected_pair(
     conn_headers: ConnHeaders | None = None,
     state: Any = None,
     origins: Iterable[str | None] | OriginPolicy | None = None,
-    client: Settings | None = None,
-    server: Settings | None = None,
-    **settings: Unpack[Settings],
+    client: ConnectionSettings | None = None,
+    server: ConnectionSettings | None = None,
+    **settings: Unpack[ConnectionSettings],
 ) -> AsyncGenerator[tuple[Connection, Connection], None]:
     """Both sides of one connection: `async with connected_pair() as (client, server)`.
 
@@ -121,8 +121,8 @@ async def connected_pair(
             return (), state
 
     agreed = subprotocols if agreed_subprotocols is None else agreed_subprotocols
-    ours: Settings = {**settings, **(client or {})}
-    theirs: Settings = {**settings, **(server or {})}
+    ours: ConnectionSettings = {**settings, **(client or {})}
+    theirs: ConnectionSettings = {**settings, **(server or {})}
     client_end, server_end = streams or trio.testing.memory_stream_pair()
     accepting = accept(
         server_end,

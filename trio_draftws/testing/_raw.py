@@ -100,7 +100,7 @@ class RawClient(RawPeer):
             ValueError: no draft has that name, or it cannot ask for that.
             TypeError: an argument is nothing of its kind.
         """
-        check_compression(compression)
+        check_compression("compression", compression)
         row = draft_named(draft)
         ask = Ask(
             url=WebSocketURL.parse(url),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -18,15 +18,16 @@ from trio_draftws._connection.connection import Connection
 from trio_draftws._exceptions import DialFailed
 from trio_draftws._routes import Routes, with_routes
 from trio_draftws._server import HANDLER_ARGUMENTS, Handler, Server, serve_websocket
-from trio_draftws._transport.sockets import StreamFactory
-from trio_draftws.drafts import Draft, HeaderFields, draft_named
+from trio_draftws.drafts import Draft, draft_named
 
 from ._nursery import plain_nursery
 from ._pair import URL, as_it_is
-from ._settings import Settings
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
+
+    from trio_draftws._client_settings import ClientSettings
+    from trio_draftws._server_settings import ConnHeaders, ServerSettings
 
 
 async def echo(connection: Connection, state: object = None) -> None:
@@ -104,15 +105,7 @@ class ServerUnderTest:
 
     @asynccontextmanager
     async def open_websocket(
-        self,
-        url: str = "/",
-        *,
-        draft: str | Draft | None = None,
-        headers: HeaderFields = (),
-        origin: str | None = None,
-        subprotocols: Sequence[str] = (),
-        stream_factory: StreamFactory | None = None,
-        **settings: Unpack[Settings],
+        self, url: str = "/", **settings: Unpack[ClientSettings]
     ) -> AsyncGenerator[Connection, None]:
         """A client of this server: `async with server.open_websocket("/chat") as connection`.
 
@@ -122,12 +115,8 @@ class ServerUnderTest:
 
         Args:
             url: a whole URL, or a path and perhaps a query at this server.
-            draft: the draft to speak; by default the `draft` that the server was opened with.
-            headers: further fields for the request.
-            origin: the origin to send.
-            subprotocols: those to ask for.
-            stream_factory: makes the stream to speak on, as one on which things go wrong.
-            settings: settings of the client.
+            settings: those of `trio_draftws.open_websocket`. By default `draft` is the one that the
+                server was opened with.
 
         Raises:
             DialFailed: the server has ended; and all that `trio_draftws.open_websocket` raises.
@@ -135,16 +124,12 @@ class ServerUnderTest:
         given: object = url
         if isinstance(given, str) and given.startswith("/"):
             url = self.url.rstrip("/") + url
-        async with open_websocket(
-            url,
-            stream=await self.dial(),
-            draft=self.draft if draft is None else draft,
-            headers=headers,
-            origin=origin,
-            subprotocols=subprotocols,
-            stream_factory=stream_factory or as_it_is,
+        both: ClientSettings = {
             **settings,
-        ) as connection:
+            "draft": settings.get("draft") or self.draft,
+            "stream_factory": settings.get("stream_factory") or as_it_is,
+        }
+        async with open_websocket(url, stream=await self.dial(), **both) as connection:
             yield connection
 
     async def dial(self) -> trio.abc.Stream:
@@ -166,7 +151,8 @@ async def served(
     handler: Handler | Mapping[str, Handler] = echo,
     *,
     draft: str | Draft = "rfc6455",
-    **settings: Any,
+    conn_headers: ConnHeaders | None = None,
+    **settings: Unpack[ServerSettings],
 ) -> AsyncGenerator[ServerUnderTest, None]:
     """Runs a handler as a server would, without sockets: `async with served(handler) as server`.
 
@@ -178,6 +164,7 @@ async def served(
         handler: `async def handler(connection, state)`, or a mapping from paths to such.
         draft: the draft that the clients of `server.open_websocket` speak. The server speaks all;
             a request that looks the same in several it takes for this one.
+        conn_headers: as that of `serve_websocket`.
         settings: those of `serve_websocket`, but for where it listens.
 
     Raises:
@@ -190,7 +177,8 @@ async def served(
             raise TypeError(f"served listens in memory and has no {name}; served_on_port listens")
     listener = _MemoryListener.open()
     errors: list[Exception] = []
-    serve = _serve(handler, draft, errors, settings, listeners=[listener])
+    place = {"listeners": [listener], "conn_headers": conn_headers}
+    serve = _serve(handler, draft, errors, settings, **place)
 
     async def dial() -> trio.abc.Stream:
         await trio.lowlevel.checkpoint()
@@ -206,7 +194,8 @@ async def served_on_port(
     *,
     draft: str | Draft = "rfc6455",
     host: str = "127.0.0.1",
-    **settings: Any,
+    conn_headers: ConnHeaders | None = None,
+    **settings: Unpack[ServerSettings],
 ) -> AsyncGenerator[ServerUnderTest, None]:
     """Runs a handler on a port that is free, for clients which must have a URL.
 
@@ -217,7 +206,8 @@ async def served_on_port(
         handler: `async def handler(connection, state)`, or a mapping from paths to such.
         draft: as for `served`.
         host: the interface to listen on.
-        settings: the others of `serve_websocket`.
+        conn_headers: as that of `serve_websocket`.
+        settings: those of `served`.
 
     Raises:
         OSError: it cannot listen there.
@@ -226,7 +216,8 @@ async def served_on_port(
     """
     needs_trio("served_on_port")
     errors: list[Exception] = []
-    serve = _serve(handler, draft, errors, settings, port=0, host=host)
+    place = {"port": 0, "host": host, "conn_headers": conn_headers}
+    serve = _serve(handler, draft, errors, settings, **place)
     async with _serving(serve) as server:
         assert server.port is not None
         name = f"[{host}]" if ":" in host else host
@@ -239,7 +230,7 @@ def _serve(
     handler: Handler | Mapping[str, Handler],
     draft: str | Draft,
     errors: list[Exception],
-    settings: dict[str, Any],
+    settings: ServerSettings,
     **place: Any,
 ) -> Callable[..., Awaitable[object]]:
     """`serve_websocket` with its arguments, which adds what the handler raises to `errors`."""
@@ -247,7 +238,8 @@ def _serve(
     row = draft_named(draft)
     if row.opening.request_body:
         # Behind the keys of such a request may be any of them.
-        settings = {"framing_mode": lambda request: row.name, **settings}
+        ours: ServerSettings = {"framing_mode": lambda request: row.name}
+        settings = {**ours, **settings}
 
     def noting(handler: Handler) -> Handler:
         async def noted(connection: Connection, state: Any) -> None:

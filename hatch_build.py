@@ -11,7 +11,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 from setuptools import Distribution, Extension
 from setuptools.command.build_ext import build_ext
 
-MODULES = ("trio_draftws.drafts._cmask", "trio_draftws.drafts._cheads")
+MODULES = ("trio_draftws.drafts._framing.speedups", "trio_draftws.drafts._http.speedups")
 
 
 class WrittenInC(BuildHookInterface[Any]):

@@ -25,8 +25,8 @@ from typing import Any, TypeAlias
 import attrs
 
 from trio_draftws import Compression
-from trio_draftws.drafts._compression import Backend, Window, library_of
-from trio_draftws.drafts._deflate import Deflater, Inflater
+from trio_draftws.drafts._framing.compression import Backend, Window, library_of
+from trio_draftws.drafts._framing.deflate import Deflater, Inflater
 
 from .command import tell
 

@@ -18,7 +18,7 @@ import attrs
 
 from .dial import connected, shake_hands
 from .task import Failed, Sample, Task, measured
-from .wire import TEXT_FRAME, Dialect, dialect_of, masked_frame
+from .wire import TEXT_FRAME, HeaderFormat, dialect_of, masked_frame
 
 # What browsers offer
 OFFER = b"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n"
@@ -41,7 +41,7 @@ STATES = ("open", "paid", "shipped", "returned")
 
 
 @attrs.frozen
-class Terms:
+class ServerOptions:
     """What was agreed on. Section 7.1."""
 
     client_takeover: bool = True
@@ -50,7 +50,7 @@ class Terms:
     """The window of what the client compresses has two to the power of so many bytes."""
 
 
-def terms_of(head: bytes) -> Terms:
+def terms_of(head: bytes) -> ServerOptions:
     """What the server's answer says.
 
     Raises:
@@ -62,7 +62,7 @@ def terms_of(head: bytes) -> Terms:
         raise Failed("it does not negotiate permessage-deflate")
     names = dict((*part.split("="), "")[:2] for part in parts[1:])
     bits = names.get("client_max_window_bits", "").strip('"')
-    return Terms(
+    return ServerOptions(
         "client_no_context_takeover" not in names,
         "server_no_context_takeover" not in names,
         int(bits) if bits else 15,
@@ -97,7 +97,7 @@ def documents(size: int) -> list[bytes]:
     return [document(chance, size) for _ in range(max(2, CYCLE // size))]
 
 
-def frames(payloads: list[bytes], terms: Terms) -> tuple[list[bytes], list[bytes]]:
+def frames(payloads: list[bytes], terms: ServerOptions) -> tuple[list[bytes], list[bytes]]:
     """The messages compressed and framed: for the first time, and for every other."""
     compressor = zlib.compressobj(wbits=-terms.client_bits)
 
@@ -170,7 +170,7 @@ def deflated(task: Task) -> Sample:
             return attrs.evolve(sample, sent=answers.came / answers.messages)
 
 
-def offering(dialect: Dialect) -> Dialect:
+def offering(dialect: HeaderFormat) -> HeaderFormat:
     """The same, with compression offered."""
     return attrs.evolve(dialect, request=dialect.request.removesuffix(b"\r\n") + OFFER + b"\r\n")
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from .task import Failed, Task
-from .wire import Dialect
+from .wire import HeaderFormat
 
 TIMEOUT = 30
 CHUNK = 1 << 18
@@ -35,14 +35,14 @@ def connected(task: Task) -> Iterator[socket.socket]:
 
 
 @contextmanager
-def opened(task: Task, dialect: Dialect) -> Iterator[socket.socket]:
+def opened(task: Task, dialect: HeaderFormat) -> Iterator[socket.socket]:
     """A connection whose opening handshake is done."""
     with connected(task) as sock:
         shake_hands(sock, dialect)
         yield sock
 
 
-def shake_hands(sock: socket.socket, dialect: Dialect) -> bytes:
+def shake_hands(sock: socket.socket, dialect: HeaderFormat) -> bytes:
     """Returns the head of the answer."""
     answer = b""
     if dialect.request:
@@ -55,7 +55,7 @@ def shake_hands(sock: socket.socket, dialect: Dialect) -> bytes:
     return answer.partition(b"\r\n\r\n")[0]
 
 
-def opened_by(answer: bytes, dialect: Dialect) -> bool:
+def opened_by(answer: bytes, dialect: HeaderFormat) -> bool:
     """Whether that is all of an answer that opens the connection; false if more is to come.
 
     Raises:

@@ -20,7 +20,7 @@ from .dial import CHUNK, opened_by
 from .servers import bare_trio, draftws
 from .servers.common import Options
 from .task import Failed
-from .wire import DIALECTS, Dialect, text
+from .wire import DIALECTS, HeaderFormat, text
 
 WARM_UP = 16
 # Seconds; a busy kernel may take a moment to deliver what was sent.
@@ -131,7 +131,7 @@ def no_op() -> None:
     """Does nothing but wake Trio."""
 
 
-async def opened(port: int, dialect: Dialect) -> socket.socket:
+async def opened(port: int, dialect: HeaderFormat) -> socket.socket:
     """Opens a connection as a client."""
     sock = socket.create_connection(("127.0.0.1", port))
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -143,7 +143,7 @@ async def opened(port: int, dialect: Dialect) -> socket.socket:
     return sock
 
 
-async def echo(serve: Serve, dialect: Dialect, shape: Echo, repeats: int) -> int:
+async def echo(serve: Serve, dialect: HeaderFormat, shape: Echo, repeats: int) -> int:
     """Has the messages of every client echoed so many times; returns how many messages that was.
 
     Raises:

@@ -35,7 +35,7 @@ HIXIE_75 = (
 
 
 @attrs.frozen
-class Dialect:
+class HeaderFormat:
     """The bytes of one client."""
 
     request: bytes
@@ -108,10 +108,10 @@ def with_mask(payload: bytes, key: bytes) -> bytes:
 
 
 DIALECTS = {
-    "bare": Dialect(b"", 0, bytes, bytes, b""),
-    "old": Dialect(HEAD + KEYS, 16, _sentinel, _sentinel, b"\xff\x00"),
-    "new": Dialect(HEAD + KEYS, 16, _length64, _length64, bytes(9)),
-    "rfc6455": Dialect(
+    "bare": HeaderFormat(b"", 0, bytes, bytes, b""),
+    "old": HeaderFormat(HEAD + KEYS, 16, _sentinel, _sentinel, b"\xff\x00"),
+    "new": HeaderFormat(HEAD + KEYS, 16, _length64, _length64, bytes(9)),
+    "rfc6455": HeaderFormat(
         HEAD + RFC6455,
         0,
         masked_frame,
@@ -133,6 +133,6 @@ BINARY_DIALECTS = {
 }
 
 
-def dialect_of(name: str, content: str = "ascii") -> Dialect:
+def dialect_of(name: str, content: str = "ascii") -> HeaderFormat:
     """The one with that name, for messages of that content."""
     return (BINARY_DIALECTS if content == "binary" else DIALECTS)[name]

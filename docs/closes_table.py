@@ -10,7 +10,7 @@ from sphinx.util.docutils import SphinxDirective
 from sphinx.util.typing import ExtensionMetadata
 
 from trio_draftws import DRAFTS, Close, Draft
-from trio_draftws._bridge import close_in
+from trio_draftws._relay.bridge import close_in
 
 MEANINGS: dict[int | None, str] = {
     1000: "done",

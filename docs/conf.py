@@ -35,7 +35,7 @@ exclude_patterns = ["_build"]
 nitpicky = True
 nitpick_ignore = [
     ("py:exc", "BadHead"),  # what only this library raises and catches
-    ("py:class", "trio_draftws._routes.V"),  # stands for any type
+    ("py:class", "trio_draftws._server.routing.V"),  # stands for any type
 ]
 default_role = "code"
 highlight_language = "python"

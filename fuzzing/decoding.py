@@ -19,7 +19,7 @@ from trio_draftws.drafts import (
     Pong,
     RemoteProtocolError,
 )
-from trio_draftws.drafts._payload import RESERVED_AHEAD, new_payload
+from trio_draftws.drafts._framing.payload import RESERVED_AHEAD, new_payload
 
 from .oracle import Finding, expect, splits
 
@@ -77,7 +77,7 @@ def taken(codec: Codec, chunk: bytes, puts: int) -> Iterator[list[Event]]:
 
 def owed(codec: Codec) -> Iterator[list[Event]]:
     """What was kept back of a chunk; a violation is left for later."""
-    while codec.owes:
+    while codec.has_more_output:
         try:
             yield codec.decode(b"")
         except RemoteProtocolError:
@@ -186,8 +186,10 @@ def parts_of(kind: type) -> tuple[str, ...]:
 
 def check_violation(codec: Codec, whole: Outcome) -> None:
     """Looks whether a violation, if there was one, is raised for ever."""
-    expect(codec.owes is (whole.violation is not None), "`owes` is wrong", whole)
-    for more in (b"", b"\x00a\xff", b"\x81\x01a") if codec.owes else ():
+    expect(
+        codec.has_more_output is (whole.violation is not None), "`has_more_output` is wrong", whole
+    )
+    for more in (b"", b"\x00a\xff", b"\x81\x01a") if codec.has_more_output else ():
         try:
             codec.decode(more)
         except RemoteProtocolError as error:

@@ -11,22 +11,22 @@ import attrs
 from trio_draftws.drafts import (
     COMPRESSION,
     DRAFTS,
-    Agreement,
     Codec,
     Deflate,
     Draft,
     Event,
     Fragment,
+    NegotiatedParameters,
     RemoteProtocolError,
     Role,
-    _frames,
-    _long_payloads,
 )
-from trio_draftws.drafts._compression import Window
-from trio_draftws.drafts._frames import FrameCodec
-from trio_draftws.drafts._hybi_early import EarlyCodec
-from trio_draftws.drafts._masking import apply_mask
-from trio_draftws.drafts._rfc6455 import Rfc6455Codec
+from trio_draftws.drafts._framing import decoder as _frames
+from trio_draftws.drafts._framing import long_payloads as _long_payloads
+from trio_draftws.drafts._framing.compression import Window
+from trio_draftws.drafts._framing.decoder import FrameCodec
+from trio_draftws.drafts._framing.hybi_01_to_06 import EarlyHybiCodec
+from trio_draftws.drafts._framing.masking import apply_mask
+from trio_draftws.drafts._framing.rfc6455 import Rfc6455Codec
 
 from . import vectors
 from .decoding import NO_DEFLATE, Outcome, check_decoding
@@ -58,7 +58,9 @@ MOST_HISTORY = 2 * (1 << 15)
 def new_codec(
     draft: Draft, role: Role, limit: float = math.inf, deflate: Deflate | None = None
 ) -> Codec:
-    codec = draft.codec(role, limit, Agreement(masking_key=CONNECTION_KEY, deflate=deflate))
+    codec = draft.codec(
+        role, limit, NegotiatedParameters(masking_key=CONNECTION_KEY, deflate=deflate)
+    )
     if isinstance(codec, FrameCodec):
         codec._new_key = lambda: KEY
     return codec
@@ -98,7 +100,7 @@ def as_client(draft: Draft, wire: bytes) -> bytes:
             + apply_mask(payload, KEY)
             for header, payload in clear_frames(wire)
         )
-    if isinstance(codec, EarlyCodec) and codec._masks:
+    if isinstance(codec, EarlyHybiCodec) and codec._masks:
         key = codec._frame_key(KEY)
         return b"".join(
             KEY + apply_mask(header + payload, key) for header, payload in clear_frames(wire)
@@ -249,7 +251,7 @@ def deflate_seeds() -> Iterator[bytes]:
 
 TARGETS = (
     Target(
-        "sentinel",
+        "hixie",
         "decoding in hixie-75 and hixie-76",
         SENTINEL.check,
         lambda: SENTINEL.seeds(vectors.frames("F-S")),
@@ -257,7 +259,7 @@ TARGETS = (
         max_size=SIZE,
     ),
     Target(
-        "length64",
+        "whatwg_2010",
         "decoding in the draft of August 2010",
         LENGTH64.check,
         lambda: LENGTH64.seeds(vectors.frames("F-L64")),

@@ -9,14 +9,14 @@ import attrs
 
 from trio_draftws.drafts import (
     DRAFTS,
-    Agreement,
-    Ask,
     BadHead,
     ClientOpening,
     Compression,
     Draft,
+    HandshakeRequest,
     Headers,
     InvalidAnswer,
+    NegotiatedParameters,
     Reject,
     Request,
     Response,
@@ -27,10 +27,10 @@ from trio_draftws.drafts import (
     is_plain,
     write_response,
 )
-from trio_draftws.drafts._heads import scan_opening, scan_opening_in_python
-from trio_draftws.drafts._http import write_head
-from trio_draftws.drafts._opening_hixie76 import Hixie76Client
-from trio_draftws.drafts._opening_hybi import HybiClient, HybiServer
+from trio_draftws.drafts._fast_handshake import scan_opening, scan_opening_in_python
+from trio_draftws.drafts._handshake.hixie76 import Hixie76Client
+from trio_draftws.drafts._handshake.hybi import HybiClient, HybiServer
+from trio_draftws.drafts._http.http1 import write_head
 
 from . import vectors
 from .growth import check_growth
@@ -102,7 +102,7 @@ def answered(
     compression: Compression | None = None,
     *,
     secure: bool = False,
-) -> tuple[Request, bytes, Agreement] | None:
+) -> tuple[Request, bytes, NegotiatedParameters] | None:
     """The request, what it is answered with, and what that settles; None where it is refused."""
     try:
         request = attrs.evolve(Request.parse(head), secure=secure)
@@ -127,7 +127,7 @@ def answered(
 
 def _accept(
     request: Request, body: bytes, compression: Compression | None
-) -> tuple[bytes, Agreement]:
+) -> tuple[bytes, NegotiatedParameters]:
     draft = request.draft
     assert draft is not None
     expect(request.method == "GET", "it is no GET", request)
@@ -182,9 +182,9 @@ def openly(opening: ClientOpening) -> ClientOpening:
     return opening
 
 
-def some_ask(choices: Choices) -> Ask:
+def some_ask(choices: Choices) -> HandshakeRequest:
     """What a client might ask for."""
-    return Ask(
+    return HandshakeRequest(
         WebSocketURL.parse(choices.pick(URLS)),
         origin=choices.pick(ORIGINS),
         subprotocols=choices.pick(SUBPROTOCOLS),
@@ -192,7 +192,7 @@ def some_ask(choices: Choices) -> Ask:
     )
 
 
-def some_client(draft: Draft, ask: Ask) -> ClientOpening | None:
+def some_client(draft: Draft, ask: HandshakeRequest) -> ClientOpening | None:
     """A client that asks for it; None where the draft cannot."""
     if not draft.compression:
         ask = attrs.evolve(ask, compression=None)
@@ -213,7 +213,7 @@ def check_answer(data: bytes) -> None:
         verified(client, *split_head(choices.rest))
 
 
-def verified(client: ClientOpening, head: bytes, body: bytes) -> Agreement | None:
+def verified(client: ClientOpening, head: bytes, body: bytes) -> NegotiatedParameters | None:
     """What an answer settles; None where it is refused."""
     try:
         response = Response.parse(head)

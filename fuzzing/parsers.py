@@ -15,8 +15,9 @@ from trio_draftws.drafts import (
     is_ws_url,
     is_wss_url,
 )
-from trio_draftws.drafts._dialect import CLOSE, MAX_CONTROL_PAYLOAD
-from trio_draftws.drafts._extensions import (
+from trio_draftws.drafts._framing.decoder import FrameCodec
+from trio_draftws.drafts._framing.header import CLOSE, MAX_CONTROL_PAYLOAD
+from trio_draftws.drafts._handshake.extensions import (
     PER_FRAME,
     PER_MESSAGE,
     Extension,
@@ -26,7 +27,6 @@ from trio_draftws.drafts._extensions import (
     settle_answer,
     write_offers,
 )
-from trio_draftws.drafts._frames import FrameCodec
 
 from . import vectors
 from .decoding import outcome

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from trio_draftws.drafts import _payload
-from trio_draftws.drafts._payload import (
+from trio_draftws.drafts._framing import payload as _payload
+from trio_draftws.drafts._framing.payload import (
     Payload,
     PayloadInPython,
     decode_utf8_in_python,

@@ -8,9 +8,9 @@ from functools import partial
 from typing import Any
 
 from trio_draftws.drafts import Event
-from trio_draftws.drafts import _short_io as short_io
-from trio_draftws.drafts._codec import ShortReceive, ShortSend
-from trio_draftws.drafts._short_messages import LONGEST
+from trio_draftws.drafts._framing import short_io as short_io
+from trio_draftws.drafts._framing.codec import ShortReceive, ShortSend
+from trio_draftws.drafts._framing.fast_path import LONGEST
 
 from .frames import NO_YES
 from .oracle import Choices, Target, expect

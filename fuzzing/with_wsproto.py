@@ -109,7 +109,7 @@ def fails_by(codec: Codec, byte: bytes) -> bool:
         codec.decode(byte)
     except RemoteProtocolError:
         pass
-    return codec.owes
+    return codec.has_more_output
 
 
 def code_1014(role: Role, wire: bytes, ours: Outcome, others: Outcome) -> bool:

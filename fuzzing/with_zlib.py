@@ -8,15 +8,10 @@ from collections.abc import Iterator, Sequence
 import attrs
 
 from trio_draftws.drafts import COMPRESSION, Compression
-from trio_draftws.drafts._compression import Window
-from trio_draftws.drafts._deflate import TAIL, Deflater, Inflater
-from trio_draftws.drafts._masking import (
-    KEY_SIZE,
-    apply_mask,
-    apply_mask_in_python,
-    unmask,
-)
-from trio_draftws.drafts._short_messages import LONGEST
+from trio_draftws.drafts._framing.compression import Window
+from trio_draftws.drafts._framing.deflate import TAIL, Deflater, Inflater
+from trio_draftws.drafts._framing.fast_path import LONGEST
+from trio_draftws.drafts._framing.masking import KEY_SIZE, apply_mask, apply_mask_in_python, unmask
 
 from . import vectors
 from .frames import BITS, NO_YES, WIDEST, clear_frames

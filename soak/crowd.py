@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 import attrs
 
-from benchmarks.wire import DIALECTS, Dialect
+from benchmarks.wire import DIALECTS, HeaderFormat
 
 from .server import NEW
 
@@ -66,7 +66,7 @@ class Client:
     code: int | None = None
     """With which the server said goodbye, where the draft has codes."""
     waits_for: int = READ
-    dialect: Dialect = attrs.field(init=False)
+    dialect: HeaderFormat = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.dialect = DIALECTS[self.mode]

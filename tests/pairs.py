@@ -14,19 +14,12 @@ import trio
 import trio.testing
 import trustme
 
-from trio_draftws import (
-    Compression,
-    Connection,
-    Draft,
-    _server,
-    accept,
-    open_websocket,
-    use_framing_mode,
-)
+from trio_draftws import Compression, Connection, Draft, accept, open_websocket, use_framing_mode
 from trio_draftws._connection.receiver import Owner
 from trio_draftws._connection.scope import open_scope
-from trio_draftws._keywords import complete
-from trio_draftws._limits import Limits, LimitSettings
+from trio_draftws._server import serve as _server
+from trio_draftws._settings.keywords import complete
+from trio_draftws._settings.limits import Limits, LimitSettings
 from trio_draftws._transport.sockets import StreamFactory, take_over
 from trio_draftws._transport.tls import is_secure, ssl_stream_factory
 from trio_draftws.drafts import draft_named

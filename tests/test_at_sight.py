@@ -27,7 +27,7 @@ from trio_draftws import (
     accept,
     same_host,
 )
-from trio_draftws._answer import _Visit
+from trio_draftws._server.handshake import ServerHandshake
 
 from .drafts.heads import CHROME, PLAIN, PROXIED, TODAYS
 from .pairs import stream_pair
@@ -41,10 +41,10 @@ CLOSE = masked(0x88, b"\x03\xe8")
 def at_sight_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fails where an opening goes the other way."""
 
-    async def answer(visit: _Visit) -> Connection:
+    async def answer(visit: ServerHandshake) -> Connection:
         raise AssertionError(f"{visit.begin!r} was not answered at sight")
 
-    monkeypatch.setattr(_Visit, "answer", answer)
+    monkeypatch.setattr(ServerHandshake, "answer", answer)
 
 
 @asynccontextmanager

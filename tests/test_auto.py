@@ -16,11 +16,11 @@ from trio_draftws import (
     open_websocket,
     use_framing_mode,
 )
-from trio_draftws.drafts import ladder
+from trio_draftws.drafts import auto_drafts
 
 from .wire import prove, raw_server, read_until, serving
 
-RUNGS = ladder()
+RUNGS = auto_drafts()
 
 
 async def read_head(stream: trio.abc.Stream) -> bytes:
@@ -28,13 +28,13 @@ async def read_head(stream: trio.abc.Stream) -> bytes:
     return await read_until(stream, lambda received: b"\r\n\r\n" in received)
 
 
-@pytest.mark.parametrize("rung", RUNGS, ids=lambda draft: draft.name)
-async def test_the_newest_that_a_server_speaks(rung: Draft) -> None:
-    with use_framing_mode(rung.name):
-        async with serving(drafts=[rung]) as server:
+@pytest.mark.parametrize("auto_order", RUNGS, ids=lambda draft: draft.name)
+async def test_the_newest_that_a_server_speaks(auto_order: Draft) -> None:
+    with use_framing_mode(auto_order.name):
+        async with serving(drafts=[auto_order]) as server:
             url = f"ws://127.0.0.1:{server.port}/"
             async with open_websocket(url, draft="auto") as client:
-                assert client.draft is rung
+                assert client.draft is auto_order
                 await client.send("hello")
                 assert await client.receive() == "hello"
 
@@ -47,14 +47,14 @@ async def test_a_server_of_every_draft_is_asked_once() -> None:
 
 def test_each_rung_is_told_from_the_others() -> None:
     """And no announcement is left out but that of drafts which want to be hixie-76."""
-    announced = [rung.announced_by[0] for rung in RUNGS]
+    announced = [auto_order.announced_by[0] for auto_order in RUNGS]
     assert len(set(announced)) == len(announced)
     assert set(announced) == {draft.announced_by[0] for draft in DRAFTS}
 
 
 def test_the_newest_comes_first() -> None:
     """But for one: servers of hixie-76 would answer hybi-02 as well, and not understand it."""
-    names = [rung.name for rung in RUNGS]
+    names = [auto_order.name for auto_order in RUNGS]
     newest_first = [draft.name for draft in reversed(DRAFTS) if draft in RUNGS]
     assert names != newest_first
     names.remove("hybi-02")
@@ -122,7 +122,7 @@ async def test_an_answer_that_is_not_about_the_draft_ends_it(status: bytes) -> N
 
 async def test_versions_that_the_server_names_are_tried_next() -> None:
     """And none of the numbers that it does not name."""
-    named = [rung.version for rung in RUNGS if rung.version is not None][1:][-2:]
+    named = [auto_order.version for auto_order in RUNGS if auto_order.version is not None][1:][-2:]
     attempts: list[bytes] = []
 
     async def refuse(stream: trio.SocketStream) -> None:
@@ -135,7 +135,7 @@ async def test_versions_that_the_server_names_are_tried_next() -> None:
         with pytest.raises(Rejected):
             async with open_websocket(f"ws://127.0.0.1:{port}/", draft="auto"):
                 raise AssertionError("there is no connection")
-    without_number = [rung for rung in RUNGS if rung.version is None]
+    without_number = [auto_order for auto_order in RUNGS if auto_order.version is None]
     first_has_number = RUNGS[0].version is not None
     assert len(attempts) == first_has_number + len(named) + len(without_number)
 

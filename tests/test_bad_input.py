@@ -37,9 +37,9 @@ from trio_draftws import (
     open_websocket,
     use_framing_mode,
 )
-from trio_draftws._ask import MAX_REFUSAL_BODY
+from trio_draftws._client.handshake import MAX_REFUSAL_BODY
 from trio_draftws.drafts import MAX_LINE, WebSocketURL, draft_named
-from trio_draftws.drafts._opening import Ask
+from trio_draftws.drafts._handshake.base import HandshakeRequest
 
 from .wire import (
     ACCEPT,
@@ -525,7 +525,7 @@ async def test_what_cannot_become_http_is_refused_at_once(said: bytes) -> None:
 async def test_one_empty_line_is_skipped(draft: Draft, size: int) -> None:
     """RFC 9112 section 2.2: some clients send one behind the request before."""
     client, stream = trio.testing.memory_stream_pair()
-    opening = draft.opening.ask(Ask(WebSocketURL.parse("ws://a/")), draft.subprotocols)
+    opening = draft.opening.ask(HandshakeRequest(WebSocketURL.parse("ws://a/")), draft.subprotocols)
     said = b"\r\n" + opening.request()
     async with trio.open_nursery() as nursery:
 

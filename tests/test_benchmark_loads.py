@@ -172,7 +172,7 @@ def test_documents(size: int) -> None:
 @pytest.mark.parametrize("size", [1024, 65_536])
 def test_compressed_messages_can_be_sent_for_ever(takeover: bool, bits: int, size: int) -> None:
     payloads = deflated.documents(size)
-    first, ever = deflated.frames(payloads, deflated.Terms(takeover, True, bits))
+    first, ever = deflated.frames(payloads, deflated.ServerOptions(takeover, True, bits))
     inflater = zlib.decompressobj(wbits=-bits)
     for wire, payload in zip(first + 2 * ever, 3 * payloads, strict=True):
         # FIN, RSV1, and text
@@ -188,18 +188,18 @@ def test_compressed_messages_can_be_sent_for_ever(takeover: bool, bits: int, siz
 @pytest.mark.parametrize(
     ("value", "terms"),
     [
-        ("permessage-deflate", deflated.Terms()),
+        ("permessage-deflate", deflated.ServerOptions()),
         (
             "permessage-deflate; server_no_context_takeover; client_max_window_bits=12",
-            deflated.Terms(server_takeover=False, client_bits=12),
+            deflated.ServerOptions(server_takeover=False, client_bits=12),
         ),
         (
             'permessage-deflate;client_no_context_takeover;client_max_window_bits="9"',
-            deflated.Terms(client_takeover=False, client_bits=9),
+            deflated.ServerOptions(client_takeover=False, client_bits=9),
         ),
     ],
 )
-def test_terms(value: str, terms: deflated.Terms) -> None:
+def test_terms(value: str, terms: deflated.ServerOptions) -> None:
     head = f"HTTP/1.1 101 Yes\r\nsec-websocket-extensions:{value}\r\nServer: x".encode()
     assert deflated.terms_of(head) == terms
 

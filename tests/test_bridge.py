@@ -25,7 +25,7 @@ from trio_draftws import (
     PeerViolation,
     bridge,
 )
-from trio_draftws._bridge import _Bridge, close_in
+from trio_draftws._relay.bridge import _Bridge, close_in
 from trio_draftws.drafts import Fragment, draft_named
 from trio_draftws.testing import connected_pair
 

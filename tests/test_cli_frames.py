@@ -13,7 +13,7 @@ from trio_draftws.cli._client import Target
 from trio_draftws.cli._frames import Frame, UnknownFrames, frame_reader
 from trio_draftws.cli._stdio import CommandError
 from trio_draftws.cli._tap import Trace
-from trio_draftws.drafts import Agreement, Codec, Event, Fragment, Ping, Pong, Role
+from trio_draftws.drafts import Codec, Event, Fragment, NegotiatedParameters, Ping, Pong, Role
 
 from .wire import raw_server, read_request, serving
 
@@ -24,7 +24,7 @@ ROLES = pytest.mark.parametrize("sender", ["client", "server"])
 
 def wire_of(draft: Draft, sender: Role, *events: Event) -> list[bytes]:
     """Each event as it goes over the wire."""
-    codec: Codec = draft.codec(sender, 2**20, Agreement(masking_key=KEY))
+    codec: Codec = draft.codec(sender, 2**20, NegotiatedParameters(masking_key=KEY))
     return [b"".join(codec.encode(event)) for event in events]
 
 

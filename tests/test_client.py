@@ -25,11 +25,11 @@ from trio_draftws import (
     PeerClosed,
     Rejected,
     Request,
-    _dial,
     framing_mode,
     open_websocket,
     use_framing_mode,
 )
+from trio_draftws._client import dial as _dial
 from trio_draftws.drafts import draft_named
 
 from .wire import (

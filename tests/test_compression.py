@@ -24,7 +24,7 @@ from trio_draftws import (
     wait_any,
 )
 from trio_draftws.drafts import Close, Event, Headers, Ping, Request, draft_named
-from trio_draftws.drafts._compression import Backend
+from trio_draftws.drafts._framing.compression import Backend
 
 from .drafts.backends import each_backend, each_two, needs_isal
 from .pairs import connected, mute
@@ -343,7 +343,7 @@ async def test_what_a_read_brings_is_inflated_bit_by_bit(transport: str) -> None
     async with compressing(transport) as (client, server):
         await client._stream.send_all(wire_of(client, *texts[:10], Ping(b"behind"), *texts[10:]))
         assert await server.receive() == texts[0]
-        assert (server._protocol.codec.owes, server._protocol.unread) == (True, [])
+        assert (server._protocol.codec.has_more_output, server._protocol.unread) == (True, [])
         await server.wait_readable()
         assert len(server._protocol.unread) == 1
         assert await server.receive() == texts[1]
@@ -357,7 +357,7 @@ async def test_what_a_read_brings_is_inflated_bit_by_bit(transport: str) -> None
             await server.receive()
         assert scope.cancelled_caught
         assert [await server.receive() for _ in range(8)] == texts[4:]
-        assert (server._protocol.codec.owes, server.readable) == (False, False)
+        assert (server._protocol.codec.has_more_output, server.readable) == (False, False)
         # What stands behind them is reached in its turn.
         await client._stream.send_all(wire_of(client, *texts, "end", Close(1000)))
         assert [text async for text in server] == [*texts, "end"]
@@ -380,7 +380,7 @@ async def test_what_is_inflated_counts_as_read_ahead(
         assert len(server._protocol.unread) == 2
         assert [await server.receive() for _ in range(2)] == texts[:2]
         # Nobody waits, but what has come is looked at before anything else is.
-        assert server._protocol.codec.owes
+        assert server._protocol.codec.has_more_output
         await trio.sleep(3)
         assert len(server._protocol.unread) == 2
         assert [await server.receive() for _ in texts[2:]] == texts[2:]

@@ -104,7 +104,7 @@ async def test_too_late(
     async def dial(host: str, port: int) -> trio.abc.Stream:
         await trio.sleep_forever()
 
-    monkeypatch.setattr("trio_draftws._dial.open_tcp", dial)
+    monkeypatch.setattr("trio_draftws._client.dial.open_tcp", dial)
     started = trio.current_time()
     text = f"no TCP connection to 127.0.0.1 port 9 came about within {timeout} s"
     with pytest.raises(HandshakeTimeout) as caught:
@@ -123,7 +123,7 @@ async def test_one_deadline_over_the_dial_and_the_answer(
         await trio.sleep(2)
         return trio.testing.memory_stream_pair()[0]
 
-    monkeypatch.setattr("trio_draftws._dial.open_tcp", dial)
+    monkeypatch.setattr("trio_draftws._client.dial.open_tcp", dial)
     started = trio.current_time()
     with pytest.raises(HandshakeTimeout, match="was not done within 3 s"):
         async with open_websocket("ws://127.0.0.1:9/", draft="rfc6455", handshake_timeout=3):

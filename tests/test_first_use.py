@@ -32,14 +32,14 @@ from trio_draftws import (
     serve_websocket,
     use_framing_mode,
 )
-from trio_draftws.drafts import LocalProtocolError, draft_named, ladder
+from trio_draftws.drafts import LocalProtocolError, auto_drafts, draft_named
 from trio_draftws.testing import RawServer, connected_pair, serve_raw
 
 from .redirecting import echo_once, noting, redirect, sending_on
 from .wire import plain_nursery, raw_server, read_to_end, serving
 
-OLD, NEWEST = draft_named("old"), ladder()[0]
-BEHIND = [draft for draft in ladder() if draft is not OLD]
+OLD, NEWEST = draft_named("old"), auto_drafts()[0]
+BEHIND = [draft for draft in auto_drafts() if draft is not OLD]
 
 REFUSALS = {
     "400": b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n",
@@ -471,7 +471,7 @@ async def test_reconnecting_remembers(
     """What was agreed is asked first, and the others when that is refused."""
     autojump_clock.autojump_threshold = 0.01
     spoken = draft_named("hybi-07")
-    first = WHOLE_ORDER if draft is None else [row.announced_by[0] for row in ladder()]
+    first = WHOLE_ORDER if draft is None else [row.announced_by[0] for row in auto_drafts()]
     asked: list[str] = []
 
     async def behave(server: RawServer) -> None:

@@ -22,31 +22,31 @@ from fuzzing.oracle import Choices, Finding, at_random, bytewise
 from fuzzing.report import Report, Result, as_rst, as_text
 from fuzzing.targets import TARGETS, names, target_named
 from fuzzing.with_wsproto import RULES, agree, wsproto_outcome
-from trio_draftws import _handshake
+from trio_draftws._transport import handshake_io as _handshake
 from trio_draftws.drafts import (
     DRAFTS,
-    Agreement,
     Buffer,
     Close,
     Codec,
     Compression,
     Event,
     Fragment,
+    NegotiatedParameters,
     Request,
     Role,
     WebSocketProtocol,
-    _extensions,
-    _opening_hybi,
-    _payload,
-    _short_io,
-    _url,
     draft_named,
     find_head_end,
 )
-from trio_draftws.drafts._deflate import Deflater, Inflater
-from trio_draftws.drafts._dialect import Dialect
-from trio_draftws.drafts._opening import SubprotocolSyntax
-from trio_draftws.drafts._opening_hybi import _settled
+from trio_draftws.drafts._framing import payload as _payload
+from trio_draftws.drafts._framing import short_io as _short_io
+from trio_draftws.drafts._framing.deflate import Deflater, Inflater
+from trio_draftws.drafts._framing.header import HeaderFormat
+from trio_draftws.drafts._handshake import extensions as _extensions
+from trio_draftws.drafts._handshake import hybi as _opening_hybi
+from trio_draftws.drafts._handshake.base import SubprotocolSyntax
+from trio_draftws.drafts._handshake.hybi import _settled
+from trio_draftws.drafts._http import url as _url
 
 ROOT = Path(__file__).resolve().parent.parent
 TOTALS = ROOT / "docs" / "fuzzing.json"
@@ -253,7 +253,7 @@ class Forgives(Broken):
     """A violation is raised once."""
 
     def decode(self, data: Buffer) -> list[Event]:
-        owed = self.codec.owes
+        owed = self.codec.has_more_output
         return [] if owed and data else self.codec.decode(data)
 
 
@@ -319,7 +319,7 @@ def fail(*arguments: Any, **named: Any) -> Any:
 
 def another_window(
     subprotocol: str | None, offered: tuple[str, ...], wanted: Compression | None
-) -> tuple[bytes, Agreement]:
+) -> tuple[bytes, NegotiatedParameters]:
     said, agreed = _settled(subprotocol, offered, wanted)
     deflate = agreed.deflate
     if deflate is not None:
@@ -327,11 +327,11 @@ def another_window(
     return said, attrs.evolve(agreed, deflate=deflate)
 
 
-def another_code(dialect: Dialect, body: bytes) -> Close:
+def another_code(dialect: HeaderFormat, body: bytes) -> Close:
     return Close(int.from_bytes(body[:2], "big") + 1)
 
 
-CODECS = ("sentinel", "length64", "hybi-01", "hybi-04", "rfc6455", "deflate", "round-trip")
+CODECS = ("hixie", "whatwg_2010", "hybi-01", "hybi-04", "rfc6455", "deflate", "round-trip")
 BREAKS: dict[str, tuple[object, str, object]] = {
     **dict.fromkeys(CODECS, (frames, "new_codec", broken_new_codec)),
     "requests": (openings, "identify", fail),
@@ -345,7 +345,7 @@ BREAKS: dict[str, tuple[object, str, object]] = {
     "extensions": (_extensions, "_check_known", fail),
     "urls": (_url, "quote", lambda target, safe: target),
     "cookies": (Request, "cookies", property(lambda request: {})),
-    "closes": (Dialect, "decode_close", another_code),
+    "closes": (HeaderFormat, "decode_close", another_code),
     "wsproto": (with_wsproto, "new_codec", broken_new_codec),
     "h11": (Request, "raw_target", b"/"),
     "inflate": (Inflater, "_remember", fail),

@@ -30,7 +30,7 @@ from trio_draftws import (
     open_websocket,
     use_framing_mode,
 )
-from trio_draftws._gateway import _refusal
+from trio_draftws._relay.gateway import _refusal
 from trio_draftws.cli import main
 from trio_draftws.drafts import draft_named
 

@@ -43,7 +43,7 @@ from trio_draftws import (
 )
 from trio_draftws._connection.instrument import InstrumentedCodec, Instruments
 from trio_draftws.drafts import draft_named
-from trio_draftws.drafts._codec import Codec
+from trio_draftws.drafts._framing.codec import Codec
 from trio_draftws.testing import served_on_port
 
 if TYPE_CHECKING:

@@ -1,10 +1,11 @@
-"""Arrows point down only, and `drafts/` imports no trio."""
+"""The map of rooms in the package's docstring is true: imports point down, and never in circles."""
 
 from __future__ import annotations
 
 import ast
 import re
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -12,130 +13,102 @@ import pytest
 import trio_draftws
 
 PACKAGE = Path(trio_draftws.__file__).parent
-
-# From the bottom up; a module may import from its own floor's left and from all floors below.
-FLOORS = [
-    ["drafts"],
-    ["_framing_mode", "_checks", "_keywords", "_limits", "_exceptions"],
-    ["_transport"],
-    ["_listeners", "_basic_auth"],
-    ["_connection"],
-    ["_door", "_origins", "_routes", "_flash_policy", "_redirects", "_advice"],
-    ["_bridge", "_handshake"],
-    ["_server_settings", "_ask", "_answer", "_proxy", "_dial", "_client_settings"],
-    ["_call"],
-    ["_client", "_reconnecting", "_server"],
-    ["_gateway"],
-    ["__init__"],
-    ["testing"],
-    ["cli"],
-    ["__main__"],
-]
-ROOMS = [room for floor in FLOORS for room in floor]
-
-# The same inside drafts/
-DRAFT_FLOORS = [
-    ["_compression", "_cookies", "_host", "_url"],
-    ["_codec"],
-    ["_cmask", "_cheads"],
-    ["_masking", "_deflate", "_extensions"],
-    ["_payload"],
-    ["_messages"],
-    ["_long_payloads"],
-    ["_short_messages"],
-    ["_short_io"],
-    ["_dialect"],
-    ["_frames"],
-    ["_http", "_sentinel", "_length64", "_hybi_early", "_rfc6455"],
-    ["_body", "_opening"],
-    ["_opening_hixie75", "_opening_hixie76", "_opening_hybi"],
-    ["_rows"],
-    ["_protocol"],
-    ["_identify"],
-    ["_heads"],
-    ["__init__"],
-]
-# And inside the two folders between
-FOLDERS = {
-    "_transport": [["dialling", "sockets"], ["tls"], ["__init__"]],
-    "_connection": [
-        ["checkpoints", "timers", "observers", "instrument", "statistics"],
-        ["sender", "watch", "poller", "settings"],
-        ["receiver"],
-        ["scope", "message_stream", "info"],
-        ["connection"],
-        ["wait_any", "broadcast"],
-        ["__init__"],
-    ],
-}
-IN_FOLDERS = sorted(path for folder in FOLDERS for path in (PACKAGE / folder).glob("*.py"))
-DRAFT_ROOMS = [room for floor in DRAFT_FLOORS for room in floor]
+# What is written in C has its imports in its types.
+FILES = sorted(path for suffix in ("py", "pyi") for path in PACKAGE.rglob(f"*.{suffix}"))
+ABOVE_DRAFTS = [path for path in FILES if path.relative_to(PACKAGE).parts[0] != "drafts"]
+IN_DRAFTS = [path for path in FILES if path not in ABOVE_DRAFTS]
 
 
-def imports(path: Path) -> Iterator[str]:
-    """The modules that a file imports, as dotted names; relative ones begin in a dot."""
-    tree = ast.parse(path.read_text())
-    for node in ast.walk(tree):
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
-            node.body = []
-    for node in ast.walk(tree):
+def rooms_on_the_map(docstring: str) -> list[str]:
+    """From the top down; a room inside of another stands behind that, as `drafts._http`."""
+    rooms: list[str] = []
+    outer = ""
+    for line in docstring.splitlines():
+        if match := re.match(r" {4}( {2})?(\w+) {2,}\S", line):
+            inner, name = match.groups()
+            outer = outer if inner else name
+            rooms.append(f"{outer}.{name}" if inner else name)
+    return rooms
+
+
+ROOMS = rooms_on_the_map(trio_draftws.__doc__ or "")
+
+
+def module_of(path: Path) -> str:
+    """Its dotted name inside the package; the package itself is `__init__`."""
+    parts = [*path.relative_to(PACKAGE).with_suffix("").parts]
+    if parts[-1] == "__init__" and len(parts) > 1:
+        parts.pop()
+    return ".".join(parts)
+
+
+MODULES = {module_of(path): path for path in FILES}
+
+
+def room_of(module: str) -> str:
+    """The innermost room on the map that it is in."""
+    parts = module.split(".")
+    inside = ".".join(parts[:2])
+    return inside if inside in ROOMS else parts[0]
+
+
+def imports(path: Path, source: str | None = None) -> Iterator[str]:
+    """The names that a file imports, dotted and absolute; what is for types alone counts."""
+    package = ["trio_draftws", *path.relative_to(PACKAGE).parent.parts]
+    for node in ast.walk(ast.parse(path.read_text() if source is None else source)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            yield "." * node.level + (node.module or "")
+            base = package[: len(package) - node.level + 1] if node.level else []
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            yield from (f"{module}.{alias.name}" for alias in node.names)
 
 
-def room_of(path: Path) -> str:
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-
-
-ABOVE_DRAFTS = sorted(path for path in PACKAGE.rglob("*.py") if room_of(path) != "drafts")
-# What is written in C has its imports in its types.
-IN_DRAFTS = sorted(
-    path for suffix in ("py", "pyi") for path in (PACKAGE / "drafts").glob(f"*.{suffix}")
-)
-
-
-def test_every_module_has_its_floor() -> None:
-    assert sorted({room_of(path) for path in PACKAGE.rglob("*.py")}) == sorted(ROOMS)
-    assert sorted(path.stem for path in IN_DRAFTS) == sorted(DRAFT_ROOMS)
-    for folder, floors in FOLDERS.items():
-        rooms = {room for floor in floors for room in floor}
-        assert {path.stem for path in IN_FOLDERS if path.parent.name == folder} == rooms
-
-
-@pytest.mark.parametrize("path", ABOVE_DRAFTS, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_a_module_imports_only_from_below(path: Path) -> None:
-    room = room_of(path)
-    below = set(ROOMS[: ROOMS.index(room)])
-    depth = len(path.relative_to(PACKAGE).parts)
-    for name in imports(path):
-        if name.startswith("." * depth):
-            target = name.lstrip(".").split(".")[0] or "__init__"
-        elif name.startswith("trio_draftws"):
-            target = [*name.split("."), "__init__"][1]
-        else:
+def modules_used(path: Path, source: str | None = None) -> list[str]:
+    """The modules of the package that a file imports."""
+    used = []
+    for name in imports(path, source):
+        package, _, inside = name.partition(".")
+        if package != "trio_draftws":
             continue
-        assert target in below, f"{room} imports {target}, which is not below it"
+        while inside and inside not in MODULES:
+            inside = inside.rpartition(".")[0]
+        used.append(inside or "__init__")
+    return used
 
 
-@pytest.mark.parametrize("path", IN_DRAFTS, ids=lambda path: path.stem)
+def test_every_room_is_on_the_map() -> None:
+    assert {room_of(module) for module in MODULES} == set(ROOMS)
+    assert len(ROOMS) == len(set(ROOMS))
+    assert len([room for room in ROOMS if "." not in room]) <= 14
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_imports_from_its_room_and_those_below(module: str) -> None:
+    allowed = ROOMS[ROOMS.index(room_of(module)) :]
+    for used in modules_used(MODULES[module]):
+        assert room_of(used) in allowed or module == "drafts", f"{module} imports {used}"
+
+
+def test_there_is_no_circle() -> None:
+    graph = {module: set(modules_used(path)) - {module} for module, path in MODULES.items()}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
+
+
+@pytest.mark.parametrize("path", ABOVE_DRAFTS, ids=module_of)
+def test_drafts_are_used_by_their_public_names(path: Path) -> None:
+    for used in modules_used(path):
+        assert not used.startswith("drafts."), f"{module_of(path)} imports {used}"
+
+
+@pytest.mark.parametrize("path", IN_DRAFTS, ids=module_of)
 def test_drafts_import_no_trio_and_nothing_from_above(path: Path) -> None:
-    below = set(DRAFT_ROOMS[: DRAFT_ROOMS.index(path.stem)])
     for name in imports(path):
-        assert name.split(".")[0] not in ("trio", "trio_draftws", "socket", "ssl", "asyncio")
-        assert not name.startswith("..")
-        if name.startswith("."):
-            assert name.lstrip(".") in below
-
-
-@pytest.mark.parametrize("path", IN_FOLDERS, ids=lambda path: f"{path.parent.name}/{path.stem}")
-def test_inside_a_folder_arrows_point_down_too(path: Path) -> None:
-    rooms = [room for floor in FOLDERS[path.parent.name] for room in floor]
-    below = set(rooms[: rooms.index(path.stem)])
-    for name in imports(path):
-        if name.startswith(".") and not name.startswith(".."):
-            assert name.lstrip(".") in below
+        assert name.split(".")[0] not in ("trio", "socket", "ssl", "asyncio"), name
+    assert all(used.startswith("drafts") for used in modules_used(path))
 
 
 def private_names_of_trio(source: str) -> set[str]:
@@ -164,9 +137,16 @@ def test_no_private_name_of_trio_is_used() -> None:
     }
 
 
-def test_the_check_sees_what_it_looks_for(tmp_path: Path) -> None:
-    """So that an import which it cannot read does not pass unseen."""
-    source = "import trio.abc\nfrom . import x\nfrom ._y import z\nfrom .._up import w\n"
-    (tmp_path / "module.py").write_text(source)
-    found = list(imports(tmp_path / "module.py"))
-    assert found == ["trio.abc", ".", "._y", ".._up"]
+def test_the_checks_see_what_they_look_for() -> None:
+    """So that a map or an import which they cannot read does not pass unseen."""
+    assert ROOMS[0] == "__main__"
+    assert ROOMS[-1] == "drafts._http"
+    for place, source, used in [
+        ("_client/open.py", "from .._connection import connection", "_connection.connection"),
+        ("_client/open.py", "from .._exceptions import DialFailed", "_exceptions"),
+        ("cli/__init__.py", "from trio_draftws import Draft", "__init__"),
+        ("drafts/_identify.py", "from ._http import body", "drafts._http.body"),
+        ("_client/open.py", "if TYPE_CHECKING:\n    from ..drafts import Draft", "drafts"),
+    ]:
+        assert modules_used(PACKAGE / place, source) == [used]
+    assert list(imports(PACKAGE / "_client/open.py", "import trio.abc")) == ["trio.abc"]

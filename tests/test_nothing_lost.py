@@ -19,7 +19,7 @@ from trio_draftws import (
     open_websocket,
     use_framing_mode,
 )
-from trio_draftws.drafts import Ask, Codec, Event, Response, WebSocketURL, draft_named
+from trio_draftws.drafts import Codec, Event, HandshakeRequest, Response, WebSocketURL, draft_named
 
 from .pairs import SOME_DRAFTS, connected, mute, unmute
 from .wire import dial, raw_server, read_request, read_to_end, read_until, serving, take_up
@@ -116,7 +116,8 @@ async def test_a_message_and_close_at_once_reach_the_handler(
 
     async def visit(server: Server) -> None:
         opening = draft.opening.ask(
-            Ask(url=WebSocketURL.parse(f"ws://127.0.0.1:{server.port}/")), draft.subprotocols
+            HandshakeRequest(url=WebSocketURL.parse(f"ws://127.0.0.1:{server.port}/")),
+            draft.subprotocols,
         )
         async with await dial(server) as stream:
             at_once = b""

@@ -32,7 +32,7 @@ from trio_draftws import (
     open_websocket,
     serve_websocket,
 )
-from trio_draftws.drafts._opening_hixie76 import Hixie76Opening
+from trio_draftws.drafts._handshake.hixie76 import Hixie76Opening
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator

@@ -103,7 +103,7 @@ async def test_a_server_of_one_draft(draft: Draft, capfd: pytest.CaptureFixture[
     assert by_answer.column("speaks")[draft.name] is (None if draft.name in WITH_KEYS else True)
     for name, status in by_answer.column("status").items():
         assert (status == 101) is (by_answer.column("speaks")[name] is not False)
-    if draft.rung is not None:
+    if draft.auto_order is not None:
         assert by_echo.report["auto"] == draft.name
 
 
@@ -130,7 +130,7 @@ async def test_every_draft_but_those_that_are_taken_for_another(
         assert printed.report["url"] == url
         assert printed.report["auto"] == NAMES[-1]
         # The server takes these two for hixie-76.
-        mistaken = [row.name for row in DRAFTS if row.rung is None and row.version is None]
+        mistaken = [row.name for row in DRAFTS if row.auto_order is None and row.version is None]
         wanted = {name: name not in mistaken for name in NAMES}
         assert printed.column("speaks") == printed.column("echo") == wanted
         assert all(0 < seconds < 5 for seconds in printed.column("seconds").values())

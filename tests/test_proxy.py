@@ -25,7 +25,7 @@ from trio_draftws import (
     is_transient,
     open_websocket,
 )
-from trio_draftws._proxy import ProxyURL
+from trio_draftws._client.proxy import ProxyURL
 from trio_draftws._transport.sockets import TCPStream
 
 from .peers.forward_proxies import microsocks, tinyproxy

@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from trio_draftws import ProxyFailed, use_framing_mode
-from trio_draftws._proxy import proxy_from_environment
+from trio_draftws._client.proxy import proxy_from_environment
 from trio_draftws.drafts import WebSocketURL
 
 from .peers.forward_proxies import tinyproxy

@@ -27,13 +27,13 @@ from trio_draftws import (
     ConnectionLost,
     Draft,
     PeerClosed,
-    _dial,
     open_websocket,
     use_framing_mode,
 )
-from trio_draftws.drafts import Ask, Request, Response, draft_named
-from trio_draftws.drafts._opening import SubprotocolSyntax
-from trio_draftws.drafts._opening_hixie76 import KEY_FIELDS, Hixie76Client, Hixie76Opening
+from trio_draftws._client import dial as _dial
+from trio_draftws.drafts import HandshakeRequest, Request, Response, draft_named
+from trio_draftws.drafts._handshake.base import SubprotocolSyntax
+from trio_draftws.drafts._handshake.hixie76 import KEY_FIELDS, Hixie76Client, Hixie76Opening
 
 from .wire import dial, raw_server, read_request, read_to_end, read_until, serving
 
@@ -247,7 +247,7 @@ class RecordedOpening(Hixie76Opening):
 
     recorded: bytes = b""
 
-    def ask(self, ask: Ask, syntax: SubprotocolSyntax) -> Hixie76Client:
+    def ask(self, ask: HandshakeRequest, syntax: SubprotocolSyntax) -> Hixie76Client:
         head, blank, key3 = self.recorded.partition(b"\r\n\r\n")
         headers = Request.parse(head + blank).headers
         [key1], [key2] = (headers.get_raw(name) for name in KEY_FIELDS)

@@ -33,7 +33,7 @@ from trio_draftws import (
     reconnecting,
     serve_websocket,
 )
-from trio_draftws._reconnecting import Backoff
+from trio_draftws._client.reconnect import Backoff
 
 from .processes import HOST, read_line, start
 from .wire import echo, plain_nursery, raw_server, read_request, read_to_end, serving

@@ -26,11 +26,11 @@ from trio_draftws import (
     open_websocket,
     ssl_stream_factory,
 )
-from trio_draftws._handshake import MAX_INTERIM
+from trio_draftws._transport.handshake_io import MAX_INTERIM
 from trio_draftws.cli._client import Target
 from trio_draftws.cli._probe import probe
 from trio_draftws.cli._tap import Trace
-from trio_draftws.drafts import draft_named, ladder
+from trio_draftws.drafts import auto_drafts, draft_named
 from trio_draftws.testing import RawServer
 
 from .redirecting import FOLLOWED
@@ -235,7 +235,7 @@ async def test_climbing_down_waits_for_no_body(clock: Clock) -> None:
     async with answering(b"HTTP/1.1 400 No\r\n" + NOTHING_TELLS) as (url, asked):
         error, seconds = await refusal(url, draft="auto")
     assert (error.status, error.body, seconds) == (400, b"no such", 0)
-    assert len(asked) == len(ladder())
+    assert len(asked) == len(auto_drafts())
 
 
 async def test_of_what_ends_climbing_down_neither(clock: Clock) -> None:

@@ -213,7 +213,7 @@ async def test_what_is_behind_many_pings_is_readable(pinging: Draft) -> None:
         assert isinstance(server._stream, TCPStream)
         await server._stream.wait_readable()
         server._receiver.read_once()
-        assert server._protocol.codec.owes
+        assert server._protocol.codec.has_more_output
         assert server.readable
         assert await server.receive() == "hello"
 

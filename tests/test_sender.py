@@ -9,7 +9,7 @@ import trio.testing
 from trio_draftws._connection.sender import LARGE, MANY, Sender
 from trio_draftws._transport.sockets import MAX_GATHERED, DirectStream, TCPStream, take_over
 from trio_draftws.drafts import Buffer, encode_long_text
-from trio_draftws.drafts._payload import LONG
+from trio_draftws.drafts._framing.payload import LONG
 
 from .pairs import stream_pair
 

@@ -29,7 +29,7 @@ from trio_draftws import (
     serve_websocket,
     use_framing_mode,
 )
-from trio_draftws._answer import Terms
+from trio_draftws._server.handshake import ServerOptions
 from trio_draftws._transport.sockets import take_over
 
 from .pairs import mute, open_client, stream_pair
@@ -646,7 +646,9 @@ class TestFaults:
     async def test_a_fault_of_our_own_is_one_error_with_its_cause(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        async def answer(_: trio.abc.Stream, terms: Terms, scope: Any, *__: Any) -> Connection:
+        async def answer(
+            _: trio.abc.Stream, terms: ServerOptions, scope: Any, *__: Any
+        ) -> Connection:
             scope.nursery.start_soon(fail)
             await trio.sleep_forever()
             raise AssertionError
@@ -654,7 +656,7 @@ class TestFaults:
         async def fail() -> None:
             raise RuntimeError("a bug")
 
-        monkeypatch.setattr("trio_draftws._server.answer", answer)
+        monkeypatch.setattr("trio_draftws._server.serve.answer", answer)
         ours, theirs = await stream_pair("tcp")
         with pytest.raises(InternalError, match="a task of trio_draftws failed") as caught:
             async with accept(theirs):

@@ -24,7 +24,7 @@ from trio_draftws import (
     reconnecting,
     serve_websocket,
 )
-from trio_draftws._limits import Limits, LimitSettings
+from trio_draftws._settings.limits import Limits, LimitSettings
 
 URL = "ws://127.0.0.1:9/"
 # Each function, and the settings that it takes

@@ -11,8 +11,8 @@ import attrs
 import trio
 
 from trio_draftws import Draft, Server, serve_websocket
-from trio_draftws.drafts import Agreement, Headers, Request, Response, WebSocketURL
-from trio_draftws.drafts._opening_hixie76 import KEY_FIELDS, answer_to, number_in
+from trio_draftws.drafts import Headers, NegotiatedParameters, Request, Response, WebSocketURL
+from trio_draftws.drafts._handshake.hixie76 import KEY_FIELDS, answer_to, number_in
 from trio_draftws.testing import RawServer, frame, serve_raw
 from trio_draftws.testing import echo as echo
 from trio_draftws.testing._nursery import plain_nursery as plain_nursery
@@ -127,7 +127,7 @@ def prove(head: bytes, key3: bytes) -> bytes:
     return answer_to(number_in(key1), number_in(key2), key3)
 
 
-def take_up(draft: Draft, head: bytes, key3: bytes) -> tuple[bytes, Agreement]:
+def take_up(draft: Draft, head: bytes, key3: bytes) -> tuple[bytes, NegotiatedParameters]:
     """How a server of that draft answers a client of ours, and what the two agreed to."""
     server = draft.opening.answer(Request.parse(head))
     answer, agreement = server.accept(Headers([]), None)

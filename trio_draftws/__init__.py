@@ -1,27 +1,32 @@
-"""The WebSocket library for Trio, speaking every draft.
+"""WebSocket for Trio: a client, a server, and connections that are channels, in every draft.
 
-The rooms, from the top; arrows point down only:
+The rooms, from the top floor down. What is in a room imports from the same room and from rooms
+below it; no two files import each other, directly or in a circle.
 
-* `cli`: the command line; `testing`: what programs that use this need for their own tests
-* `_gateway`: a server that joins each client with another server
-* `_client`, `_reconnecting`, `_server`: `open_websocket`, `reconnecting`, `serve_websocket`,
-  `accept`
-* `_call`, `_dial`, `_proxy`, `_redirects`: how a client gets to its server
-* `_ask`, `_answer`: one opening handshake on a stream
-* `_bridge`: two connections joined
-* `_door`, `_routes`, `_origins`, `_flash_policy`: whom a server lets in, and where to
-* `_connection/`: `Connection`, a channel; who reads (`receiver`), what waits to be written
-  (`sender`), and what looks after the connections of a scope (`scope`, `watch`, `timers`);
-  several at once (`broadcast`, `wait_any`)
-* `_listeners`, `_transport/`: sockets of TCP and of the Unix domain, and TLS
-* `drafts/`: each draft as a row: how it opens, how it frames, and the life of a connection
-  (`_protocol`); bytes in, bytes out, no trio
+    __main__            `python -m trio_draftws`
+    cli                 the command line: echo, connect, probe, gateway
+    testing             for the tests of programs: pairs in memory, served handlers, raw peers
+    __init__            the public names
+    _relay              two connections joined; the gateway made of that
+    _server             listening, admitting, the handshake, calling handlers, shutting down
+    _client             which draft to try, how to dial, the handshake, redirects, reconnecting
+    _connection         `Connection`: receiver, sender, deadlines, and the scope that keeps many
+    _transport          sockets, TLS, listeners; the handshake's reads and its one deadline
+    _exceptions         what is raised
+    _settings           the settings that all rooms share, how they are checked; the framing mode
+    drafts              bytes in, bytes out: no Trio, no clock, no I/O
+      _fast_handshake   the requests that today's clients send, answered without the full parser
+      _protocol         the life of one connection, as states
+      _identify         which draft a request is of
+      _registry         each draft as a row: how it opens, how it frames, what it can do
+      _handshake        the opening handshakes
+      _framing          frames and messages as bytes; masking, compression, UTF-8
+      _http             heads, bodies, cookies, URLs, host names
 """
 
-from ._basic_auth import PasswordCheck, basic_auth
-from ._bridge import BinaryPolicy, bridge
-from ._client import open_websocket
-from ._client_settings import ClientSettings, DialSettings, ReconnectSettings
+from ._client.open import open_websocket
+from ._client.reconnect import reconnecting
+from ._client.settings import ClientSettings, DialSettings, ReconnectSettings
 from ._connection.broadcast import BroadcastResult, broadcast
 from ._connection.connection import Connection, TextChannel
 from ._connection.instrument import Instrument
@@ -46,15 +51,14 @@ from ._exceptions import (
     TLSFailed,
     is_transient,
 )
-from ._flash_policy import FlashPolicy
-from ._framing_mode import framing_mode, use_framing_mode
-from ._gateway import Gateway, open_gateway
-from ._listeners import UnixListener, open_reuse_port_listeners, open_unix_listener
-from ._origins import OriginPolicy, same_host
-from ._reconnecting import reconnecting
-from ._routes import Routes
-from ._server import Handler, Server, accept, serve_websocket
-from ._server_settings import (
+from ._relay.bridge import BinaryPolicy, bridge
+from ._relay.gateway import Gateway, open_gateway
+from ._server.basic_auth import PasswordCheck, basic_auth
+from ._server.flash_policy import FlashPolicy
+from ._server.origins import OriginPolicy, same_host
+from ._server.routing import Routes
+from ._server.serve import Handler, Server, accept, serve_websocket
+from ._server.settings import (
     AcceptSettings,
     ConnHeaders,
     FramingModeSelector,
@@ -63,6 +67,8 @@ from ._server_settings import (
     ServerSettings,
     SubprotocolSelector,
 )
+from ._settings.framing_mode import framing_mode, use_framing_mode
+from ._transport.listeners import UnixListener, open_reuse_port_listeners, open_unix_listener
 from ._transport.sockets import StreamFactory
 from ._transport.tls import ssl_stream_factory
 from .drafts import (

@@ -24,7 +24,7 @@ from trio_draftws import (
     serve_websocket,
     use_framing_mode,
 )
-from trio_draftws._door import FULL, FULL_FOR_HOST, MAX_REFUSING, network_of
+from trio_draftws._server.admission import FULL, FULL_FOR_HOST, MAX_REFUSING, network_of
 
 UNAVAILABLE = b"HTTP/1.1 503 Service Unavailable"
 

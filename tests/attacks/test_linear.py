@@ -24,9 +24,9 @@ from trio_draftws.drafts import (
     draft_named,
     is_ws_url,
 )
-from trio_draftws.drafts._extensions import accept_offer
-from trio_draftws.drafts._opening_hixie76 import number_in
-from trio_draftws.drafts._opening_hybi import bytes_in
+from trio_draftws.drafts._handshake.extensions import accept_offer
+from trio_draftws.drafts._handshake.hixie76 import number_in
+from trio_draftws.drafts._handshake.hybi import bytes_in
 
 SIZE = 20_000
 

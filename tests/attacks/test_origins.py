@@ -23,7 +23,7 @@ from trio_draftws import (
     same_host,
     use_framing_mode,
 )
-from trio_draftws._origins import OriginCheck
+from trio_draftws._server.origins import OriginCheck
 from trio_draftws.drafts import draft_named
 
 WARNING = "a request with cookies came, and pages of any origin may connect"

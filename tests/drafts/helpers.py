@@ -83,7 +83,7 @@ def outcome(codec: Codec, chunks: Iterable[bytes]) -> Outcome:
     try:
         for chunk in chunks:
             events += codec.decode(chunk)
-        while codec.owes:
+        while codec.has_more_output:
             events += codec.decode(b"")
         assert codec.decode(b"") == []
     except RemoteProtocolError as violation:

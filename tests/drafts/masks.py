@@ -6,10 +6,11 @@ import os
 
 import pytest
 
-from trio_draftws.drafts import Buffer, _masking
+from trio_draftws.drafts import Buffer
+from trio_draftws.drafts._framing import masking as _masking
 
 try:
-    from trio_draftws.drafts import _cmask
+    from trio_draftws.drafts._framing import speedups
 except ImportError:
     IS_BUILT = False
 else:
@@ -24,8 +25,8 @@ needs_c = pytest.mark.skipif(
 
 
 def in_c(payload: Buffer, key: bytes, offset: int = 0, /) -> bytes:
-    """As `_cmask.apply_mask`; an error where that was not built."""
-    return _cmask.apply_mask(payload, key, offset)
+    """As `speedups.apply_mask`; an error where that was not built."""
+    return speedups.apply_mask(payload, key, offset)
 
 
 both_ways = pytest.mark.parametrize(

@@ -28,9 +28,9 @@ from trio_draftws.drafts import (
     RemoteProtocolError,
     Role,
 )
-from trio_draftws.drafts._compression import Backend, Window, library_of
-from trio_draftws.drafts._deflate import TAIL, Deflater, Inflater
-from trio_draftws.drafts._extensions import accept_offer
+from trio_draftws.drafts._framing.compression import Backend, Window, library_of
+from trio_draftws.drafts._framing.deflate import TAIL, Deflater, Inflater
+from trio_draftws.drafts._handshake.extensions import accept_offer
 
 from .backends import ISAL, each_backend, each_two, needs_isal
 from .helpers import Outcome, bytewise, encoded, outcome, split_at

@@ -14,12 +14,9 @@ from typing import Any
 import pytest
 
 from trio_draftws import MASKS_IN_C
-from trio_draftws.drafts import Buffer, _masking
-from trio_draftws.drafts._masking import (
-    apply_mask_in_python,
-    fastest,
-    unmask,
-)
+from trio_draftws.drafts import Buffer
+from trio_draftws.drafts._framing import masking as _masking
+from trio_draftws.drafts._framing.masking import apply_mask_in_python, fastest, unmask
 
 from .helpers import in_turn
 from .masks import IS_BUILT, in_c, needs_c
@@ -149,7 +146,7 @@ WRONG: list[tuple[type[Exception], tuple[Any, ...]]] = [
 @in_turn(("error", "arguments"), WRONG)
 def test_wrong_arguments(error: type[Exception], arguments: tuple[Any, ...]) -> None:
     """Each is refused, and nothing is kept of the others."""
-    from trio_draftws.drafts._cmask import apply_mask
+    from trio_draftws.drafts._framing.speedups import apply_mask
 
     with pytest.raises(error):
         apply_mask(*arguments)
@@ -200,17 +197,17 @@ def test_nothing_leaks() -> None:
 
 def test_c_is_taken_where_it_was_built(monkeypatch: pytest.MonkeyPatch) -> None:
     """Python where it was not, or where the environment says so."""
-    module = ModuleType("_cmask")
+    module = ModuleType("speedups")
     monkeypatch.setattr(module, "apply_mask", in_c, raising=False)
     monkeypatch.delenv("TRIO_DRAFTWS_PURE_PYTHON", raising=False)
-    monkeypatch.setitem(sys.modules, "trio_draftws.drafts._cmask", module)
+    monkeypatch.setitem(sys.modules, "trio_draftws.drafts._framing.speedups", module)
     assert fastest() is in_c
     monkeypatch.setenv("TRIO_DRAFTWS_PURE_PYTHON", "1")
     assert fastest() is apply_mask_in_python
     monkeypatch.setenv("TRIO_DRAFTWS_PURE_PYTHON", "0")
     assert fastest() is in_c
     # This is how Python remembers that there is no such module.
-    monkeypatch.setitem(sys.modules, "trio_draftws.drafts._cmask", None)
+    monkeypatch.setitem(sys.modules, "trio_draftws.drafts._framing.speedups", None)
     assert fastest() is apply_mask_in_python
 
 
@@ -219,25 +216,26 @@ def test_the_codecs_use_what_was_chosen(pure: str) -> None:
     """In a process that imports it anew, and says which it has."""
     program = """if True:
         import trio_draftws
-        from trio_draftws.drafts import _frames, _hybi_early, _length64, _masking, _messages
-        from trio_draftws.drafts import _payload, _rfc6455, _sentinel, _short_messages
-        is_python = _masking.apply_mask is _masking.apply_mask_in_python
-        for module in (_frames, _hybi_early, _rfc6455):
-            assert module.apply_mask is _masking.apply_mask
+        from trio_draftws.drafts._framing import assembler, decoder, fast_path, hixie
+        from trio_draftws.drafts._framing import hybi_01_to_06, masking, payload, rfc6455
+        from trio_draftws.drafts._framing import whatwg_2010
+        is_python = masking.apply_mask is masking.apply_mask_in_python
+        for module in (decoder, hybi_01_to_06, rfc6455):
+            assert module.apply_mask is masking.apply_mask
         for name, *users in (
-            ("take_short_messages", _rfc6455),
-            ("short_frame", _rfc6455),
-            ("take_texts", _sentinel, _length64),
-            ("text_frame", _sentinel, _length64),
+            ("take_short_messages", rfc6455),
+            ("short_frame", rfc6455),
+            ("take_texts", hixie, whatwg_2010),
+            ("text_frame", hixie, whatwg_2010),
         ):
-            chosen = getattr(_short_messages, name)
-            assert (chosen is getattr(_short_messages, name + "_in_python")) is is_python
+            chosen = getattr(fast_path, name)
+            assert (chosen is getattr(fast_path, name + "_in_python")) is is_python
             assert all(getattr(user, name) is chosen for user in users)
-        assert (_payload.new_payload is _payload.PayloadInPython) is is_python
-        assert (_payload.utf8_of is _payload.utf8_of_in_python) is is_python
-        assert (_payload.decode_utf8 is _payload.decode_utf8_in_python) is is_python
-        assert _messages.new_payload is _payload.new_payload
-        assert _messages.decode_utf8 is _payload.decode_utf8
+        assert (payload.new_payload is payload.PayloadInPython) is is_python
+        assert (payload.utf8_of is payload.utf8_of_in_python) is is_python
+        assert (payload.decode_utf8 is payload.decode_utf8_in_python) is is_python
+        assert assembler.new_payload is payload.new_payload
+        assert assembler.decode_utf8 is payload.decode_utf8
         assert trio_draftws.MASKS_IN_C is not is_python
         print(trio_draftws.MASKS_IN_C)
     """

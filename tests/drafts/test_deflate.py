@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 from trio_draftws.drafts import (
     COMPRESSION,
     DRAFTS,
-    Agreement,
     Close,
     Codec,
     Compression,
@@ -26,14 +25,15 @@ from trio_draftws.drafts import (
     Draft,
     Event,
     Fragment,
+    NegotiatedParameters,
     Ping,
     Pong,
     RemoteProtocolError,
     Role,
     draft_named,
 )
-from trio_draftws.drafts._compression import Window
-from trio_draftws.drafts._deflate import TAIL, Deflater, Inflater
+from trio_draftws.drafts._framing.compression import Window
+from trio_draftws.drafts._framing.deflate import TAIL, Deflater, Inflater
 
 from .helpers import ROLES, Outcome, bytewise, encoded, in_turn, outcome, split_at
 
@@ -65,7 +65,7 @@ def other(role: Role) -> Role:
 def codec_of(
     role: Role, deflate: Deflate = AGREED, limit: float = math.inf, draft: Draft = RFC6455
 ) -> Codec:
-    return draft.codec(role, limit, Agreement(deflate=deflate))
+    return draft.codec(role, limit, NegotiatedParameters(deflate=deflate))
 
 
 def masked(frame: bytes) -> bytes:

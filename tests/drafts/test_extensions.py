@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trio_draftws.drafts import Compression
-from trio_draftws.drafts._compression import Window
-from trio_draftws.drafts._extensions import (
+from trio_draftws.drafts._framing.compression import Window
+from trio_draftws.drafts._handshake.extensions import (
     accept_offer,
     parse,
     settle_answer,

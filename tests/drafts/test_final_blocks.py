@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trio_draftws.drafts import Deflate, Draft, Event, Fragment, Role
-from trio_draftws.drafts._codec import MOST_AT_ONCE
-from trio_draftws.drafts._compression import Window
-from trio_draftws.drafts._deflate import Inflater
+from trio_draftws.drafts._framing.codec import MOST_AT_ONCE
+from trio_draftws.drafts._framing.compression import Window
+from trio_draftws.drafts._framing.deflate import Inflater
 
 from .helpers import Outcome, bytewise, in_turn, outcome, split_at
 from .test_deflate import (
@@ -217,7 +217,7 @@ def test_part_by_part_from_the_middle_of_a_frame(role: Role) -> None:
     codec = codec_of(role)
     assert codec.decode(marked(role, b"".join(map(final_block, pieces)) + b"\0")) == []
     parts = [codec.stream()]
-    while codec.owes:
+    while codec.has_more_output:
         parts += codec.decode(b"")  # type: ignore[arg-type]
     assert [type(part) for part in parts] == [Fragment] * len(parts)
     assert b"".join(part.data for part in parts if part) == b"".join(pieces)  # type: ignore[misc]

@@ -24,7 +24,7 @@ from trio_draftws.drafts import (
     Request,
     identify,
 )
-from trio_draftws.drafts._heads import (
+from trio_draftws.drafts._fast_handshake import (
     TODAY,
     Scanned,
     begin_answer,
@@ -36,7 +36,7 @@ from .heads import KEY, PLAIN, PROXIED, TODAYS, head
 from .masks import IS_DEMANDED
 
 try:
-    from trio_draftws.drafts import _cheads
+    from trio_draftws.drafts._http import speedups
 except ImportError:
     IS_BUILT = False
 else:
@@ -48,7 +48,7 @@ needs_c = pytest.mark.skipif(
 
 
 def in_c(data: bytes) -> Scanned | None:
-    return _cheads.scan_opening(data)
+    return speedups.scan_opening(data)
 
 
 both_ways = pytest.mark.parametrize(
@@ -89,12 +89,12 @@ def check(data: bytes) -> Scanned | None:
     if size < 4:
         assert found is None
         if IS_BUILT:
-            assert _cheads.split_request(data) is None
+            assert speedups.split_request(data) is None
         return None
     whole = data[:size]
     request = parsed(whole)
     if IS_BUILT:
-        split = _cheads.split_request(whole)
+        split = speedups.split_request(whole)
         assert (split is None) is (request is None)
         if split is not None and request is not None:
             line, raw, values = split
@@ -102,7 +102,7 @@ def check(data: bytes) -> Scanned | None:
             assert values == request.headers._values
             assert list(values) == list(request.headers)
         if size < len(data):
-            assert _cheads.split_request(data) is None
+            assert speedups.split_request(data) is None
     if found is not None:
         assert request is not None
         headers = request.headers
@@ -388,7 +388,7 @@ def test_which_draft_is_found() -> None:
 
 @needs_c
 def test_wrong_arguments() -> None:
-    for function in (_cheads.scan_opening, _cheads.split_request):
+    for function in (speedups.scan_opening, speedups.split_request):
         for wrong in ("", None, bytearray(PLAIN), memoryview(PLAIN)):
             with pytest.raises(TypeError):
                 function(wrong)  # type: ignore[arg-type]
@@ -404,8 +404,8 @@ def test_nothing_leaks() -> None:
     def use() -> None:
         for _ in range(20):
             for whole in those:
-                _cheads.scan_opening(whole)
-                _cheads.split_request(whole)
+                speedups.scan_opening(whole)
+                speedups.split_request(whole)
 
     use()
     tracemalloc.start()
@@ -424,9 +424,10 @@ def test_nothing_leaks() -> None:
 @pytest.mark.parametrize("pure", ["0", "1"])
 def test_c_is_taken_where_it_was_built(pure: str) -> None:
     program = """if True:
-        from trio_draftws.drafts import _heads, _http
-        print(_heads.scan_opening is _heads.scan_opening_in_python)
-        print(_http.split_request is _http.split_request_in_python)
+        from trio_draftws.drafts import _fast_handshake
+        from trio_draftws.drafts._http import http1
+        print(_fast_handshake.scan_opening is _fast_handshake.scan_opening_in_python)
+        print(http1.split_request is http1.split_request_in_python)
     """
     done = subprocess.run(
         [sys.executable, "-c", program],
@@ -441,6 +442,6 @@ def test_c_is_taken_where_it_was_built(pure: str) -> None:
 
 def test_without_c_nothing_is_split() -> None:
     """So that the parser reads it."""
-    from trio_draftws.drafts._http import split_request_in_python
+    from trio_draftws.drafts._http.http1 import split_request_in_python
 
     assert split_request_in_python(head("GET / HTTP/1.1")) is None

@@ -18,7 +18,7 @@ from trio_draftws.drafts import (
     find_head_end,
     write_response,
 )
-from trio_draftws.drafts._http import MAX_FIELDS, REASON_PHRASES, shown, write_head
+from trio_draftws.drafts._http.http1 import MAX_FIELDS, REASON_PHRASES, shown, write_head
 
 # Where a head ends
 from .helpers import UPGRADE, bytewise, get, head, in_turn

@@ -19,20 +19,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trio_draftws.drafts import (
-    Agreement,
     Buffer,
     Close,
     Codec,
     Event,
     LocalProtocolError,
+    NegotiatedParameters,
     Ping,
     Pong,
     Role,
 )
-from trio_draftws.drafts._codec import CodecFactory
-from trio_draftws.drafts._frames import JOIN_UP_TO, MAX_EMPTY_FRAGMENTS, FrameCodec
-from trio_draftws.drafts._hybi_early import hybi_early
-from trio_draftws.drafts._rfc6455 import rfc6455
+from trio_draftws.drafts._framing.codec import CodecFactory
+from trio_draftws.drafts._framing.decoder import JOIN_UP_TO, MAX_EMPTY_FRAGMENTS, FrameCodec
+from trio_draftws.drafts._framing.hybi_01_to_06 import hybi_01_to_06
+from trio_draftws.drafts._framing.rfc6455 import rfc6455
 
 from .helpers import ROLES, Outcome, bytewise, encoded, in_turn, naming, outcome, split_at
 from .test_limits import every_split
@@ -41,10 +41,10 @@ from .test_split import traced, work
 Vector: TypeAlias = dict[str, Any]
 
 FACTORIES: dict[str, CodecFactory] = {
-    "hybi-01": hybi_early(more_bit=True, masking="none", close_body="free"),
-    "hybi-04": hybi_early(masking="frame-key", close_body="free"),
-    "hybi-05": hybi_early(masking="whole-frame", close_body="letter"),
-    "hybi-06": hybi_early(masking="whole-frame", close_body="status", too_big=1004),
+    "hybi-01": hybi_01_to_06(more_bit=True, masking="none", close_body="free"),
+    "hybi-04": hybi_01_to_06(masking="frame-key", close_body="free"),
+    "hybi-05": hybi_01_to_06(masking="whole-frame", close_body="letter"),
+    "hybi-06": hybi_01_to_06(masking="whole-frame", close_body="status", too_big=1004),
     "hybi-07": rfc6455(fails_bad_utf8=False, too_big=1004, strict=False),
     "hybi-08": rfc6455(fails_bad_utf8=True, too_big=1004, strict=False),
     "rfc6455": rfc6455(fails_bad_utf8=True, too_big=1009, strict=True),
@@ -84,7 +84,7 @@ def codec_of(
     connection_key: bytes = CONNECTION_KEY,
 ) -> FrameCodec:
     """A codec that masks everything with the same key."""
-    codec = FACTORIES[name](role, limit, Agreement(masking_key=connection_key))
+    codec = FACTORIES[name](role, limit, NegotiatedParameters(masking_key=connection_key))
     assert isinstance(codec, FrameCodec)
     codec._new_key = lambda: key
     return codec
@@ -983,7 +983,7 @@ EVENTS = st.lists(
 @given(role=ANY_ROLE, events=EVENTS, cuts=CUTS)
 def test_round_trip(name: str, role: Role, events: list[Event], cuts: list[int]) -> None:
     """What one side encodes, the other decodes, with keys as they come."""
-    agreement = Agreement(masking_key=CONNECTION_KEY)
+    agreement = NegotiatedParameters(masking_key=CONNECTION_KEY)
     writer = FACTORIES[name](OTHER[role], 0, agreement)
     reader = FACTORIES[name](role, math.inf, agreement)
     assert Outcome(events) == outcome(reader, split_at(encoded(writer, *events), cuts))

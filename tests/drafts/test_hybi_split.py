@@ -11,18 +11,18 @@ from hypothesis import strategies as st
 
 from trio_draftws.drafts import (
     DRAFTS,
-    Agreement,
     Buffer,
     Close,
     Draft,
     Event,
+    NegotiatedParameters,
     Ping,
     Pong,
     RemoteProtocolError,
     Role,
 )
-from trio_draftws.drafts._dialect import CONTINUATION
-from trio_draftws.drafts._frames import FrameCodec
+from trio_draftws.drafts._framing.decoder import FrameCodec
+from trio_draftws.drafts._framing.header import CONTINUATION
 
 from .helpers import ROLES, Outcome, bytewise, encoded, in_turn, outcome, split_at
 from .test_hybi_codecs import FACTORIES, SPEAKS
@@ -31,7 +31,7 @@ from .test_split import traced
 
 LIMIT = 300
 # Only hybi-04 has one, and both sides know it from the opening.
-AGREEMENT = Agreement(masking_key=bytes(range(20)))
+AGREEMENT = NegotiatedParameters(masking_key=bytes(range(20)))
 OTHER: dict[Role, Role] = {"client": "server", "server": "client"}
 
 FRAMED = [draft for draft in DRAFTS if isinstance(draft.codec("client", 0), FrameCodec)]

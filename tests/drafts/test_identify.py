@@ -16,10 +16,10 @@ from trio_draftws.drafts import (
     Reject,
     Request,
     allowed_drafts,
+    auto_drafts,
     draft_named,
-    ladder,
 )
-from trio_draftws.drafts._opening_hixie76 import Hixie76Opening
+from trio_draftws.drafts._handshake.hixie76 import Hixie76Opening
 
 from .helpers import KEYS, UPGRADE, get, head, identify, in_turn
 
@@ -504,7 +504,7 @@ def test_allowed_drafts_with_an_unknown_name() -> None:
 
 def test_ladder() -> None:
     """Of drafts that a server cannot tell apart, the one that it takes them for."""
-    rungs = ladder()
+    rungs = auto_drafts()
     assert len(set(rungs)) == len(rungs)
     assert {NEW, HYBI_01, EIGHT_TOO} == set(DRAFTS) - set(rungs)
 

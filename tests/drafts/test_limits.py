@@ -7,7 +7,7 @@ import math
 import pytest
 
 from trio_draftws.drafts import Close, Draft, Role, draft_named
-from trio_draftws.drafts._sentinel import LENGTH_DIGITS
+from trio_draftws.drafts._framing.hixie import LENGTH_DIGITS
 
 from .helpers import ROLES, Outcome, bytewise, decoded, encoded, in_turn, outcome, split_at
 from .test_split import TEXT_ONLY, traced

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trio_draftws.drafts import _masking
-from trio_draftws.drafts._masking import KEY_SIZE, ApplyMask, new_key
+from trio_draftws.drafts._framing import masking as _masking
+from trio_draftws.drafts._framing.masking import KEY_SIZE, ApplyMask, new_key
 
 from .helpers import in_turn
 from .masks import both_ways

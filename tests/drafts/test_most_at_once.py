@@ -19,8 +19,8 @@ from trio_draftws.drafts import (
     RemoteProtocolError,
     Role,
 )
-from trio_draftws.drafts._codec import MOST_AT_ONCE
-from trio_draftws.drafts._length64 import Length64Codec
+from trio_draftws.drafts._framing.codec import MOST_AT_ONCE
+from trio_draftws.drafts._framing.whatwg_2010 import Whatwg2010Codec
 
 from .helpers import ROLES, bytewise, encoded, in_turn, naming
 from .test_split import codec_type
@@ -68,7 +68,7 @@ def frames_of(draft: Draft, role: Role) -> dict[str, Frames]:
         frames["fragments"] = repeated(parts, ["aaaaa"], 6)
         parts = encoded(sender, *[Fragment("")] * 900, Fragment("", final=True))
         frames["empty fragments"] = Frames(parts, [""])
-    elif codec_type(draft) is Length64Codec:
+    elif codec_type(draft) is Whatwg2010Codec:
         frames["skipped"] = repeated(b"\x80" + bytes(8), [])
         frames["skipped and not"] = repeated(b"\x80" + bytes(7) + b"\x01x" + text, ["a"], 2)
     else:
@@ -81,7 +81,7 @@ def frames_of(draft: Draft, role: Role) -> dict[str, Frames]:
 def portions(codec: Codec, data: bytes) -> list[list[Event]]:
     """What each call gives: that which brings the bytes, and those that ask for the rest."""
     given = [codec.decode(data)]
-    while codec.owes:
+    while codec.has_more_output:
         assert not codec.between
         given.append(codec.decode(b""))
     return given
@@ -113,7 +113,7 @@ def test_what_comes_while_something_is_owed(draft: Draft, role: Role) -> None:
             found = codec.decode(frames.wire)
             for byte in bytewise(later):
                 found += codec.decode(byte)
-            while codec.owes:
+            while codec.has_more_output:
                 found += codec.decode(b"")
             assert found == [*frames.events, "later", "still later"]
 
@@ -147,7 +147,7 @@ def test_a_violation_is_behind_what_is_owed(draft: Draft, role: Role) -> None:
         found += codec.decode(b"")
     assert found == frames.events
     for data in (b"", frames.wire, b""):
-        assert codec.owes
+        assert codec.has_more_output
         assert not codec.between
         with pytest.raises(RemoteProtocolError):
             codec.decode(data)
@@ -165,14 +165,14 @@ def test_nothing_is_owed_behind_a_close(draft: Draft, role: Role) -> None:
     codec = draft.codec(role, LIMIT)
     found = codec.decode(frames.wire + encoded(peer_of(draft, role), Close()) + frames.wire)
     found += codec.decode(frames.wire)
-    while codec.owes:
+    while codec.has_more_output:
         found += codec.decode(b"")
     assert found[:-1] == frames.events
     assert type(found[-1]) is Close
     assert not codec.between
     assert not codec.mid_message
     assert codec.decode(frames.wire) == []
-    assert not codec.owes
+    assert not codec.has_more_output
 
 
 @each_role

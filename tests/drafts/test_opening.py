@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 
 from trio_draftws.drafts import (
     DRAFTS,
-    Agreement,
-    Ask,
     ClientOpening,
     Draft,
     HandshakeError,
+    HandshakeRequest,
     HeaderFields,
     Headers,
     InvalidAnswer,
+    NegotiatedParameters,
     Reject,
     Request,
     Response,
@@ -29,10 +29,10 @@ from trio_draftws.drafts import (
     find_head_end,
     write_response,
 )
-from trio_draftws.drafts import _opening_hixie76 as hixie76
-from trio_draftws.drafts._opening import ONE_SUBPROTOCOL, SPACE_SEPARATED, SubprotocolSyntax
-from trio_draftws.drafts._opening_hixie75 import Hixie75Opening
-from trio_draftws.drafts._opening_hixie76 import KEY_FIELDS, MAX_NUMBER, make_key, number_in
+from trio_draftws.drafts._handshake import hixie76 as hixie76
+from trio_draftws.drafts._handshake.base import ONE_SUBPROTOCOL, SPACE_SEPARATED, SubprotocolSyntax
+from trio_draftws.drafts._handshake.hixie75 import Hixie75Opening
+from trio_draftws.drafts._handshake.hixie76 import KEY_FIELDS, MAX_NUMBER, make_key, number_in
 
 from .helpers import KEYS, UPGRADE, URL, get, head, identify, in_turn
 
@@ -56,7 +56,7 @@ def split(data: bytes) -> tuple[bytes, bytes]:
 
 def client(draft: Draft, **wishes: Any) -> ClientOpening:
     """The client's side of an opening to the usual URL."""
-    wish = attrs.evolve(Ask(URL), **wishes)
+    wish = attrs.evolve(HandshakeRequest(URL), **wishes)
     return draft.opening.ask(wish, draft.subprotocols)
 
 
@@ -501,7 +501,7 @@ def test_hixie_75_answer_byte_for_byte() -> None:
         "WebSocket-Protocol: chat",
         "Set-Cookie: a=b",
     )
-    assert (expected, Agreement("chat")) == server.accept(fields, "chat")
+    assert (expected, NegotiatedParameters("chat")) == server.accept(fields, "chat")
     assert server.prove(b"") == b""
 
 
@@ -685,7 +685,7 @@ def test_client_and_server_agree(
     """Whatever a client asks, our server understands, and the client takes its answer."""
     url = WebSocketURL.parse(f"ws://example.com/{path.rstrip(' ')}")
     headers = checked_fields(fields, forbidden=draft.opening.written_fields)
-    wish = Ask(url, headers, origin, subprotocols)
+    wish = HandshakeRequest(url, headers, origin, subprotocols)
     opening = draft.opening.ask(wish, draft.subprotocols)
     raw, body = split(opening.request())
     request = attrs.evolve(Request.parse(raw), draft=draft)

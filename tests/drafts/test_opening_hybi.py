@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trio_draftws.drafts import (
-    Agreement,
-    Ask,
+    HandshakeRequest,
     Headers,
     InvalidAnswer,
+    NegotiatedParameters,
     Reject,
     Request,
     Response,
@@ -25,8 +25,8 @@ from trio_draftws.drafts import (
     checked_fields,
     find_head_end,
 )
-from trio_draftws.drafts._opening import COMMA_SEPARATED, OpeningFamily
-from trio_draftws.drafts._opening_hybi import (
+from trio_draftws.drafts._handshake.base import COMMA_SEPARATED, OpeningFamily
+from trio_draftws.drafts._handshake.hybi import (
     ACCEPT_FIELD,
     HybiClient,
     HybiOpening,
@@ -89,7 +89,7 @@ def answer(*lines: str, status: str = "HTTP/1.1 101 Switching Protocols") -> Res
 
 def client(family: OpeningFamily, key: str = KEY, **wishes: Any) -> HybiClient:
     """The client's side of an opening to the usual URL, with the usual key."""
-    opening = family.ask(attrs.evolve(Ask(URL), **wishes), COMMA_SEPARATED)
+    opening = family.ask(attrs.evolve(HandshakeRequest(URL), **wishes), COMMA_SEPARATED)
     assert isinstance(opening, HybiClient)
     return attrs.evolve(opening, key=key)
 
@@ -113,11 +113,11 @@ def client_like(vector: Vector) -> HybiClient:
     )
 
 
-def agreement_of(vector: Vector) -> Agreement:
+def agreement_of(vector: Vector) -> NegotiatedParameters:
     """What the vector's answer settles."""
     headers = Response.parse(bytes.fromhex(vector["response_hex"])).headers
     masking_key = bytes.fromhex(vector["challenge"].get("connection_masking_key_hex", ""))
-    return Agreement(headers.get("Sec-WebSocket-Protocol"), masking_key)
+    return NegotiatedParameters(headers.get("Sec-WebSocket-Protocol"), masking_key)
 
 
 # Published examples
@@ -142,9 +142,9 @@ def test_masking_key(vector: Vector) -> None:
     expected = bytes.fromhex(challenge["connection_masking_key_hex"])
     lines = [*ANSWER[:3], f"Sec-WebSocket-Nonce: {challenge['nonce']}"]
     assert expected == masking_key_of(challenge["key"], challenge["nonce"])
-    assert Agreement(None, expected) == client(OF_04).verify(answer(*lines), b"")
+    assert NegotiatedParameters(None, expected) == client(OF_04).verify(answer(*lines), b"")
     answering = HybiServer(challenge["key"], challenge["nonce"])
-    assert Agreement(None, expected) == answering.accept(Headers(), None)[1]
+    assert NegotiatedParameters(None, expected) == answering.accept(Headers(), None)[1]
 
 
 @pytest.mark.parametrize("vector", chosen({"H04"}, "published_accept"))
@@ -212,7 +212,7 @@ def test_keys_are_random() -> None:
 
 def test_each_opening_has_a_key_and_a_nonce_of_its_own() -> None:
     """Neither is remembered."""
-    asked = [OF_04.ask(Ask(URL), COMMA_SEPARATED) for _ in range(50)]
+    asked = [OF_04.ask(HandshakeRequest(URL), COMMA_SEPARATED) for _ in range(50)]
     answered = [OF_04.answer(get(*ASKING)) for _ in range(50)]
     assert len({opening.key for opening in asked}) == 50
     assert len({opening.nonce for opening in answered}) == 50
@@ -301,7 +301,7 @@ def test_no_caller_writes_what_the_handshake_writes(family: HybiOpening) -> None
 def test_subprotocols_are_checked_before_anything_is_dialled() -> None:
     """Beginning the opening is enough to be told."""
     with pytest.raises(ValueError, match="'a b' is no subprotocol in this draft: names are sep"):
-        OF_13.ask(Ask(URL, subprotocols=("a b",)), COMMA_SEPARATED)
+        OF_13.ask(HandshakeRequest(URL, subprotocols=("a b",)), COMMA_SEPARATED)
 
 
 @in_turn("name", ["", " a", "a,b", "a;b", "a/b", '"a"', "\u00e9", "a\r\nEvil: 1"])
@@ -482,7 +482,7 @@ def test_answer_byte_for_byte(family: HybiOpening) -> None:
 def test_an_answer_that_is_in_order(family: HybiOpening, lines: tuple[str, ...]) -> None:
     """As old servers write it; a nonce that the draft doesn't have is ignored."""
     masking_key = masking_key_of(KEY, NONCE) if family.nonce else b""
-    assert Agreement(None, masking_key) == client(family).verify(answer(*lines), b"")
+    assert NegotiatedParameters(None, masking_key) == client(family).verify(answer(*lines), b"")
 
 
 @each_family
@@ -573,7 +573,7 @@ def test_an_answer_without_one_nonce(lines: list[str], received: str | None) -> 
         client(OF_04).verify(response, b"")
     assert ("one value", received) == (caught.value.expected, caught.value.received)
     for family in [family for family in FAMILIES.values() if family is not OF_04]:
-        assert client(family).verify(response, b"") == Agreement()
+        assert client(family).verify(response, b"") == NegotiatedParameters()
 
 
 def test_a_nonce_of_any_bytes() -> None:
@@ -628,7 +628,7 @@ def test_client_and_server_agree(
     data: st.DataObject,
 ) -> None:
     """Whatever a client asks, our server understands, and the client takes its answer."""
-    wish = Ask(URL, asked_fields, origin, tuple(subprotocols))
+    wish = HandshakeRequest(URL, asked_fields, origin, tuple(subprotocols))
     opening = family.ask(wish, COMMA_SEPARATED)
     raw = opening.request()
     assert len(raw) == find_head_end(bytearray(raw), 0)

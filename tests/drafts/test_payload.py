@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from trio_draftws.drafts import LocalProtocolError, _payload, draft_named
-from trio_draftws.drafts._masking import apply_mask_in_python
-from trio_draftws.drafts._payload import (
+from trio_draftws.drafts import LocalProtocolError, draft_named
+from trio_draftws.drafts._framing import payload as _payload
+from trio_draftws.drafts._framing.masking import apply_mask_in_python
+from trio_draftws.drafts._framing.payload import (
     LONG,
     Payload,
     PayloadInPython,
@@ -36,19 +37,19 @@ WRONG = [
 
 
 def payload_in_c(is_text: bool, is_lenient: bool) -> Payload:
-    from trio_draftws.drafts._cmask import Payload
+    from trio_draftws.drafts._framing.speedups import Payload
 
     return Payload(is_text, is_lenient)
 
 
 def utf8_of_in_c(text: str) -> Any:
-    from trio_draftws.drafts._cmask import utf8_of
+    from trio_draftws.drafts._framing.speedups import utf8_of
 
     return utf8_of(text)
 
 
 def decode_utf8_in_c(data: Any, errors: str) -> str:
-    from trio_draftws.drafts._cmask import decode_utf8
+    from trio_draftws.drafts._framing.speedups import decode_utf8
 
     return decode_utf8(data, errors)
 
@@ -306,7 +307,7 @@ def test_wrong_arguments(error: type[Exception], name: str, arguments: tuple[Any
 
 @needs_c
 def test_how_one_is_made() -> None:
-    from trio_draftws.drafts._cmask import Payload, Text
+    from trio_draftws.drafts._framing.speedups import Payload, Text
 
     for wrong in ((), (True,), (True, False, 1)):
         with pytest.raises(TypeError):

@@ -10,19 +10,19 @@ import pytest
 
 from trio_draftws.drafts import (
     DRAFTS,
-    Agreement,
     Close,
     Codec,
     Draft,
     Event,
     Fragment,
+    NegotiatedParameters,
     Ping,
     RemoteProtocolError,
     Role,
     draft_named,
 )
-from trio_draftws.drafts._long_payloads import WORTH_A_PLACE, TakesPayloads
-from trio_draftws.drafts._payload import RESERVED_AHEAD
+from trio_draftws.drafts._framing.long_payloads import WORTH_A_PLACE, TakesPayloads
+from trio_draftws.drafts._framing.payload import RESERVED_AHEAD
 
 from .helpers import in_turn
 
@@ -34,7 +34,7 @@ TEXTS = ["x" * 70_000, "é" * 40_000, "ab€" * 30_000 + "🙂" * 10_000, "short
 
 
 def codec(draft: Draft, role: Role, limit: float = 2**20) -> Codec:
-    return draft.codec(role, limit, Agreement())
+    return draft.codec(role, limit, NegotiatedParameters())
 
 
 def wire_of(sender: Codec, events: list[Event]) -> bytes:
@@ -170,7 +170,7 @@ def test_bad_utf8_is_found_where_it_is(at: int) -> None:
         with pytest.raises(RemoteProtocolError, match="not UTF-8") as raised:
             read_bytewise(receiver, wire[before : before + 1], dice)
         assert raised.value.close_code == 1007
-        assert receiver.owes
+        assert receiver.has_more_output
         assert not has_place(receiver)
         with pytest.raises(RemoteProtocolError, match="not UTF-8"):
             receiver.decode(b"more")

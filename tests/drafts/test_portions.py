@@ -19,9 +19,9 @@ from trio_draftws.drafts import (
     Ping,
     RemoteProtocolError,
     Role,
-    _frames,
 )
-from trio_draftws.drafts._codec import DecodesInOrder
+from trio_draftws.drafts._framing import decoder as _frames
+from trio_draftws.drafts._framing.codec import DecodesInOrder
 
 from .helpers import Outcome, encoded, in_turn, outcome, split_at
 from .test_deflate import ANY_ROLE, codec_of, each_kind, each_role, each_row, other
@@ -34,7 +34,7 @@ WRONG: dict[Role, bytes] = {"server": b"\x83\x80\0\0\0\0", "client": b"\x83\x00"
 def portions(codec: Codec, data: bytes) -> list[list[Event]]:
     """What each call gives: that which brings the bytes, and those that ask for the rest."""
     given = [codec.decode(data)]
-    while codec.owes:
+    while codec.has_more_output:
         given.append(codec.decode(b""))
     return given
 
@@ -69,13 +69,13 @@ def test_every_split_gives_the_same(
     for chunks in ([wire], split_at(wire, cuts)):
         codec = codec_of(role, deflate)
         assert outcome(codec, chunks) == Outcome(heard, violation)
-        assert codec.owes is (violation is not None)
+        assert codec.has_more_output is (violation is not None)
     # Whoever asks only at the end is told no less, and in the same order.
     codec, found = codec_of(role, deflate), []
     with pytest.raises(RemoteProtocolError) if violation else nullcontext():
         for chunk in split_at(wire, cuts):
             found += codec.decode(chunk)
-        while codec.owes:
+        while codec.has_more_output:
             found += codec.decode(b"")
     assert found == heard
 
@@ -156,7 +156,7 @@ def test_nothing_is_kept_behind_an_end(deflate: Deflate, closes: bool) -> None:
 
 
 def is_owing(codec: Codec) -> bool:
-    return codec.owes
+    return codec.has_more_output
 
 
 def test_who_never_asks_pays_for_each_byte_once() -> None:
@@ -171,7 +171,7 @@ def test_who_never_asks_pays_for_each_byte_once() -> None:
         found += codec.decode(piece)
         if codec._kept is not kept:  # type: ignore[attr-defined]
             moved += len(codec._kept)  # type: ignore[attr-defined]
-    while codec.owes:
+    while codec.has_more_output:
         found += codec.decode(b"")
     assert found == ["x" * ENOUGH] * 1000
     assert moved <= 2 * sum(map(len, pieces))

@@ -188,7 +188,7 @@ def test_what_the_codec_has_more_of_makes_it_full(draft: Draft) -> None:
     """The peer's answer stands behind that."""
     side = side_of(draft, times=Times(idle_timeout=30))
     side.hear(0, *["x"] * 600)
-    assert side.protocol.codec.owes
+    assert side.protocol.codec.has_more_output
     assert goes_by(side, 100) is None
     assert side.protocol.pings_sent == 0
     side.hear_rest(100)

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from trio_draftws.drafts import DRAFTS, Draft, Event
-from trio_draftws.drafts import _short_io as short_io
-from trio_draftws.drafts._codec import MOST_AT_ONCE, ShortReceive, ShortSend
-from trio_draftws.drafts._masking import MASKS_IN_C
+from trio_draftws.drafts._framing import short_io as short_io
+from trio_draftws.drafts._framing.codec import MOST_AT_ONCE, ShortReceive, ShortSend
+from trio_draftws.drafts._framing.masking import MASKS_IN_C
 
 from .helpers import in_turn
 

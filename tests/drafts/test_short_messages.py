@@ -14,8 +14,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from trio_draftws.drafts import Event
-from trio_draftws.drafts._masking import apply_mask_in_python
-from trio_draftws.drafts._short_messages import (
+from trio_draftws.drafts._framing.fast_path import (
     LONGEST,
     ShortFrame,
     TakeShortMessages,
@@ -26,31 +25,32 @@ from trio_draftws.drafts._short_messages import (
     take_texts_in_python,
     text_frame_in_python,
 )
+from trio_draftws.drafts._framing.masking import apply_mask_in_python
 
 from .helpers import in_turn
 from .masks import needs_c
 
 
 def take_in_c(*arguments: Any) -> int:
-    from trio_draftws.drafts._cmask import take_short_messages
+    from trio_draftws.drafts._framing.speedups import take_short_messages
 
     return take_short_messages(*arguments)
 
 
 def frame_in_c(*arguments: Any) -> bytes | None:
-    from trio_draftws.drafts._cmask import short_frame
+    from trio_draftws.drafts._framing.speedups import short_frame
 
     return short_frame(*arguments)
 
 
 def take_texts_in_c(*arguments: Any) -> int:
-    from trio_draftws.drafts._cmask import take_texts
+    from trio_draftws.drafts._framing.speedups import take_texts
 
     return take_texts(*arguments)
 
 
 def text_frame_in_c(*arguments: Any) -> bytes | None:
-    from trio_draftws.drafts._cmask import text_frame
+    from trio_draftws.drafts._framing.speedups import text_frame
 
     return text_frame(*arguments)
 

@@ -26,8 +26,8 @@ from trio_draftws.drafts import (
     RemoteProtocolError,
     Role,
 )
-from trio_draftws.drafts._length64 import Length64Codec
-from trio_draftws.drafts._sentinel import SentinelCodec
+from trio_draftws.drafts._framing.hixie import HixieCodec
+from trio_draftws.drafts._framing.whatwg_2010 import Whatwg2010Codec
 
 from .helpers import ROLES, Outcome, bytewise, decoded, encoded, in_turn, split_at
 
@@ -39,7 +39,7 @@ def codec_type(draft: Draft) -> type[Codec]:
 
 
 # The frames of all others have a header of two bytes, and tests of their own.
-TEXT_ONLY = [draft for draft in DRAFTS if codec_type(draft) in (SentinelCodec, Length64Codec)]
+TEXT_ONLY = [draft for draft in DRAFTS if codec_type(draft) in (HixieCodec, Whatwg2010Codec)]
 each_draft = pytest.mark.parametrize("draft", TEXT_ONLY, ids=lambda draft: draft.name)
 each_role = in_turn("role", ROLES)
 ANY_ROLE = st.sampled_from(ROLES)
@@ -97,20 +97,20 @@ def reserved_length64(draft: Draft) -> st.SearchStrategy[Frame]:
 
 
 RESERVED: dict[type[Codec], Callable[[Draft], st.SearchStrategy[Frame]]] = {
-    SentinelCodec: reserved_sentinel,
-    Length64Codec: reserved_length64,
+    HixieCodec: reserved_sentinel,
+    Whatwg2010Codec: reserved_length64,
 }
 WRONG: dict[type[Codec], bytes] = {
-    SentinelCodec: b"\x80" + b"\x80" * 9,
-    Length64Codec: b"\x80" + b"\x80" + bytes(7),
+    HixieCodec: b"\x80" + b"\x80" * 9,
+    Whatwg2010Codec: b"\x80" + b"\x80" + bytes(7),
 }
 
 
 def long_skipped(draft: Draft, length: int) -> bytes:
     """The beginning of a frame that is skipped, up to its `length` bytes."""
     openings = {
-        SentinelCodec: b"\x80" + base128(length),
-        Length64Codec: b"\x80" + length.to_bytes(8, "big"),
+        HixieCodec: b"\x80" + base128(length),
+        Whatwg2010Codec: b"\x80" + length.to_bytes(8, "big"),
     }
     return openings[codec_type(draft)]
 
@@ -341,7 +341,7 @@ def test_skipped_frames_are_not_stored(draft: Draft, role: Role) -> None:
 
 @pytest.mark.parametrize(
     "draft",
-    [draft for draft in TEXT_ONLY if codec_type(draft) is SentinelCodec],
+    [draft for draft in TEXT_ONLY if codec_type(draft) is HixieCodec],
     ids=lambda draft: draft.name,
 )
 def test_a_frame_skipped_to_its_sentinel_is_not_stored(draft: Draft) -> None:

@@ -14,10 +14,10 @@ import pytest
 
 from trio_draftws.drafts import (
     DRAFTS,
-    Ask,
     Close,
     Draft,
     Event,
+    HandshakeRequest,
     Headers,
     InvalidAnswer,
     Reject,
@@ -28,9 +28,10 @@ from trio_draftws.drafts import (
     draft_named,
     find_head_end,
 )
-from trio_draftws.drafts._length64 import Length64Codec
-from trio_draftws.drafts._opening_hixie75 import Hixie75Opening
-from trio_draftws.drafts._opening_hixie76 import (
+from trio_draftws.drafts._framing.hixie import HixieCodec
+from trio_draftws.drafts._framing.whatwg_2010 import Whatwg2010Codec
+from trio_draftws.drafts._handshake.hixie75 import Hixie75Opening
+from trio_draftws.drafts._handshake.hixie76 import (
     DRAFT_FIELD,
     KEY_FIELDS,
     Hixie76Client,
@@ -38,7 +39,6 @@ from trio_draftws.drafts._opening_hixie76 import (
     answer_to,
     number_in,
 )
-from trio_draftws.drafts._sentinel import SentinelCodec
 
 from . import test_deflate, test_hybi_codecs, test_opening_hybi
 from .helpers import (
@@ -73,7 +73,7 @@ for _row in DRAFTS:
 # The others' vectors are in `test_opening_hybi`, `test_hybi_codecs` and `test_deflate`.
 OPENED_HERE = [row for row in ROWS if isinstance(row.opening, Hixie75Opening | Hixie76Opening)]
 FRAMED_HERE = [
-    row for row in ROWS if isinstance(row.codec("client", 0), SentinelCodec | Length64Codec)
+    row for row in ROWS if isinstance(row.codec("client", 0), HixieCodec | Whatwg2010Codec)
 ]
 # What the file says of itself
 NO_VECTORS = ("meta",)
@@ -124,9 +124,9 @@ def split_head(data_hex: str) -> tuple[bytes, bytes]:
     return data[:end], data[end:]
 
 
-def wish(request: Request) -> Ask:
+def wish(request: Request) -> HandshakeRequest:
     """What a client asks for that sends `request`."""
-    return Ask(
+    return HandshakeRequest(
         url=WebSocketURL.parse(f"ws://{request.host}{request.target}"),
         origin=request.origin,
         subprotocols=request.subprotocols,
@@ -469,7 +469,9 @@ def test_racket_server_is_verified(mode: str) -> None:
             raw_head, body = split_head(row["hex"])
             request = attrs.evolve(Request.parse(raw_head), draft=draft_named(mode))
             raw_answer, proof = split_head(other_side(row)["hex"])
-            asked_nothing = attrs.evolve(client_like(request, body), ask=Ask(wish(request).url))
+            asked_nothing = attrs.evolve(
+                client_like(request, body), ask=HandshakeRequest(wish(request).url)
+            )
             assert asked_nothing.verify(Response.parse(raw_answer), proof).subprotocol is None
 
 

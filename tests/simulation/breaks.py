@@ -16,7 +16,7 @@ import pytest
 import trio
 
 from trio_draftws import Connection, Draft, Pong
-from trio_draftws.drafts import Agreement, Codec, Role
+from trio_draftws.drafts import Codec, NegotiatedParameters, Role
 
 from .world import Seams
 
@@ -108,8 +108,8 @@ class _NoPongs:
 
 
 def _without_pongs(draft: Draft) -> Draft:
-    def codec(role: Role, most: float, agreement: Agreement = Agreement()) -> Any:  # noqa: B008
-        return _NoPongs(draft.codec(role, most, agreement))
+    def codec(role: Role, most: float, agreement: NegotiatedParameters | None = None) -> Any:
+        return _NoPongs(draft.codec(role, most, agreement or NegotiatedParameters()))
 
     return attrs.evolve(draft, codec=codec)
 

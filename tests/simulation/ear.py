@@ -8,7 +8,7 @@ import math
 from functools import partial
 
 from trio_draftws import Close, Draft
-from trio_draftws.drafts import Agreement, Event, Role
+from trio_draftws.drafts import Event, NegotiatedParameters, Role
 from trio_draftws.testing import RawClient, RawServer
 
 # More than any closing frame takes
@@ -18,7 +18,7 @@ _LAST = 200
 class Ear:
     """Decodes for one side; what comes behind a Close too, which no codec does."""
 
-    def __init__(self, draft: Draft, role: Role, agreement: Agreement) -> None:
+    def __init__(self, draft: Draft, role: Role, agreement: NegotiatedParameters) -> None:
         self._begin = partial(draft.codec, role, math.inf, agreement)
         self._codec = self._begin()
 
@@ -50,18 +50,18 @@ class Ear:
 class Client(RawClient):
     """A client by hand that says what was agreed on."""
 
-    agreement = Agreement()
+    agreement = NegotiatedParameters()
 
-    def speak(self, draft: str | Draft, *, agreement: Agreement | None = None) -> None:
-        self.agreement = agreement or Agreement()
+    def speak(self, draft: str | Draft, *, agreement: NegotiatedParameters | None = None) -> None:
+        self.agreement = agreement or NegotiatedParameters()
         super().speak(draft, agreement=agreement)
 
 
 class Server(RawServer):
     """A server by hand that says what was agreed on."""
 
-    agreement = Agreement()
+    agreement = NegotiatedParameters()
 
-    def speak(self, draft: str | Draft, *, agreement: Agreement | None = None) -> None:
-        self.agreement = agreement or Agreement()
+    def speak(self, draft: str | Draft, *, agreement: NegotiatedParameters | None = None) -> None:
+        self.agreement = agreement or NegotiatedParameters()
         super().speak(draft, agreement=agreement)

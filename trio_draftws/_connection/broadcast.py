@@ -8,8 +8,8 @@ from typing import Literal
 import attrs
 import trio
 
-from trio_draftws._checks import needs_trio, several
-from trio_draftws._limits import check_positive
+from trio_draftws._settings.checks import needs_trio, several
+from trio_draftws._settings.limits import check_positive
 from trio_draftws.drafts import Buffer, Codec, encode_long_text, no_message
 
 from .connection import Connection

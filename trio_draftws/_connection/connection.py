@@ -30,11 +30,10 @@ import trio
 from trio.lowlevel import checkpoint_if_cancelled
 
 from trio_draftws._exceptions import ConnectionLost, MessageTooBig, PeerClosed, PeerViolation
-from trio_draftws._limits import Limits
+from trio_draftws._settings.limits import Limits
 from trio_draftws._transport.sockets import DirectStream, TCPStream
 from trio_draftws._transport.tls import is_secure
 from trio_draftws.drafts import (
-    Agreement,
     Buffer,
     Close,
     Codec,
@@ -43,6 +42,7 @@ from trio_draftws.drafts import (
     EndKind,
     Fragment,
     LocalProtocolError,
+    NegotiatedParameters,
     Role,
     ShortSend,
     WebSocketProtocol,
@@ -51,7 +51,7 @@ from trio_draftws.drafts import (
 )
 
 from .checkpoints import Checkpoints
-from .info import Opened
+from .info import ConnectionInfo
 from .instrument import InstrumentedCodec
 from .message_stream import MessageStream, gather
 from .receiver import NOBODY, RECEIVER, Receiver
@@ -61,7 +61,7 @@ from .statistics import LOST, ConnectionStatistics, Totals
 
 
 @attrs.define(eq=False, repr=False, init=False)
-class Connection(Opened, trio.abc.Channel["str | bytes"]):
+class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
     """One side of an open WebSocket connection: a `trio.abc.Channel` of `str` and `bytes`.
 
     Got from `open_websocket`, `accept`, or as the argument of a server's handler.
@@ -98,7 +98,7 @@ class Connection(Opened, trio.abc.Channel["str | bytes"]):
         draft: Draft,
         role: Role,
         stream: trio.abc.Stream,
-        agreement: Agreement,
+        agreement: NegotiatedParameters,
         scope: Scope,
         limits: Limits,
         head: bytes,

@@ -6,11 +6,19 @@ from typing import Any
 
 import attrs
 
-from trio_draftws.drafts import Agreement, Draft, Headers, Request, Response, Role, WebSocketURL
+from trio_draftws.drafts import (
+    Draft,
+    Headers,
+    NegotiatedParameters,
+    Request,
+    Response,
+    Role,
+    WebSocketURL,
+)
 
 
 @attrs.define(eq=False, repr=False, kw_only=True)
-class Opened:
+class ConnectionInfo:
     """The facts of a connection that do not change any more, and a place for the program's own."""
 
     draft: Draft
@@ -20,7 +28,7 @@ class Opened:
     state: Any = None
     """What your program wants to remember of it, and may set at any time. On a server, at first
     what `conn_headers` returned beside the fields."""
-    _agreement: Agreement
+    _agreement: NegotiatedParameters
     # What the peer opened with; parsed on demand, since ten parsed fields take two kilobytes.
     _head: bytes
     _secure: bool

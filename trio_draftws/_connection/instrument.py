@@ -10,7 +10,7 @@ import logging
 from collections.abc import Hashable, Iterable
 from typing import TYPE_CHECKING
 
-from trio_draftws._checks import several
+from trio_draftws._settings.checks import several
 from trio_draftws.drafts import Buffer, Close, Codec, Event, Fragment, Ping, Pong, Request
 
 if TYPE_CHECKING:
@@ -145,9 +145,9 @@ class InstrumentedCodec:
         return self.inner.between
 
     @property
-    def owes(self) -> bool:
+    def has_more_output(self) -> bool:
         """As `Codec.owes`."""
-        return self.inner.owes
+        return self.inner.has_more_output
 
     @property
     def heard_control(self) -> bool:

@@ -150,7 +150,7 @@ class Receiver:
             or stream.may_have_more
             or stream.blocked_by_output
             or self.owner is not NOBODY
-            or self._protocol.codec.owes
+            or self._protocol.codec.has_more_output
         ):
             return None
         if self._sender.size:
@@ -181,7 +181,7 @@ class Receiver:
         """Waits for bytes and reads once; also returns when it was interrupted."""
         self._sender.flush()
         protocol = self._protocol
-        if protocol.codec.owes:
+        if protocol.codec.has_more_output:
             # What is behind the messages that were handed out is due now.
             self._feed_rest()
             await self._checkpoints.before_receive()
@@ -342,7 +342,7 @@ class Receiver:
         """Whether there is more inside, of which the descriptor says nothing."""
         stream = self.direct
         inside = stream is not None and (stream.may_have_more or stream.has_buffered)
-        return inside or self._protocol.codec.owes
+        return inside or self._protocol.codec.has_more_output
 
     def note_hang_up(self) -> None:
         """Notes that the peer has gone behind bytes that were not read."""
@@ -369,7 +369,7 @@ class Receiver:
 
     def look_once(self) -> None:
         """Reads a little of a stream of our own, or takes more of what came."""
-        if self._protocol.codec.owes:
+        if self._protocol.codec.has_more_output:
             self._feed_rest()
         else:
             self.read_once(LOOK_SIZE)
@@ -384,7 +384,7 @@ class Receiver:
         try:
             with look.scope:
                 while self.owner is LOOK and self._protocol.end is None and not self.full:
-                    if self._protocol.codec.owes:
+                    if self._protocol.codec.has_more_output:
                         self._feed_rest()
                     else:
                         await self._read_foreign(LOOK_SIZE)
@@ -405,7 +405,7 @@ class Receiver:
 
     def has_come_already(self) -> bool:
         """Whether something is unread, or will be once all that was read is decoded."""
-        while self._protocol.codec.owes and not self._has_come(part=False):
+        while self._protocol.codec.has_more_output and not self._has_come(part=False):
             self._feed_rest()
         return self._has_come(part=False)
 
@@ -434,7 +434,7 @@ class Receiver:
     async def discard_some(self) -> None:
         """Reads on for the peer's goodbye: its Close, or the end of the stream."""
         decode = self._protocol.end is None
-        if decode and self._protocol.codec.owes:
+        if decode and self._protocol.codec.has_more_output:
             self._feed_rest()
         else:
             try:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Annotated
 
-from trio_draftws._checks import check_compression
-from trio_draftws._keywords import Default
-from trio_draftws._limits import LimitSettings
+from trio_draftws._settings.checks import check_compression
+from trio_draftws._settings.keywords import Default
+from trio_draftws._settings.limits import LimitSettings
 from trio_draftws.drafts import COMPRESSION, Compression
 
 from .instrument import Instrument

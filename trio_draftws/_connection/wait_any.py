@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import trio
 
-from trio_draftws._checks import needs_trio, several
+from trio_draftws._settings.checks import needs_trio, several
 
 from .connection import Connection
 

@@ -29,7 +29,7 @@ from collections.abc import Sequence
 import attrs
 import trio
 
-from trio_draftws._checks import check_kind, check_ssl_context
+from trio_draftws._settings.checks import check_kind, check_ssl_context
 from trio_draftws.drafts import Buffer, tls_name
 
 from .sockets import RECEIVE_SIZE, DirectStream, StreamFactory, TCPStream

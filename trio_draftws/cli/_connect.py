@@ -14,10 +14,10 @@ from trio_draftws import DRAFTS, Connection, ConnectionLost, HandshakeError, is_
 
 from ._client import Target
 from ._interactive import (
+    Assembler,
     Binary,
     InHex,
     Lines,
-    Messages,
     Print,
     Screen,
     Typed,
@@ -124,7 +124,7 @@ class _Talk:
         alike = [
             f"--draft {draft.aliases[0] if draft.aliases else draft.name}"
             for draft in DRAFTS
-            if draft.rung is None
+            if draft.auto_order is None
             and draft.opening.request_body
             and set(draft.announced_by) & set(spoken.announced_by)
         ]
@@ -132,7 +132,7 @@ class _Talk:
             return ""
         return f"; it opened as {spoken.name}, as servers of others do: try {' or '.join(alike)}"
 
-    def _plain(self, stdout: LineWriter) -> Messages:
+    def _plain(self, stdout: LineWriter) -> Assembler:
         return InHex(stdout) if self.binary == "hex" else stdout
 
     async def _talk_to_person(
@@ -165,7 +165,7 @@ class _Talk:
         self,
         connection: Connection,
         lines: Lines,
-        messages: Messages,
+        messages: Assembler,
         act: Callable[[str], Awaitable[bool]] | None = None,
     ) -> None:
         # TLS cannot end one side alone. A draft without a closing frame has then no way to say
@@ -179,7 +179,7 @@ class _Talk:
 async def _converse(
     connection: Connection,
     lines: Lines,
-    messages: Messages,
+    messages: Assembler,
     *,
     can_end_sending: bool,
     act: Callable[[str], Awaitable[bool]] | None = None,

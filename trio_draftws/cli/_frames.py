@@ -15,12 +15,12 @@ import attrs
 
 from trio_draftws import Draft
 from trio_draftws.drafts import Role
-from trio_draftws.drafts._dialect import CLOSE, CONTINUATION, PING, PONG, RSV1, Dialect
-from trio_draftws.drafts._frames import FrameCodec
-from trio_draftws.drafts._length64 import Length64Codec
-from trio_draftws.drafts._masking import KEY_SIZE, apply_mask
-from trio_draftws.drafts._messages import BINARY, TEXT
-from trio_draftws.drafts._sentinel import SentinelCodec
+from trio_draftws.drafts._framing.assembler import BINARY, TEXT
+from trio_draftws.drafts._framing.decoder import FrameCodec
+from trio_draftws.drafts._framing.header import CLOSE, CONTINUATION, PING, PONG, RSV1, HeaderFormat
+from trio_draftws.drafts._framing.hixie import HixieCodec
+from trio_draftws.drafts._framing.masking import KEY_SIZE, apply_mask
+from trio_draftws.drafts._framing.whatwg_2010 import Whatwg2010Codec
 
 # How many bytes of a payload are shown
 SHOWN = 32
@@ -156,9 +156,9 @@ class Length64Frames(FrameReader):
 
 
 class HeaderFrames(FrameReader):
-    """hybi-01 to RFC 6455: two bytes of header, as a `Dialect` says."""
+    """hybi-01 to RFC 6455: two bytes of header, as a `HeaderFormat` says."""
 
-    def __init__(self, dialect: Dialect, sender: Role, masking_key: bytes) -> None:
+    def __init__(self, dialect: HeaderFormat, sender: Role, masking_key: bytes) -> None:
         super().__init__()
         self._dialect = dialect
         self._whole_masked = sender == "client" and dialect.masking in ("frame-key", "whole-frame")
@@ -248,8 +248,8 @@ def frame_reader(draft: Draft, sender: Role, masking_key: bytes = b"") -> FrameR
     codec = draft.codec(sender, math.inf)
     if isinstance(codec, FrameCodec):
         return HeaderFrames(codec.dialect, sender, masking_key)
-    if isinstance(codec, Length64Codec):
+    if isinstance(codec, Whatwg2010Codec):
         return Length64Frames()
-    if isinstance(codec, SentinelCodec):
+    if isinstance(codec, HixieCodec):
         return SentinelFrames(closing_frame=draft.closing_handshake)
     return UnknownFrames()

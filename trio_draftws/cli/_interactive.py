@@ -35,7 +35,7 @@ class Lines(Protocol):
         ...
 
 
-class Messages(Protocol):
+class Assembler(Protocol):
     """Where messages go."""
 
     async def write_line(self, line: str | bytes, /) -> None:

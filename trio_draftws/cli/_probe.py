@@ -26,7 +26,7 @@ from trio_draftws import (
     HandshakeError,
     Rejected,
 )
-from trio_draftws._ask import waits_for_bodies
+from trio_draftws._client.handshake import waits_for_bodies
 
 from ._client import Target
 from ._signals import until_signal

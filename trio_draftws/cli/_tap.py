@@ -15,18 +15,18 @@ import trio
 
 from trio_draftws import Connection
 from trio_draftws.drafts import (
-    Ask,
     Buffer,
+    HandshakeRequest,
     Headers,
     Request,
     Role,
     WebSocketURL,
     find_head_end,
 )
-from trio_draftws.drafts._opening_hybi import KEY_FIELD, NONCE_FIELD, masking_key_of
+from trio_draftws.drafts._handshake.hybi import KEY_FIELD, NONCE_FIELD, masking_key_of
 
 from ._frames import SHOWN, FrameReader, frame_reader
-from ._interactive import Messages
+from ._interactive import Assembler
 from ._stdio import CommandError, escape
 
 SENT, RECEIVED = "->", "<-"
@@ -79,7 +79,7 @@ class Trace:
 class BehindTrace:
     """Messages, each behind the frames that it came in."""
 
-    messages: Messages
+    messages: Assembler
     trace: Trace
 
     async def write_line(self, line: str | bytes) -> None:
@@ -146,7 +146,7 @@ class Tap(trio.abc.Stream):
     def opened(self, connection: Connection, url: str) -> None:
         """Says what it speaks from here on."""
         draft = connection.draft
-        opening = draft.opening.ask(Ask(WebSocketURL.parse(url)), draft.subprotocols)
+        opening = draft.opening.ask(HandshakeRequest(WebSocketURL.parse(url)), draft.subprotocols)
         key = _masking_key(Request.parse(self.sent.head).headers, connection.headers)
         server: Role = "server"
         self.sent.opened(frame_reader(draft, "client", key), draft.opening.request_body, self.trace)

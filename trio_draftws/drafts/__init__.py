@@ -6,15 +6,15 @@ a row to `_rows`; a new framing or a new opening is one more file beside that.
 
 from __future__ import annotations
 
-from ._body import ResponseBody
-from ._codec import (
-    Agreement,
+from ._fast_handshake import begin_answer, scan_opening, spoken_today
+from ._framing.codec import (
     Buffer,
     Close,
     Codec,
     Event,
     Fragment,
     LocalProtocolError,
+    NegotiatedParameters,
     Ping,
     Pong,
     RemoteProtocolError,
@@ -24,11 +24,22 @@ from ._codec import (
     cannot_say,
     no_message,
 )
-from ._compression import COMPRESSION, Compression, Deflate
-from ._cookies import write_cookies
-from ._heads import begin_answer, scan_opening, spoken_today
-from ._host import ascii_host, split_authority, tls_name
-from ._http import (
+from ._framing.compression import COMPRESSION, Compression, Deflate
+from ._framing.masking import MASKS_IN_C
+from ._framing.payload import IMMUTABLE_BUFFERS, encode_long_text
+from ._handshake.base import (
+    ClientOpening,
+    HandshakeError,
+    HandshakeRequest,
+    InvalidAnswer,
+    Reject,
+    ServerOpening,
+    checked_answer_fields,
+)
+from ._http.body import ResponseBody
+from ._http.cookies import write_cookies
+from ._http.host import ascii_host, split_authority, tls_name
+from ._http.http1 import (
     MAX_LINE,
     BadHead,
     HeaderFields,
@@ -46,21 +57,10 @@ from ._http import (
     write_head,
     write_response,
 )
+from ._http.url import NOT_IN_URL, SplitURL, WebSocketURL, is_ws_url, is_wss_url, split_url
 from ._identify import check_plain, identify, is_plain
-from ._masking import MASKS_IN_C
-from ._opening import (
-    Ask,
-    ClientOpening,
-    HandshakeError,
-    InvalidAnswer,
-    Reject,
-    ServerOpening,
-    checked_answer_fields,
-)
-from ._payload import IMMUTABLE_BUFFERS, encode_long_text
 from ._protocol import End, EndKind, WebSocketProtocol
-from ._rows import DRAFTS, Draft, allowed_drafts, draft_named, ladder
-from ._url import NOT_IN_URL, SplitURL, WebSocketURL, is_ws_url, is_wss_url, split_url
+from ._registry import DRAFTS, Draft, allowed_drafts, auto_drafts, draft_named
 
 __all__ = [
     "COMPRESSION",
@@ -69,8 +69,6 @@ __all__ = [
     "MASKS_IN_C",
     "MAX_LINE",
     "NOT_IN_URL",
-    "Agreement",
-    "Ask",
     "BadHead",
     "Buffer",
     "ClientOpening",
@@ -85,10 +83,12 @@ __all__ = [
     "Fragment",
     "HTTPResponse",
     "HandshakeError",
+    "HandshakeRequest",
     "HeaderFields",
     "Headers",
     "InvalidAnswer",
     "LocalProtocolError",
+    "NegotiatedParameters",
     "Ping",
     "Pong",
     "Reject",
@@ -105,6 +105,7 @@ __all__ = [
     "WebSocketURL",
     "allowed_drafts",
     "ascii_host",
+    "auto_drafts",
     "begin_answer",
     "cannot_say",
     "check_plain",
@@ -118,7 +119,6 @@ __all__ = [
     "is_plain",
     "is_ws_url",
     "is_wss_url",
-    "ladder",
     "line_too_long",
     "may_begin_head",
     "no_message",

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection
 
-from ._http import Request
-from ._opening import Reject
-from ._rows import Draft, draft_named
+from ._handshake.base import Reject
+from ._http.http1 import Request
+from ._registry import Draft, draft_named
 
 # RFC 6455 section 4.1: a whole number without leading zeros
 _VERSION = re.compile("0|[1-9][0-9]{0,8}")

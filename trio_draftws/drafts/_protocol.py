@@ -53,7 +53,7 @@ from typing import Protocol
 
 import attrs
 
-from ._codec import (
+from ._framing.codec import (
     Buffer,
     Close,
     Codec,
@@ -65,8 +65,8 @@ from ._codec import (
     RemoteProtocolError,
     Role,
 )
-from ._dialect import PLAIN_CLOSES
-from ._rows import Draft
+from ._framing.header import PLAIN_CLOSES
+from ._registry import Draft
 
 #: Seconds within which what a handler says after a Close is still sent, if it takes its time
 GRACE = 2.0
@@ -642,7 +642,7 @@ class WebSocketProtocol:
             to be called again with `looked`.
         """
         # What the codec has more of stands before all that the peer has said since.
-        full = full or self.codec.owes
+        full = full or self.codec.has_more_output
         wants_look = False
         if self.end is None:
             wants_look = self._watch_peer(now, full, looked)

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import attrs
 import trio
 
-from trio_draftws._checks import check_kind
+from trio_draftws._settings.checks import check_kind
 
 
 def _check_place(faults: Faults, field: attrs.Attribute[Any], place: int | None) -> None:

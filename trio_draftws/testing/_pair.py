@@ -10,12 +10,12 @@ import attrs
 import trio
 import trio.testing
 
-from trio_draftws._checks import check_kind, needs_trio, several
-from trio_draftws._client import open_websocket
+from trio_draftws._client.open import open_websocket
 from trio_draftws._connection.connection import Connection
 from trio_draftws._connection.settings import ConnectionSettings
-from trio_draftws._origins import OriginPolicy
-from trio_draftws._server import accept
+from trio_draftws._server.origins import OriginPolicy
+from trio_draftws._server.serve import accept
+from trio_draftws._settings.checks import check_kind, needs_trio, several
 from trio_draftws.drafts import Draft, HandshakeError, HeaderFields, Request, draft_named
 
 from ._nursery import plain_nursery
@@ -23,7 +23,7 @@ from ._nursery import plain_nursery
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from trio_draftws._server_settings import ConnHeaders, SubprotocolSelector
+    from trio_draftws._server.settings import ConnHeaders, SubprotocolSelector
 
 URL = "ws://localhost/"
 # Seconds that a side which has failed leaves the other to say why

@@ -9,23 +9,23 @@ from functools import partial
 import attrs
 import trio
 
-from trio_draftws._checks import (
+from trio_draftws._settings.checks import (
     awaitable,
     check_address,
     check_async_function,
     check_compression,
     needs_trio,
 )
-from trio_draftws._framing_mode import framing_mode
-from trio_draftws._handshake import check_subprotocols
+from trio_draftws._settings.framing_mode import framing_mode
+from trio_draftws._transport.handshake_io import check_subprotocols
 from trio_draftws.drafts import (
     DRAFTS,
-    Ask,
     BadHead,
     ClientOpening,
     Compression,
     Draft,
     HandshakeError,
+    HandshakeRequest,
     HeaderFields,
     Reject,
     Request,
@@ -102,7 +102,7 @@ class RawClient(RawPeer):
         """
         check_compression("compression", compression)
         row = draft_named(draft)
-        ask = Ask(
+        ask = HandshakeRequest(
             url=WebSocketURL.parse(url),
             headers=checked_fields(headers, forbidden=row.opening.written_fields),
             origin=origin,

@@ -8,12 +8,12 @@ import attrs
 import trio
 
 from trio_draftws.drafts import (
-    Agreement,
     Buffer,
     Close,
     Codec,
     Draft,
     Event,
+    NegotiatedParameters,
     Ping,
     Pong,
     RemoteProtocolError,
@@ -98,10 +98,12 @@ class RawPeer(trio.abc.AsyncResource):
 
     # Frames
 
-    def speak(self, draft: str | Draft, *, agreement: Agreement | None = None) -> None:
+    def speak(self, draft: str | Draft, *, agreement: NegotiatedParameters | None = None) -> None:
         """Frames are of this draft from now on: for an opening handshake that was made by hand."""
         self.draft = draft_named(draft)
-        self._codec = self.draft.codec(self._role, float("inf"), agreement or Agreement())
+        self._codec = self.draft.codec(
+            self._role, float("inf"), agreement or NegotiatedParameters()
+        )
 
     async def send_frame(self, *events: Event) -> None:
         """Sends frames as the draft says: messages, or a `Ping`, `Pong`, `Close` or `Fragment`.

@@ -12,12 +12,12 @@ import attrs
 import trio
 import trio.testing
 
-from trio_draftws._checks import awaitable, needs_trio
-from trio_draftws._client import open_websocket
+from trio_draftws._client.open import open_websocket
 from trio_draftws._connection.connection import Connection
 from trio_draftws._exceptions import DialFailed
-from trio_draftws._routes import Routes, with_routes
-from trio_draftws._server import HANDLER_ARGUMENTS, Handler, Server, serve_websocket
+from trio_draftws._server.routing import Routes, with_routes
+from trio_draftws._server.serve import HANDLER_ARGUMENTS, Handler, Server, serve_websocket
+from trio_draftws._settings.checks import awaitable, needs_trio
 from trio_draftws.drafts import Draft, draft_named
 
 from ._nursery import plain_nursery
@@ -26,8 +26,8 @@ from ._pair import URL, as_it_is
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from trio_draftws._client_settings import ClientSettings
-    from trio_draftws._server_settings import ConnHeaders, ServerSettings
+    from trio_draftws._client.settings import ClientSettings
+    from trio_draftws._server.settings import ConnHeaders, ServerSettings
 
 
 async def echo(connection: Connection, state: object = None) -> None:

@@ -298,7 +298,7 @@ class Endpoint(Reader):
     @property
     def is_excused(self) -> bool:
         """Whether it is us who do not hear the peer."""
-        return self.full or self.side.protocol.codec.owes
+        return self.full or self.side.protocol.codec.has_more_output
 
     def note_excuse(self) -> None:
         """Notes that it is asked, or told that something waits, when that is so."""

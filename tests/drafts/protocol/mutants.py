@@ -283,7 +283,7 @@ MUTANTS = [
     ),
     Mutant(
         "what the codec has more of is overlooked",
-        "        full = full or self.codec.owes\n",
+        "        full = full or self.codec.has_more_output\n",
         "",
         test="_times",
     ),

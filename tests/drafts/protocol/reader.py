@@ -56,12 +56,12 @@ class Reader:
     @property
     def has_more(self) -> bool:
         """Whether whoever reads would find something."""
-        return bool(self.arrived or self.ending or self.side.protocol.codec.owes)
+        return bool(self.arrived or self.ending or self.side.protocol.codec.has_more_output)
 
     def read_some(self, most: int = READ) -> None:
         """One step of whoever reads."""
         protocol = self.side.protocol
-        if protocol.codec.owes:
+        if protocol.codec.has_more_output:
             self._feed(lambda: protocol.feed_rest(self.now))
         elif self.arrived:
             self.read_at = self.now

@@ -121,7 +121,7 @@ class FakeOutput:
             # A codec says nothing behind a close: a new one for each frame tells what is there.
             self._codec = self._peers_codec()
         events = self._codec.decode(wire)
-        while self._codec.owes:
+        while self._codec.has_more_output:
             events += self._codec.decode(b"")
         self.said += events
         self.has_closed = self.has_closed or (bool(events) and isinstance(events[-1], Close))
@@ -224,7 +224,7 @@ class Side:
 
     def hear_rest(self, now: float) -> None:
         """Takes all that the codec has more of."""
-        while self.protocol.codec.owes:
+        while self.protocol.codec.has_more_output:
             self.protocol.feed_rest(now)
 
     def hear_close(self, now: float, close: Close = NORMAL) -> None:

@@ -1,0 +1,1 @@
+"""The client: which draft, how to dial, the handshake, and reconnecting."""

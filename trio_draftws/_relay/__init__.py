@@ -1,0 +1,1 @@
+"""Two connections joined, and the gateway made of that."""

@@ -1,0 +1,1 @@
+"""The server: listening, admitting, the handshake, and running handlers."""

@@ -1,0 +1,1 @@
+"""Settings: their values by default, their checks, and the framing mode."""

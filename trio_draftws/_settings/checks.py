@@ -1,0 +1,288 @@
+"""Whether arguments are what they should be, said before anything is dialled or listened on.
+
+Each check names the argument, what it should be and what was given: a `TypeError` where that is of
+another kind, a `ValueError` where it is out of range. What may hold a password is not shown.
+
+Whether a lambda, a partial, a callable object or a decorated function returns something to await
+can only be known once it was called; `awaitable` and `at_once` check that then.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+import re
+import ssl
+from collections.abc import Awaitable, Iterable, Sequence
+from functools import partial
+from types import FunctionType
+from typing import Any, TypeVar
+
+import trio
+
+from trio_draftws.drafts import Compression
+
+T = TypeVar("T")
+
+# What `listen` takes for the length of its queue
+MOST_WAITING = 2**31 - 1
+
+_SAYS_AWAITABLE = re.compile("Awaitable|Coroutine")
+# A scheme, brackets and a port, where a host alone is wanted
+_HOST_AND_MORE = re.compile(r"(?:\w+://)?\[?(?P<host>[^\[\]/]*?)\]?(?::(?P<port>\d+))?/?")
+
+
+def needs_trio(name: str) -> None:
+    """For a function of that name, which runs in Trio.
+
+    Raises:
+        RuntimeError: it was called elsewhere.
+    """
+    try:
+        trio.lowlevel.current_task()
+    except RuntimeError:
+        raise RuntimeError(
+            f"{name}: this needs trio.run, and was called outside of it; "
+            "call it in an async function that trio.run runs"
+        ) from None
+
+
+# Functions
+
+
+def check_async_function(name: str, given: object, *arguments: str) -> None:
+    """For an async function that is called with `arguments`.
+
+    Raises:
+        TypeError: it is none, has a `yield`, or cannot be called so.
+    """
+    _check_call(name, given, "an async function", arguments)
+    if _has_yield(_function_of(given)):
+        raise TypeError(f"{name} is an async function without `yield`, not {given!r}, which has it")
+    if _is_sync(given):
+        raise TypeError(
+            f"{name} is an async function, not {given!r}: write `async def`, or say that it "
+            "returns an Awaitable, if it does"
+        )
+
+
+def check_function(name: str, given: object, *arguments: str) -> None:
+    """For a function that is called with `arguments` and answers at once.
+
+    Raises:
+        TypeError: it is none, is async, or cannot be called so.
+    """
+    _check_call(name, given, "a function", arguments)
+    function = _function_of(given)
+    if inspect.iscoroutinefunction(function) or _has_yield(function):
+        raise TypeError(
+            f"{name} is a function that answers at once, not {given!r}, which is async or has a "
+            "`yield`: as a condition what it returns would always be true"
+        )
+
+
+def awaitable(name: str, returned: Awaitable[T]) -> Awaitable[T]:
+    """What an async function returned when it was called, to be awaited.
+
+    Raises:
+        TypeError: it cannot be, so the function is none.
+    """
+    if not inspect.isawaitable(returned):
+        raise TypeError(
+            f"{name} is an async function, but what it returned cannot be awaited: "
+            f"{type(returned).__name__}"
+        )
+    return returned
+
+
+def at_once(name: str, returned: T) -> T:
+    """What a function returned that answers at once.
+
+    Raises:
+        TypeError: it wants to be awaited. As a condition it would always be true.
+    """
+    if inspect.isawaitable(returned):
+        if inspect.iscoroutine(returned):
+            returned.close()
+        raise TypeError(f"{name} answers at once, but what it returned wants to be awaited")
+    return returned
+
+
+def _check_call(name: str, given: object, expected: str, arguments: Sequence[str]) -> None:
+    if not callable(given):
+        raise TypeError(f"{name} is {expected}, not {given!r}")
+    try:
+        # A decorator may add arguments, or take some away.
+        signature = inspect.signature(given, follow_wrapped=False)
+    except (TypeError, ValueError):
+        return  # what is written in C may not tell
+    try:
+        signature.bind(*arguments)
+    except TypeError as error:
+        raise TypeError(
+            f"{name} is called as {name}({', '.join(arguments)}), and {given!r} cannot be: {error}"
+        ) from None
+
+
+def _function_of(given: object) -> object:
+    """The function that is called in the end: below partials, or an object's own."""
+    while isinstance(given, partial):
+        given = given.func
+    if inspect.isroutine(given) or inspect.isclass(given):
+        return given
+    return getattr(type(given), "__call__", given)  # noqa: B004
+
+
+def _has_yield(function: object) -> bool:
+    return inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function)
+
+
+def _is_sync(given: object) -> bool:
+    """Whether it is a `def` that does not say that it returns something to await."""
+    function = getattr(given, "__func__", given)
+    return (
+        isinstance(function, FunctionType)
+        and not inspect.iscoroutinefunction(function)
+        and function.__name__ != "<lambda>"
+        and not hasattr(function, "__wrapped__")
+        and not _SAYS_AWAITABLE.search(str(function.__annotations__.get("return")))
+    )
+
+
+# Values
+
+
+def check_kind(name: str, given: object, kind: type | tuple[type, ...], expected: str) -> None:
+    """For an argument of one type, or one of several.
+
+    Raises:
+        TypeError: it is of another; `expected` says what it should be.
+    """
+    if not isinstance(given, kind):
+        raise TypeError(f"{name} is {expected}, not {given!r}")
+
+
+def several(name: str, given: object, what: str, *kinds: type) -> tuple[Any, ...]:
+    """Those of an argument that takes several.
+
+    Args:
+        what: what they are, in the plural.
+        kinds: of which types each may be.
+
+    Raises:
+        TypeError: it is one where several were meant, or one of them is of another type.
+    """
+    if isinstance(given, kinds):
+        hint = f"write [{given!r}]" if isinstance(given, str) else "put it into a list"
+        raise TypeError(f"{name} is a list of {what}, not one {type(given).__name__}; {hint}")
+    if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
+        raise TypeError(f"{name} is a list of {what}, not {given!r}")
+    those = tuple(given)
+    for one in those:
+        if not isinstance(one, kinds):
+            expected = " or ".join(kind.__name__ for kind in kinds)
+            raise TypeError(f"{name} is a list of {what}, and {one!r} in it is no {expected}")
+    return those
+
+
+def check_whole(name: str, given: object, lowest: int, highest: float, hint: str = "") -> None:
+    """For a whole number from `lowest` to `highest`; where that is `math.inf`, it may be that.
+
+    Raises:
+        TypeError: it is no whole number.
+        ValueError: it is out of range.
+    """
+    if given == math.inf == highest:
+        return
+    if isinstance(given, bool) or not isinstance(given, int):
+        raise TypeError(f"{name} must be a whole number, not {given!r}{hint}")
+    if not lowest <= given <= highest:
+        most = f"at least {lowest}" if math.isinf(highest) else f"{lowest} to {highest}"
+        raise ValueError(f"{name} must be {most}, not {given}{hint}")
+
+
+def check_address(port: object, host: object, backlog: object = None) -> None:
+    """For where a server listens.
+
+    Raises:
+        TypeError: one of them is of another kind.
+        ValueError: one of them is out of range, or the host is more than that.
+    """
+    check_whole("port", port, 0, 65535, "; 0 picks a free one")
+    if backlog is not None:
+        check_whole("backlog", backlog, 0, MOST_WAITING)
+    if host is None:
+        return
+    if not isinstance(host, (str, bytes)):
+        raise TypeError(f"host is the name or address of an interface as a str, not {host!r}")
+    text = host if isinstance(host, str) else host.decode("latin-1")
+    if not text:
+        raise ValueError("host is empty; None stands for all interfaces")
+    # An IPv6 address has two colons at least.
+    if "/" in text or "[" in text or text.count(":") == 1:
+        hint = ""
+        if (parts := _HOST_AND_MORE.fullmatch(text)) and parts["host"]:
+            hint = f"; write host={parts['host']!r}"
+            hint += f", port={parts['port']}" if parts["port"] else ""
+        raise ValueError(f"host is the name or address of an interface alone, not {host!r}{hint}")
+
+
+def check_compression(name: str, given: object) -> None:
+    """For `compression=`.
+
+    Raises:
+        TypeError: it is neither a `Compression` nor None.
+    """
+    if given is None or isinstance(given, Compression):
+        return
+    hint = "None" if given is False else "Compression()"
+    raise TypeError(f"{name} is a Compression, or None for none, not {given!r}; write {hint}")
+
+
+def check_auth(given: object) -> None:
+    """For a user and a password.
+
+    Raises:
+        TypeError: it is no pair of str.
+    """
+    pair = isinstance(given, (tuple, list)) and len(given) == 2
+    if not pair or not all(isinstance(part, str) for part in given):  # type: ignore[attr-defined]
+        kind = type(given).__name__
+        raise TypeError(f"auth is a pair of two str, (user, password), and this {kind} is none")
+
+
+def check_ssl_context(name: str, given: object, *, server_side: bool) -> None:
+    """For a context, or None.
+
+    Raises:
+        TypeError: it is no `ssl.SSLContext`.
+        ValueError: it is one for the other side.
+    """
+    if given is None:
+        return
+    check_kind(name, given, ssl.SSLContext, "an ssl.SSLContext")
+    protocol = given.protocol  # type: ignore[attr-defined]
+    if server_side and protocol == ssl.PROTOCOL_TLS_CLIENT:
+        raise ValueError(
+            f"{name} is a client's context, and a server needs its own: "
+            "ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), and load_cert_chain"
+        )
+    if not server_side and protocol == ssl.PROTOCOL_TLS_SERVER:
+        raise ValueError(
+            f"{name} is a server's context, and a client needs its own: "
+            "ssl.create_default_context()"
+        )
+
+
+def fields_and_state(returned: object) -> tuple[Any, Any]:
+    """What `conn_headers` returned.
+
+    Raises:
+        TypeError: it is no pair.
+    """
+    if not isinstance(returned, (tuple, list)) or len(returned) != 2:
+        given = type(returned).__name__
+        if isinstance(returned, (tuple, list)):
+            given += f" of {len(returned)}"
+        raise TypeError(f"conn_headers returns (headers, state), as ((), None), not a {given}")
+    return returned[0], returned[1]

@@ -1,0 +1,1 @@
+"""The frames and messages of all drafts."""

@@ -1,0 +1,211 @@
+"""Whole messages of one short frame each: most of what a connection gets and sends.
+
+Reading and writing them are written twice, as masks are: here, and in C, which is taken where that
+is taken for masks. Reading stops at what is anything else, and before what is wrong; `FrameCodec`
+then finds it at the same byte. Writing says None to what is no short message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from .assembler import BINARY, TEXT, decode_leniently
+from .codec import Buffer, Event
+from .masking import KEY_SIZE, MASKS_IN_C, apply_mask, unmask
+
+#: How long a message may be whose length stands in the second byte (RFC 6455 section 5.2)
+LONGEST = 125
+
+# RFC 6455 section 5.2: FIN and the opcode, and the bit that says "masked"
+WHOLE_TEXT = 0x80 | TEXT
+WHOLE_BINARY = 0x80 | BINARY
+MASKED = 0x80
+
+
+class TakeShortMessages(Protocol):
+    """Adds the messages that begin at `position` to `events`, `most` of them at most; says where
+    the rest begins.
+
+    `longest` is at most `LONGEST`; `utf8_errors` says what becomes of bad UTF-8, as it does to
+    `bytes.decode`.
+    """
+
+    def __call__(
+        self,
+        data: bytes,
+        position: int,
+        events: list[Event],
+        masked: bool,
+        longest: int,
+        utf8_errors: str,
+        most: int,
+        /,
+    ) -> int: ...
+
+
+def take_short_messages_in_python(
+    data: bytes,
+    position: int,
+    events: list[Event],
+    masked: bool,
+    longest: int,
+    utf8_errors: str,
+    most: int,
+    /,
+) -> int:
+    size = len(data)
+    mask_bit, header_size = (MASKED, 2 + KEY_SIZE) if masked else (0, 2)
+    for _ in range(most):
+        begin = position + header_size
+        if begin > size:
+            break
+        length = data[position + 1] - mask_bit
+        end = begin + length
+        if not 0 <= length <= longest or end > size:
+            break
+        payload = unmask(data, begin, end) if masked else data[begin:end]
+        first = data[position]
+        if first == WHOLE_TEXT:
+            try:
+                events.append(payload.decode("utf-8", utf8_errors))
+            except UnicodeDecodeError:
+                break
+        elif first == WHOLE_BINARY:
+            events.append(payload)
+        else:
+            break
+        position = end
+    return position
+
+
+# What begins the frame of a short message, by its size; masked or not, and then by kind
+_HEADERS = {
+    masked: {
+        kind: tuple(bytes((0x80 | kind, bit | size)) for size in range(LONGEST + 1))
+        for kind in (TEXT, BINARY)
+    }
+    for masked, bit in ((False, 0), (True, MASKED))
+}
+
+
+class ShortFrame(Protocol):
+    """The frame of a `str` or `bytes` of at most `longest` bytes; None for anything else.
+
+    `longest` is at most `LONGEST`. The payload is masked with what `new_key` gives, if that is
+    not None.
+    """
+
+    def __call__(
+        self, message: Event | Buffer, longest: int, new_key: Callable[[], bytes] | None, /
+    ) -> bytes | None: ...
+
+
+def short_frame_in_python(
+    message: Event | Buffer, longest: int, new_key: Callable[[], bytes] | None, /
+) -> bytes | None:
+    if type(message) is str:
+        try:
+            payload = message.encode()
+        except UnicodeEncodeError:
+            return None
+        kind = TEXT
+    elif type(message) is bytes:
+        payload = message
+        kind = BINARY
+    else:
+        return None
+    size = len(payload)
+    if size > longest:
+        return None
+    if new_key is None:
+        return _HEADERS[False][kind][size] + payload
+    key = new_key()
+    return b"".join((_HEADERS[True][kind][size], key, apply_mask(payload, key)))
+
+
+# Of the drafts before opcodes: a text stands behind `start` and a byte with its size, or between
+# `start` and `end`, which is one byte that UTF-8 never has.
+
+
+class TakeTexts(Protocol):
+    """Adds the texts that begin at `position` to `events`, `most` of them at most; says where the
+    rest begins.
+
+    None of them has more than `longest` bytes. What is no UTF-8 is replaced.
+    """
+
+    def __call__(
+        self,
+        data: bytes,
+        position: int,
+        events: list[Event],
+        start: bytes,
+        end: bytes,
+        longest: int,
+        most: int,
+        /,
+    ) -> int: ...
+
+
+def take_texts_in_python(
+    data: bytes,
+    position: int,
+    events: list[Event],
+    start: bytes,
+    end: bytes,
+    longest: int,
+    most: int,
+    /,
+) -> int:
+    texts = []
+    header_size = len(start) + 1 - len(end)
+    for _ in range(most):
+        begin = position + header_size
+        if not data.startswith(start, position) or begin > len(data):
+            break
+        stop = data.find(end, begin) if end else begin + data[begin - 1]
+        if not 0 <= stop - begin <= longest or stop > len(data):
+            break
+        texts.append(data[begin:stop])
+        position = stop + len(end)
+    events += decode_leniently(texts)
+    return position
+
+
+class TextFrame(Protocol):
+    """The frame of a `str` of at most `longest` bytes, 255 where its size is in a byte; None for
+    anything else.
+    """
+
+    def __call__(
+        self, message: Event | Buffer, start: bytes, end: bytes, longest: int, /
+    ) -> bytes | None: ...
+
+
+def text_frame_in_python(
+    message: Event | Buffer, start: bytes, end: bytes, longest: int, /
+) -> bytes | None:
+    if type(message) is not str:
+        return None
+    try:
+        payload = message.encode()
+    except UnicodeEncodeError:
+        return None
+    size = len(payload)
+    if size > longest:
+        return None
+    if end:
+        return b"%b%b%b" % (start, payload, end)
+    return b"%b%c%b" % (start, size, payload) if size < 256 else None
+
+
+take_short_messages: TakeShortMessages = take_short_messages_in_python
+short_frame: ShortFrame = short_frame_in_python
+take_texts: TakeTexts = take_texts_in_python
+text_frame: TextFrame = text_frame_in_python
+if MASKS_IN_C:  # pragma: no branch - a process has it one way or the other
+    from .speedups import short_frame as short_frame
+    from .speedups import take_short_messages as take_short_messages
+    from .speedups import take_texts as take_texts
+    from .speedups import text_frame as text_frame

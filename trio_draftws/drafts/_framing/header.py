@@ -1,0 +1,171 @@
+"""What the drafts with a header of two bytes, hybi-01 to RFC 6455, say differently."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+import attrs
+
+from .assembler import BINARY, TEXT
+from .codec import (
+    Buffer,
+    Close,
+    LocalProtocolError,
+    Ping,
+    Pong,
+    RemoteProtocolError,
+    Role,
+    encode_text,
+)
+
+Masking: TypeAlias = Literal["none", "frame-key", "whole-frame", "payload"]
+CloseBody: TypeAlias = Literal["free", "letter", "status"]
+
+# What a frame is, in the numbers of RFC 6455 section 5.2; control frames have bit 3 set.
+CONTINUATION, CLOSE, PING, PONG = 0, 8, 9, 10
+CONTROL = 8
+RSV1 = 0x40
+"""Of a frame's first byte, the bit that extensions mark compressed ones with."""
+
+FIRST_OPCODES = {CONTINUATION: 0, CLOSE: 1, PING: 2, PONG: 3, TEXT: 4, BINARY: 5}
+"""The wire's numbers in hybi-01 to hybi-06, section 4.2."""
+OPCODES = {kind: kind for kind in FIRST_OPCODES}
+"""The wire's numbers from hybi-07 on: RFC 6455 section 5.2."""
+
+MAX_CONTROL_PAYLOAD = 125
+
+PLAIN_CLOSES = {b"": Close(), b"\x03\xe8": Close(1000), b"\x03\xe9": Close(1001)}
+"""Most closing frames that there are, by what they carry: no reason, and a code that every draft
+with codes allows."""
+
+
+@attrs.frozen
+class HeaderFormat:
+    """The framing of some drafts."""
+
+    opcodes: dict[int, int]
+    """The wire's number for each kind of frame."""
+    more_bit: bool
+    """Whether the first bit says that more fragments follow, and not that this is the last."""
+    masking: Masking
+    """What a client masks: "frame-key" and "whole-frame" frames begin with four bytes, and all
+    behind them is masked; "payload" has its key behind the length. A server masks nothing."""
+    close_body: CloseBody
+    """What a closing frame carries: anything, and the answer repeats it; its sender's letter; or a
+    code and a reason."""
+    fails_bad_utf8: bool
+    """Whether bad UTF-8 fails the connection with 1007; else U+FFFD stands for it."""
+    too_big: int
+    """The close code for a message over the limit."""
+    strict: bool
+    """Whether version 13's rules hold: lengths in their shortest form, and its close codes."""
+    kinds: tuple[int | None, ...] = attrs.field(init=False, repr=False)
+    """What each opcode on the wire means; None for those that are reserved."""
+
+    @kinds.default
+    def _kinds(self) -> tuple[int | None, ...]:
+        meanings = {opcode: kind for kind, opcode in self.opcodes.items()}
+        return tuple(meanings.get(opcode) for opcode in range(16))
+
+    empty_pings: dict[int, Ping | Pong] = attrs.field(init=False, repr=False)
+    """What a ping and a pong that carry nothing are, by the first byte of their frame."""
+
+    @empty_pings.default
+    def _empty_pings(self) -> dict[int, Ping | Pong]:
+        final = 0 if self.more_bit else 0x80
+        return {final | self.opcodes[PING]: Ping(), final | self.opcodes[PONG]: Pong()}
+
+    plain_closes: dict[Close, list[Buffer]] = attrs.field(init=False, repr=False)
+    """The frames of `PLAIN_CLOSES` as a side that masks nothing sends them."""
+
+    @plain_closes.default
+    def _plain_closes(self) -> dict[Close, list[Buffer]]:
+        if self.close_body != "status":
+            return {}
+        return {
+            close: [self.header(CLOSE, len(body)) + body] for body, close in PLAIN_CLOSES.items()
+        }
+
+    def header(
+        self, kind: int, length: int, *, final: bool = True, marks: int = 0, mask_bit: int = 0
+    ) -> bytes:
+        """A header with its length in the shortest form (RFC 6455 section 5.2).
+
+        `marks` and `mask_bit` are further bits of its first and of its second byte.
+        """
+        first = self.opcodes[kind] | marks | (0 if final is self.more_bit else 0x80)
+        if length < 126:
+            return bytes((first, mask_bit | length))
+        if length < 1 << 16:
+            return bytes((first, mask_bit | 126)) + length.to_bytes(2, "big")
+        return bytes((first, mask_bit | 127)) + length.to_bytes(8, "big")
+
+    def allows_code(self, code: int) -> bool:
+        """Whether a closing frame may carry `code`.
+
+        RFC 6455 section 7.4, and 1012 to 1014 as registered since. Drafts before version 13 have
+        no fixed list, and those before version 8 do not know 1005 and 1006 as special.
+        """
+        if not 1000 <= code <= 4999:
+            return False
+        if self.strict:
+            return code >= 3000 or (code <= 1014 and code not in (1004, 1005, 1006))
+        return not self.fails_bad_utf8 or code not in (1005, 1006, 1015)
+
+    def encode_close(self, close: Close, role: Role) -> bytes:
+        """What the closing frame carries that `role` sends; what it cannot say is left out.
+
+        Raises:
+            LocalProtocolError: it is too long, or its code may not be sent.
+        """
+        if self.close_body == "free":
+            return control_payload("the body of a close", close.body)
+        if self.close_body == "letter":
+            return b"S" if role == "server" else b"C"  # hybi-05: its sender
+        if close.code is None:
+            if close.reason:
+                raise LocalProtocolError("a reason to close needs a code")
+            return b""
+        if not self.allows_code(close.code):
+            raise LocalProtocolError(f"a closing frame cannot carry the code {close.code}")
+        reason = control_payload(
+            "the reason of a close", encode_text(close.reason), MAX_CONTROL_PAYLOAD - 2
+        )
+        return close.code.to_bytes(2, "big") + reason  # RFC 6455 section 5.5.1
+
+    def decode_close(self, body: bytes) -> Close:
+        """What a closing frame says.
+
+        Raises:
+            RemoteProtocolError: its body is broken.
+        """
+        if self.close_body != "status":
+            return Close(body=body)
+        if (plain := PLAIN_CLOSES.get(body)) is not None:
+            return plain
+        if len(body) == 1:  # RFC 6455 section 5.5.1
+            raise RemoteProtocolError(1002, "a close has half a code")
+        code = int.from_bytes(body[:2], "big")
+        if not self.allows_code(code):
+            raise RemoteProtocolError(1002, f"a close has the code {code}, which none may have")
+        try:
+            return Close(code, str(body[2:], "utf-8", self.utf8_errors))
+        except UnicodeDecodeError:
+            raise RemoteProtocolError(1007, "the reason of a close is not UTF-8") from None
+
+    @property
+    def utf8_errors(self) -> Literal["strict", "replace"]:
+        """What becomes of bad UTF-8, as Python's codecs call it."""
+        return "strict" if self.fails_bad_utf8 else "replace"
+
+
+def control_payload(what: str, payload: bytes, limit: int = MAX_CONTROL_PAYLOAD) -> bytes:
+    """A copy of `payload`, which is to fit a control frame (RFC 6455 section 5.5).
+
+    Raises:
+        LocalProtocolError: it is longer than `limit`.
+    """
+    payload = bytes(payload)
+    if len(payload) > limit:
+        raise LocalProtocolError(f"{what} has {len(payload)} bytes, and may have {limit}")
+    return payload

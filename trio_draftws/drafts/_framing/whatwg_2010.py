@@ -1,0 +1,157 @@
+"""Frames of a type byte and a 64-bit length: the WHATWG editor's draft of August 2010.
+
+Text is `ff`, eight bytes of length (big-endian, in bytes), UTF-8; nine zero bytes close. The draft
+was never submitted to the IETF; these facts rest on the change itself (whatwg/html r5241) and on
+the implementations of the time. Every other frame is skipped, never stored and never delivered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+from .assembler import TEXT
+from .codec import (
+    Buffer,
+    Close,
+    Event,
+    MessageOverLimit,
+    NegotiatedParameters,
+    RemoteProtocolError,
+    Role,
+    ShortReceive,
+    ShortSend,
+    refuse_to_encode,
+)
+from .fast_path import take_texts, text_frame
+from .long_payloads import TakesPayloads
+from .payload import encode_long_text
+from .short_io import texts_receiver, texts_sender
+
+_HEADER_SIZE = 9
+# Up to here one buffer of header and payload is cheaper to write than two.
+JOIN_UP_TO = 4096
+# r5241: what begins a text of less than 256 bytes; its size follows
+_SHORT_START = b"\xff" + bytes(7)
+
+
+class Whatwg2010Codec(TakesPayloads):
+    """The framing of r5241, called `'new` by Racket's net/websocket."""
+
+    __slots__ = ("_buffer", "_longest", "_max_message_size", "_skip")
+
+    def __init__(self, role: Role, max_message_size: float) -> None:
+        # as in hixie-76 section 4.2: U+FFFD stands for what is not UTF-8
+        super().__init__(max_message_size, "replace")
+        # Both sides speak alike.
+        del role
+        self._max_message_size = max_message_size
+        self._longest = int(min(max_message_size, 255))
+        # The start of a header
+        self._buffer = bytearray()
+        # How many bytes are to be skipped, of a frame that means nothing
+        self._skip = 0
+
+    @property
+    def mid_message(self) -> bool:
+        return bool(self._messages.kind or self._buffer)
+
+    @property
+    def receive_short(self) -> ShortReceive:
+        return texts_receiver(_SHORT_START, b"", self._longest)
+
+    @property
+    def send_short(self) -> ShortSend:
+        return texts_sender(_SHORT_START, b"", 255)
+
+    def encode(self, event: Event | Buffer, compress: bool | None = None) -> list[Buffer]:
+        del compress
+        frame = text_frame(event, _SHORT_START, b"", 255)
+        if frame is not None:
+            return [frame]
+        if isinstance(event, str):
+            payload = encode_long_text(event)
+            size = len(payload)
+            header = b"\xff%b" % size.to_bytes(8, "big")  # r5241: text
+            return [b"".join((header, payload))] if size <= JOIN_UP_TO else [header, payload]
+        if isinstance(event, Close):
+            return [bytes(_HEADER_SIZE)]  # r5241: type 0x00 with length 0
+        raise refuse_to_encode(event, "whatwg-2010-08", "text and close")
+
+    def shared(self, message: str | bytes, compress: bool | None = None) -> Hashable:
+        del message, compress
+        return Whatwg2010Codec
+
+    def _decode(self, data: bytes, position: int, events: list[Event]) -> None:
+        if self.place is not None:
+            position = self._fill_place(data, position, events)
+        position = self._take_frames(data, position, events)
+        if self._messages.streaming:
+            self._messages.hand_on(events)
+        self._keep(data, position)
+
+    def _is_between(self) -> bool:
+        return not (self._left or self._skip or self._buffer)
+
+    def _take_short_messages(
+        self, data: bytes, position: int, events: list[Event], most: int
+    ) -> int:
+        return take_texts(data, position, events, _SHORT_START, b"", self._longest, most)
+
+    def _take_frames(self, data: bytes, position: int, events: list[Event]) -> int:
+        size = len(data)
+        while position < size and self._work > 0:
+            self._work -= 1
+            if self._left:
+                position = self._take_payload(data, position, events)
+            elif self._skip:
+                skipped = min(self._skip, size - position)
+                self._skip -= skipped
+                position += skipped
+            else:
+                position = self._begin_frame(data, position, events)
+        return position
+
+    def _begin_frame(self, data: bytes, position: int, events: list[Event]) -> int:
+        """Takes what has come of a header, or whole texts."""
+        if not self._buffer and data[position] == 0xFF:
+            behind = self._take_more_messages(data, position, events)
+            if behind > position:
+                return behind
+        taken = min(_HEADER_SIZE - len(self._buffer), len(data) - position)
+        self._buffer += data[position : position + taken]
+        if len(self._buffer) == _HEADER_SIZE:
+            self._decode_header(events)
+        return position + taken
+
+    def _decode_header(self, events: list[Event]) -> None:
+        kind = self._buffer[0]
+        length = int.from_bytes(self._buffer[1:], "big")
+        self._buffer = bytearray()
+        if length >= 1 << 63:
+            raise RemoteProtocolError(None, "a frame's length has its top bit set")
+        if kind == 0xFF:  # r5241: text
+            if length > self._max_message_size:
+                # The draft has no word for it, so the connection is cut.
+                raise MessageOverLimit(
+                    None,
+                    f"a message of {length} bytes is longer than {self._max_message_size} bytes",
+                )
+            if length:
+                self._messages.begin(TEXT)
+                self._left = length
+            else:
+                events.append("")
+        elif length:
+            self._skip = length
+        elif kind == 0x00:  # r5241: nine zero bytes close
+            self._closed = True
+            self._work = 0
+            events.append(Close())
+
+
+def whatwg_2010(
+    role: Role, max_message_size: float, agreement: NegotiatedParameters | None = None, /
+) -> Whatwg2010Codec:
+    """Makes a codec of r5241."""
+    del agreement
+    return Whatwg2010Codec(role, max_message_size)

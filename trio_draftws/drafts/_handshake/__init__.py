@@ -1,0 +1,1 @@
+"""The opening handshakes of all drafts."""

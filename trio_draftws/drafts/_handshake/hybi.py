@@ -1,0 +1,264 @@
+"""The opening of hybi-04 to RFC 6455: a random key, and the SHA-1 that proves it was read."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import re
+import secrets
+from functools import lru_cache
+
+import attrs
+
+from trio_draftws.drafts._framing.codec import NOTHING_NEGOTIATED, NegotiatedParameters
+from trio_draftws.drafts._framing.compression import Compression
+from trio_draftws.drafts._http.http1 import Headers, Request, Response, shown, write_head
+
+from .base import (
+    HandshakeRequest,
+    InvalidAnswer,
+    Reject,
+    SubprotocolSyntax,
+    check_request_fields,
+    check_upgrade,
+)
+from .extensions import EXTENSIONS_FIELD, accept_offer, settle_answer, write_offers
+
+STATUS_LINE = b"HTTP/1.1 101 Switching Protocols"
+# In lower case, unlike the drafts to hybi-03
+UPGRADE_FIELDS = [(b"Upgrade", b"websocket"), (b"Connection", b"Upgrade")]
+KEY_FIELD = "Sec-WebSocket-Key"
+VERSION_FIELD = "Sec-WebSocket-Version"
+ACCEPT_FIELD = "Sec-WebSocket-Accept"
+NONCE_FIELD = "Sec-WebSocket-Nonce"
+PROTOCOL_FIELD = "Sec-WebSocket-Protocol"
+
+# What an answer begins with, whatever was asked
+_BEFORE_PROOF = write_head(STATUS_LINE, UPGRADE_FIELDS)[:-2] + b"%b: " % ACCEPT_FIELD.encode()
+# What was agreed to is remembered for offers of so many characters, so that it takes few.
+_LONGEST_REMEMBERED = 256
+
+# RFC 6455 section 1.3
+_ACCEPT_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+# hybi-04 only: what makes a key and a nonce the connection's masking key
+_MASKING_GUID = b"61AC5F19-FBBA-4540-B96F-6561F1AB40A8"
+# RFC 4648 section 4, but for the bits that stand behind the last byte: those of RFC 6455's own
+# example, AQIDBAUGBwgJCgsMDQ4PEC==, are not zero.
+_BASE64 = re.compile(
+    r"(?:[A-Za-z0-9+/]{4})*"
+    r"(?:[A-Za-z0-9+/]{4}|[A-Za-z0-9+/]{3}=|[A-Za-z0-9+/]{2}==)"
+)
+
+
+def make_key() -> str:
+    """Sixteen random bytes in base64, for a key or a nonce (RFC 6455 section 4.1)."""
+    return base64.b64encode(secrets.token_bytes(16)).decode()
+
+
+def accept_of(key: str) -> str:
+    """What proves that a server has read `key`.
+
+    It is made from the text of the key; the overview of hybi-04 shows one made from its bytes,
+    which nothing ever sent.
+    """
+    digest = hashlib.sha1(key.encode() + _ACCEPT_GUID, usedforsecurity=False).digest()
+    return base64.b64encode(digest).decode()
+
+
+def masking_key_of(key: str, nonce: str) -> bytes:
+    """The connection's masking key, from the texts of the client's key and the server's nonce."""
+    text = key.encode() + nonce.encode("latin-1") + _MASKING_GUID
+    return hashlib.sha1(text, usedforsecurity=False).digest()
+
+
+def bytes_in(key: str) -> int | None:
+    """How many bytes a key stands for; None where it is no base64."""
+    if not _BASE64.fullmatch(key):
+        return None
+    return len(key) // 4 * 3 - key.count("=")
+
+
+@attrs.frozen
+class HybiClient:
+    """RFC 6455 section 4.1."""
+
+    family: HybiOpening
+    ask: HandshakeRequest
+    syntax: SubprotocolSyntax
+    key: str = attrs.field(factory=make_key)
+    response_body: int = 0
+
+    def request(self) -> bytes:
+        fields = [
+            (b"Host", self.ask.url.host_field.encode()),
+            *UPGRADE_FIELDS,
+            (KEY_FIELD.encode(), self.key.encode()),
+            (VERSION_FIELD.encode(), b"%d" % self.family.version),
+        ]
+        if self.ask.origin is not None:
+            # RFC 6455 section 4.2.2: in lower case
+            origin = self.ask.origin.lower().encode("latin-1")
+            fields.append((self.family.origin_field.encode(), origin))
+        if self.ask.subprotocols:
+            # RFC 6455 section 4.1: each name once
+            value = self.syntax.write(list(dict.fromkeys(self.ask.subprotocols)))
+            fields.append((PROTOCOL_FIELD.encode(), value.encode()))
+        if self.ask.compression is not None:
+            offers = write_offers(self.ask.compression)
+            fields.append((EXTENSIONS_FIELD.encode(), offers.encode()))
+        fields.extend(self.ask.headers.raw)
+        return write_head(b"GET %b HTTP/1.1" % self.ask.url.resource.encode(), fields)
+
+    def verify(self, response: Response, body: bytes) -> NegotiatedParameters:
+        headers = response.headers
+        # RFC 6455 section 4.1: this one is no list, unlike Connection
+        if [value.lower() for value in headers.get_all("Upgrade")] != ["websocket"]:
+            raise InvalidAnswer("the Upgrade field", "websocket", headers.get("Upgrade"))
+        check_upgrade(headers)
+        self._check_accept(headers.get_all(ACCEPT_FIELD))
+        extensions = headers.get_all(EXTENSIONS_FIELD)
+        try:
+            deflate = settle_answer(extensions, self.ask.compression)
+        except ValueError as error:
+            offered = self.ask.compression and write_offers(self.ask.compression)
+            what = f"the {EXTENSIONS_FIELD} field: {error}"
+            raise InvalidAnswer(what, offered, ", ".join(filter(None, extensions))) from error
+        masking_key = b""
+        if self.family.nonce:
+            masking_key = masking_key_of(self.key, _nonce_in(headers))
+        return NegotiatedParameters(self._subprotocol_in(headers), masking_key, deflate)
+
+    def _check_accept(self, received: list[str]) -> None:
+        expected = accept_of(self.key)
+        if len(received) != 1 or not hmac.compare_digest(
+            expected.encode(), received[0].encode("latin-1")
+        ):
+            raise InvalidAnswer(f"the {ACCEPT_FIELD} field", expected, ", ".join(received) or None)
+
+    def _subprotocol_in(self, headers: Headers) -> str | None:
+        received = headers.get_all(PROTOCOL_FIELD)
+        if received and not self.ask.subprotocols:
+            # RFC 6455 section 4.1: unlike in older drafts, nobody may name what nobody asked for
+            raise InvalidAnswer("the subprotocol", None, ", ".join(received))
+        return self.syntax.verify(self.ask.subprotocols, received)
+
+
+def _nonce_in(headers: Headers) -> str:
+    received = headers.get_all(NONCE_FIELD)
+    if len(received) != 1 or not received[0]:
+        raise InvalidAnswer(f"the {NONCE_FIELD} field", "one value", ", ".join(received) or None)
+    return received[0]
+
+
+def _settle(
+    subprotocol: str | None, offered: tuple[str, ...], compression: Compression | None
+) -> tuple[bytes, NegotiatedParameters]:
+    """The answer's lines for what is agreed to, and that."""
+    if compression is None:
+        offered = ()
+    if len(subprotocol or "") + sum(map(len, offered)) > _LONGEST_REMEMBERED:
+        return _settled(subprotocol, offered, compression)
+    return _remembered(subprotocol, offered, compression)
+
+
+def _settled(
+    subprotocol: str | None, offered: tuple[str, ...], compression: Compression | None
+) -> tuple[bytes, NegotiatedParameters]:
+    written: list[tuple[str, str]] = []
+    if subprotocol is not None:
+        written.append((PROTOCOL_FIELD, subprotocol))
+    deflate = None
+    if compression is not None:
+        deflate = accept_offer(offered, compression)
+    if deflate is not None:
+        # Where nothing is agreed to the field stays away: Safari takes no empty one.
+        written.append((EXTENSIONS_FIELD, deflate.field))
+    said = "".join(f"{name}: {value}\r\n" for name, value in written).encode("latin-1")
+    return said, NegotiatedParameters(
+        subprotocol, deflate=deflate
+    ) if written else NOTHING_NEGOTIATED
+
+
+# All Chromes offer the same, and so do all clients of one library.
+_remembered = lru_cache(maxsize=64)(_settled)
+
+
+@attrs.frozen
+class HybiServer:
+    """RFC 6455 section 4.2."""
+
+    key: str
+    nonce: str | None
+    """What hybi-04 adds to the masking key; None in the drafts that have none."""
+    offered: tuple[str, ...] = ()
+    """The extensions that the client offers."""
+    request_body: int = 0
+
+    def accept(
+        self, fields: Headers, subprotocol: str | None, compression: Compression | None = None
+    ) -> tuple[bytes, NegotiatedParameters]:
+        said, agreement = _settle(subprotocol, self.offered, compression)
+        if self.nonce is not None:
+            said = b"%b: %b\r\n%b" % (NONCE_FIELD.encode(), self.nonce.encode(), said)
+            masking_key = masking_key_of(self.key, self.nonce)
+            agreement = NegotiatedParameters(agreement.subprotocol, masking_key, agreement.deflate)
+        for field in fields.raw:
+            said += b"%b: %b\r\n" % field
+        return b"%b%b\r\n%b\r\n" % (_BEFORE_PROOF, accept_of(self.key).encode(), said), agreement
+
+    def prove(self, body: bytes) -> bytes:
+        # The head has said it all.
+        return b""
+
+
+@attrs.frozen(kw_only=True)
+class HybiOpening:
+    """Both sides of the opening of hybi-04 and all that came after it."""
+
+    version: int
+    """What Sec-WebSocket-Version says."""
+    origin_field: str
+    """The request's field that names the origin of the page."""
+    nonce: bool = False
+    """Whether the server adds a nonce, of which a masking key is made: hybi-04 alone."""
+    key_length: int | None = None
+    """How many bytes a key has to stand for; None where clients of the time sent others."""
+    request_body: int = attrs.field(default=0, init=False)
+
+    @property
+    def written_fields(self) -> tuple[str, ...]:
+        return (
+            "Upgrade",
+            "Connection",
+            "Host",
+            KEY_FIELD,
+            VERSION_FIELD,
+            ACCEPT_FIELD,
+            NONCE_FIELD,
+            PROTOCOL_FIELD,
+            EXTENSIONS_FIELD,
+            self.origin_field,
+        )
+
+    def ask(self, ask: HandshakeRequest, syntax: SubprotocolSyntax) -> HybiClient:
+        if ask.subprotocols:
+            syntax.write(ask.subprotocols)
+        return HybiClient(self, ask, syntax)
+
+    def answer(self, request: Request) -> HybiServer:
+        # RFC 6455 section 4.2.1: HTTP/1.1 or higher; HTTP/1.0 has no upgrade
+        if request.line.endswith(b" HTTP/1.0"):
+            raise Reject(400, body="Expected HTTP/1.1, got HTTP/1.0.\n")
+        check_request_fields(request)
+        keys = request.headers.get_all(KEY_FIELD)
+        if len(keys) != 1:
+            raise Reject(400, body=f"Expected one {KEY_FIELD}, got {len(keys)}.\n")
+        length = bytes_in(keys[0])
+        what = f"{KEY_FIELD} {shown(keys[0].encode('latin-1'))}"
+        if length is None:
+            raise Reject(400, body=f"{what}: it is no base64.\n")
+        if self.key_length not in (None, length):
+            raise Reject(400, body=f"{what}: it has {length} bytes, not {self.key_length}.\n")
+        offered = tuple(request.headers.get_all(EXTENSIONS_FIELD))
+        return HybiServer(keys[0], make_key() if self.nonce else None, offered)

@@ -1,0 +1,322 @@
+"""The registry: every draft as one row, and how rows are named.
+
+No code asks for a draft's name; what a draft can do is a column of its row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import attrs
+
+from ._framing.codec import CodecFactory, Role
+from ._framing.hixie import hixie
+from ._framing.hybi_01_to_06 import hybi_01_to_06
+from ._framing.rfc6455 import rfc6455
+from ._framing.whatwg_2010 import whatwg_2010
+from ._handshake.base import (
+    COMMA_SEPARATED,
+    ONE_SUBPROTOCOL,
+    SPACE_SEPARATED,
+    OpeningFamily,
+    SubprotocolSyntax,
+)
+from ._handshake.hixie75 import Hixie75Opening
+from ._handshake.hixie76 import Hixie76Opening
+from ._handshake.hybi import HybiOpening
+
+# 1007 came with hybi-10, whose wire is that of hybi-08.
+_CODES_OF_HYBI_06 = frozenset({1000, 1001, 1002, 1003, 1004})
+_CODES_OF_HYBI_08 = _CODES_OF_HYBI_06 | {1007}
+# RFC 6455 section 7.4.1, and 1012 to 1014 as registered since; 1004 is too big before, nothing now
+_CODES_OF_RFC_6455 = frozenset({1000, 1001, 1002, 1003, *range(1007, 1015)})
+
+
+@attrs.frozen(eq=False, repr=False)
+class Draft:
+    """One wire version of the protocol; `DRAFTS` has them all."""
+
+    name: str
+    aliases: tuple[str, ...]
+    """Other names: of the modes of Racket's net/websocket, or of drafts with the same wire."""
+    published: str
+    """When, for people."""
+    announced_by: tuple[str, ...]
+    """What `announcement` says of its requests."""
+    opening: OpeningFamily
+    codec: CodecFactory
+    subprotocols: SubprotocolSyntax
+    subprotocol_field: str
+    origin_fields: tuple[str, ...]
+    """The request's field that names the origin of the page, and others where to look for it."""
+    auto_order: int | None = None
+    """Its place among those that a client tries one after the other; None where its requests look
+    like those of another, for which a server takes them.
+
+    Servers of hixie-76 answer a request of hybi-02 too, not knowing its further field, and would
+    understand no frame of it; so hixie-76 is tried before that.
+    """
+    version: int | None = None
+    """Its number in Sec-WebSocket-Version, from hybi-04 on."""
+    binary: bool = False
+    """Whether it has binary messages."""
+    fragments: bool = False
+    """Whether a message can be sent in several frames."""
+    ping: bool = False
+    compression: bool = False
+    """Whether messages can be compressed: its frames have a bit that can say so."""
+    close_status: bool = False
+    """Whether its closing frame carries a code and a reason."""
+    close_codes: frozenset[int] = frozenset()
+    """The codes below 3000 that it has a meaning for and may send. From there on they are the
+    application's, in every draft that has codes."""
+    closing_handshake: bool = True
+    """Whether it has a closing frame at all; without one, the end of TCP is the only close."""
+    close_ends_stream: tuple[Role, ...] = ()
+    """Whose side of TCP ends right behind its close, before the peer has answered.
+
+    WebKit of 2010 leaves a server's closing frame unanswered and waits for the end of TCP.
+    """
+
+    def __repr__(self) -> str:
+        return f"<Draft {self.name}>"
+
+
+DRAFTS: tuple[Draft, ...] = (
+    Draft(
+        name="hixie-75",
+        aliases=(),
+        published="4 February 2010",
+        announced_by=("upgrade",),
+        auto_order=9,
+        opening=Hixie75Opening(),
+        codec=hixie(closing_frame=False),
+        subprotocols=ONE_SUBPROTOCOL,
+        subprotocol_field="WebSocket-Protocol",
+        origin_fields=("Origin",),
+        closing_handshake=False,
+        close_ends_stream=("client", "server"),
+    ),
+    Draft(
+        name="hixie-76",
+        aliases=("old", "hybi-00"),
+        published="6 May 2010",
+        announced_by=("keys", "draft 0"),
+        auto_order=7,
+        opening=Hixie76Opening(),
+        codec=hixie(closing_frame=True),
+        subprotocols=ONE_SUBPROTOCOL,
+        subprotocol_field="Sec-WebSocket-Protocol",
+        origin_fields=("Origin",),
+        close_ends_stream=("server",),
+    ),
+    Draft(
+        name="whatwg-2010-08",
+        aliases=("new",),
+        published="6 August 2010",
+        announced_by=("keys",),
+        opening=Hixie76Opening(),
+        codec=whatwg_2010,
+        subprotocols=SPACE_SEPARATED,
+        subprotocol_field="Sec-WebSocket-Protocol",
+        origin_fields=("Origin",),
+        close_ends_stream=("server",),
+    ),
+    Draft(
+        name="hybi-01",
+        aliases=(),
+        published="31 August 2010",
+        announced_by=("keys",),
+        opening=Hixie76Opening(),
+        codec=hybi_01_to_06(more_bit=True, masking="none", close_body="free"),
+        subprotocols=SPACE_SEPARATED,
+        subprotocol_field="Sec-WebSocket-Protocol",
+        origin_fields=("Origin",),
+        binary=True,
+        fragments=True,
+        ping=True,
+    ),
+    Draft(
+        name="hybi-02",
+        aliases=("hybi-03",),
+        published="24 September 2010",
+        announced_by=("draft 1+",),
+        auto_order=8,
+        opening=Hixie76Opening(draft_number="2"),
+        codec=hybi_01_to_06(more_bit=True, masking="none", close_body="free"),
+        subprotocols=SPACE_SEPARATED,
+        subprotocol_field="Sec-WebSocket-Protocol",
+        origin_fields=("Origin",),
+        binary=True,
+        fragments=True,
+        ping=True,
+    ),
+    Draft(
+        name="hybi-04",
+        aliases=(),
+        published="11 January 2011",
+        announced_by=("version 4",),
+        auto_order=6,
+        version=4,
+        opening=HybiOpening(version=4, origin_field="Sec-WebSocket-Origin", nonce=True),
+        codec=hybi_01_to_06(masking="frame-key", close_body="free"),
+        subprotocols=COMMA_SEPARATED,
+        subprotocol_field="Sec-WebSocket-Protocol",
+        origin_fields=("Sec-WebSocket-Origin",),
+        binary=True,
+        fragments=True,
+        ping=True,
+    ),
+    Draft(
+        name="hybi-05",
+        aliases=(),
+        published="8 February 2011",
+        announced_by=("version 5",),
+        auto_order=5,
+        version=5,
+        opening=HybiOpening(version=5, origin_field="Sec-WebSocket-Origin"),
+        codec=hybi_01_to_06(masking="whole-frame", close_body="letter"),
+        subprotocols=COMMA_SEPARATED,
+        subprotocol_field="Sec-WebSocket-Protocol",
+        origin_fields=("Sec-WebSocket-Origin",),
+        binary=True,
+        fragments=True,
+        ping=True,
+    ),
+    Draft(
+        name="hybi-06",
+        aliases=(),
+        published="25 February 2011",
+        announced_by=("version 6",),
+        auto_order=4,
+        version=6,
+        opening=HybiOpening(version=6, origin_field="Sec-WebSocket-Origin"),
+        codec=hybi_01_to_06(masking="whole-frame", close_body="status", too_big=1004),
+        subprotocols=COMMA_SEPARATED,
+        subprotocol_field="Sec-WebSocket-Protocol",
+        origin_fields=("Sec-WebSocket-Origin",),
+        binary=True,
+        fragments=True,
+        ping=True,
+        close_status=True,
+        close_codes=_CODES_OF_HYBI_06,
+    ),
+    Draft(
+        name="hybi-07",
+        aliases=(),
+        published="22 April 2011",
+        announced_by=("version 7",),
+        auto_order=3,
+        version=7,
+        opening=HybiOpening(version=7, origin_field="Sec-WebSocket-Origin"),
+        codec=rfc6455(fails_bad_utf8=False, too_big=1004, strict=False),
+        subprotocols=COMMA_SEPARATED,
+        subprotocol_field="Sec-WebSocket-Protocol",
+        origin_fields=("Sec-WebSocket-Origin",),
+        binary=True,
+        fragments=True,
+        ping=True,
+        compression=True,
+        close_status=True,
+        close_codes=_CODES_OF_HYBI_06,
+    ),
+    Draft(
+        name="hybi-08",
+        aliases=("hybi-09", "hybi-10"),
+        published="7 June 2011",
+        announced_by=("version 8",),
+        auto_order=2,
+        version=8,
+        opening=HybiOpening(version=8, origin_field="Sec-WebSocket-Origin"),
+        codec=rfc6455(fails_bad_utf8=True, too_big=1004, strict=False),
+        subprotocols=COMMA_SEPARATED,
+        subprotocol_field="Sec-WebSocket-Protocol",
+        origin_fields=("Sec-WebSocket-Origin", "Origin"),
+        binary=True,
+        fragments=True,
+        ping=True,
+        compression=True,
+        close_status=True,
+        close_codes=_CODES_OF_HYBI_08,
+    ),
+    Draft(
+        name="hybi-11",
+        aliases=("hybi-12",),
+        published="23 August 2011",
+        announced_by=("version 8",),
+        version=8,
+        opening=HybiOpening(version=8, origin_field="Origin"),
+        codec=rfc6455(fails_bad_utf8=True, too_big=1004, strict=False),
+        subprotocols=COMMA_SEPARATED,
+        subprotocol_field="Sec-WebSocket-Protocol",
+        origin_fields=("Origin", "Sec-WebSocket-Origin"),
+        binary=True,
+        fragments=True,
+        ping=True,
+        compression=True,
+        close_status=True,
+        close_codes=_CODES_OF_HYBI_08,
+    ),
+    Draft(
+        name="rfc6455",
+        aliases=("hybi-13", "hybi-14", "hybi-15", "hybi-16", "hybi-17"),
+        published="December 2011",
+        announced_by=("version 13",),
+        auto_order=1,
+        version=13,
+        opening=HybiOpening(version=13, origin_field="Origin", key_length=16),
+        codec=rfc6455(fails_bad_utf8=True, too_big=1009, strict=True),
+        subprotocols=COMMA_SEPARATED,
+        subprotocol_field="Sec-WebSocket-Protocol",
+        origin_fields=("Origin",),
+        binary=True,
+        fragments=True,
+        ping=True,
+        compression=True,
+        close_status=True,
+        close_codes=_CODES_OF_RFC_6455,
+    ),
+)
+"""Every draft, oldest first."""
+
+_BY_NAME = {name: draft for draft in DRAFTS for name in (draft.name, *draft.aliases)}
+# The same wire, but clients of hybi-03 announced themselves as 3, and some servers insist on it.
+_BY_NAME["hybi-03"] = attrs.evolve(_BY_NAME["hybi-02"], opening=Hixie76Opening(draft_number="3"))
+
+
+def draft_named(name: str | Draft) -> Draft:
+    """The row of that name or alias; a `Draft` stands for itself.
+
+    Raises:
+        ValueError: no row has that name; the message lists those there are.
+    """
+    if isinstance(name, Draft):
+        return name
+    try:
+        return _BY_NAME[name]
+    except (KeyError, TypeError):
+        known = "; ".join(" = ".join((draft.name, *draft.aliases)) for draft in DRAFTS)
+        raise ValueError(f"no draft is named {name!r}; there are: {known}") from None
+
+
+def auto_drafts() -> tuple[Draft, ...]:
+    """The drafts that a client tries one after the other."""
+    rungs = {draft.auto_order: draft for draft in DRAFTS if draft.auto_order is not None}
+    return tuple(rungs[place] for place in sorted(rungs))
+
+
+def allowed_drafts(names: Iterable[str | Draft] | None) -> tuple[Draft, ...]:
+    """The rows that a server speaks: those named, in the order of `DRAFTS`; all for None.
+
+    Raises:
+        ValueError: a name is unknown, or there is none.
+    """
+    if names is None:
+        return DRAFTS
+    chosen = {draft_named(name) for name in names}
+    if not chosen:
+        raise ValueError("a server must speak one draft at least")
+    return tuple(sorted(chosen, key=lambda draft: _POSITIONS.get(draft, len(DRAFTS))))
+
+
+_POSITIONS = {draft: position for position, draft in enumerate(DRAFTS)}

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
+from typing import ForwardRef, is_typeddict
 
 from sphinx.application import Sphinx
 from sphinx.util.typing import ExtensionMetadata
+
+import trio_draftws
+from trio_draftws._settings.keywords import type_alone
 
 
 def keep_colon(
@@ -27,21 +31,29 @@ def name_aliases(
     returns: str | None,
 ) -> tuple[str | None, str | None]:
     """Writes aliases and functions by their names, where autodoc shows objects of its own."""
-    return _by_name(signature), _by_name(returns)
+    return signature and _by_name(signature), returns and _by_name(returns)
 
 
-def _by_name(signature: str | None) -> str | None:
-    if signature is None:
-        return None
+def _by_name(signature: str) -> str:
     signature = re.sub(r"TypeAliasForwardRef\('(\w+)'\)", r"\1", signature)
     # Else Sphinx cannot read the signature, and links nothing in it.
     signature = re.sub(r"<function (\w+)>", r"\1", signature)
-    # An alias that is not public, in a class that cannot be evaluated
+    # Aliases that are not public
+    signature = re.sub(r"\bUnixPath\b", "str | bytes | os.PathLike", signature)
     return re.sub(r"\bBuffer\b", "bytes | bytearray | memoryview", signature)
+
+
+def show_types_alone(app: object) -> None:
+    """Shows `float` for a setting, instead of `Annotated[float, Default(…)]`."""
+    for kind in filter(is_typeddict, map(trio_draftws.__dict__.get, trio_draftws.__all__)):
+        for name, hint in kind.__annotations__.items():
+            plain = _by_name(type_alone(hint))
+            kind.__annotations__[name] = ForwardRef(plain, module=hint.__forward_module__)
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:
     """Called by Sphinx."""
+    app.connect("builder-inited", show_types_alone)
     app.connect("autodoc-process-docstring", keep_colon, priority=400)
     app.connect("autodoc-process-signature", name_aliases)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

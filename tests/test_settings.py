@@ -46,6 +46,8 @@ def test_help_shows_each_of_them(function: Any, kind: type) -> None:
         parameters[name].kind is parameters[name].KEYWORD_ONLY for name in kind.__annotations__
     )
     assert parameters["close_timeout"].default == 5
+    assert parameters["close_timeout"].annotation == "float"
+    assert "Default" not in str(inspect.signature(function))
     assert not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
 
 

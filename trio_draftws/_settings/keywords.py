@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Annotated, Any, TypeVar, cast, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, ForwardRef, TypeVar, cast, get_args, get_origin, get_type_hints
 
 import attrs
 
@@ -69,10 +69,12 @@ def shows(kind: type) -> Callable[[F], F]:
     def with_signature(function: F) -> F:
         plain = inspect.signature(function)
         named = [p for p in plain.parameters.values() if p.kind is not p.VAR_KEYWORD]
-        hints = kind.__annotations__
         added = [
             inspect.Parameter(
-                name, inspect.Parameter.KEYWORD_ONLY, default=default.value, annotation=hints[name]
+                name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=default.value,
+                annotation=type_alone(kind.__annotations__[name]),
             )
             for name, default in defaults_of(kind).items()
         ]
@@ -81,3 +83,8 @@ def shows(kind: type) -> Callable[[F], F]:
         return function
 
     return with_signature
+
+
+def type_alone(hint: ForwardRef) -> str:
+    """The type in `Annotated[type, Default(…)]`, as it is written."""
+    return hint.__forward_arg__.removeprefix("Annotated[").partition(", Default(")[0]

@@ -1,4 +1,4 @@
-"""Which attacks and faults are tested, and by which tests; docs/attacks.rst is made from it."""
+"""Which attacks and faults are tested, and by which tests: the source of docs/attacks.rst."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ class Row:
     attack: str
     drafts: tuple[str, ...]
     roles: Roles
-    """Which side is attacked."""
+    """The side that is attacked."""
     answer: str
-    """What becomes of it."""
+    """What the library does then."""
     tests: dict[str, str]
-    """By file, the tests' names, with spaces between."""
+    """By file, the names of the tests, separated by spaces."""
 
     @property
     def ids(self) -> list[str]:
@@ -51,10 +51,10 @@ class Row:
 
 ROWS = [
     Row(
-        "A length in base 128 that goes on for ever",
+        "A length in base 128 that never ends",
         SENTINEL,
         "both",
-        "cut off after nine digits; what it announces is skipped, not stored",
+        "refused after nine digits; the bytes that it announces are skipped, not stored",
         {
             "drafts/test_limits": "test_a_run_of_length_bytes_ends test_leading_zero_digits "
             "test_the_longest_length test_a_long_skipped_frame_is_consumed",
@@ -65,7 +65,7 @@ ROWS = [
         "A text or frame that never ends",
         ALL,
         "both",
-        "refused at the byte that passes ``max_message_size``; no byte is searched twice",
+        "refused at the byte that exceeds ``max_message_size``; no byte is searched twice",
         {
             "drafts/test_limits": "test_an_unended_text_is_not_stored_past_the_limit "
             "test_the_violation_comes_with_the_byte_that_is_too_much",
@@ -76,10 +76,11 @@ ROWS = [
         },
     ),
     Row(
-        "Keys without spaces or digits, past 32 bits, not divisible, twice; their eight bytes late",
+        "Keys without spaces or digits, over 32 bits, not divisible, or given twice; their eight "
+        "bytes late",
         KEYS,
         "server",
-        "400; one deadline for head and body",
+        "400; head and body share one deadline",
         {
             "drafts/test_opening": "test_a_key_that_hides_no_number test_a_key_comes_once "
             "test_a_key_that_cannot_be_read",
@@ -92,7 +93,7 @@ ROWS = [
         "Keys that end in spaces, bodies that look like white space",
         KEYS,
         "both",
-        "read as they came",
+        "taken byte for byte",
         {
             "drafts/test_http": "test_value test_headers_show_what_came",
             "drafts/test_opening": "test_number_in_a_key test_any_key_gives_its_number_back",
@@ -110,10 +111,10 @@ ROWS = [
         },
     ),
     Row(
-        "A huge length, and little behind it",
+        "A huge length with little data after it",
         LENGTHS,
         "both",
-        "1009 at the header; where it is allowed, memory is taken for what came",
+        "1009 at the header; if the length is allowed, memory is taken only for what has arrived",
         {
             "drafts/test_limits": "test_a_huge_length_is_refused_at_once "
             "test_a_huge_length_within_the_limit_takes_no_memory",
@@ -125,8 +126,8 @@ ROWS = [
         "Fragments of a few bytes, or of none",
         FRAMES,
         "both",
-        "one buffer and no object for each; a thousand empty ones in a row are the most. 4 MiB in "
-        "fragments of 64 bytes pass",
+        "all go into one buffer, without an object for each; at most a thousand empty ones in a "
+        "row. 4 MiB in fragments of 64 bytes are accepted",
         {
             "drafts/test_hybi_codecs": "test_many_small_fragments test_empty_fragments "
             "test_many_empty_messages test_limit_is_for_all_fragments",
@@ -137,11 +138,11 @@ ROWS = [
         },
     ),
     Row(
-        "A little that inflates to much",
+        "A few bytes that inflate to many",
         COMPRESSED,
         "both",
-        "inflated up to one byte past the limit: 1009; no further message is inflated behind "
-        "64 KiB before those are received",
+        "inflated up to one byte over the limit, then 1009; after 64 KiB no further message is "
+        "inflated until those are received",
         {
             "drafts/test_deflate": "test_a_bomb_is_refused test_the_limit_is_for_what_was_inflated "
             "test_room",
@@ -157,7 +158,7 @@ ROWS = [
         "Extensions with bad, repeated or unknown parameters",
         COMPRESSED,
         "both",
-        "a server declines, a client refuses the answer; never another error",
+        "a server declines the extension, a client refuses the answer; there is no other error",
         {
             "drafts/test_extensions": "test_an_offer_that_is_declined test_what_cannot_be_parsed "
             "test_any_text test_an_answer_that_cannot_be test_an_answer_is_held_to_the_same_rules "
@@ -167,7 +168,7 @@ ROWS = [
         },
     ),
     Row(
-        "A reserved bit that nothing was agreed for",
+        "A reserved bit that no negotiated extension uses",
         FRAMES,
         "both",
         "1002",
@@ -179,10 +180,10 @@ ROWS = [
         },
     ),
     Row(
-        "Heads that make a pattern go back and forth",
+        "Heads that make a regular expression backtrack",
         ALL,
         "both",
-        "every pattern and every reader of a head takes linear time",
+        "every pattern and every parser of a head takes linear time",
         {
             "attacks/test_linear": "test_there_are_patterns test_patterns test_readers "
             "test_the_measure_sees_what_is_not_linear",
@@ -190,7 +191,7 @@ ROWS = [
         },
     ),
     Row(
-        "Long lines, many fields, heads without end",
+        "Long lines, many header fields, heads that never end",
         ALL,
         "both",
         "414 for a line over 8192 bytes, 431 for more than 100 fields or ``max_head_size``; no "
@@ -203,10 +204,10 @@ ROWS = [
         },
     ),
     Row(
-        "Slowloris: a byte now and then, in TLS, head or body",
+        "Slowloris: a byte now and then, in TLS, in the head or in the body",
         ALL,
         "both",
-        "one deadline, ``handshake_timeout``, over all of it",
+        "one deadline for all of it, ``handshake_timeout``",
         {
             "attacks/test_slowloris": "test_a_head_that_trickles test_a_body_that_trickles "
             "test_tls_that_trickles test_a_head_that_trickles_through_tls "
@@ -224,11 +225,11 @@ ROWS = [
         },
     ),
     Row(
-        "Refusals whose body never ends, and answers of 1xx without a final one",
+        "Refusals whose body never ends, and 1xx answers without a final one",
         ALL,
         "client",
-        "half a second where nothing tells the end, ``close_timeout`` where it keeps coming, "
-        "64 KiB; 32 answers of 1xx",
+        "read for half a second if the end is not announced, else for ``close_timeout``, and at "
+        "most 64 KiB; at most 32 answers of 1xx",
         {
             "test_refusals": "test_a_body_without_an_end test_a_body_that_never_ends "
             "test_chunks_that_come_one_by_one test_little_time_is_left "
@@ -241,17 +242,17 @@ ROWS = [
         "Paths that can be read in two ways: ``..``, ``//``, escaped slashes",
         ALL,
         "server",
-        "they lead nowhere, 404, before anything of the application's runs",
+        "404, before any code of the application runs",
         {
             "test_routes": "test_where_a_path_leads test_all_paths test_each_path_has_its_handler "
             "test_pages_by_path test_a_path_made_to_take_long",
         },
     ),
     Row(
-        "More connections than a server takes",
+        "More connections than a server accepts",
         ALL,
         "server",
-        "503 for those over ``max_connections`` or ``max_connections_per_host``; those inside stay",
+        "503 over ``max_connections`` or ``max_connections_per_host``; open connections stay",
         {
             "attacks/test_caps": "test_one_too_many test_openings_count "
             "test_each_host_has_its_own test_those_who_wait_to_be_told_are_bounded test_with_tls "
@@ -262,10 +263,10 @@ ROWS = [
         },
     ),
     Row(
-        "A page of somebody else's, with the visitor's cookies",
+        "Another site's page, with the visitor's cookies",
         ALL,
         "server",
-        "``origins``: 403; cookies to a server that has none are warned of",
+        "403 if ``origins`` is set; otherwise a warning is logged when cookies arrive",
         {
             "attacks/test_origins": "test_the_same_host test_another_host test_pages_of_others "
             "test_tls_that_ends_at_a_proxy test_pages_without_tls_at_a_server_with_it "
@@ -278,10 +279,10 @@ ROWS = [
         },
     ),
     Row(
-        "Line ends in a URL, a field, an origin, a subprotocol or a refusal that is sent",
+        "Line ends in a URL, field, origin, subprotocol or refusal that is to be sent",
         ALL,
         "both",
-        "``ValueError`` before anything is dialled; a server answers 500 in its place",
+        "``ValueError`` before anything is sent; a server answers 500 instead",
         {
             "test_bad_input": "test_header_injection test_a_url_that_is_none "
             "test_fields_that_the_handshake_writes test_conn_headers_fails "
@@ -296,10 +297,10 @@ ROWS = [
         },
     ),
     Row(
-        "Masks on the wrong side, or none; masks that can be told in advance",
+        "Masks on the wrong side, or missing; masks that can be predicted",
         MASKED,
         "both",
-        "1002; each frame has a key of its own, of the system's randomness",
+        "1002; each frame has a new key from the system's source of randomness",
         {
             "drafts/test_hybi_codecs": "test_wrong_masking test_each_frame_has_a_key_of_its_own",
             "drafts/test_masking": "test_keys_are_new test_keys_are_the_systems_randomness "
@@ -310,10 +311,10 @@ ROWS = [
         },
     ),
     Row(
-        "Bad, overlong, split or surrogate UTF-8; codes that no close may have",
+        "Invalid, overlong, split or surrogate UTF-8; invalid close codes",
         ALL,
         "both",
-        "1007 at the first bad byte, and 1002; U+FFFD where the draft says so",
+        "1007 at the first invalid byte, or U+FFFD if the draft says so; 1002",
         {
             "drafts/test_hybi_codecs": "test_every_beginning_of_a_character "
             "test_bad_utf8_fails_at_its_first_byte test_bad_utf8_in_a_text "
@@ -325,10 +326,11 @@ ROWS = [
         },
     ),
     Row(
-        "A redirect, elsewhere, in a circle or from wss to ws",
+        "A redirect to another origin, in a circle, or from wss to ws",
         ALL,
         "client",
-        "never from wss to ws; credentials stay at their origin; five at most, or none",
+        "never followed from wss to ws; credentials go to their own origin only; at most five, or "
+        "none",
         {
             "attacks/test_redirects": "test_credentials_stay_behind_at_another_origin "
             "test_credentials_stay_at_the_same_origin test_none_is_followed_if_so_told "
@@ -347,17 +349,17 @@ ROWS = [
         {"attacks/test_secrets": "test_proofs_are_compared_in_constant_time"},
     ),
     Row(
-        "Guessing a password by how long its comparison takes, or a user by whether one is made",
+        "Guessing a password by how long its comparison takes, or a user by whether it happens",
         ALL,
         "server",
-        "``hmac.compare_digest`` of digests, for users that there are not as well",
+        "``hmac.compare_digest`` of digests, also if the user does not exist",
         {"test_auth": "test_in_constant_time test_refused test_what_is_no_user"},
     ),
     Row(
         "Passwords in errors, logs and representations",
         ALL,
         "client",
-        "left out, also of URLs that cannot be read",
+        "left out, even if the URL is invalid",
         {
             "drafts/test_url": "test_no_message_shows_a_password test_user_and_password",
             "test_auth": "test_what_cannot_be_sent",
@@ -366,20 +368,20 @@ ROWS = [
         },
     ),
     Row(
-        "A proxy that hangs, says anything, or speaks in its server's place",
+        "A proxy that hangs, answers nonsense, or pretends to be the server",
         ALL,
         "client",
-        "``ProxyFailed``, within ``handshake_timeout``; TLS is with the server",
+        "``ProxyFailed`` within ``handshake_timeout``; TLS goes through to the server",
         {
             "test_proxy": "test_one_that_hangs test_a_bad_answer test_wss "
             "test_an_https_proxy_that_nobody_trusts",
         },
     ),
     Row(
-        "Clients that return all at once, or without a pause",
+        "Clients that all reconnect at once, or without a pause",
         ALL,
         "server",
-        "``reconnecting`` waits longer each time, a random share less, and heeds ``Retry-After``",
+        "``reconnecting`` waits longer each time, minus a random share, and obeys ``Retry-After``",
         {
             "test_reconnecting": "test_it_waits_longer_each_time "
             "test_jitter_stays_within_bounds test_the_server_says_how_long "
@@ -391,7 +393,7 @@ ROWS = [
         "A server that is not the one asked for",
         ALL,
         "client",
-        "certificate and host name are checked by default, and the name is asked for",
+        "certificate and host name are checked by default; the name is sent (SNI)",
         {
             "test_tls": "test_a_bad_certificate test_nobody_is_trusted_by_default "
             "test_the_server_sees_the_name_asked_for test_a_tls_client_on_a_plain_port",
@@ -400,10 +402,10 @@ ROWS = [
         },
     ),
     Row(
-        "A URL that names one host to one reader and another to the next",
+        "A URL that different programs read as different hosts",
         ALL,
         "client",
-        "``ValueError``: no characters that no URL may hold; names and addresses as in browsers",
+        "``ValueError`` for characters that no URL may have; names and addresses as in browsers",
         {
             "drafts/test_url": "test_a_user_may_not_hold_what_no_url_may "
             "test_brackets_hold_an_ipv6_address_and_nothing_else",
@@ -416,8 +418,9 @@ ROWS = [
         "Pings without end, and a peer that never reads",
         ALL,
         "both",
-        "of the pings in one read the latest 16 are answered, without room only the latest; 64 KiB "
-        "and one message wait; given up after ``write_timeout``",
+        "of the pings in one read the latest 16 are answered, or only the latest if there is no "
+        "room; 64 KiB and one message wait to be sent; the peer is given up after "
+        "``write_timeout``",
         {
             "test_ping": "test_a_flood_of_pings_that_nobody_reads_the_answers_of "
             "test_a_slow_reader_does_not_get_its_peer_killed",
@@ -437,12 +440,12 @@ ROWS = [
         },
     ),
     Row(
-        "TLS that is made to answer without end, by changes of keys or wishes to renegotiate; "
-        "records with nothing in them",
+        "TLS that has to answer without end, to key updates or requests to renegotiate; empty "
+        "records",
         ALL,
         "both",
-        "nothing is read while 64 KiB of answers wait to be written; of records without data 32 "
-        "are passed over before others have their turn",
+        "nothing is read while 64 KiB of answers wait to be written; after 32 empty records other "
+        "tasks have their turn",
         {
             "attacks/test_tls_output": "test_output_is_bounded_and_nothing_more_is_read "
             "test_once_the_peer_reads_all_is_read_and_answered "
@@ -462,26 +465,26 @@ ROWS = [
         "Many small messages that nobody receives",
         ALL,
         "both",
-        "each counts as the memory it takes: 64 KiB and one message are held",
+        "each counts with the memory it takes: at most 64 KiB and one message are held",
         {
             "attacks/test_held": "test_unread_messages_count_as_the_memory_they_take "
             "test_unread_messages_take_no_more_memory_than_that",
         },
     ),
     Row(
-        "No answer to any ping of ours, from a peer that is there",
+        "A live peer that answers none of our pings",
         PINGING,
         "both",
-        "the latest is remembered, and no other",
+        "only the latest ping is remembered",
         {"attacks/test_held": "test_pings_that_are_never_answered_are_forgotten"},
     ),
     Row(
-        "Turns of the loop taken by floods from several peers at once: pings, pongs, reserved "
+        "Floods from several peers at once that take the loop's time: pings, pongs, reserved "
         "frames, empty fragments, data that inflates to nothing, tiny messages, TLS records, one "
         "byte at a time",
         ALL,
         "both",
-        "each connection has turns of 1 ms and 2 KiB, or 256 frames; all others get theirs. A "
+        "a connection's turn ends after 1 ms and 2 KiB, or 256 frames; then others have theirs. A "
         "message that inflates to nothing is refused",
         {
             "attacks/test_standstill": "test_pings_and_pongs test_pings_in_each_draft "
@@ -495,10 +498,10 @@ ROWS = [
         },
     ),
     Row(
-        "Control characters for a log or a terminal",
+        "Control characters meant for a log or a terminal",
         ALL,
         "both",
-        "escaped in the log and in the text of errors",
+        "escaped in the log and in the texts of errors",
         {
             "attacks/test_escaping": "test_what_is_escaped test_the_reason_of_a_close "
             "test_requests_in_the_log test_a_reason_in_the_log test_answers_in_errors "
@@ -508,10 +511,10 @@ ROWS = [
         },
     ),
     Row(
-        "A request that could be of several drafts",
+        "A request that could belong to several drafts",
         ALL,
         "server",
-        "one table decides; a version wins, and ``drafts=`` switches drafts off",
+        "one table decides; a version header wins, and ``drafts=`` switches drafts off",
         {
             "drafts/test_identify": "test_version test_each_version test_version_8 "
             "test_version_without_row test_version_that_is_no_number test_different_versions "
@@ -522,10 +525,10 @@ ROWS = [
         },
     ),
     Row(
-        "A target or a host that another program would read otherwise",
+        "A target or a host that another program would read differently",
         ALL,
         "server",
-        "400 from hybi-04 on; before it they are taken as they come",
+        "400 from hybi-04 on; in earlier drafts it is accepted as it is",
         {
             "drafts/test_identify": "test_a_target_that_none_is test_a_host_that_none_is "
             "test_several_hosts_or_none test_several_origins test_what_is_taken "
@@ -534,10 +537,10 @@ ROWS = [
         },
     ),
     Row(
-        "A request within the body of a request",
+        "A request inside the body of a request",
         ALL,
         "server",
-        "400 for a body; what follows an opening is frames",
+        "400 for a body; whatever follows an opening is read as frames",
         {
             "attacks/test_requests": "test_a_body_is_refused "
             "test_the_lengths_that_old_clients_announce test_eight_bytes_are_no_body_of_today "
@@ -548,10 +551,10 @@ ROWS = [
         },
     ),
     Row(
-        "Any bytes at all, cut anywhere",
+        "Arbitrary bytes, cut anywhere",
         ALL,
         "both",
-        "``PeerViolation`` or messages, and nothing else",
+        "messages or ``PeerViolation``, nothing else",
         {
             "drafts/test_split": "test_any_split_of_any_bytes "
             "test_any_split_gives_the_same_violation",
@@ -562,10 +565,10 @@ ROWS = [
         },
     ),
     Row(
-        "A peer that vanishes or resets, at any point",
+        "A peer that vanishes, or resets the connection, at any point",
         ALL,
         "both",
-        "``ConnectionLost`` or ``HandshakeError``, and nobody else notices",
+        "``ConnectionLost`` or ``HandshakeError``; other connections are not affected",
         {
             "test_bad_input": "test_a_client_that_vanishes "
             "test_a_client_that_resets_while_conn_headers_runs test_a_server_that_resets",
@@ -575,19 +578,20 @@ ROWS = [
         },
     ),
     Row(
-        "A wire that is cut or reset at any byte of a conversation, opening included, or comes in "
+        "A connection that is cut or reset at any byte, opening included, or that delivers in "
         "pieces and with pauses",
         ALL,
         "both",
-        "the error that says so, or no difference; never an invented or a doubled message. Each "
-        "case goes through every byte",
+        "an error that says so, or no effect; never an invented or doubled message. Each case "
+        "tries every byte",
         {"test_faults": "test_cut test_pieces_and_pauses test_a_stall_for_good"},
     ),
     Row(
-        "A program that cancels at any point: to open, send, receive, ping, close, serve",
+        "A program that cancels at any point of opening, sending, receiving, pinging, closing or "
+        "serving",
         ALL,
         "both",
-        "whole messages, in order, none twice, and an end that says so. Each case goes through "
+        "messages arrive whole, in order, none twice, and the end is reported. Each case tries "
         "every point",
         {
             "test_cancellation": "test_what_the_peer_sees",
@@ -602,7 +606,7 @@ ROWS = [
         "A message and the end at once",
         ALL,
         "both",
-        "the message is received, and then the end",
+        "the message is received first, then the end",
         {
             "test_nothing_lost": "test_a_message_and_close_at_once_reach_the_handler "
             "test_a_message_and_close_at_once_reach_the_client",
@@ -612,7 +616,8 @@ ROWS = [
         "SIGTERM under load",
         ALL,
         "server",
-        "listeners first, 503 for openings, 1001 for everyone, and what was sent is delivered",
+        "listeners close first, openings get 503, everyone else 1001, and what was sent is "
+        "delivered",
         {
             "test_shutdown": "test_the_echo_command_under_load test_handlers_that_take_their_time "
             "test_what_waits_to_be_written_is_delivered "

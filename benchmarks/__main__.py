@@ -2,6 +2,7 @@
 
 python -m benchmarks --quick
 python -m benchmarks --workloads ping-pong-64,tls-64 --json results.json
+python -m benchmarks --json all.json --summary docs/benchmarks.json
 python -m benchmarks --json now.json --against earlier.json
 python -m benchmarks --join part.json rest.json --json results.json
 """
@@ -17,7 +18,8 @@ import trustme
 from . import comparison, goals
 from .command import allow_many_files, chosen, existing_checkout, tell
 from .peers import PEERS, with_another
-from .report import Report, as_text
+from .report import Report
+from .summary import Summary, as_text
 from .turns import run
 from .workloads import WORKLOADS
 
@@ -72,7 +74,13 @@ def arguments() -> argparse.ArgumentParser:
         "--json",
         type=Path,
         metavar="FILE",
-        help="write the results there, again and again while they come",
+        help="write every sample there, again after each turn; `--against` and `--join` read it",
+    )
+    parser.add_argument(
+        "--summary",
+        type=Path,
+        metavar="FILE",
+        help="write medians and spreads there, from which the documentation is made",
     )
     parser.add_argument(
         "--join",
@@ -87,11 +95,11 @@ def arguments() -> argparse.ArgumentParser:
 def main() -> None:
     parser = arguments()
     options = parser.parse_args()
-    if options.json is not None:
-        if not options.json.parent.is_dir():
-            parser.error(f"there is no folder {str(options.json.parent)!r}")
-        if options.json.is_dir():
-            parser.error(f"{str(options.json)!r} is a folder")
+    for path in filter(None, (options.json, options.summary)):
+        if not path.parent.is_dir():
+            parser.error(f"there is no folder {str(path.parent)!r}")
+        if path.is_dir():
+            parser.error(f"{str(path)!r} is a folder")
     if options.join is None:
         report = measured(options)
     else:
@@ -111,13 +119,17 @@ def main() -> None:
             parser.error(f"the parts cannot be joined: {error}")
     if options.json is not None:
         report.write(options.json)
-    print(as_text(report))
+    summary = Summary.of(report)
+    if options.summary is not None:
+        summary.write(options.summary)
+    print(as_text(summary))
     before = options.against
     if isinstance(before, Report):
         print("", *comparison.as_text(report, before), sep="\n")
     elif before is not None:
         before = comparison.of_checkout(report, before)
-    print("", *goals.as_text(report, before), sep="\n")
+    earlier = None if before is None else Summary.of(before)
+    print("", *goals.as_text(summary, earlier), sep="\n")
 
 
 def measured(options: argparse.Namespace) -> Report:

@@ -9,7 +9,8 @@ from pathlib import Path
 import attrs
 
 from .peers import name_of
-from .report import SPREAD, Entry, Report, Table, aligned, number, spread_of
+from .report import Entry, Report, Table
+from .tables import NOTHING, SPREAD, Spread, aligned, number
 from .workloads import WORKLOADS, Workload
 
 # What may well be another, of the facts about a run
@@ -56,16 +57,13 @@ def as_text(now: Report, then: Report) -> Iterator[str]:
 def compared(table: Table, earlier: Table) -> Iterator[tuple[str, ...]]:
     for peer in table.entries:
         costs, before = table.costs(peer), earlier.costs(peer)
-        told = [number(statistics.median(some)) if some else "–" for some in (before, costs)]
+        told = [number(statistics.median(some)) if some else NOTHING for some in (before, costs)]
         if not costs or not before:
-            yield peer, *told, "–"
+            yield peer, *told, NOTHING
             continue
         ratio = statistics.median(costs) / statistics.median(before)
-        yield (
-            peer,
-            *told,
-            spread_of(ratio, min(costs) / max(before), max(costs) / min(before)),
-        )
+        spread = Spread(ratio, min(costs) / max(before), max(costs) / min(before))
+        yield peer, *told, str(spread)
 
 
 def of_checkout(report: Report, checkout: Path) -> Report:

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 import attrs
 
-from .report import Report, number
+from .summary import Summary
+from .tables import NOTHING, number
 from .workloads import BARE, OURS, RFC6455, STREAM
 
 OLD, NEW, ISAL = (f"{OURS} {mode}" for mode in ("old", "new", "isal"))
@@ -39,18 +40,14 @@ class Goal:
             wanted += f", {self.limit_pure} with masks in Python"
         return wanted
 
-    def reached(self, report: Report, earlier: Report | None = None) -> float | None:
+    def reached(self, summary: Summary, earlier: Summary | None = None) -> float | None:
         """How far it is; None where that was not measured."""
-        cost = _median(report, self.workload, self.peer)
-        other = _median(earlier if self.before else report, self.workload, self.against)
+        cost = summary.median(self.workload, self.peer)
+        base = earlier if self.before else summary
+        other = None if base is None else base.median(self.workload, self.against)
         if cost is None or other is None:
             return None
         return cost - other if self.difference else cost / other
-
-
-def _median(report: Report | None, workload: str, peer: str) -> float | None:
-    table = None if report is None else report.table(workload)
-    return None if table is None else table.median(peer)
 
 
 GOALS = (
@@ -88,10 +85,10 @@ GOALS_AGAINST_BEFORE = (
 )
 
 
-def as_text(report: Report, earlier: Report | None = None) -> Iterator[str]:
+def as_text(summary: Summary, earlier: Summary | None = None) -> Iterator[str]:
     """A line for each goal that this run measured, and for those against an earlier one."""
     for goal in (*GOALS, *GOALS_AGAINST_BEFORE):
-        reached = goal.reached(report, earlier)
+        reached = goal.reached(summary, earlier)
         if reached is not None:
             what = "more than" if goal.difference else "against"
             before = ", as it was" if goal.before else ""
@@ -101,16 +98,16 @@ def as_text(report: Report, earlier: Report | None = None) -> Iterator[str]:
             )
 
 
-def as_rst(report: Report) -> Iterator[str]:
+def as_rst(summary: Summary) -> Iterator[str]:
     yield from (".. list-table::", "   :header-rows: 1", "")
     yield "   * - Workload"
     yield from (f"     - {heading}" for heading in ("Peer", "Against", "Wanted", "Measured"))
     for goal in GOALS:
-        reached = goal.reached(report)
+        reached = goal.reached(summary)
         sign = "+" if goal.difference else ""
         yield f"   * - ``{goal.workload}``"
         yield f"     - {goal.peer}"
         yield f"     - {goal.against}"
         yield f"     - {goal.wanted}"
-        yield f"     - {'–' if reached is None else sign + number(reached)}"
+        yield f"     - {NOTHING if reached is None else sign + number(reached)}"
     yield ""

@@ -24,8 +24,8 @@ from .command import add_option, allow_many_files, chosen, tell
 from .gaps import gaps_of_clients, gaps_of_server
 from .idle import idle, memory
 from .package import has_c, importing
-from .report import spread
 from .results import Columns, Results, Setup, as_text
+from .tables import spread
 
 Section: TypeAlias = "Callable[[Setup], Iterator[tuple[str, Columns]]]"
 

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import attrs
 
 from .package import Surroundings
-from .report import aligned, spread
+from .tables import aligned, spread
 
 Columns: TypeAlias = "dict[str, list[float]]"
 """Samples, by a heading that names the figure and its unit."""

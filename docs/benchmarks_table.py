@@ -7,9 +7,7 @@ of before there was such a workload.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, ClassVar
 
 from docutils import nodes
@@ -18,25 +16,23 @@ from sphinx.util.docutils import SphinxDirective
 from sphinx.util.typing import ExtensionMetadata
 
 from benchmarks import goals
-from benchmarks.report import Report, as_rst
+from benchmarks.summary import PATH, Summary, as_rst
 from benchmarks.workloads import WORKLOADS
 
-RESULTS = Path(__file__).parent / "benchmarks.json"
 
-
-def about(report: Report) -> Iterator[str]:
-    yield from (f":{name}: {said}" for name, said in report.about.items())
+def about(summary: Summary) -> Iterator[str]:
+    yield from (f":{name}: {said}" for name, said in summary.about.items())
     # Several peers may be one package.
-    yield f":Peers: {'; '.join(dict.fromkeys(report.versions.values()))}"
-    yield from (f":Missing: {name}: {why}" for name, why in report.missing.items())
+    yield f":Peers: {'; '.join(dict.fromkeys(summary.versions.values()))}"
+    yield from (f":Missing: {name}: {why}" for name, why in summary.missing.items())
 
 
-def part(report: Report, name: str) -> Iterator[str]:
+def part(summary: Summary, name: str) -> Iterator[str]:
     if name == "about":
-        return about(report)
+        return about(summary)
     if name == "goals":
-        return goals.as_rst(report)
-    table = report.table(name)
+        return goals.as_rst(summary)
+    table = summary.table(name)
     if table is not None:
         return as_rst(table)
     if name not in {workload.name for workload in WORKLOADS}:
@@ -51,10 +47,10 @@ class Benchmarks(SphinxDirective):
     option_spec: ClassVar[dict[str, Any]] = {}
 
     def run(self) -> list[nodes.Node]:
-        self.env.note_dependency(str(RESULTS))
-        report = Report.from_json(json.loads(RESULTS.read_text(encoding="utf-8")))
+        self.env.note_dependency(str(PATH))
+        summary = Summary.read()
         try:
-            lines = list(part(report, self.arguments[0]))
+            lines = list(part(summary, self.arguments[0]))
         except ValueError as error:
             raise self.error(str(error)) from error
         return self.parse_text_to_nodes("\n".join(lines))

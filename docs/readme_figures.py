@@ -5,13 +5,11 @@ python -m docs.readme_figures
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-from benchmarks.report import Report
+from benchmarks.summary import Summary
 
 PROJECT = Path(__file__).parent.parent
-RESULTS = PROJECT / "docs/benchmarks.json"
 README = PROJECT / "README.md"
 BEGIN, END = "<!-- {}: python -m docs.readme_figures -->\n", "<!-- end -->\n"
 
@@ -32,12 +30,10 @@ WORKLOADS = {
 
 def table(peers: tuple[str, ...]) -> str:
     """In Markdown: a row for each workload, a column for us and for each of `peers`."""
-    report = Report.from_json(json.loads(RESULTS.read_text(encoding="utf-8")))
+    summary = Summary.read()
     rows = [["What it costs a server", "**here**", *peers], ["---"] * (len(peers) + 2)]
     for name, called in WORKLOADS.items():
-        measured = report.table(name)
-        assert measured is not None, f"{name} was not measured"
-        rows.append([called, *(shown(measured.median(peer)) for peer in (OURS, *peers))])
+        rows.append([called, *(shown(summary.median(name, peer)) for peer in (OURS, *peers))])
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 

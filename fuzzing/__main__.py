@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
-import json
 import os
 import platform
 import re
@@ -21,6 +20,7 @@ from pathlib import Path
 
 import trio
 
+from docs.one_line_each import one_line_each
 from trio_draftws import MASKS_IN_C
 
 from .oracle import Target
@@ -181,7 +181,7 @@ def main() -> None:
     report = Report(about(options.seconds), results)
     print(as_text(report))
     if options.json:
-        options.json.write_text(json.dumps(report.to_json(), indent=1) + "\n")
+        options.json.write_text(one_line_each(report.to_json(), "results"), "utf-8")
     sys.exit(bool(report.findings))
 
 

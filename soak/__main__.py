@@ -1,7 +1,7 @@
 """The command: keeps a server busy for minutes, and judges what came of it.
 
 python -m soak --quick
-python -m soak --connections 10000 --minutes 10 --json soak.json
+python -m soak --connections 10000 --minutes 10 --json all.json --summary docs/soak.json
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from trio_draftws import MASKS_IN_C
 from .judge import Ended, Exercise
 from .load import Result, Task
 from .report import Report, as_text, result_from_json
+from .summary import Summary
 
 ROOT = Path(__file__).resolve().parent.parent
 SERVER = (sys.executable, "-W", "error", "-m", "soak.server")
@@ -164,7 +165,10 @@ def main() -> None:
     parser.add_argument("--connections", type=int, default=10_000, help="by default 10000")
     parser.add_argument("--minutes", type=float, default=10, help="under load: by default 10")
     parser.add_argument("--quick", action="store_true", help="half a minute, with fewer")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every sample there")
+    parser.add_argument(
+        "--summary", type=Path, metavar="FILE", help="write there what the documentation shows"
+    )
     options = parser.parse_args()
     size = QUICK
     if not options.quick:
@@ -176,6 +180,8 @@ def main() -> None:
         sys.exit(str(error))
     if options.json is not None:
         options.json.write_text(json.dumps(report.to_json(), indent=1) + "\n", "utf-8")
+    if options.summary is not None:
+        Summary.of(report).write(options.summary)
     print(as_text(report))
     faults = report.faults()
     for fault in faults:

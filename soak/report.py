@@ -1,4 +1,4 @@
-"""What came of it, as JSON, and as tables for people."""
+"""The results of a run: every sample as JSON, and the figures as text."""
 
 from __future__ import annotations
 
@@ -58,27 +58,27 @@ def facts(exercise: Exercise) -> Iterator[tuple[str, str]]:
         yield from crowd_facts(result)
     elif len(result.rates) == 3:
         yield from (
-            (f"messages in a second, {when} the one who does not read", f"{rate:,.0f}")
+            (f"messages in a second, {when} the one that does not read", f"{rate:,.0f}")
             for when, rate in result.rates.items()
         )
-        yield "MiB that were taken from that one", f"{result.taken:.1f}"
+        yield "MiB that the server accepted from that one", f"{result.taken:.1f}"
         yield "MiB that the server's memory grew meanwhile", f"{result.stalled:.2f}"
     yield "longest wait for a message", f"{result.slowest:.2f} s"
-    yield "fewest and most messages of one who talks", f"{result.fewest:,}, {result.most:,}"
+    yield "fewest and most messages of one talker", f"{result.fewest:,}, {result.most:,}"
     if result.before is not None and result.after is not None:
         yield (
-            "objects of the library, before and afterwards",
+            "objects of the library, before and after",
             (f"{result.before.objects:,}, {result.after.objects:,}"),
         )
-    yield "from SIGTERM to the last goodbye", f"{result.seconds_to_end:.2f} s"
-    yield "goodbyes, each with the end of its stream", f"{result.goodbyes:,}"
-    yield "from then to the end of the process", f"{server.seconds:.2f} s"
+    yield "from SIGTERM to the end of the last connection", f"{result.seconds_to_end:.2f} s"
+    yield "connections closed properly after SIGTERM", f"{result.goodbyes:,}"
+    yield "from there to the end of the process", f"{server.seconds:.2f} s"
     yield from ((f"logged: {what}", f"{count:,}") for what, count in server.counts.items())
 
 
 def crowd_facts(result: Result) -> Iterator[tuple[str, str]]:
-    yield "of them talking all the time", f"{result.connections // 2:,}"
-    yield "others, who come and go", f"{result.visitors:,}"
+    yield "of which talk all the time", f"{result.connections // 2:,}"
+    yield "visitors at a time, who come and go", f"{result.visitors:,}"
     if result.looks:
         last = result.looks[-1]
         yield "messages echoed", f"{last.messages:,}"
@@ -94,7 +94,7 @@ def crowd_facts(result: Result) -> Iterator[tuple[str, str]]:
     )
     yield "openings", f"{result.openings:,}"
     yield from ((f"visitors who {way}", f"{count:,}") for way, count in result.visits.items())
-    yield "pings of the server's, answered", f"{result.pings:,}"
+    yield "pings from the server, answered", f"{result.pings:,}"
 
 
 def minutes(looks: list[Look]) -> Iterator[tuple[str, str, str]]:
@@ -120,20 +120,3 @@ def as_text(report: Report) -> str:
         if len(rows) > 1:
             lines += ["", *(f"  {row[0]:>8}{row[1]:>16}{row[2]:>24}" for row in (HEADINGS, *rows))]
     return "\n".join(lines)
-
-
-def as_rst(exercise: Exercise) -> Iterator[str]:
-    yield from table(f"The exercise ``{exercise.result.exercise}``", list(facts(exercise)))
-
-
-def minutes_as_rst(exercise: Exercise) -> Iterator[str]:
-    rows = [HEADINGS, *minutes(exercise.result.looks)]
-    yield from table("Minute by minute", rows, header_rows=1)
-
-
-def table(title: str, rows: list[Any], header_rows: int = 0) -> Iterator[str]:
-    yield from (f".. list-table:: {title}", f"   :header-rows: {header_rows}", "")
-    for cells in rows:
-        for column, cell in enumerate(cells):
-            yield f"   {'*' if column == 0 else ' '} - {cell}"
-    yield ""

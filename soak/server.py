@@ -48,7 +48,7 @@ class Log(logging.Handler):
         # As a log that is written somewhere: the text is made, tracebacks included.
         text = self.format(record)
         if record.levelno == logging.INFO:
-            self.counts["news of peers that went"] += 1
+            self.counts["peers that went away"] += 1
         elif record.exc_info is not None and record.exc_info[0] is Planned:
             self.counts["handlers that raised"] += 1
         else:

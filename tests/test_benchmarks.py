@@ -18,7 +18,9 @@ from benchmarks.__main__ import main
 from benchmarks.command import chosen, last_words
 from benchmarks.cpu import cpu_nanoseconds, resident_bytes
 from benchmarks.peers import PEERS, Peer, with_another
-from benchmarks.report import SENT, Entry, Report, Table, as_rst, as_text, number, rows, spread
+from benchmarks.report import Entry, Report, Table
+from benchmarks.summary import SENT, Row, Rows, Summary, as_rst, as_text
+from benchmarks.tables import number, spread
 from benchmarks.task import Sample
 from benchmarks.turns import run
 from benchmarks.workloads import BARE, WORKLOADS, Workload
@@ -43,8 +45,9 @@ def test_a_quick_run(tmp_path: Path) -> None:
     done = subprocess.run(
         [
             *(sys.executable, "-m", "benchmarks", "--quick"),
-            *("--workloads", "ping-pong-1,handshakes,client-1", "--json", str(results)),
+            *("--workloads", "ping-pong-1,handshakes,client-1"),
             *("--peers", f"{BARE},trio_draftws rfc"),
+            *("--json", str(results), "--summary", str(tmp_path / "summary.json")),
         ],
         cwd=ROOT,
         capture_output=True,
@@ -66,8 +69,12 @@ def test_a_quick_run(tmp_path: Path) -> None:
             assert sample.cost > 0
         (ratio,) = table.ratios("trio_draftws rfc6455", BARE)
         assert ratio > 0
-    printed = [as_text(report), "", *goals.as_text(report), ""]
+    summary = Summary.of(report)
+    printed = [as_text(summary), "", *goals.as_text(summary), ""]
     assert done.stdout == "\n".join(printed)
+    kept = Summary.read(tmp_path / "summary.json")
+    assert kept.about == report.about
+    assert [table.workload for table in kept.tables] == [table.workload for table in report.tables]
 
 
 def measured(*peers: Peer) -> Report:
@@ -102,7 +109,7 @@ def test_a_missing_peer_is_named() -> None:
     assert report.missing == {"nobody's": "is-no-package-at-all is not installed here"}
     assert not report.versions
     assert not report.tables[0].entries
-    assert "missing: nobody's: is-no-package-at-all is not installed" in as_text(report)
+    assert "missing: nobody's: is-no-package-at-all is not installed" in as_text(Summary.of(report))
 
 
 @pytest.mark.parametrize(
@@ -128,7 +135,7 @@ def test_a_peer_that_fails_is_told(lame: Peer, told: str) -> None:
     assert entry.rounds == [None]
     assert entry.failed is not None
     assert entry.failed.startswith(told)
-    assert f"not measured: {told}" in as_text(report)
+    assert f"not measured: {told}" in as_text(Summary.of(report))
 
 
 def test_last_words() -> None:
@@ -194,6 +201,10 @@ def table() -> Table:
     )
 
 
+def summary_of(table: Table) -> Summary:
+    return Summary.of(Report({}, {}, {}, [table]))
+
+
 def test_ratios_are_those_of_one_round(table: Table) -> None:
     assert table.ratios("dear", BARE) == [2, 3, 1.5]
     assert table.ratios("lame", BARE) == [2, 0.5]
@@ -201,7 +212,7 @@ def test_ratios_are_those_of_one_round(table: Table) -> None:
 
 
 def test_rows(table: Table) -> None:
-    assert list(rows(table)) == [
+    assert list(Rows.of(table).cells()) == [
         (BARE, "20.0 (10.0 to 30.0)", "1.00 (1.00 to 1.00)", "1,000"),
         ("dear", "30.0 (20.0 to 90.0)", "2.00 (1.50 to 3.00)", "1,000"),
         ("lame", "35.0 (10.0 to 60.0)", "1.25 (0.50 to 2.00)", "1,000"),
@@ -211,9 +222,9 @@ def test_rows(table: Table) -> None:
 
 def test_rows_of_those_that_send_more_or_less(table: Table) -> None:
     table.entries["dear"].rounds = [attrs.evolve(sample(20), sent=some) for some in (1234, 1233.6)]
-    assert [row[-1] for row in rows(table)] == ["1,234", "–", "–", "–"]
-    assert f"{SENT}\n" in as_text(Report({}, {}, {}, [table]))
-    assert f"     - {SENT}" in as_rst(table)
+    assert [row[-1] for row in Rows.of(table).cells()] == ["1,234", "–", "–", "–"]
+    assert f"{SENT}\n" in as_text(summary_of(table))
+    assert f"     - {SENT}" in as_rst(Rows.of(table))
 
 
 def test_numbers() -> None:
@@ -228,7 +239,7 @@ def test_numbers() -> None:
 
 
 def test_rst(table: Table) -> None:
-    assert list(as_rst(table))[:8] == [
+    assert list(as_rst(Rows.of(table)))[:8] == [
         ".. list-table:: Made up",
         "   :header-rows: 1",
         "",
@@ -245,12 +256,27 @@ def test_json_and_back(table: Table) -> None:
     assert Report.from_json(json.loads(json.dumps(report.to_json()))) == report
 
 
+def test_a_summary_and_back(table: Table, tmp_path: Path) -> None:
+    """What a summary loses is the samples alone; its figures have four decimals."""
+    ours = Table(workload("tls-64"), table.entries)
+    summary = Summary.of(Report({"Python": "3"}, {BARE: "trio 1"}, {"gone": "not here"}, [ours]))
+    summary.write(tmp_path / "summary.json")
+    assert Summary.read(tmp_path / "summary.json") == summary
+    lame = Row.of("lame", Entry([None, sample(1 / 3)], "it fell"), Table(ours.workload))
+    assert lame.to_json() == {
+        "peer": "lame",
+        "cost": [0.3333] * 3,
+        "rate": 1000,
+        "failed": "it fell",
+    }
+
+
 def test_goals(table: Table) -> None:
-    report = Report({}, {}, {}, [table])
-    assert goals.Goal("made-up", "dear", BARE, 1).reached(report) == 1.5
-    assert goals.Goal("made-up", "dear", BARE, 1, difference=True).reached(report) == 10
-    assert goals.Goal("made-up", "dear", "dead", 1).reached(report) is None
-    assert goals.Goal("elsewhere", "dear", BARE, 1).reached(report) is None
+    summary = summary_of(table)
+    assert goals.Goal("made-up", "dear", BARE, 1).reached(summary) == 1.5
+    assert goals.Goal("made-up", "dear", BARE, 1, difference=True).reached(summary) == 10
+    assert goals.Goal("made-up", "dear", "dead", 1).reached(summary) is None
+    assert goals.Goal("elsewhere", "dear", BARE, 1).reached(summary) is None
 
 
 def test_goals_are_told_that_were_measured(monkeypatch: pytest.MonkeyPatch, table: Table) -> None:
@@ -260,7 +286,7 @@ def test_goals_are_told_that_were_measured(monkeypatch: pytest.MonkeyPatch, tabl
         goals.Goal("elsewhere", "dear", BARE, 1),
     )
     monkeypatch.setattr(goals, "GOALS", some)
-    assert list(goals.as_text(Report({}, {}, {}, [table]))) == [
+    assert list(goals.as_text(summary_of(table))) == [
         "made-up: dear against bare Trio: 1.50, wanted ≤ 1.2, 1.4 with masks in Python",
         "made-up: dear more than bare Trio: 10.0, wanted ≤ +3 KiB",
     ]
@@ -270,10 +296,10 @@ def test_goals_against_an_earlier_run(monkeypatch: pytest.MonkeyPatch, table: Ta
     monkeypatch.setattr(goals, "GOALS", ())
     goal = goals.Goal("made-up", "dear", BARE, 0.65, before=True)
     monkeypatch.setattr(goals, "GOALS_AGAINST_BEFORE", (goal,))
-    report = Report({}, {}, {}, [table])
-    earlier = Report({}, {}, {}, [Table(table.workload, {BARE: Entry([sample(60)])})])
-    assert list(goals.as_text(report)) == []
-    assert list(goals.as_text(report, earlier)) == [
+    summary = summary_of(table)
+    earlier = summary_of(Table(table.workload, {BARE: Entry([sample(60)])}))
+    assert list(goals.as_text(summary)) == []
+    assert list(goals.as_text(summary, earlier)) == [
         "made-up: dear against bare Trio, as it was: 0.50, wanted ≤ 0.65"
     ]
 
@@ -314,14 +340,18 @@ def test_no_name_stands_for_another_by_its_beginning() -> None:
         (["--against", "docs/peers.json"], "'docs/peers.json' holds no results of benchmarks/run"),
         (["--join", "README.md"], "'README.md' holds no results of benchmarks/run"),
         (["--join", "docs"], "'docs' cannot be read: Is a directory"),
-        (["--join", "docs/benchmarks.json", "--peers", BARE], "--join measures nothing"),
-        (["--join", "docs/benchmarks.json", "--against", "."], "--join measures nothing"),
+        (["--join", "README.md", "--peers", BARE], "--join measures nothing"),
+        (["--join", "README.md", "--against", "."], "--join measures nothing"),
         (
             ["--join", "docs/benchmarks.json", "./docs/../docs/benchmarks.json"],
             "'./docs/../docs/benchmarks.json' is given twice",
         ),
         (["--json", "no/such/folder/results.json"], "there is no folder 'no/such/folder'"),
         (["--json", "docs"], "'docs' is a folder"),
+        (["--summary", "no/such/folder/it.json"], "there is no folder 'no/such/folder'"),
+        (["--summary", "docs"], "'docs' is a folder"),
+        (["--against", "docs/benchmarks.json"], "'docs/benchmarks.json' is a summary; this needs"),
+        (["--join", "docs/benchmarks.json"], "'docs/benchmarks.json' is a summary; this needs"),
     ],
 )
 def test_bad_arguments(
@@ -341,17 +371,20 @@ def test_bad_arguments(
 
 
 def test_the_results_in_the_documentation() -> None:
-    report = Report.from_json(json.loads((ROOT / "docs" / "benchmarks.json").read_text("utf-8")))
-    measured = [table.workload.name for table in report.tables]
-    assert measured == [name for name in NAMES if name in measured]
     page = (ROOT / "docs" / "performance.rst").read_text("utf-8")
     for name in (*NAMES, "about", "goals"):
         assert f".. benchmarks:: {name}\n" in page
-    for table in report.tables:
-        assert all(len(entry.rounds) >= 3 for entry in table.entries.values())
+    assert int(Summary.read().about["Rounds"]) >= 3
 
 
 def test_the_results_in_the_documentation_are_of_all_workloads() -> None:
-    report = Report.read(ROOT / "docs" / "benchmarks.json")
-    assert [table.workload.name for table in report.tables] == NAMES
-    assert all(goal.reached(report) is not None for goal in goals.GOALS)
+    summary = Summary.read()
+    assert [table.workload.name for table in summary.tables] == NAMES
+    assert all(goal.reached(summary) is not None for goal in goals.GOALS)
+
+
+def test_the_results_in_the_documentation_are_few_lines() -> None:
+    """A line for each peer under a workload, so that a new run changes no more than that."""
+    rows = sum(len(table.rows) for table in Summary.read().tables)
+    text = (ROOT / "docs/benchmarks.json").read_text("utf-8")
+    assert len(text.splitlines()) == rows + 7

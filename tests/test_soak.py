@@ -14,19 +14,52 @@ import pytest
 from soak.__main__ import Failed, Size, allow_many_files, crowd, run, stalled
 from soak.crowd import MODES
 from soak.guests import WAYS
-from soak.judge import Exercise, growth
-from soak.load import Look
-from soak.report import Report, as_rst, as_text, facts, minutes, minutes_as_rst
+from soak.judge import Ended, Exercise, growth
+from soak.load import Alive, Look, Result
+from soak.report import Report, as_text, facts, minutes
+from soak.summary import PATH, Summary
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = Size(connections=40, seconds=1, others=20, seconds_of_others=0.6)
 BAD = (sys.executable, "-m", "tests.bad_server")
 
 
-@pytest.fixture(scope="module")
-def kept() -> Report:
-    """The long run, of which the documentation tells."""
-    return Report.from_json(json.loads((ROOT / "docs" / "soak.json").read_text("utf-8")))
+@pytest.fixture
+def good() -> Report:
+    """A run of ten minutes in which nothing went wrong."""
+    alive = Alive(connections=10_000, tasks=10_009, objects=86_761)
+    busy = Result(
+        "crowd",
+        10_000,
+        visitors=500,
+        empty=31.6,
+        full=89.4,
+        before=alive,
+        after=alive,
+        looks=[Look(second, 100, 17_000 * second) for second in range(601)],
+        fewest=2287,
+        most=2366,
+        slowest=1.9,
+        visits=dict.fromkeys(WAYS, 800),
+        goodbyes=10_000,
+    )
+    alive = Alive(connections=1000, tasks=1009, objects=8762)
+    beside = Result(
+        "stalled",
+        1000,
+        before=alive,
+        after=alive,
+        fewest=2215,
+        most=2255,
+        rates={"without": 40_000, "beside": 30_000, "after": 35_000},
+        stalled=0.02,
+        taken=3.5,
+        goodbyes=1000,
+    )
+    raised = {"handlers that raised": 800}
+    ended = [Ended(0, 1, counts, [], "") for counts in (raised, {})]
+    exercises = [Exercise(*both) for both in zip((busy, beside), ended, strict=True)]
+    return Report({"Day": "2026-11-30"}, exercises)
 
 
 # Runs
@@ -116,8 +149,8 @@ def part(report: Report, name: str) -> Exercise:
         ),
     ],
 )
-def test_faults_of_the_load(kept: Report, name: str, changes: dict[str, Any], told: str) -> None:
-    exercise = part(kept, name)
+def test_faults_of_the_load(good: Report, name: str, changes: dict[str, Any], told: str) -> None:
+    exercise = part(good, name)
     assert exercise.faults() == []
     changed = Exercise(attrs.evolve(exercise.result, **changes), exercise.server)
     assert told in changed.faults()
@@ -131,8 +164,8 @@ def test_faults_of_the_load(kept: Report, name: str, changes: dict[str, Any], to
         ({"objects": 100_000}, "100000 objects lived afterwards"),
     ],
 )
-def test_what_must_not_stay(kept: Report, changes: dict[str, int], told: str) -> None:
-    exercise = part(kept, "crowd")
+def test_what_must_not_stay(good: Report, changes: dict[str, int], told: str) -> None:
+    exercise = part(good, "crowd")
     assert exercise.result.after is not None
     after = attrs.evolve(exercise.result.after, **changes)
     changed = Exercise(attrs.evolve(exercise.result, after=after), exercise.server)
@@ -153,8 +186,8 @@ def test_what_must_not_stay(kept: Report, changes: dict[str, int], told: str) ->
         ({"counts": {"handlers that raised": 10_000}}, "10000 handlers raised, "),
     ],
 )
-def test_faults_of_the_server(kept: Report, changes: dict[str, Any], told: str) -> None:
-    exercise = part(kept, "crowd")
+def test_faults_of_the_server(good: Report, changes: dict[str, Any], told: str) -> None:
+    exercise = part(good, "crowd")
     changed = Exercise(exercise.result, attrs.evolve(exercise.server, **changes))
     assert any(fault.startswith(told) for fault in changed.faults())
 
@@ -178,21 +211,37 @@ def test_minutes() -> None:
     assert list(minutes([])) == []
 
 
-def test_the_results_in_the_documentation(kept: Report) -> None:
-    assert kept.faults() == []
-    result = part(kept, "crowd").result
-    assert result.connections == 10_000
-    assert result.looks[-1].seconds >= 600
+def test_text(good: Report) -> None:
+    text = as_text(good)
+    for exercise in good.exercises:
+        for name, figure in facts(exercise):
+            assert f"  {name:62}{figure}\n" in text + "\n"
+
+
+def test_a_summary(good: Report, tmp_path: Path) -> None:
+    """It is read back as it was written, and has every figure."""
+    summary = Summary.of(good)
+    summary.write(tmp_path / "summary.json")
+    assert Summary.read(tmp_path / "summary.json") == summary
+    assert summary.faults == []
+    assert summary.figure("crowd: longest wait for a message") == "1.90 s"
+    for name, figures in (("crowd", summary.crowd), ("stalled", summary.stalled)):
+        assert figures == dict(facts(part(good, name)))
+        assert next(summary.as_rst(name)).endswith(f"``{name}``")
+    assert list(summary.as_rst("minutes")).count("   * - 10") == 1
+    assert list(summary.as_rst("about")) == [":Day: 2026-11-30"]
+    with pytest.raises(ValueError, match="there is no exercise nothing"):
+        summary.as_rst("nothing")
+    with pytest.raises(ValueError, match="the exercise crowd has no figure 'x'"):
+        summary.figure("crowd: x")
+
+
+def test_the_results_in_the_documentation() -> None:
+    summary = Summary.read()
+    assert summary.faults == []
+    assert summary.figure("crowd: connections that stay") == "10,000"
+    assert int(summary.about["Seconds under load"]) >= 600
+    assert len(PATH.read_text("utf-8").splitlines()) < 100
     page = (ROOT / "docs" / "soak.rst").read_text("utf-8")
     for name in ("about", "minutes", "crowd", "stalled"):
         assert f".. soak:: {name}\n" in page
-
-
-def test_tables(kept: Report) -> None:
-    text = as_text(kept)
-    for exercise in kept.exercises:
-        for name, figure in facts(exercise):
-            assert f"  {name:62}{figure}\n" in text + "\n"
-        assert next(as_rst(exercise)).endswith(f"``{exercise.result.exercise}``")
-    rows = list(minutes_as_rst(part(kept, "crowd")))
-    assert rows.count("   * - 10") == 1

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from .benchmarks import draw as draw_benchmarks
 from .connection import draw_closing_sequence, draw_parts, draw_ping_timeline, draw_send
 from .frames import draw_closings, draw_frames, draw_header
 from .shipped import draw as draw_shipped
@@ -25,6 +26,7 @@ def figures() -> dict[str, str]:
     """Each figure, by its file's name."""
     data = json.loads(DATA.read_text(encoding="utf-8"))
     return {
+        "benchmarks.svg": draw_benchmarks(),
         "timeline.svg": draw_timeline(data["history"]),
         "shipped.svg": draw_shipped(data["browsers"]),
         "frames.svg": draw_frames(),

@@ -21,6 +21,7 @@ STYLE = """
 .figure .middle { text-anchor: middle; }
 .figure .rule { stroke: var(--line); fill: none; }
 .figure .type { fill: var(--type); } .figure .length { fill: var(--length); }
+.figure .rest { fill: var(--line); }
 .figure .key { fill: var(--key); } .figure .payload { fill: var(--text); }
 .figure .pale { fill-opacity: 0.22; }
 .figure .edge { fill: none; stroke: var(--soft); stroke-width: 0.8; }

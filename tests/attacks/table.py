@@ -15,6 +15,8 @@ from typing import Any, TypeAlias
 
 import pytest
 
+from docs.one_line_each import one_line_each
+
 from .catalogue import ROWS
 
 TABLE = Path(__file__).parents[2] / "docs/attacks.json"
@@ -35,7 +37,7 @@ def as_table(cases: Counter[str]) -> Table:
             "drafts": list(row.drafts),
             "roles": row.roles,
             "answer": row.answer,
-            "tests": {test: cases[test] for test in row.ids},
+            "cases": sum(cases[test] for test in row.ids),
         }
         for row in ROWS
     ]
@@ -73,7 +75,7 @@ class Tally:
         cases = self.cases()
         if missing := planned() - cases.keys():
             return f"{TABLE.name} was not written, since these did not pass: {sorted(missing)[:8]}"
-        TABLE.write_text(json.dumps(as_table(cases), indent=1) + "\n", "utf-8")
+        TABLE.write_text(one_line_each(as_table(cases)), "utf-8")
         return None
 
 

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
+from docs.one_line_each import one_line_each
 from trio_draftws import DRAFTS
 
 from .catalogue import CLIENTS, SERVERS, Peer
@@ -121,7 +122,7 @@ def as_table(shown: Collection[Fact], origin: Callable[[Peer], Origin]) -> Table
 
 
 def dumped(table: Table) -> str:
-    return json.dumps(table, indent=2) + "\n"
+    return one_line_each(table, *table)
 
 
 def read() -> Table:

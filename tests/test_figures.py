@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
 import xml.etree.ElementTree as ET
 from datetime import date
 
 import pytest
 
+from benchmarks.summary import Summary
+from docs.figures.benchmarks import TITLES
 from docs.figures.connection import PING_INTERVAL, PING_TIMEOUT
 from docs.figures.draw import DATA, DOCS, figures
 from docs.figures.frames import FRAMES, VECTORS, closings
+from docs.figures.rooms import rooms
 from docs.figures.timeline import FIRST, LANES, LAST, published, stagger
 from trio_draftws import DRAFTS
+
+from .test_layers import ROOMS
 
 DRAWN = figures()
 HISTORY = json.loads(DATA.read_text(encoding="utf-8"))["history"]
@@ -101,6 +107,36 @@ def test_pictures_of_a_connection(name: str) -> None:
     assert len(described) > 100
     pages = "".join(page.read_text(encoding="utf-8") for page in DOCS.glob("*.rst"))
     assert f".. drawing:: {name.removesuffix('.svg')}\n" in pages
+
+
+def test_the_rooms_are_those_of_the_map() -> None:
+    """The picture reads the map as the test of the layers does, and leaves nothing out."""
+    drawn = list(rooms())
+    assert [room.path for room in drawn] == ROOMS
+    texts = [element.text for element in ET.fromstring(DRAWN["rooms.svg"]).iter() if element.text]
+    for room in drawn:
+        assert room.name in texts
+        assert room.about in texts
+    page = (DOCS / "design.rst").read_text(encoding="utf-8")
+    assert ".. drawing:: rooms\n" in page
+
+
+def test_the_design_names_files_that_exist() -> None:
+    root = DOCS.parent
+    page = (DOCS / "design.rst").read_text(encoding="utf-8")
+    named = re.findall(r"``(\w+/[\w/]+\.\w+)``", page)
+    assert len(named) > 10
+    for name in named:
+        assert (root / name).is_file() or (root / "trio_draftws" / name).is_file(), name
+
+
+def test_a_benchmark_is_a_bar() -> None:
+    """Each peer that was measured has one, and the figure stays small."""
+    assert len(DRAWN["benchmarks.svg"].encode()) < 30 * 1024
+    boxes = ET.fromstring(DRAWN["benchmarks.svg"]).findall("{http://www.w3.org/2000/svg}rect")
+    tables = [table for table in Summary.read().tables if table.workload.name in TITLES]
+    assert len(tables) == len(TITLES)
+    assert len(boxes) == sum(row.cost is not None for table in tables for row in table.rows)
 
 
 def test_the_timeline_has_the_default_times() -> None:

@@ -1,24 +1,24 @@
 """WebSocket for Trio: a client, a server, and connections that are channels, in every draft.
 
-The rooms, from the top floor down. What is in a room imports from the same room and from rooms
-below it; no two files import each other, directly or in a circle.
+The rooms, from the top floor down. A module imports from its own room and from the rooms below it,
+never from one above, and no modules import each other in a circle.
 
     __main__            `python -m trio_draftws`
-    cli                 the command line: echo, connect, probe, gateway
-    testing             for the tests of programs: pairs in memory, served handlers, raw peers
+    cli                 the commands: echo, connect, probe, gateway
+    testing             for tests of your programs: pairs in memory, served handlers, raw peers
     __init__            the public names
-    _relay              two connections joined; the gateway made of that
-    _server             listening, admitting, the handshake, calling handlers, shutting down
-    _client             which draft to try, how to dial, the handshake, redirects, reconnecting
-    _connection         `Connection`: receiver, sender, deadlines, and the scope that keeps many
-    _transport          sockets, TLS, listeners; the handshake's reads and its one deadline
-    _exceptions         what is raised
-    _settings           the settings that all rooms share, how they are checked; the framing mode
-    drafts              bytes in, bytes out: no Trio, no clock, no I/O
-      _fast_handshake   the requests that today's clients send, answered without the full parser
+    _relay              joins two connections; the gateway is made of that
+    _server             listens, admits, opens connections, calls handlers, shuts down
+    _client             chooses a draft, dials, opens connections, follows redirects, reconnects
+    _connection         `Connection`: its receiver, sender and deadlines; the scope of many
+    _transport          sockets, TLS, listeners; reads an opening handshake under one deadline
+    _exceptions         the errors
+    _settings           the settings that several rooms share, and their checks; `framing_mode`
+    drafts              bytes in, events and bytes out: no Trio, no clock, no I/O
+      _fast_handshake   answers what current clients send without the full parser
       _protocol         the life of one connection, as states
-      _identify         which draft a request is of
-      _registry         each draft as a row: how it opens, how it frames, what it can do
+      _identify         finds the draft that a request belongs to
+      _registry         each draft as a row: how it opens and frames, what it can do
       _handshake        the opening handshakes
       _framing          frames and messages as bytes; masking, compression, UTF-8
       _http             heads, bodies, cookies, URLs, host names

@@ -23,7 +23,7 @@ class Figure(SphinxRole):
     def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
         self.env.note_dependency(str(PATH))
         try:
-            return [nodes.Text(Summary.read().figure(self.text))], []
+            return [nodes.Text(Summary.read().figure(" ".join(self.text.split())))], []
         except ValueError as error:
             message = self.inliner.reporter.error(str(error), line=self.lineno)
             return [self.inliner.problematic(self.rawtext, self.rawtext, message)], [message]

@@ -19,8 +19,10 @@ from .test_docs import PAGES
 PROJECT = DOCS.parent
 # Where the programs of the pages are
 PLACES = (PROJECT, DOCS / "code", *(DOCS / "code/tutorial").glob("step_*"))
-OTHERS_TOOLS = {"cat", "curl", "echo", "git", "pip", "printf", "redis-server", "towncrier"}
-OTHERS_MODULES = {"pytest", "sphinx", "trustme"}
+OTHERS_TOOLS = {
+    *("cat", "cd", "curl", "echo", "git", "pip", "printf", "redis-server", "towncrier"),
+}
+OTHERS_MODULES = {"build", "pip", "pytest", "sphinx", "trustme", "twine", "venv"}
 
 SHOWN = sorted(
     {
@@ -60,7 +62,7 @@ def known_to(words: list[str], capsys: pytest.CaptureFixture[str]) -> str | None
         with pytest.raises(SystemExit):
             main([arguments[0], "--help"])
         return capsys.readouterr().out
-    if program in OTHERS_TOOLS:
+    if program in OTHERS_TOOLS or Path(program).name == "pip":
         return None
     assert os.access(PROJECT / program, os.X_OK)
     return sources(PROJECT / program)

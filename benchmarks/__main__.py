@@ -54,7 +54,9 @@ def arguments() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--quick", action="store_true", help="to see that it works: one round")
+    parser.add_argument(
+        "--quick", action="store_true", help="one short round, to see that it works"
+    )
     parser.add_argument("--workloads", help="some of: " + ", ".join(w.name for w in WORKLOADS))
     parser.add_argument("--peers", help="some of: " + ", ".join(p.name for p in PEERS))
     parser.add_argument(
@@ -86,7 +88,7 @@ def arguments() -> argparse.ArgumentParser:
         "--join",
         nargs="+",
         metavar="FILE",
-        help="measure nothing, but put together what --json wrote: parts of a run that was cut, or "
+        help="measure nothing, but join what --json wrote: parts of a run that was stopped, or "
         "runs of other workloads, peers or rounds",
     )
     return parser

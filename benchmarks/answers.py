@@ -70,7 +70,7 @@ def pings(setup: Setup) -> Iterator[tuple[str, Columns]]:
 
 
 def time_to_leave(setup: Setup, behaviour: str, stay: float, *say: str) -> Columns:
-    """How long clients of ours take to leave a server of ours, after staying so many seconds."""
+    """How long our clients take to leave our server, after staying for so many seconds."""
     with started(setup.surroundings, "subjects.server", behaviour) as server:
         arguments = (server.read_port(), setup.pick(9, 2), stay, *say)
         with started(setup.surroundings, "subjects.leaving", *arguments) as client:

@@ -13,14 +13,14 @@ from .report import Entry, Report, Table
 from .tables import NOTHING, SPREAD, Spread, aligned, number
 from .workloads import WORKLOADS, Workload
 
-# What may well be another, of the facts about a run
+# Facts in which two runs may differ
 DO_NOT_MATTER = ("Rounds", "Day")
-# What is asked, of a workload's fields; the others are what it is called.
+# The fields of a workload that change what is measured; the others are names.
 ASKED = ("exercise", "connections", "in_flight", "at_once", "size", "content", "delay", "tls")
 
 
 def differences(one: Report, other: Report) -> Iterator[tuple[str, str, str]]:
-    """Each fact, and each peer whose version, is not the same in both, with what either says."""
+    """Each fact, and each peer's version, in which two runs differ, with both values."""
     for fact in dict.fromkeys((*one.about, *other.about)):
         said = [report.about.get(fact, "not said") for report in (one, other)]
         if fact not in DO_NOT_MATTER and said[0] != said[1]:
@@ -36,7 +36,7 @@ def same_question(one: Workload, other: Workload) -> bool:
 
 
 def as_text(now: Report, then: Report) -> Iterator[str]:
-    """The costs of this run in those of an earlier one."""
+    """The costs of this run divided by those of an earlier one."""
     yield f"Against the run of {then.about.get('Day', 'an unknown day')}: costs now in costs then."
     yield "The lowest ratio is the lowest now in the highest then, the highest the other way round."
     for what, there, here in differences(then, now):
@@ -67,7 +67,7 @@ def compared(table: Table, earlier: Table) -> Iterator[tuple[str, ...]]:
 
 
 def of_checkout(report: Report, checkout: Path) -> Report:
-    """What the library of another checkout did in the same run, as if it were an earlier one."""
+    """The results of another checkout's library in the same run, as an earlier run."""
 
     def entries(table: Table) -> dict[str, Entry]:
         others = {name_of(peer, checkout): peer for peer in table.entries}
@@ -116,7 +116,7 @@ def rounds_of(table: Table) -> int:
 
 
 def append(kept: Table, table: Table) -> None:
-    """Puts rounds behind those that are there; who had no turn in one has None, so all align."""
+    """Appends rounds; a peer that had no turn in a round gets None for it, so that all align."""
     before = rounds_of(kept)
     for peer in dict.fromkeys((*kept.entries, *table.entries)):
         more = table.entries.get(peer, Entry())

@@ -155,7 +155,7 @@ class Answers:
 
 
 def deflated(task: Task) -> Sample:
-    """One connection with one compressed message on the way, which comes back compressed."""
+    """One connection with one compressed message in flight, which comes back compressed."""
     dialect = dialect_of(task.dialect)
     with connected(task) as sock:
         terms = terms_of(shake_hands(sock, offering(dialect)))

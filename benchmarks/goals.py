@@ -1,6 +1,6 @@
-"""What the library is to reach, and how far it is: ratios of the medians of one run.
+"""The costs that the library aims at, and those it has: ratios of the medians of one run.
 
-Or of this run and an earlier one, where a goal is about how the library was before.
+Some goals compare this run with an earlier one.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ class Goal:
     peer: str
     against: str
     limit: float
-    """The most that is wanted."""
+    """The highest acceptable ratio, or difference."""
     limit_pure: float | None = None
-    """The most that is wanted where masks are put on in Python; by default the same."""
+    """The same where masking is in Python; by default no different."""
     difference: bool = False
-    """Whether it is how much more, instead of how many times as much."""
+    """Whether the goal is a difference instead of a ratio."""
     before: bool = False
-    """Whether `against` is what that peer was in an earlier run."""
+    """Whether `against` is measured in the earlier run."""
 
     @property
     def wanted(self) -> str:
@@ -41,7 +41,7 @@ class Goal:
         return wanted
 
     def reached(self, summary: Summary, earlier: Summary | None = None) -> float | None:
-        """How far it is; None where that was not measured."""
+        """The ratio or difference now; None if one of the two was not measured."""
         cost = summary.median(self.workload, self.peer)
         base = earlier if self.before else summary
         other = None if base is None else base.median(self.workload, self.against)
@@ -76,7 +76,7 @@ GOALS = (
     Goal("handshakes", RFC6455, "trio-websocket", 0.35),
     Goal("memory", RFC6455, BARE, 3, difference=True),
 )
-# How it was before the work on these began; told with `--against` only
+# Goals relative to an earlier run; printed with `--against` only
 GOALS_AGAINST_BEFORE = (
     Goal("json-64-kib", RFC6455, RFC6455, 0.65, before=True),
     Goal("json-64-kib", ISAL, RFC6455, 0.3, before=True),

@@ -33,7 +33,7 @@ def check(room: memoryview, expected: bytes) -> None:
 
 
 def echo(task: Task) -> Sample:
-    """`at_once` of the connections have `in_flight` messages on the way, all the time."""
+    """`at_once` of the connections have `in_flight` messages in flight, all the time."""
     dialect, payload = dialect_of(task.dialect, task.content), payload_of(task.content, task.size)
     wire = memoryview(dialect.frame(payload) * task.in_flight)
     expected = dialect.echo(payload) * task.in_flight

@@ -156,7 +156,7 @@ PEERS = (
 
 
 def with_another(peers: Iterable[Peer], checkout: Path) -> Iterator[Peer]:
-    """Puts beside each of ours the same one with the library of another checkout."""
+    """The peers, each of ours followed by the same one with another checkout's library."""
     for peer in peers:
         yield peer
         if OURS in peer.packages:
@@ -164,7 +164,7 @@ def with_another(peers: Iterable[Peer], checkout: Path) -> Iterator[Peer]:
 
 
 def name_of(peer: str, checkout: Path) -> str:
-    """What one of ours is called when its library is that of another checkout."""
+    """The name of one of our peers when it uses another checkout's library."""
     return f"{peer} of {checkout.resolve().name}"
 
 

@@ -1,4 +1,4 @@
-"""What a load generator is asked to do, what comes of it, and how it is measured."""
+"""A load generator's task, its result, and how a process is measured."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Task:
     in_flight: int = 1
     """Messages sent at once on a connection; the next come when all are back."""
     at_once: int = 0
-    """Connections that have messages on the way at the same time; 0: all of them."""
+    """Connections that have messages in flight at the same time; 0: all of them."""
     size: int = 32
     """Bytes in a message."""
     content: str = "ascii"
@@ -45,7 +45,7 @@ class Task:
 
 @attrs.frozen
 class Sample:
-    """What came of it."""
+    """The result of a task."""
 
     count: int
     """Messages, broadcasts, handshakes or connections."""
@@ -53,7 +53,7 @@ class Sample:
     cost: float
     """For each of them: microseconds of processor time, or KiB of memory."""
     sent: float | None = None
-    """Bytes that the server sends for each, where that differs from peer to peer."""
+    """Bytes that the server sends for each, if that differs from peer to peer."""
 
     @property
     def rate(self) -> float:
@@ -62,11 +62,11 @@ class Sample:
 
 
 class Failed(Exception):
-    """The peer did something else than it should."""
+    """The peer did something wrong."""
 
 
 def measured(task: Task, pid: int, some: Callable[[], int]) -> Sample:
-    """What it costs a process to do `some`, which says how many that was, again and again."""
+    """The cost of calling `some` again and again; it returns how many it did."""
     until(task.warm_up, some)
     began, used = time.perf_counter(), cpu_nanoseconds(pid)
     count = until(task.seconds, some)
@@ -75,7 +75,7 @@ def measured(task: Task, pid: int, some: Callable[[], int]) -> Sample:
 
 
 def until(seconds: float, some: Callable[[], int]) -> int:
-    """Does it for so many seconds, and until there was at least one of what it counts."""
+    """Calls `some` for so many seconds, and until it has counted at least one."""
     deadline = time.perf_counter() + seconds
     count = some()
     while not count or time.perf_counter() < deadline:

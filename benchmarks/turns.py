@@ -49,7 +49,7 @@ def measure(peer: Peer, workload: Workload, quick: bool, certificate: str) -> Sa
 
 
 def options_for(workload: Workload, certificate: str) -> tuple[str, ...]:
-    """How a server is told what it is needed for."""
+    """A server's command-line options for a workload."""
     options = {
         "tls": ("--certificate", certificate),
         "deflate": ("--compress",),

@@ -1,4 +1,4 @@
-"""The command: keeps a server busy for minutes, and judges what came of it.
+"""The command: keeps a server busy for minutes, and checks the result.
 
 python -m soak --quick
 python -m soak --connections 10000 --minutes 10 --json all.json --summary docs/soak.json
@@ -47,7 +47,7 @@ class Size:
     connections: int
     seconds: float
     others: int
-    """In the exercise with one who does not read."""
+    """Connections in the exercise with one that does not read."""
     seconds_of_others: float
     """A third without that one, a third beside it, a third after."""
     patience: float = 60
@@ -99,7 +99,7 @@ class Serving:
     """What it writes to standard error."""
 
     def put_to(self, name: str, connections: int, seconds: float, patience: float) -> Exercise:
-        """One exercise, by which it is also told to end."""
+        """Does one exercise, at whose end the server gets SIGTERM."""
         result = load(Task(name, self.port, self.process.pid, connections, seconds, patience))
         began = time.monotonic()
         try:

@@ -64,7 +64,7 @@ class Client:
     broken: OSError | None = None
     """How it did, if not in order."""
     code: int | None = None
-    """With which the server said goodbye, where the draft has codes."""
+    """The code in the server's close, in drafts that have codes."""
     waits_for: int = READ
     dialect: HeaderFormat = attrs.field(init=False)
 
@@ -119,7 +119,7 @@ class Client:
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.leave()
 
-    # What is said
+    # Sending and receiving
 
     def send(self, data: bytes) -> None:
         """Sends what is short enough for the kernel to take."""
@@ -134,12 +134,12 @@ class Client:
             raise Wrong(f"the server does not read: {len(data) - sent} bytes were not taken")
 
     def say(self, text: bytes) -> Question:
-        """Sends a message and waits until it has come back: false if a goodbye came instead."""
+        """Sends a message and waits for its echo: false if a close came instead."""
         self.send(self.dialect.frame(text))
         return (yield from self.hears(self.dialect.echo(text)))
 
     def hears(self, data: bytes = b"") -> Question:
-        """Waits until `data` has come, and nothing else: false if a goodbye came instead.
+        """Waits for exactly `data`: false if a close came instead.
 
         Without `data` that is all that may come.
         """
@@ -193,7 +193,7 @@ class Client:
         return True
 
     def closing(self, code: int) -> Script:
-        """The server's goodbye has come: checks it, answers it, and waits for the end."""
+        """The server has closed: checks its close, answers it, and waits for the end."""
         if self.mode == "rfc6455" and self.code != code:
             raise Wrong(f"the server closed with {self.code}, not {code}")
         self.send(self.dialect.close)
@@ -209,7 +209,7 @@ class Client:
             raise Wrong(f"{bytes(self.received[:80])!r} came behind the goodbye")
 
     def hushing(self) -> Script:
-        """For scripts that have nothing on the way: waits while there is a hush."""
+        """For scripts with nothing in flight: waits while there is a hush."""
         while self.crowd.hushed and not self.ended:
             self.crowd.quiet.add(self)
             yield READ
@@ -239,17 +239,17 @@ class Crowd:
     patience: float
     """Seconds for what the server does at once, if it has the time."""
     faults: list[str] = attrs.field(factory=list)
-    """What clients told of that should not be."""
+    """The faults that clients have reported."""
     hushed: bool = False
-    """Whether those who talk are to finish and wait; see `hush`."""
+    """Whether talkers should finish and wait; see `hush`."""
     ending: bool = False
-    """Whether the server was told to end."""
+    """Whether the server has got SIGTERM."""
     openings: int = 0
     """Connections opened."""
     pings: int = 0
     """Pings of the server's that were answered."""
     quiet: set[Client] = attrs.field(factory=set)
-    """Those who wait for the hush to end."""
+    """The clients that wait for the hush to end."""
     alive: int = 0
     """Clients whose script has not ended."""
     _clients: dict[int, Client] = attrs.field(factory=dict)
@@ -302,7 +302,7 @@ class Crowd:
                 return False
             for number, event in self._epoll.poll(min(left, 0.1)):
                 client = self._clients.get(number)
-                # One may have left, and another have got its number, since epoll told.
+                # Since epoll returned, one may have left and another have got its number.
                 if client is None:
                     continue
                 if event & ~WRITE:
@@ -311,7 +311,7 @@ class Crowd:
         return True
 
     def hush(self) -> None:
-        """Makes those who talk finish what they do, and wait."""
+        """Makes the talkers finish what they do, and wait."""
         self.hushed = True
 
     def go_on_all(self) -> None:

@@ -1,4 +1,4 @@
-"""Who is in the crowd: those who talk, those who are there, and those who come and go.
+"""The clients of the crowd: talkers, silent ones, and visitors.
 
 Each is a script. What comes back has to be what was sent, each message once and in its order.
 """
@@ -33,13 +33,13 @@ class Tally:
     slowest: float = 0
     """Seconds that the longest wait for one took."""
     there: int = 0
-    """Those who came to stay, and do."""
+    """Clients that came to stay, and stayed."""
     goodbyes: int = 0
-    """Of them, those whom the server said goodbye to in the end, in order."""
+    """Those of them that the server closed properly at its end."""
     cut_off: int = 0
-    """Messages that were on their way then, and did not come back: the goodbye told."""
+    """Messages in flight at that time, whose echo the close replaced."""
     taken: int = 0
-    """Bytes that were taken from the one who does not read."""
+    """Bytes that the server accepted from the client that does not read."""
     visits: Counter[str] = attrs.field(factory=Counter)
     """Ended visits, by how they ended."""
 
@@ -82,7 +82,7 @@ def see_it_end(client: Client, tally: Tally) -> Script:
     tally.goodbyes += 1
 
 
-# Those who come and go
+# Visitors
 
 
 def visit(client: Client, tally: Tally) -> Script:
@@ -128,7 +128,7 @@ def end_within_a_frame(client: Client) -> Script:
 
 
 def end_one_side(client: Client) -> Script:
-    """Ends what it sends without a goodbye, and sees what the server does."""
+    """Ends its side without a close, and sees what the server does."""
     assert client.sock is not None
     client.sock.shutdown(socket.SHUT_WR)
     while not client.ended:
@@ -173,7 +173,7 @@ def ways(first: int) -> Iterator[tuple[str, Callable[[Client], Script] | None]]:
     return itertools.islice(names, first % len(WAYS), None)
 
 
-# The one who does not read
+# The client that does not read
 
 
 def stall(client: Client, tally: Tally) -> Script:

@@ -1,4 +1,4 @@
-"""What came of an exercise is judged: what should not be, in a line for each."""
+"""Judges an exercise: one line for each fault."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ import attrs
 from .guests import WAYS
 from .load import Alive, Look, Result
 
-# How much memory may grow in the second half of the time under load: what a page or two more of
-# fragmentation is, and far below what anything costs that is kept of each message or visitor.
+# How much memory may grow in the second half of the time under load: a page or two more of
+# fragmentation, and far less than anything kept for each message or visitor would take.
 MAY_GROW = 0.02
 MAY_GROW_MIB = 1.0
-# What lives may be a little more: pings are on their way at any time.
+# A few more objects may live afterwards: there are pings in flight at any time.
 MAY_LIVE = 0.01
-# Nobody gets less than a part of what others get.
+# No talker gets less than this part of what another gets.
 FAIR = 4
-# Beside one who does not read, so much of their pace is kept. It is all of it, but for what else
-# the machine does meanwhile.
+# Next to a client that does not read, the others keep this share of their pace. It would be all of
+# it if the machine did nothing else.
 PACE = 0.5
-# 64 KiB and a message wait to be written, as much was read ahead; the rest is noise.
+# 64 KiB and a message wait to be written, and as much was read ahead; the rest is noise.
 STALLED_MIB = 4.0
-# What the kernel's buffers take of both sides, at most
+# The most that the kernel's buffers of both sides hold
 TAKEN_MIB = 64.0
 
 
@@ -33,11 +33,11 @@ class Ended:
 
     status: int
     seconds: float
-    """From its last client's end to its own."""
+    """From the end of its last client to its own."""
     counts: dict[str, int]
-    """What it logged."""
+    """Counts of what it logged."""
     unexpected: list[str]
-    """What it should not have logged."""
+    """Records that it should not have logged."""
     complaints: str
     """What it wrote to standard error."""
 
@@ -50,7 +50,7 @@ class Exercise:
     server: Ended
 
     def faults(self) -> list[str]:
-        """What should not be."""
+        """All faults, a line for each."""
         return [*load_faults(self.result), *server_faults(self.result, self.server)]
 
 
@@ -73,15 +73,15 @@ def load_faults(result: Result) -> Iterator[str]:
 
 
 def what_stayed(connections: int, before: Alive | None, after: Alive | None) -> Iterator[str]:
-    """What those who left have left behind."""
+    """What clients that left have left behind."""
     if before is None or after is None:
         yield "the exercise was not done to its end"
         return
     for alive in (before, after):
         if alive.connections != connections:
             yield f"{alive.connections} connections were open, not {connections}"
-    # One more looks after those who were left alone, from the first of them on; and one waits for
-    # many who are busy at once.
+    # One task starts with the first connection on which nobody receives; another waits for many
+    # that are busy at once.
     if after.tasks - before.tasks not in (0, 1, 2):
         yield f"{after.tasks} tasks ran afterwards, {before.tasks} before"
     if after.objects > before.objects * (1 + MAY_LIVE):

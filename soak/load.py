@@ -1,4 +1,4 @@
-"""The load, in a process of its own: who comes, for how long, and what the server's memory does.
+"""The load, in a process of its own: its clients, and how the server's memory grows.
 
     python -m soak.load '{"port": …}'    prints one JSON object: a `Result`
 
@@ -22,9 +22,9 @@ from benchmarks.cpu import resident_bytes
 from .crowd import MODES, Client, Crowd, Script, Wrong
 from .guests import WAYS, Tally, ask, stall, stay, talk, visit
 
-# Openings on their way at once, while the house fills
+# Openings in progress at once while the connections are made
 AT_THE_DOOR = 200
-# For each of those who come and go, so many are there all the time.
+# Connections that stay, for each visitor
 THERE_FOR_EACH_VISITOR = 20
 # Seconds between two looks at the server's memory, at most; there are ten at least.
 BETWEEN_LOOKS = 1.0
@@ -32,7 +32,7 @@ BETWEEN_LOOKS = 1.0
 # since the end is to come under load
 WARM_UP = 0.05
 BEFORE_THE_END = 0.02
-# Faults are counted; so many are told.
+# All faults are counted; this many are printed.
 MOST_TOLD = 20
 MIB = 1 << 20
 
@@ -52,7 +52,7 @@ class Task:
 
 @attrs.frozen
 class Look:
-    """At the server, at some moment."""
+    """The state of the server at one moment."""
 
     seconds: float
     """Under load until then."""
@@ -64,7 +64,7 @@ class Look:
 
 @attrs.frozen
 class Alive:
-    """What lives in the server while nobody says anything."""
+    """What lives in the server while nobody sends anything."""
 
     connections: int
     tasks: int
@@ -74,13 +74,13 @@ class Alive:
 
 @attrs.define
 class Result:
-    """What came of an exercise."""
+    """The result of an exercise."""
 
     exercise: str
     connections: int
-    """Those who stay."""
+    """Those that stay."""
     visitors: int = 0
-    """Those who come and go beside them, one visit after the other."""
+    """Clients that come and go, one visit after the other."""
     empty: float = 0
     """MiB of the server's memory before they came."""
     full: float = 0
@@ -91,7 +91,7 @@ class Result:
     echoed: dict[str, int] = attrs.field(factory=dict)
     """Messages by draft."""
     fewest: int = 0
-    """Messages of the one who got the fewest back, of those who talk."""
+    """Messages of the talker that got the fewest back."""
     most: int = 0
     slowest: float = 0
     """Seconds that the longest wait for a message took."""
@@ -100,18 +100,18 @@ class Result:
     pings: int = 0
     """Of the server's."""
     unsettled: int = 0
-    """Those who waited in vain for what they were owed."""
+    """Clients that waited in vain."""
     rates: dict[str, float] = attrs.field(factory=dict)
-    """Messages in a second, without, beside and after the one who does not read."""
+    """Messages in a second, without, beside and after the client that does not read."""
     stalled: float = 0
     """MiB that the server's memory grew beside that one."""
     taken: float = 0
     """MiB that were taken from that one."""
     goodbyes: int = 0
     cut_off: int = 0
-    """Messages on their way when the server ended, of which the goodbye told."""
+    """Messages in flight when the server ended."""
     seconds_to_end: float = 0
-    """From SIGTERM until the last had its goodbye and the end of its stream."""
+    """From SIGTERM until the last one had its close and the end of its stream."""
     faults: int = 0
     told: list[str] = attrs.field(factory=list)
     """The first of the faults."""
@@ -119,14 +119,14 @@ class Result:
 
 @attrs.define
 class House:
-    """The crowd, and what is known of it and of its server."""
+    """The crowd, and what the load knows about it and its server."""
 
     task: Task
     result: Result
     crowd: Crowd
     tally: Tally = attrs.field(factory=Tally)
     talking: int = 0
-    """Those who become quiet when told to hush."""
+    """Clients that a hush makes quiet."""
     tasks_of_none: int = 0
     """The server's, without any connection."""
     _invited: int = 0
@@ -135,7 +135,7 @@ class House:
         return resident_bytes(self.task.pid) / MIB
 
     def let_in(self, script: Callable[[Client, Tally], Script]) -> None:
-        """The next one begins."""
+        """Starts the next client."""
         mode = MODES[self._invited % len(MODES)]
         client = Client(self.crowd, self._invited, mode)
         self._invited += 1
@@ -197,7 +197,7 @@ class House:
         return last.messages / last.seconds
 
     def settle(self) -> Alive:
-        """Hushes all, until each has what it is owed and the server knows who has left."""
+        """Makes all quiet, until each has its echo and the server has noticed who left."""
         self.crowd.hushed = True
         self.crowd.run(self.task.patience, self.is_settled)
         owed = self.talking - len(self.crowd.quiet) - len(self.crowd.faults)
@@ -223,12 +223,12 @@ class House:
         self.run_until(lambda: bool(answers))
         if not answers:
             raise Wrong("the server does not say how it is")
-        # Without the one who asks
+        # Without the connection that asks
         answer = Alive(**answers[0])
         return attrs.evolve(answer, connections=answer.connections - 1, tasks=answer.tasks - 1)
 
     def end(self) -> None:
-        """The server is told to end under load, and everybody to see it."""
+        """Ends the server with SIGTERM under load, and waits until everybody has seen it."""
         self.be_under_load(self.task.seconds * BEFORE_THE_END)
         self.crowd.ending = True
         os.kill(self.task.pid, signal.SIGTERM)
@@ -256,7 +256,7 @@ def crowd(house: House) -> None:
 
 
 def stalled(house: House) -> None:
-    """Those who talk, without and beside one who sends and does not read."""
+    """Talkers, without and next to a client that sends and does not read."""
     task, result = house.task, house.result
     part = task.seconds / 3
     house.crowd.hushed = True
@@ -282,7 +282,7 @@ EXERCISES = {exercise.__name__: exercise for exercise in (crowd, stalled)}
 
 
 def do(task: Task) -> Result:
-    """The exercise, and what came of it, also where that is a fault."""
+    """Does the exercise and returns its result, faults included."""
     result = Result(task.exercise, task.connections)
     house = House(task, result, Crowd(task.port, task.patience))
     try:

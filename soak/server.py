@@ -33,7 +33,7 @@ MOST_TOLD = 20
 
 
 class Planned(Exception):
-    """Raised by a handler because its client wished it."""
+    """Raised by a handler because its client asked for it."""
 
 
 class Log(logging.Handler):

@@ -23,7 +23,7 @@ class Wrong(Exception):
 
 @attrs.frozen
 class Options:
-    """What a client was told to do."""
+    """A client's command-line options."""
 
     exercise: str
     port: int

@@ -14,7 +14,7 @@ import trio
 
 @attrs.frozen
 class Options:
-    """How a server was told to run."""
+    """A server's command-line options."""
 
     ssl_context: ssl.SSLContext | None = None
     """None: without TLS."""

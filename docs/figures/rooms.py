@@ -11,7 +11,7 @@ import trio_draftws
 from .svg import arrow, box, figure, line, text
 
 WIDTH, HIGH, GAP = 736, 30, 5
-NAME, ABOUT, INDENT = 14, 150, 14
+NAME, ABOUT, INDENT = 14, 172, 14
 # What a room is for decides its colour.
 KINDS = {"__main__": "payload", "cli": "payload", "testing": "payload", "__init__": "key"}
 

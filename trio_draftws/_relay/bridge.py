@@ -88,7 +88,7 @@ async def bridge(a: Connection, b: Connection, *, binary: BinaryPolicy = "refuse
     check_binary_policy(binary)
     if a is b:
         raise ValueError("a bridge has two ends, not one connection twice")
-    joint = _Bridge(binary)
+    joint = _Relay(binary)
     a._hold_answer()
     b._hold_answer()
     try:
@@ -112,7 +112,7 @@ def check_binary_policy(binary: str) -> None:
 
 
 @attrs.define(eq=False)
-class _Bridge:
+class _Relay:
     binary: BinaryPolicy
     failure: Exception | None = None
     goodbyes: dict[Connection, Close] = attrs.field(factory=dict)
@@ -121,7 +121,7 @@ class _Bridge:
     async def close(self, connection: Connection, scope: trio.CancelScope) -> None:
         del scope  # nothing that `aclose` does is cut short
         goodbye = self.goodbyes.get(connection, Close())
-        await connection.aclose(*close_in(connection.draft, goodbye))
+        await connection.aclose(*close_arguments(connection.draft, goodbye))
 
     async def pass_all(
         self, source: Connection, target: Connection, scope: trio.CancelScope
@@ -190,14 +190,14 @@ class _Bridge:
         """Closes `target` as far as that goes without losing what its peer still says."""
         if not target._ended:
             try:
-                await target.send_close(*close_in(target.draft, close))
+                await target.send_close(*close_arguments(target.draft, close))
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 return
         # Half of it, since the peer that closed has a deadline too, and is to be answered in time.
         scope.deadline = min(scope.deadline, trio.current_time() + target._limits.close_timeout / 2)
 
 
-def close_in(draft: Draft, close: Close) -> tuple[int, str]:
+def close_arguments(draft: Draft, close: Close) -> tuple[int, str]:
     """Code and reason with which to say `close` in `draft`, as `Connection.aclose` takes them."""
     if not draft.close_status:
         return 1000, ""

@@ -133,7 +133,7 @@ class Gateway:
             with trio.move_on_after(left * 0.8):
                 await behind.settled.wait()
             if behind.connection is None:
-                raise _refusal(behind.failure) from behind.failure
+                raise _reject_for(behind.failure) from behind.failure
             opened = True
         finally:
             if not opened:
@@ -209,7 +209,7 @@ def _url_for(request: Request, target: WebSocketURL) -> str:
     return target.location.removesuffix("/") + asked
 
 
-def _refusal(error: Exception | None) -> Reject:
+def _reject_for(error: Exception | None) -> Reject:
     """What the client is told where there is no connection to the server."""
     if error is None or isinstance(error, HandshakeTimeout):
         return Reject(504, body=TOO_SLOW)

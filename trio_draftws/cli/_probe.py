@@ -26,7 +26,7 @@ from trio_draftws import (
     HandshakeError,
     Rejected,
 )
-from trio_draftws._client.handshake import waits_for_bodies
+from trio_draftws._client.handshake import waits_for_refusal_bodies
 
 from ._client import Target
 from ._signals import until_signal
@@ -95,11 +95,11 @@ async def probe(
         CommandError: there is no server, or it cannot be asked like that.
     """
     probing = _Probing(target, drafts, echo, timeout, as_json)
-    token = waits_for_bodies.set(False)
+    token = waits_for_refusal_bodies.set(False)
     try:
         signum = await until_signal(probing.run)
     finally:
-        waits_for_bodies.reset(token)
+        waits_for_refusal_bodies.reset(token)
     if signum is not None:
         return 128 + signum
     return 0 if probing.succeeded else 1

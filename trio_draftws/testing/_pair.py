@@ -30,7 +30,7 @@ URL = "ws://localhost/"
 PATIENCE = 5
 
 
-async def as_it_is(stream: trio.abc.Stream) -> trio.abc.Stream:
+async def no_tls(stream: trio.abc.Stream) -> trio.abc.Stream:
     """A stream factory that changes nothing: there is no TLS unless who has the stream made it."""
     return stream
 
@@ -135,7 +135,7 @@ async def connected_pair(
     asking = open_websocket(
         url,
         stream=client_end,
-        stream_factory=as_it_is,
+        stream_factory=no_tls,
         draft=row,
         headers=headers,
         origin=origin,

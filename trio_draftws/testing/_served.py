@@ -21,7 +21,7 @@ from trio_draftws._settings.checks import awaitable, needs_trio
 from trio_draftws.drafts import Draft, draft_named
 
 from ._nursery import plain_nursery
-from ._pair import URL, as_it_is
+from ._pair import URL, no_tls
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -127,7 +127,7 @@ class ServerUnderTest:
         both: ClientSettings = {
             **settings,
             "draft": settings.get("draft") or self.draft,
-            "stream_factory": settings.get("stream_factory") or as_it_is,
+            "stream_factory": settings.get("stream_factory") or no_tls,
         }
         async with open_websocket(url, stream=await self.dial(), **both) as connection:
             yield connection

@@ -311,7 +311,7 @@ def small_parts(part: Any) -> MessageStream:
 @pytest.mark.parametrize("part", [b"\xff\0", "ab"], ids=["base64", "text"])
 async def test_many_small_parts_take_no_more_memory_than_one(part: Any) -> None:
     """For a draft without fragments they are gathered, and no list of them is held."""
-    joint = _Relay("base64")
+    relay = _Relay(binary="base64")
     async with connected_pair(HIXIE_76) as (client, server):
         async with trio.open_nursery() as nursery:
             heard: list[str | bytes] = []
@@ -322,7 +322,7 @@ async def test_many_small_parts_take_no_more_memory_than_one(part: Any) -> None:
             nursery.start_soon(hear)
             tracemalloc.start()
             try:
-                await joint.pass_message(small_parts(part), server)
+                await relay.forward_message(small_parts(part), server)
                 _, peak = tracemalloc.get_traced_memory()
             finally:
                 tracemalloc.stop()

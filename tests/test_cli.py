@@ -178,10 +178,10 @@ async def test_tls_that_cannot_end_one_side(
     os.close(input_start)
     async with echo_server("--tls", *certificate) as (_, url):
         async with open_websocket(url, draft="hixie-75", ssl_context=client_ssl) as connection:
-            await _connect._converse(
+            await _connect._exchange(
                 connection,
-                LineReader(input_end),
-                LineWriter(output_start, escapes=False),
+                LineReader(fd=input_end),
+                LineWriter(fd=output_start, escapes=False),
                 can_end_sending=False,
             )
     os.close(input_end)
@@ -632,7 +632,7 @@ async def read_lines_of(*chunks: bytes) -> list[str]:
         for chunk in chunks:
             begin.send(chunk)
         begin.shutdown(socket.SHUT_WR)
-        reader = LineReader(end.fileno())
+        reader = LineReader(fd=end.fileno())
         lines: list[str] = []
         while (line := await reader.read_line()) is not None:
             lines.append(line)
@@ -661,7 +661,7 @@ async def test_input_that_cannot_be_read(tmp_path: Path) -> None:
     fd = os.open(tmp_path, os.O_RDONLY)
     try:
         with pytest.raises(CommandError, match="cannot read standard input: Is a directory"):
-            await LineReader(fd).read_line()
+            await LineReader(fd=fd).read_line()
     finally:
         os.close(fd)
 
@@ -685,7 +685,7 @@ async def test_output_that_nobody_reads_blocks_only_itself() -> None:
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(other_task)
-        await LineWriter(begin, escapes=False).write_line("hello")
+        await LineWriter(fd=begin, escapes=False).write_line("hello")
     assert nursery.cancel_scope.cancelled_caught
     assert other_task_ran
     # Lets go the thread that was left behind
@@ -695,8 +695,8 @@ async def test_output_that_nobody_reads_blocks_only_itself() -> None:
 
 async def test_bytes_are_written_as_they_are() -> None:
     end, begin = os.pipe()
-    await LineWriter(begin, escapes=False).write_line(b"\x00\xff")
-    await LineWriter(begin, escapes=True).write_line(b"\x00\xff")
+    await LineWriter(fd=begin, escapes=False).write_line(b"\x00\xff")
+    await LineWriter(fd=begin, escapes=True).write_line(b"\x00\xff")
     os.close(begin)
     assert os.read(end, 100) == b"\x00\xff\n" + rb"\x00\xff" + b"\n"
     os.close(end)

@@ -4,7 +4,7 @@ The rooms, from the top floor down. What is in a room imports from the same room
 below it; no two files import each other, directly or in a circle.
 
     __main__            `python -m trio_draftws`
-    cli                 the command line: echo, connect, probe, gateway
+    cli                 the command line: echo, connect, probe, gateway, a module for each
     testing             for the tests of programs: pairs in memory, served handlers, raw peers
     __init__            the public names
     _relay              two connections joined; the gateway made of that
@@ -16,6 +16,7 @@ below it; no two files import each other, directly or in a circle.
     _settings           the settings that all rooms share, how they are checked; the framing mode
     drafts              bytes in, bytes out: no Trio, no clock, no I/O
       _fast_handshake   the requests that today's clients send, answered without the full parser
+      _frame_reader     where each frame begins and ends: for `connect --verbose`
       _protocol         the life of one connection, as states
       _identify         which draft a request is of
       _registry         each draft as a row: how it opens, how it frames, what it can do

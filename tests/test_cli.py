@@ -30,7 +30,7 @@ from trio_draftws import (
     open_websocket,
     serve_websocket,
 )
-from trio_draftws.cli import _connect, main
+from trio_draftws.cli import COMMANDS, _connect, main
 from trio_draftws.cli._stdio import CommandError, LineReader, LineWriter, escape
 from trio_draftws.testing import RawServer, frame, serve_raw
 
@@ -39,6 +39,7 @@ from .processes import DEADLINE, HOST, ROOT, command, echo_server, read_all, rea
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
 
+SUBCOMMANDS = [subcommand.name for subcommand in COMMANDS]
 ALL = pytest.mark.parametrize("draft", [draft.name for draft in DRAFTS])
 WITH_CLOSING_FRAME = pytest.mark.parametrize(
     "draft", [draft.name for draft in DRAFTS if draft.closing_handshake]
@@ -602,16 +603,14 @@ def test_usage(arguments: Sequence[str], capsys: pytest.CaptureFixture[str]) -> 
     assert err.startswith("usage: trio-draftws ")
 
 
-@pytest.mark.parametrize(
-    "arguments", [["--help"], ["echo", "--help"], ["connect", "--help"], ["probe", "--help"]]
-)
+@pytest.mark.parametrize("arguments", [["--help"], *([name, "--help"] for name in SUBCOMMANDS)])
 async def test_help(arguments: list[str]) -> None:
     status, out, err = await run(*arguments)
     assert (status, err) == (0, "")
     assert out.startswith("usage: trio-draftws ")
 
 
-@pytest.mark.parametrize("name", ["echo", "connect", "probe"])
+@pytest.mark.parametrize("name", SUBCOMMANDS)
 async def test_every_option_is_documented(name: str) -> None:
     """And none that there is not."""
     _, out, _ = await run(name, "--help")

@@ -19,7 +19,12 @@ from ._stdio import CommandError, escape
 
 __all__ = ["main"]
 
-COMMANDS = (_echo.COMMAND, _connect.COMMAND, _probe.COMMAND, _gateway.COMMAND)
+COMMANDS = (
+    _echo.COMMAND,
+    _connect.COMMAND,
+    _probe.COMMAND,
+    _gateway.COMMAND,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -185,7 +185,7 @@ class Connector:
 
 
 def _dial_timed_out(route: str, timeout: float) -> HandshakeTimeout:
-    return HandshakeTimeout(f"no {route} came about within {timeout} s")
+    return HandshakeTimeout(f"no {route} within {timeout} s")
 
 
 def make_connector(url: str, stream: trio.abc.Stream | None, settings: ClientSettings) -> Connector:

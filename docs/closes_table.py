@@ -10,7 +10,7 @@ from sphinx.util.docutils import SphinxDirective
 from sphinx.util.typing import ExtensionMetadata
 
 from trio_draftws import DRAFTS, Close, Draft
-from trio_draftws._relay.bridge import close_in
+from trio_draftws._relay.bridge import close_arguments
 
 MEANINGS: dict[int | None, str] = {
     1000: "done",
@@ -43,7 +43,7 @@ def rows() -> list[list[str]]:
     heading = ["One side's code", *(", ".join(f"``{d.name}``" for d in group) for group in groups)]
     table = [heading]
     for code, meaning in MEANINGS.items():
-        said = [close_in(group[0], Close(code))[0] for group in groups]
+        said = [close_arguments(group[0], Close(code))[0] for group in groups]
         own = ["unchanged" if code == 4000 else str(told) for told in said]
         table.append([meaning if code in (None, 4000) else f"{code}, {meaning}", *own])
     return table

@@ -31,7 +31,7 @@ from trio_draftws.testing import (
     RawServer,
     connected_pair,
 )
-from trio_draftws.testing._pair import as_it_is
+from trio_draftws.testing._pair import no_tls
 
 TRANSPORTS = ("memory", "lockstep", "tcp", "tls")
 # The two that the handshake cannot tell apart, and the one of today: where all would take too long
@@ -97,7 +97,7 @@ def open_client(
     return open_websocket(
         url_over(stream),
         stream=stream,
-        stream_factory=as_it_is,
+        stream_factory=no_tls,
         draft=draft,
         compression=offer,
         **limits,

@@ -25,7 +25,7 @@ from trio_draftws import (
     PeerViolation,
     bridge,
 )
-from trio_draftws._relay.bridge import _Bridge, close_in
+from trio_draftws._relay.bridge import _Relay, close_arguments
 from trio_draftws.drafts import Fragment, draft_named
 from trio_draftws.testing import connected_pair
 
@@ -202,7 +202,7 @@ async def test_a_peer_that_does_not_answer_a_close(autojump_clock: trio.testing.
     ],
 )
 def test_nearest_code(draft: str, code: int | None, said: int) -> None:
-    assert close_in(draft_named(draft), Close(code))[0] == said
+    assert close_arguments(draft_named(draft), Close(code))[0] == said
 
 
 @pytest.mark.parametrize("draft", WITH_CODES, ids=lambda draft: draft.name)
@@ -210,7 +210,7 @@ def test_every_code_becomes_one_that_can_be_sent(draft: Draft) -> None:
     """And what a row says it means can be sent, as can the longest reason."""
     codec = draft.codec("server", 1024)
     for code in [None, *range(1000, 5000)]:
-        said, reason = close_in(draft, Close(code, "€" * 41 + "ä"))
+        said, reason = close_arguments(draft, Close(code, "€" * 41 + "ä"))
         codec.encode(Close(said, reason))
         assert reason == "€" * 41
         assert said == code or code not in draft.close_codes
@@ -311,7 +311,7 @@ def small_parts(part: Any) -> MessageStream:
 @pytest.mark.parametrize("part", [b"\xff\0", "ab"], ids=["base64", "text"])
 async def test_many_small_parts_take_no_more_memory_than_one(part: Any) -> None:
     """For a draft without fragments they are gathered, and no list of them is held."""
-    joint = _Bridge("base64")
+    relay = _Relay(binary="base64")
     async with connected_pair(HIXIE_76) as (client, server):
         async with trio.open_nursery() as nursery:
             heard: list[str | bytes] = []
@@ -322,7 +322,7 @@ async def test_many_small_parts_take_no_more_memory_than_one(part: Any) -> None:
             nursery.start_soon(hear)
             tracemalloc.start()
             try:
-                await joint.pass_message(small_parts(part), server)
+                await relay.forward_message(small_parts(part), server)
                 _, peak = tracemalloc.get_traced_memory()
             finally:
                 tracemalloc.stop()

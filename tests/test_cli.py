@@ -30,7 +30,7 @@ from trio_draftws import (
     open_websocket,
     serve_websocket,
 )
-from trio_draftws.cli import _connect, main
+from trio_draftws.cli import COMMANDS, _connect, main
 from trio_draftws.cli._stdio import CommandError, LineReader, LineWriter, escape
 from trio_draftws.testing import RawServer, frame, serve_raw
 
@@ -39,6 +39,7 @@ from .processes import DEADLINE, HOST, ROOT, command, echo_server, read_all, rea
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
 
+SUBCOMMANDS = [subcommand.name for subcommand in COMMANDS]
 ALL = pytest.mark.parametrize("draft", [draft.name for draft in DRAFTS])
 WITH_CLOSING_FRAME = pytest.mark.parametrize(
     "draft", [draft.name for draft in DRAFTS if draft.closing_handshake]
@@ -178,10 +179,10 @@ async def test_tls_that_cannot_end_one_side(
     os.close(input_start)
     async with echo_server("--tls", *certificate) as (_, url):
         async with open_websocket(url, draft="hixie-75", ssl_context=client_ssl) as connection:
-            await _connect._converse(
+            await _connect._exchange(
                 connection,
-                LineReader(input_end),
-                LineWriter(output_start, escapes=False),
+                LineReader(fd=input_end),
+                LineWriter(fd=output_start, escapes=False),
                 can_end_sending=False,
             )
     os.close(input_end)
@@ -602,16 +603,14 @@ def test_usage(arguments: Sequence[str], capsys: pytest.CaptureFixture[str]) -> 
     assert err.startswith("usage: trio-draftws ")
 
 
-@pytest.mark.parametrize(
-    "arguments", [["--help"], ["echo", "--help"], ["connect", "--help"], ["probe", "--help"]]
-)
+@pytest.mark.parametrize("arguments", [["--help"], *([name, "--help"] for name in SUBCOMMANDS)])
 async def test_help(arguments: list[str]) -> None:
     status, out, err = await run(*arguments)
     assert (status, err) == (0, "")
     assert out.startswith("usage: trio-draftws ")
 
 
-@pytest.mark.parametrize("name", ["echo", "connect", "probe"])
+@pytest.mark.parametrize("name", SUBCOMMANDS)
 async def test_every_option_is_documented(name: str) -> None:
     """And none that there is not."""
     _, out, _ = await run(name, "--help")
@@ -632,7 +631,7 @@ async def read_lines_of(*chunks: bytes) -> list[str]:
         for chunk in chunks:
             begin.send(chunk)
         begin.shutdown(socket.SHUT_WR)
-        reader = LineReader(end.fileno())
+        reader = LineReader(fd=end.fileno())
         lines: list[str] = []
         while (line := await reader.read_line()) is not None:
             lines.append(line)
@@ -661,7 +660,7 @@ async def test_input_that_cannot_be_read(tmp_path: Path) -> None:
     fd = os.open(tmp_path, os.O_RDONLY)
     try:
         with pytest.raises(CommandError, match="cannot read standard input: Is a directory"):
-            await LineReader(fd).read_line()
+            await LineReader(fd=fd).read_line()
     finally:
         os.close(fd)
 
@@ -685,7 +684,7 @@ async def test_output_that_nobody_reads_blocks_only_itself() -> None:
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(other_task)
-        await LineWriter(begin, escapes=False).write_line("hello")
+        await LineWriter(fd=begin, escapes=False).write_line("hello")
     assert nursery.cancel_scope.cancelled_caught
     assert other_task_ran
     # Lets go the thread that was left behind
@@ -695,8 +694,8 @@ async def test_output_that_nobody_reads_blocks_only_itself() -> None:
 
 async def test_bytes_are_written_as_they_are() -> None:
     end, begin = os.pipe()
-    await LineWriter(begin, escapes=False).write_line(b"\x00\xff")
-    await LineWriter(begin, escapes=True).write_line(b"\x00\xff")
+    await LineWriter(fd=begin, escapes=False).write_line(b"\x00\xff")
+    await LineWriter(fd=begin, escapes=True).write_line(b"\x00\xff")
     os.close(begin)
     assert os.read(end, 100) == b"\x00\xff\n" + rb"\x00\xff" + b"\n"
     os.close(end)

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trio_draftws import DRAFTS, Close, Connection, Draft, Rejected, use_framing_mode
-from trio_draftws.cli._client import Target
-from trio_draftws.cli._frames import Frame, UnknownFrames, frame_reader
 from trio_draftws.cli._stdio import CommandError
-from trio_draftws.cli._tap import Trace
+from trio_draftws.cli._target import Target
+from trio_draftws.cli._trace import Trace
 from trio_draftws.drafts import Codec, Event, Fragment, NegotiatedParameters, Ping, Pong, Role
+from trio_draftws.drafts._frame_reader import Frame, UnknownFrames, frame_reader
 
 from .wire import raw_server, read_request, serving
 
@@ -179,7 +179,7 @@ async def test_a_whole_connection(draft: Draft) -> None:
     async def write(line: str) -> None:
         lines.append(line)
 
-    trace = Trace(write)
+    trace = Trace(write=write)
     with use_framing_mode(draft.name):
         async with serving() as server:
             assert server.port is not None
@@ -213,7 +213,7 @@ async def test_a_refusal() -> None:
         await read_request(stream, body=0)
         await stream.send_all(b"HTTP/1.1 403 N\xf6\r\nContent-Length: 40\r\n\r\n" + b"n" * 40)
 
-    trace = Trace(write)
+    trace = Trace(write=write)
     async with raw_server(refuse) as port:
         with pytest.raises(Rejected):
             async with target(port).open("rfc6455", trace.watch):
@@ -232,7 +232,7 @@ async def test_a_trace_that_cannot_be_written_disturbs_nothing() -> None:
     async def write(line: str) -> None:
         raise CommandError("no room")
 
-    trace = Trace(write)
+    trace = Trace(write=write)
     async with serving() as server:
         assert server.port is not None
         to = target(server.port)
@@ -263,7 +263,7 @@ async def test_a_trace_that_nobody_reads_holds_the_connection_up() -> None:
     async def receive(connection: Connection) -> None:
         received.append(await connection.receive())
 
-    trace = Trace(write)
+    trace = Trace(write=write)
     async with serving(count) as server:
         assert server.port is not None
         to = target(server.port)

@@ -308,7 +308,7 @@ class TestFailure:
         trio.socket.set_custom_hostname_resolver(Resolver(None))
         with pytest.raises(
             HandshakeTimeout,
-            match=r"no TCP connection to nowhere\.example port 80 came about within 7 s",
+            match=r"no TCP connection to nowhere\.example port 80 within 7 s",
         ):
             async with open_websocket("ws://nowhere.example/", handshake_timeout=7):
                 raise AssertionError("there is no connection")

@@ -21,7 +21,7 @@ from trio_draftws import (
     reconnecting,
 )
 from trio_draftws.testing import connected_pair
-from trio_draftws.testing._pair import as_it_is
+from trio_draftws.testing._pair import no_tls
 
 from .pairs import SOME_DRAFTS
 from .wire import serving
@@ -245,7 +245,7 @@ async def test_where_the_draft_has_no_codes(draft: Draft) -> None:
             return await close_heard(connection)
 
     async def run() -> None:
-        async with open_websocket("ws://a/", stream=ours, draft=draft, stream_factory=as_it_is):
+        async with open_websocket("ws://a/", stream=ours, draft=draft, stream_factory=no_tls):
             raise ValueError("mine")
 
     async with closing_with(1011 if draft.close_status else None, peer):

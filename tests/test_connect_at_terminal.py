@@ -14,7 +14,7 @@ import trio
 
 from trio_draftws import DRAFTS, Close, Connection, Draft, open_websocket, use_framing_mode
 from trio_draftws.cli._connect import HINT
-from trio_draftws.cli._interactive import HELP, Typed, closing_note, in_hex
+from trio_draftws.cli._interactive import HELP, InputHandler, closing_note, in_hex
 from trio_draftws.cli._prompt import MANY_LINES
 
 from .processes import DEADLINE, read_all, read_line
@@ -261,7 +261,7 @@ async def typed(draft: Draft, *lines: str) -> tuple[list[str], list[bool], str |
         async with serving() as server:
             async with open_websocket(f"ws://127.0.0.1:{server.port}/", draft=draft) as connection:
                 async with trio.open_nursery() as nursery:
-                    act = Typed(connection, note, nursery).act
+                    act = InputHandler(connection=connection, note=note, nursery=nursery).handle
                     went_on = [await act(line) for line in lines]
             return notes, went_on, closing_note(connection)
 

@@ -106,7 +106,7 @@ async def test_too_late(
 
     monkeypatch.setattr("trio_draftws._client.dial.open_tcp", dial)
     started = trio.current_time()
-    text = f"no TCP connection to 127.0.0.1 port 9 came about within {timeout} s"
+    text = f"no TCP connection to 127.0.0.1 port 9 within {timeout} s"
     with pytest.raises(HandshakeTimeout) as caught:
         async with open_websocket("ws://127.0.0.1:9/", draft="auto", handshake_timeout=timeout):
             raise AssertionError("there is no connection")

@@ -30,7 +30,7 @@ from trio_draftws import (
     open_websocket,
     use_framing_mode,
 )
-from trio_draftws._relay.gateway import _refusal
+from trio_draftws._relay.gateway import _reject_for
 from trio_draftws.cli import main
 from trio_draftws.drafts import draft_named
 
@@ -660,7 +660,7 @@ async def test_a_server_without_tls() -> None:
 
 def test_what_cannot_be_asked_of_the_server() -> None:
     """No input is known that does this; a mistake of ours must not be the network's."""
-    refusal = _refusal(ValueError("a header field has a control character"))
+    refusal = _reject_for(ValueError("a header field has a control character"))
     text = b"What was asked for cannot be asked of the server behind this gateway.\n"
     assert (refusal.status, refusal.body) == (502, text)
 

@@ -18,9 +18,16 @@ import trustme
 
 from trio_draftws import DRAFTS, Connection, Draft, use_framing_mode
 from trio_draftws.cli import main
-from trio_draftws.cli._client import Target
-from trio_draftws.cli._probe import ECHO_WARNING, Finding, judged, probe, remarks, row
+from trio_draftws.cli._probe import (
+    ECHO_WARNING,
+    Finding,
+    format_finding,
+    probe,
+    remarks,
+    with_verdicts,
+)
 from trio_draftws.cli._stdio import CommandError
+from trio_draftws.cli._target import Target
 from trio_draftws.drafts import draft_named
 from trio_draftws.testing import RawServer, serve_raw
 
@@ -382,7 +389,7 @@ def test_what_all_findings_say_of_each() -> None:
     old, newest = ROWS["old"], DRAFTS[-1]
 
     def speaks(*findings: Finding) -> list[bool | None]:
-        return [finding.speaks for finding in judged(findings)]
+        return [finding.speaks for finding in with_verdicts(findings)]
 
     assert speaks(finding(old), finding(newest)) == [None, True]
     assert speaks(finding(old, opened=False), finding(newest, opened=False)) == [False, False]
@@ -393,12 +400,12 @@ def test_what_all_findings_say_of_each() -> None:
 
 def test_control_characters_in_the_table() -> None:
     rude = attrs.evolve(finding(DRAFTS[0]), detail="\x1b[2J\n", subprotocol="\x9b")
-    assert row(rude).endswith(r"\x1b[2J\n, subprotocol \x9b")
+    assert format_finding(rude).endswith(r"\x1b[2J\n, subprotocol \x9b")
 
 
 def test_perhaps_one() -> None:
     """A list of one is no list."""
-    one = judged([finding(ROWS["hybi-01"]), finding(DRAFTS[-1])])
+    one = with_verdicts([finding(ROWS["hybi-01"]), finding(DRAFTS[-1])])
     assert remarks(one, one) == [
         "perhaps: servers of other drafts answer hybi-01 too; only a message can tell (--echo)"
     ]
@@ -407,8 +414,8 @@ def test_perhaps_one() -> None:
 def test_what_shows_only_at_the_end() -> None:
     """A row that was printed is corrected below the table."""
     findings = [finding(ROWS["hybi-06"], echo=False), finding(DRAFTS[-1], echo=True)]
-    told = [*judged(findings[:1]), *judged(findings)[1:]]
-    assert remarks(told, judged(findings)) == [
+    told = [*with_verdicts(findings[:1]), *with_verdicts(findings)[1:]]
+    assert remarks(told, with_verdicts(findings)) == [
         "no after all: hybi-06; what was sent came back in others alone"
     ]
 

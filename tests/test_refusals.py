@@ -27,9 +27,9 @@ from trio_draftws import (
     ssl_stream_factory,
 )
 from trio_draftws._transport.handshake_io import MAX_INTERIM
-from trio_draftws.cli._client import Target
 from trio_draftws.cli._probe import probe
-from trio_draftws.cli._tap import Trace
+from trio_draftws.cli._target import Target
+from trio_draftws.cli._trace import Trace
 from trio_draftws.drafts import auto_drafts, draft_named
 from trio_draftws.testing import RawServer
 
@@ -434,7 +434,7 @@ async def test_interim_answers_in_a_trace(draft: Draft, clock: Clock) -> None:
     async def write(line: str) -> None:
         lines.append(line)
 
-    trace = Trace(write)
+    trace = Trace(write=write)
 
     async def tap(stream: trio.abc.Stream) -> trio.abc.Stream:
         return trace.watch(stream)

@@ -12,6 +12,7 @@ import pytest
 import trio
 import trio.testing
 
+import trio_draftws.testing
 from trio_draftws import (
     Close,
     Compression,
@@ -808,3 +809,10 @@ def test_fixtures_of_a_project(tmp_path: Any) -> None:
 
 def test_times_may_be_infinite() -> None:
     assert RawClient(trio.testing.memory_stream_pair()[0], timeout=math.inf).timeout == math.inf
+
+
+def test_the_old_name_of_the_settings_still_works_and_warns() -> None:
+    with pytest.warns(DeprecationWarning, match="use trio_draftws.ConnectionSettings"):
+        assert trio_draftws.testing.Settings is ConnectionSettings
+    with pytest.raises(AttributeError, match="has no attribute 'Other'"):
+        _ = trio_draftws.testing.Other

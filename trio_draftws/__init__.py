@@ -16,6 +16,7 @@ never from one above, and no modules import each other in a circle.
     _settings           the settings that several rooms share, and their checks; `framing_mode`
     drafts              bytes in, events and bytes out: no Trio, no clock, no I/O
       _fast_handshake   answers what current clients send without the full parser
+      _frame_reader     finds where frames begin and end, for `connect --verbose`
       _protocol         the life of one connection, as states
       _identify         finds the draft that a request belongs to
       _registry         each draft as a row: how it opens and frames, what it can do

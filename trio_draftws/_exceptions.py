@@ -1,7 +1,7 @@
-"""Trio's errors, with the facts attached; and those of the opening handshake.
+"""The exceptions: subclasses of Trio's that add facts, and those of the opening handshake.
 
-Their attributes hold what the peer said, as it said it. Their text, which ends in logs and on
-terminals, has it escaped.
+Attributes hold what the peer sent, unchanged. `str(error)`, which ends up in logs and on terminals,
+has it escaped.
 """
 
 from __future__ import annotations
@@ -18,14 +18,18 @@ if sys.version_info < (3, 11):  # pragma: no cover
     from exceptiongroup import BaseExceptionGroup
 
 
-# What a server that is overloaded, or just being started, answers; also through its proxies
-LATER = (408, 425, 429, 500, 502, 503, 504)
+# The answers of a server that is overloaded or still starting, or of a proxy in front of one
+TRY_LATER_STATUSES = (408, 425, 429, 500, 502, 503, 504)
 
 
 class PeerClosed(trio.EndOfChannel):
-    """The peer ended the connection as its draft says: there is nothing more to receive.
+    """The peer closed the connection as its draft defines: there is nothing more to receive.
 
-    `code` is None where the peer gave none, as it always is in drafts before hybi-06.
+    Raised by `Connection.receive`; an `async for` loop ends instead.
+
+    Attributes:
+        code: the peer's close code, an int; None if it sent none, as in every draft before hybi-06.
+        reason: the peer's close reason, a str; empty if it sent none.
     """
 
     def __init__(self, code: int | None = None, reason: str = "") -> None:
@@ -34,14 +38,19 @@ class PeerClosed(trio.EndOfChannel):
         self.reason = reason
 
     def __str__(self) -> str:
-        told = " ".join(str(fact) for fact in (self.code, escaped(self.reason)) if fact)
-        return (
-            f"the peer closed the connection: {told}" if told else "the peer closed the connection"
-        )
+        facts = " ".join(str(fact) for fact in (self.code, escaped(self.reason)) if fact)
+        text = "the peer closed the connection"
+        return f"{text}: {facts}" if facts else text
 
 
 class ConnectionLost(trio.BrokenResourceError):
-    """The connection ended without the draft's goodbye; `reason` says how."""
+    """The connection ended without a closing handshake: the stream ended, broke or timed out.
+
+    Raised by `send` and `receive`.
+
+    Attributes:
+        reason: how it ended, a str. If there is an underlying error, it is the `__cause__`.
+    """
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -49,9 +58,14 @@ class ConnectionLost(trio.BrokenResourceError):
 
 
 class PeerViolation(trio.BrokenResourceError):
-    """The peer broke its draft and was cut off; `reason` says how.
+    """The peer violated its draft, and the connection was closed for it.
 
-    `close_code` is what it was told where the draft has codes, as 1002 for a broken frame.
+    Raised by `send` and `receive`.
+
+    Attributes:
+        reason: what the peer did, a str.
+        close_code: the close code that the peer was sent, such as 1002 for a malformed frame (RFC
+            6455 section 7.4.1), if the draft has codes.
     """
 
     def __init__(self, reason: str, close_code: int | None) -> None:
@@ -64,10 +78,10 @@ class PeerViolation(trio.BrokenResourceError):
 
 
 class MessageTooBig(PeerViolation):
-    """A message is longer than the `max_message_size` that this side was opened with.
+    """The peer sent a message longer than this side's `max_message_size`.
 
-    That breaks no draft; the peer was cut off all the same, and told 1009, or before RFC 6455 1004,
-    where the draft has codes.
+    No draft forbids that, but the connection was closed for it: with code 1009, or with 1004 in the
+    earlier drafts that have codes. The attributes are those of `PeerViolation`.
     """
 
     def __str__(self) -> str:
@@ -75,13 +89,16 @@ class MessageTooBig(PeerViolation):
 
 
 class Rejected(HandshakeError):
-    """The server's answer was not 101.
+    """The server answered the opening handshake with another status than 101.
 
-    `body` is what came of its body, without the chunks it may have come in: at most 64 KiB. It is
-    read to its end, if no more than half a second passes without a byte, and all of it takes no
-    more than `close_timeout`; where nothing but the end of the stream tells where it ends, it has
-    half a second. With `draft="auto"`, and before a redirect is followed, it is what came with the
-    head.
+    Attributes:
+        status: the HTTP status code, an int.
+        headers: the header fields of the answer, a `Headers`.
+        body: the body, as bytes, with any chunked coding removed: at most 64 KiB. Reading it stops
+            at its end, after half a second without a byte, or after `close_timeout` seconds; if
+            only the end of the stream marks its end, after half a second in all. With
+            `draft="auto"`, and before a redirect is followed, it is only what arrived together
+            with the head.
     """
 
     def __init__(self, status: int, headers: Headers, body: bytes) -> None:
@@ -90,28 +107,37 @@ class Rejected(HandshakeError):
         self.headers = headers
         self.body = body
 
-    def _told(self) -> str:
+    def _describe(self) -> str:
         text = self.body[:200].decode("utf-8", "replace").strip()
         said = f": {text!r}" if text else ""
         return f"the server refused with status {self.status}{said}"
 
 
 class RedirectRefused(Rejected):
-    """The server said where else to go, and that was not followed; `reason` says why."""
+    """The server answered with a redirect that was not followed.
+
+    Attributes:
+        reason: why it was not followed, a str. The other attributes are those of `Rejected`.
+    """
 
     def __init__(self, status: int, headers: Headers, body: bytes, reason: str) -> None:
         super().__init__(status, headers, body)
         self.args: tuple[object, ...] = (status, headers, body, reason)
         self.reason = reason
 
-    def _told(self) -> str:
+    def _describe(self) -> str:
         return f"a redirect with status {self.status} was not followed: {self.reason}"
 
 
 class RequestRefused(HandshakeError):
-    """A server of ours refused the request that a client opened with, and told it so.
+    """This side, the server, refused the client's request, and answered it.
 
-    `status` is what it answered, `request` what it was asked, None where that could not be read.
+    Raised by `accept`, and passed to instruments.
+
+    Attributes:
+        status: the HTTP status code of the answer, an int.
+        reason: why the request was refused, a str.
+        request: the client's `Request`; None if it could not be parsed.
     """
 
     def __init__(self, status: int, reason: str, request: Request | None = None) -> None:
@@ -120,14 +146,18 @@ class RequestRefused(HandshakeError):
         self.reason = reason
         self.request = request
 
-    def _told(self) -> str:
+    def _describe(self) -> str:
         return f"the request was refused with status {self.status}: {escaped(self.reason)}"
 
 
 class PageServed(HandshakeError):
-    """A server of ours answered what was no WebSocket request: there is no connection.
+    """The request was plain HTTP, and this side, the server, answered it: there is no connection.
 
-    `line` is the request line, `status` what `http_handler` answered.
+    Raised by `accept`.
+
+    Attributes:
+        line: the request line, as bytes.
+        status: the HTTP status code that `http_handler` answered with, an int.
     """
 
     def __init__(self, line: bytes, status: int) -> None:
@@ -135,89 +165,101 @@ class PageServed(HandshakeError):
         self.line = line
         self.status = status
 
-    def _told(self) -> str:
+    def _describe(self) -> str:
         return f"{shown_line(self.line)} was answered with a page, status {self.status}"
 
 
 class FlashPolicyServed(HandshakeError):
-    """A server of ours told a Flash player its `flash_policy`: there is no connection."""
+    """A Flash player asked this side, the server, for its `flash_policy`: there is no connection.
+
+    Raised by `accept`, when the policy was sent.
+    """
 
     def __str__(self) -> str:
         return "a Flash player was told the policy"
 
 
 class DialFailed(HandshakeError):
-    """No TCP connection came about; the OSError is its cause."""
+    """No connection to the server could be made; the `OSError` is the `__cause__`."""
 
 
 class ProxyFailed(DialFailed):
-    """The proxy could not be reached, or made no tunnel to the server.
+    """The proxy could not be reached, or did not open a tunnel to the server.
 
-    `status` is what it refused with: HTTP's, such as 407; None where it did not get so far.
+    Attributes:
+        status: the HTTP status code that the proxy refused with, an int such as 407; None if it
+            sent none.
     """
 
     def __init__(self, reason: str, status: int | None = None, *, advice: str = "") -> None:
         super().__init__(reason)
         self.status = status
-        self.advice = advice
+        self.add_advice(advice)
 
 
 class TLSFailed(HandshakeError):
-    """TLS did not come about, as with a certificate that is not trusted; the cause says why."""
+    """The TLS handshake failed, for example because a certificate is not trusted.
+
+    The `__cause__` says why.
+    """
 
 
 class HandshakeTimeout(HandshakeError, trio.TooSlowError):
-    """The opening handshake was not done within `handshake_timeout`."""
+    """The opening handshake took longer than `handshake_timeout` seconds."""
 
 
 class InternalError(Exception):
-    """A fault of this library; what happened is its cause. Please report it."""
+    """A bug in this library; what happened is the `__cause__`. Please report it."""
 
 
-def code_after(error: BaseException) -> int:
-    """The code with which a connection closes whose block or handler was left by `error`."""
+def close_code_after(error: BaseException) -> int:
+    """Returns the code to close a connection with whose block or handler ended with `error`."""
     if isinstance(error, GeneratorExit):
-        # Somebody left the loop over a generator that has the block in it.
+        # The block is in a generator, and the loop over that was left.
         return 1000
     if isinstance(error, BaseExceptionGroup):
         _, others = error.split(trio.Cancelled)
         return 1001 if others is None else 1011
-    # RFC 6455 section 7.4.1: going away, or met by what it did not expect
+    # RFC 6455 section 7.4.1: 1001 is "going away", 1011 an unexpected condition
     return 1001 if isinstance(error, trio.Cancelled) else 1011
 
 
-def why_not_dialled(error: OSError) -> str:
-    """What went wrong at each address, each reason once."""
-    return ", ".join(dict.fromkeys(map(str, _attempts(error))))
+def dial_failure_reason(error: OSError) -> str:
+    """Returns what went wrong at each address that was tried, each reason once."""
+    return ", ".join(dict.fromkeys(map(str, _causes(error))))
 
 
-def _attempts(error: BaseException) -> Iterator[BaseException]:
-    """Trio's error holds what went wrong at each address as its cause."""
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yields the error of each address: Trio's own error has them as its cause."""
     if isinstance(error, BaseExceptionGroup):
         for attempt in error.exceptions:
-            yield from _attempts(attempt)
+            yield from _causes(attempt)
     elif error.__cause__ is not None:
-        yield from _attempts(error.__cause__)
+        yield from _causes(error.__cause__)
     else:
         yield error
 
 
 def is_transient(error: HandshakeError) -> bool:
-    """Whether it may help to try again: nobody answered, or the server said "later".
+    """Returns whether it may help to try again, judging by why an opening handshake failed.
 
-    Not where it refused (401, 403, 404 and so on), speaks another draft, or has a certificate
-    that is not trusted.
+    True if nobody answered, the connection broke or the handshake timed out, and if the server or a
+    proxy answered 408, 425, 429, 500, 502, 503 or 504. False if the server refused in another way
+    (401, 403, 404 and so on), speaks another draft, or has a certificate that is not trusted.
+
+    Args:
+        error: what `open_websocket` raised.
     """
     if isinstance(error, Rejected):
-        return error.status in LATER
+        return error.status in TRY_LATER_STATUSES
     if isinstance(error, TLSFailed):
         cause = error.__cause__
         return not isinstance(cause, ssl.SSLError) or isinstance(cause, ssl.SSLEOFError)
     if isinstance(error, ProxyFailed) and error.status is not None:
-        return error.status in LATER
+        return error.status in TRY_LATER_STATUSES
     if isinstance(error, ProxyFailed) and isinstance(error.__cause__, TLSFailed):
         return is_transient(error.__cause__)
     if isinstance(error, (DialFailed, HandshakeTimeout)):
         return True
-    # The server went within the opening handshake, unless it spoke something else than HTTP.
+    # The stream ended within the handshake. After a BadHead the server does not speak HTTP at all.
     return type(error) is HandshakeError and not isinstance(error.__cause__, BadHead)

@@ -1,4 +1,4 @@
-"""All that it takes to open one connection: what to ask for, in which drafts, and the way there."""
+"""Opens connections to one server: which drafts to try, by which route, through which redirects."""
 
 from __future__ import annotations
 
@@ -36,153 +36,170 @@ from trio_draftws.drafts import (
     write_cookies,
 )
 
-from .dial import DialRoute, OverStream, choose_route, dial
-from .handshake import ask
-from .hints import advice_on, advice_on_silence, is_unknown_draft, may_be_of_draft, versions_spoken
-from .redirects import is_redirect, redirected
+from .dial import DialRoute, GivenStreamRoute, choose_route, dial
+from .handshake import client_handshake
+from .hints import (
+    advice_on_failure,
+    advice_on_timeout,
+    may_concern_draft,
+    means_unknown_draft,
+    versions_offered,
+)
+from .redirects import is_redirect, redirected_request
 from .settings import ClientSettings
 
 logger = logging.getLogger("trio_draftws")
 
-# The hosts of which was said what draft they speak: once will do for each, and a program that has
-# seen so many knows by then.
-_told: set[str] = set()
-MOST_TOLD = 1000
+# The hosts for which the log says which draft to name: once each. The limit bounds the memory.
+_logged_hosts: set[str] = set()
+MAX_LOGGED_HOSTS = 1000
 
 
-@attrs.frozen
+@attrs.frozen(kw_only=True)
 class Connector:
-    """What the arguments of `open_websocket` come to; it may be made several times."""
+    """The checked arguments of `open_websocket`. `open` may be called any number of times."""
 
-    wish: HandshakeRequest
+    request: HandshakeRequest
     drafts: Sequence[Draft]
-    """The drafts to try, one after the other."""
+    """The drafts to try, in order."""
     default: Draft | None
-    """The framing mode's draft, where nobody set that and nobody named one; else None."""
+    """The default of `framing_mode`, if neither that nor `draft` was set; else None."""
     route: DialRoute
     ssl_context: ssl.SSLContext | None
     stream_factory: StreamFactory | None
     limits: Limits
     max_redirects: int
 
-    async def open(self, scope: Scope, agreed: Draft | None = None) -> Connection:
-        """Opens a connection, whose nursery is that of `scope`; tells its instruments of failure.
+    async def open(self, scope: Scope, preferred: Draft | None = None) -> Connection:
+        """Opens a connection in `scope`, whose instruments are notified if that fails.
 
-        `agreed` is the draft of a connection that was opened before: it is tried first.
+        Args:
+            scope: keeps the connection.
+            preferred: a draft to try first: that of an earlier connection to the server.
 
         Raises:
-            HandshakeError: it did not come about.
+            HandshakeError: no connection could be opened.
         """
         try:
-            return await self._follow(scope, agreed)
+            return await self._open_following_redirects(scope, preferred)
         except HandshakeError as error:
             if scope.instruments is not None:
-                target = self.wish.url
+                target = self.request.url
                 peer = f"{target.host} port {target.port}"
                 scope.instruments.tell("opening_failed", error, peer)
             raise
 
-    async def _follow(self, scope: Scope, agreed: Draft | None) -> Connection:
-        """Opens a connection, behind as many redirects as it takes."""
-        wish = self.wish
+    async def _open_following_redirects(self, scope: Scope, preferred: Draft | None) -> Connection:
+        """Opens a connection, after following any redirects."""
+        request = self.request
         seen: set[str] = set()
         while True:
             try:
-                return await self._climb_down(wish, scope, agreed)
+                return await self._try_drafts(request, scope, preferred)
             except HandshakeError as error:
-                if isinstance(error, Rejected) and self._follows(error):
-                    wish = redirected(error, wish, seen, self.max_redirects)
+                if isinstance(error, Rejected) and self._should_follow(error):
+                    request = redirected_request(error, request, seen, self.max_redirects)
                     continue
-                if seen and not error.advice:
-                    error.advice = f"a redirect led to {wish.url.location}"
+                if seen:
+                    error.add_advice(f"a redirect led to {request.url.location}")
                 raise
 
-    def _follows(self, answer: Response | Rejected) -> bool:
-        # What the caller has for one server may not fit another.
-        can_follow = self.route.anywhere and self.stream_factory is None
+    def _should_follow(self, answer: Response | Rejected) -> bool:
+        # A stream, path or stream factory that the caller gave may not suit another server.
+        can_follow = self.route.reaches_any_server and self.stream_factory is None
         return bool(self.max_redirects) and can_follow and is_redirect(answer)
 
-    def _goes_on(self, answer: Response) -> bool:
-        """Whether another attempt may follow that answer, in another draft or elsewhere."""
-        # Where no draft was named, few answers lead to another one.
-        in_another = len(self.drafts) > 1 and (self.default is None or may_be_of_draft(answer))
-        return in_another or self._follows(answer)
+    def _may_retry(self, answer: Response) -> bool:
+        """Returns whether another attempt may follow that answer, in another draft or elsewhere."""
+        # If no draft was named, only answers that may concern the draft lead to another one.
+        in_another_draft = len(self.drafts) > 1 and (
+            self.default is None or may_concern_draft(answer)
+        )
+        return in_another_draft or self._should_follow(answer)
 
-    async def _climb_down(
-        self, wish: HandshakeRequest, scope: Scope, agreed: Draft | None
+    async def _try_drafts(
+        self, request: HandshakeRequest, scope: Scope, preferred: Draft | None
     ) -> Connection:
-        """Opens in the first of the drafts that the server speaks; a new stream each time."""
-        drafts = sorted(self.drafts, key=lambda draft: draft is not agreed)
+        """Opens a connection in the first draft that the server speaks; a new stream for each."""
+        drafts = sorted(self.drafts, key=lambda draft: draft is not preferred)
         refusals: dict[Draft, HandshakeError] = {}
         factory = self.stream_factory
-        if factory is None and wish.url.secure:
-            factory = self._tls_to(wish.url)
+        if factory is None and request.url.secure:
+            factory = self._tls_to(request.url)
         limits = self.limits
         while drafts:
             draft = drafts.pop(0)
             dialled: trio.abc.Stream | None = None
-            asked = False
+            stream: trio.abc.Stream | None = None
             try:
                 # One deadline over TCP, the proxy, TLS and the opening handshake
                 with trio.move_on_after(limits.handshake_timeout):
-                    dialled = await dial(self.route, wish.url)
+                    dialled = await dial(self.route, request.url)
                     async with closed_unless_opened(dialled):
                         stream = await dress(dialled, factory)
-                        asked = True
-                        connection = await ask(stream, draft, wish, limits, scope, self._goes_on)
+                        connection = await client_handshake(
+                            stream, draft, request, limits, scope, self._may_retry
+                        )
                         if self.default not in (None, draft):
-                            _tell_once(wish.url.host_field, draft)
+                            _log_draft_once(request.url.host_field, draft)
                         return connection
                 if dialled is None:
-                    raise _too_late_to_dial(self.route.via(wish.url), limits.handshake_timeout)
+                    route = self.route.describe(request.url)
+                    raise _dial_timed_out(route, limits.handshake_timeout)
                 raise too_late(limits.handshake_timeout)
             except HandshakeError as error:
                 if dialled is None:
                     raise
-                if isinstance(error, HandshakeTimeout) and asked:
-                    error.advice = advice_on_silence(draft)
-                # One that broke off in a draft that it spoke before has not forgotten it.
-                gone = draft is agreed and type(error) is HandshakeError
-                if len(self.drafts) == 1 or gone or not is_unknown_draft(error):
-                    self._advise(error, draft, wish)
+                if isinstance(error, HandshakeTimeout) and stream is not None:
+                    error.add_advice(advice_on_timeout(draft))
+                # A server that has spoken this draft before broke off for another reason.
+                broke_off = draft is preferred and type(error) is HandshakeError
+                if len(self.drafts) == 1 or broke_off or not means_unknown_draft(error):
+                    self._add_advice(error, draft, request)
                     raise
                 refusals[draft] = error
-                spoken = versions_spoken(error)
-                if spoken:
+                versions = versions_offered(error)
+                if versions:
                     drafts = [
-                        other for other in drafts if other.version in spoken or not other.version
+                        other for other in drafts if other.version in versions or not other.version
                     ]
-        # What the server says to the newest draft tells most.
+        # The answer to the newest draft is the most informative one.
         draft = min(refusals, key=auto_drafts().index)
-        self._advise(refusals[draft], draft, wish)
+        self._add_advice(refusals[draft], draft, request)
         raise refusals[draft]
 
-    def _advise(self, error: HandshakeError, draft: Draft, wish: HandshakeRequest) -> None:
-        if not error.advice:
-            error.advice = advice_on(
+    def _add_advice(self, error: HandshakeError, draft: Draft, request: HandshakeRequest) -> None:
+        error.add_advice(
+            advice_on_failure(
                 error,
                 draft,
-                secure=wish.url.secure,
-                tried_all=len(self.drafts) > 1,
-                can_dial=not isinstance(self.route, OverStream),
+                secure=request.url.secure,
+                tried_several=len(self.drafts) > 1,
+                can_dial=not isinstance(self.route, GivenStreamRoute),
             )
+        )
 
     def _tls_to(self, target: WebSocketURL) -> StreamFactory:
         context = self.ssl_context or ssl.create_default_context()
         return ssl_stream_factory(context, server_hostname=target.host)
 
 
-def _too_late_to_dial(via: str, timeout: float) -> HandshakeTimeout:
-    return HandshakeTimeout(f"no {via} came about within {timeout} s")
+def _dial_timed_out(route: str, timeout: float) -> HandshakeTimeout:
+    return HandshakeTimeout(f"no {route} within {timeout} s")
 
 
 def make_connector(url: str, stream: trio.abc.Stream | None, settings: ClientSettings) -> Connector:
-    """What these arguments of `open_websocket` come to; the settings must be complete.
+    """Checks the arguments of `open_websocket`, before anything is dialled.
+
+    Args:
+        url: the server's URL.
+        stream: the stream to use instead of dialling, or None.
+        settings: all of the settings, as `complete` returns them.
 
     Raises:
-        ValueError: they make no sense; told before anything is dialled.
-        TypeError: one of them is nothing of its kind.
-        ImportError: what speaks to such a proxy is not installed.
+        ValueError: an argument is out of range, or two contradict each other.
+        TypeError: an argument has the wrong type.
+        ImportError: the proxy needs a package that is not installed.
     """
     if stream is not None and settings["draft"] == "auto":
         raise ValueError('draft="auto" takes several connections; a stream is one')
@@ -195,13 +212,13 @@ def make_connector(url: str, stream: trio.abc.Stream | None, settings: ClientSet
     target = WebSocketURL.parse(url)
     if target.secure and ssl_context is None and stream_factory is None:
         ssl_context = ssl.create_default_context()
-    default, drafts = _drafts_for(settings["draft"])
-    # Of those behind the default, the ones that write a field which the caller gives are left out.
-    written_by = drafts if default is None else [default]
-    written = {name for row in written_by for name in row.opening.written_fields}
-    wish = HandshakeRequest(
+    default, drafts = _drafts_to_try(settings["draft"])
+    # The drafts behind the default that write a field which the caller gives are left out below.
+    writers = drafts if default is None else [default]
+    written = {name for draft in writers for name in draft.opening.written_fields}
+    request = HandshakeRequest(
         url=target,
-        headers=_with_user(
+        headers=_with_credentials(
             checked_fields(settings["headers"], forbidden=written),
             settings["cookies"],
             settings["auth"],
@@ -211,17 +228,26 @@ def make_connector(url: str, stream: trio.abc.Stream | None, settings: ClientSet
         subprotocols=check_subprotocols(settings["subprotocols"]),
         compression=settings["compression"],
     )
-    able = _able_to_ask(drafts, wish)
-    if default is not None and isinstance(route, OverStream):
-        able = able[:1]  # a stream is good for one attempt
-    limits = Limits.of(settings)
-    redirects = settings["max_redirects"]
-    return Connector(wish, able, default, route, ssl_context, stream_factory, limits, redirects)
+    drafts = _drafts_able_to_send(drafts, request)
+    if default is not None and isinstance(route, GivenStreamRoute):
+        drafts = drafts[:1]  # a stream is good for one attempt
+    return Connector(
+        request=request,
+        drafts=drafts,
+        default=default,
+        route=route,
+        ssl_context=ssl_context,
+        stream_factory=stream_factory,
+        limits=Limits.of(settings),
+        max_redirects=settings["max_redirects"],
+    )
 
 
-def _drafts_for(draft: str | Draft | None) -> tuple[Draft | None, Sequence[Draft]]:
-    """The drafts to try one after the other. Before them the framing mode's, if that is only its
-    default and nobody named one: then those that servers of today speak come behind it.
+def _drafts_to_try(draft: str | Draft | None) -> tuple[Draft | None, Sequence[Draft]]:
+    """Returns the default draft, if it is what is tried first, and all drafts to try, in order.
+
+    If neither `draft` nor `framing_mode` was set, the default of `framing_mode` comes first, and
+    the drafts of `draft="auto"` follow.
 
     Raises:
         ValueError: no draft has that name.
@@ -231,26 +257,30 @@ def _drafts_for(draft: str | Draft | None) -> tuple[Draft | None, Sequence[Draft
     if draft is not None:
         return None, (draft_named(draft),)
     mode = draft_named(framing_mode.get())
-    # What `get` is given goes before the default of the variable itself.
+    # None here means that the variable was never set: `get`'s argument overrides its own default.
     if framing_mode.get(None) is not None:
         return None, (mode,)
     return mode, (mode, *(other for other in auto_drafts() if other is not mode))
 
 
-def _tell_once(host: str, draft: Draft) -> None:
-    """Says in the log, once for each host, which draft to name for it."""
-    if host not in _told and len(_told) < MOST_TOLD:
-        _told.add(host)
+def _log_draft_once(host: str, draft: Draft) -> None:
+    """Logs which draft to name for that host, once per host."""
+    if host not in _logged_hosts and len(_logged_hosts) < MAX_LOGGED_HOSTS:
+        _logged_hosts.add(host)
         logger.info('no draft was named for %s: it speaks draft="%s"', host, draft.name)
 
 
-def _with_user(
+def _with_credentials(
     headers: Headers,
     cookies: Mapping[str, str] | None,
     auth: tuple[str, str] | None,
     auth_of_url: tuple[str, str] | None,
 ) -> Headers:
-    """The fields, and those that say who is asking."""
+    """Returns the header fields, with `Authorization` and `Cookie` added if they are needed.
+
+    Raises:
+        ValueError: a field is given twice.
+    """
     if auth is not None and auth_of_url is not None:
         raise ValueError("give auth or a user and a password in the URL, not both")
     user = auth or auth_of_url
@@ -267,27 +297,26 @@ def _with_user(
     return Headers([*headers.raw, *checked_fields(added).raw])
 
 
-def _able_to_ask(drafts: Sequence[Draft], wish: HandshakeRequest) -> Sequence[Draft]:
-    """Those of the drafts that can ask for that.
+def _drafts_able_to_send(drafts: Sequence[Draft], request: HandshakeRequest) -> Sequence[Draft]:
+    """Returns those drafts that can express the request.
 
     Raises:
-        ValueError: none can; it names the newest, and one that could.
+        ValueError: none can; the text says why the newest of them cannot, and which draft can.
     """
     mistakes: dict[Draft, ValueError] = {}
     for draft in drafts:
         try:
-            _check_can_ask(draft, wish)
+            _check_can_send(draft, request)
         except ValueError as error:
             mistakes[draft] = error
-    able = [draft for draft in drafts if draft not in mistakes]
-    if able:
-        return able
+    if len(mistakes) < len(drafts):
+        return [draft for draft in drafts if draft not in mistakes]
     newest = auto_drafts()[0]
     draft = newest if newest in mistakes else drafts[0]
     text = f"{draft.name} cannot ask for that: {mistakes[draft]}"
     if draft is not newest:
         try:
-            _check_can_ask(newest, wish)
+            _check_can_send(newest, request)
         except ValueError:
             pass
         else:
@@ -295,6 +324,6 @@ def _able_to_ask(drafts: Sequence[Draft], wish: HandshakeRequest) -> Sequence[Dr
     raise ValueError(text) from None
 
 
-def _check_can_ask(draft: Draft, wish: HandshakeRequest) -> None:
-    checked_fields(wish.headers.raw, forbidden=draft.opening.written_fields)
-    draft.opening.ask(wish, draft.subprotocols)
+def _check_can_send(draft: Draft, request: HandshakeRequest) -> None:
+    checked_fields(request.headers.raw, forbidden=draft.opening.written_fields)
+    draft.opening.ask(request, draft.subprotocols)

@@ -1,6 +1,4 @@
-"""How a client gets to its server: a stream over TCP, over a Unix socket, through a proxy, or one
-that the caller has.
-"""
+"""The routes to a server: TCP, a Unix socket, a proxy, or a stream that the caller gives."""
 
 from __future__ import annotations
 
@@ -12,7 +10,7 @@ from typing import Protocol, TypeAlias
 import attrs
 import trio
 
-from trio_draftws._exceptions import DialFailed, why_not_dialled
+from trio_draftws._exceptions import DialFailed, dial_failure_reason
 from trio_draftws._settings.checks import check_ssl_context
 from trio_draftws._transport.dialling import open_tcp
 from trio_draftws._transport.sockets import take_over
@@ -24,79 +22,86 @@ UnixPath: TypeAlias = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 
 
 class DialRoute(Protocol):
-    """A way to a server."""
+    """A way to reach a server."""
 
     @property
-    def anywhere(self) -> bool:
-        """Whether it leads to every server, so that a redirect can be followed."""
+    def reaches_any_server(self) -> bool:
+        """Whether it can reach any server, so that redirects can be followed."""
         ...
 
-    def via(self, target: WebSocketURL) -> str:
-        """What it leads over or to, for a message: "TCP connection to h port 80"."""
+    def describe(self, target: WebSocketURL) -> str:
+        """Describes it for a message, such as "TCP connection to h port 80"."""
         ...
 
     def dial(self, target: WebSocketURL) -> Awaitable[trio.abc.Stream]:
-        """A new stream; whatever goes wrong is an `OSError` or a `DialFailed`."""
+        """Returns a new stream.
+
+        Raises:
+            OSError: there is none.
+            DialFailed: there is none.
+        """
         ...
 
 
-@attrs.frozen
-class OverTCP:
-    anywhere: bool = True
+@attrs.frozen(kw_only=True)
+class TCPRoute:
+    reaches_any_server: bool = True
 
-    def via(self, target: WebSocketURL) -> str:
+    def describe(self, target: WebSocketURL) -> str:
         return f"TCP connection to {target.host} port {target.port}"
 
     async def dial(self, target: WebSocketURL) -> trio.abc.Stream:
         return await open_tcp(target.host, target.port)
 
 
-@attrs.frozen
-class OverUnixSocket:
+@attrs.frozen(kw_only=True)
+class UnixSocketRoute:
     path: UnixPath
-    anywhere: bool = False
+    reaches_any_server: bool = False
 
-    def via(self, target: WebSocketURL) -> str:
+    def describe(self, target: WebSocketURL) -> str:
         return f"connection to the Unix socket {os.fsdecode(self.path)!r}"
 
     async def dial(self, target: WebSocketURL) -> trio.abc.Stream:
         return await trio.open_unix_socket(os.fspath(self.path))
 
 
-@attrs.frozen
-class OverStream:
-    """Over a stream that is there; it can be used once."""
+@attrs.frozen(kw_only=True)
+class GivenStreamRoute:
+    """The stream that the caller gave; it can be used once."""
 
     stream: trio.abc.Stream
-    anywhere: bool = False
+    reaches_any_server: bool = False
 
-    def via(self, target: WebSocketURL) -> str:
+    def describe(self, target: WebSocketURL) -> str:
         return "connection over the stream that was given"
 
     async def dial(self, target: WebSocketURL) -> trio.abc.Stream:
         return self.stream
 
 
-@attrs.frozen
-class ThroughProxy:
-    """Through a proxy; None for the one that the environment names for each server."""
+@attrs.frozen(kw_only=True)
+class ProxyRoute:
+    """Through a proxy."""
 
     proxy: ProxyURL | None
+    """None for the proxy that the environment names for each server."""
     ssl_context: ssl.SSLContext | None
-    anywhere: bool = True
+    """For the TLS to an https proxy."""
+    reaches_any_server: bool = True
 
-    def proxy_to(self, target: WebSocketURL) -> ProxyURL | None:
+    def proxy_for(self, target: WebSocketURL) -> ProxyURL | None:
         return proxy_from_environment(target) if self.proxy is None else self.proxy
 
-    def via(self, target: WebSocketURL) -> str:
-        proxy = self.proxy_to(target)
-        way = OverTCP().via(target)
-        return way if proxy is None else f"{way} through the proxy {proxy}"
+    def describe(self, target: WebSocketURL) -> str:
+        proxy = self.proxy_for(target)
+        route = TCPRoute().describe(target)
+        return route if proxy is None else f"{route} through the proxy {proxy}"
 
     async def dial(self, target: WebSocketURL) -> trio.abc.Stream:
-        proxy = self.proxy_to(target)
+        proxy = self.proxy_for(target)
         if proxy is None:
-            return await OverTCP().dial(target)
+            return await TCPRoute().dial(target)
         return await tunnel_through(proxy, target, self.ssl_context)
 
 
@@ -106,12 +111,12 @@ def choose_route(
     proxy: str | None,
     proxy_ssl_context: ssl.SSLContext | None,
 ) -> DialRoute:
-    """The way that these arguments of `open_websocket` ask for.
+    """Returns the route that these arguments of `open_websocket` ask for.
 
     Raises:
-        ValueError: they ask for several, or the proxy's URL is none.
-        ImportError: what speaks to such a proxy is not installed.
-        TypeError: one of them is nothing of its kind.
+        ValueError: they contradict each other, or `proxy` is no proxy's URL.
+        ImportError: the proxy needs a package that is not installed.
+        TypeError: one of them has the wrong type.
     """
     if unix_socket is not None and not isinstance(unix_socket, (str, bytes, os.PathLike)):
         raise TypeError(f"unix_socket is the path of a socket, not {unix_socket!r}")
@@ -121,23 +126,23 @@ def choose_route(
     if proxy_ssl_context is not None and proxy is None:
         raise ValueError("proxy_ssl_context is for a proxy; there is none")
     if stream is not None:
-        return OverStream(stream)
+        return GivenStreamRoute(stream=stream)
     if unix_socket is not None:
-        return OverUnixSocket(unix_socket)
+        return UnixSocketRoute(path=unix_socket)
     if proxy == "environment":
-        return ThroughProxy(None, proxy_ssl_context)
+        return ProxyRoute(proxy=None, ssl_context=proxy_ssl_context)
     if proxy is not None:
-        return ThroughProxy(ProxyURL.parse(proxy), proxy_ssl_context)
-    return OverTCP()
+        return ProxyRoute(proxy=ProxyURL.parse(proxy), ssl_context=proxy_ssl_context)
+    return TCPRoute()
 
 
 async def dial(route: DialRoute, target: WebSocketURL) -> trio.abc.Stream:
-    """A stream to the server, taken over where it is a socket.
+    """Dials the server; returns a stream of ours if what was dialled is a socket.
 
     Raises:
-        DialFailed: none came about.
+        DialFailed: the server could not be reached.
     """
     try:
         return take_over(await route.dial(target))
     except OSError as error:
-        raise DialFailed(f"no {route.via(target)}: {why_not_dialled(error)}") from error
+        raise DialFailed(f"no {route.describe(target)}: {dial_failure_reason(error)}") from error

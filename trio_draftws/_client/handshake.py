@@ -23,53 +23,60 @@ from trio_draftws.drafts import (
     ResponseBody,
 )
 
-from .hints import advice_on_page
+from .hints import advice_on_web_page
 
 MAX_REFUSAL_BODY = 65536
-# How many seconds of silence end a body; and how many there are for one that only the end of the
-# stream ends, which a server that keeps its connections may not mean to be one.
-BODY_PATIENCE = 0.5
-# hybi-04 section 5.2.2: what no draft before it has
+# Seconds without a byte after which no more of a body is expected. A body that only the end of the
+# stream ends has this many in all, since a server may keep its connections open behind its answer.
+BODY_TIMEOUT = 0.5
+# hybi-04 section 5.2.2; no earlier draft has this field.
 ACCEPT_FIELD = "Sec-WebSocket-Accept"
 
-waits_for_bodies: ContextVar[bool] = ContextVar("waits_for_bodies", default=True)
-"""Whether openings wait for the body of a refusal; `probe`, which makes many, needs none."""
+waits_for_refusal_bodies: ContextVar[bool] = ContextVar("waits_for_refusal_bodies", default=True)
+"""Whether to wait for the body of a refusal. `probe`, which opens many connections, does not."""
 
 
-async def ask(
+async def client_handshake(
     stream: trio.abc.Stream,
     draft: Draft,
-    wish: HandshakeRequest,
+    request: HandshakeRequest,
     limits: Limits,
     scope: Scope,
-    goes_on: Callable[[Response], bool],
+    may_retry: Callable[[Response], bool],
 ) -> Connection:
-    """Opens as a client on a stream that is connected.
+    """Performs the client's opening handshake on a connected stream.
 
-    `goes_on` says of an answer that is not 101 whether another attempt may follow it. Then its
-    body is not waited for, and what came with the head is kept.
+    Args:
+        stream: what to speak on, TLS included.
+        draft: the draft to speak.
+        request: what to ask for.
+        limits: those of the connection.
+        scope: keeps the connection.
+        may_retry: returns whether another attempt may follow an answer that is not 101. If so,
+            only as much of its body is kept as arrived with the head.
 
     Raises:
         Rejected: the answer was not 101.
-        InvalidAnswer: it was, but not what the draft demands.
+        InvalidAnswer: the answer was 101, but not what the draft requires.
         HandshakeError: the stream broke or ended.
     """
     if not draft.compression:
-        wish = attrs.evolve(wish, compression=None)
-    client = draft.opening.ask(wish, draft.subprotocols)
+        request = attrs.evolve(request, compression=None)
+    opening = draft.opening.ask(request, draft.subprotocols)
     reader = HeadReader(stream)
     try:
-        # One write for head and body: several servers of the time want them in one read.
-        head, response = await reader.ask(client.request(), limits.max_head_size)
+        # Head and body in one write: several servers of 2010 expect both in one read.
+        head, response = await reader.ask(opening.request(), limits.max_head_size)
     except BadHead as error:
         raise HandshakeError(f"the server's answer is no HTTP: {error}") from error
     if response.status != 101:
-        raise await _refused(reader, response, limits, goes_on)
+        raise await _read_rejection(reader, response, limits, may_retry)
     if draft.version is None and ACCEPT_FIELD in response.headers:
-        # It does not ask which draft it is, and would leave a client waiting for what proves it.
+        # The server took the request for one of a later draft. Without this check the client would
+        # wait for bytes that such an answer does not have.
         raise InvalidAnswer("the draft of the answer", draft.name, "a later one")
-    body = await reader.read_body(client.response_body)
-    agreement = client.verify(response, body)
+    body = await reader.read_body(opening.response_body)
+    agreement = opening.verify(response, body)
     return Connection(
         draft=draft,
         role="client",
@@ -79,37 +86,37 @@ async def ask(
         limits=limits,
         head=head,
         rest=reader.rest(),
-        url=wish.url,
+        url=request.url,
     )
 
 
-async def _refused(
-    reader: HeadReader, response: Response, limits: Limits, goes_on: Callable[[Response], bool]
+async def _read_rejection(
+    reader: HeadReader, response: Response, limits: Limits, may_retry: Callable[[Response], bool]
 ) -> Rejected:
-    """What to raise for an answer that is not 101."""
+    """Reads the body of an answer that is not 101, and returns the exception to raise."""
     body = ResponseBody.of(response, MAX_REFUSAL_BODY)
     reader.read_nowait()
     body.feed(reader.rest())
-    if waits_for_bodies.get() and not goes_on(response):
-        # Less than what is left: a body that does not end must not hide the status.
+    if waits_for_refusal_bodies.get() and not may_retry(response):
+        # Half of the time left: a body that never ends must not turn the status into a timeout.
         left = trio.current_effective_deadline() - trio.current_time()
         with trio.move_on_after(min(limits.close_timeout, left / 2)):
             await _read_body(reader.stream, body)
     rejected = Rejected(response.status, response.headers, bytes(body.content))
-    rejected.advice = advice_on_page(rejected)
+    rejected.add_advice(advice_on_web_page(rejected))
     return rejected
 
 
 async def _read_body(stream: trio.abc.Stream, body: ResponseBody) -> None:
-    """Reads until it ends, or nothing comes any more."""
+    """Reads until the body or the stream ends, or nothing has come for a while."""
     started = trio.current_time()
     while not body.done:
         begin = trio.current_time() if body.has_end else started
-        with trio.move_on_at(begin + BODY_PATIENCE) as patience:
+        with trio.move_on_at(begin + BODY_TIMEOUT) as timeout:
             try:
                 data = await stream.receive_some()
             except trio.BrokenResourceError:
                 return
             body.feed(data)
-        if patience.cancelled_caught or not data:
+        if timeout.cancelled_caught or not data:
             return

@@ -1,4 +1,4 @@
-"""The client: `open_websocket`."""
+"""`open_websocket`: one connection as a client."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import trio
 from trio_draftws._connection.connection import Connection
 from trio_draftws._connection.instrument import Instruments
 from trio_draftws._connection.scope import open_scope
-from trio_draftws._exceptions import code_after
+from trio_draftws._exceptions import close_code_after
 from trio_draftws._settings.checks import check_kind, needs_trio
 from trio_draftws._settings.keywords import complete, shows
 
@@ -29,51 +29,58 @@ async def open_websocket(
 ) -> AsyncGenerator[Connection, None]:
     """Connects to a server: `async with open_websocket(url) as connection`.
 
-    The block's end closes the connection in order, within `close_timeout`: with 1000, with 1011
-    when it raises, or with 1001 when it is cancelled; what it raises comes out as it is. Entering
-    is a checkpoint; cancelling it closes what was opened so far.
+    Leaving the block closes the connection with a closing handshake (RFC 6455 section 7.1.2), in at
+    most `close_timeout` seconds: with code 1000, with 1011 if the block raised, or with 1001 if it
+    was cancelled. What the block raises is raised unchanged.
+
+    Entering is a checkpoint: it dials and performs the opening handshake. Cancelling it closes
+    whatever was opened so far. Leaving is a checkpoint too; cancelling it does not cut the closing
+    handshake short.
 
     Args:
-        url: `ws://` or `wss://`, a host, perhaps a port, path and query; a user and a password
-            (`ws://user:password@host`) are what `auth` takes.
-        stream: speak over this, in place of dialling; TLS and the request are the URL's. It is
-            closed on every path, and a `trio.SocketStream` is taken over, and dead from then on. It
-            is good for one attempt in one draft.
-        settings: each is described where the type checker finds it, in `ClientSettings`.
+        url: a str: `ws://` or `wss://`, a host, and optionally a port, path and query. A user and
+            password (`ws://user:password@host`) are sent like those of `auth`.
+        stream: a `trio.abc.Stream` to use instead of dialling; TLS and the request still follow
+            the URL. It is always closed in the end. A `trio.SocketStream` is taken over, and can no
+            longer be used by itself. A stream allows one attempt, in one draft. Default None.
+        settings: the keyword arguments that `ClientSettings` describes; all have defaults.
+
+    Returns:
+        An async context manager, which gives the open `Connection`.
 
     Raises:
-        ValueError: the URL is no WebSocket URL, no draft has that name, or the draft cannot ask
-            for that; an argument is out of range, or two contradict each other.
-        TypeError: an argument is nothing of its kind.
+        ValueError: the URL is no WebSocket URL, no draft has that name, the draft cannot express
+            the request, an argument is out of range, or two arguments contradict each other.
+        TypeError: an argument has the wrong type.
         RuntimeError: it was called outside of Trio.
-        ImportError: the proxy needs the extra `proxy`.
-        DialFailed: a `HandshakeError`; no connection came about.
+        ImportError: the proxy needs the extra `proxy`, which is not installed.
+        DialFailed: a `HandshakeError`; the server could not be reached.
         ProxyFailed: a `DialFailed`; the proxy could not be reached, or refused.
-        TLSFailed: a `HandshakeError`; the cause says why, as a certificate that is not trusted.
-        Rejected: a `HandshakeError`; the server answered something else than 101.
-        RedirectRefused: a `Rejected`; a redirect that was not followed.
-        InvalidAnswer: a `HandshakeError`; the server does not speak the draft.
+        TLSFailed: a `HandshakeError`; TLS failed, for example because a certificate is not trusted.
+        Rejected: a `HandshakeError`; the server answered with another status than 101.
+        RedirectRefused: a `Rejected`; a redirect was not followed.
+        InvalidAnswer: a `HandshakeError`; the server's answer is not that of the draft.
         HandshakeTimeout: a `HandshakeError`; `handshake_timeout` passed.
-        HandshakeError: the server ended or broke the connection before it answered.
+        HandshakeError: the server closed or broke the connection before it answered.
     """
     needs_trio("open_websocket")
     if stream is not None:
         check_kind("stream", stream, trio.abc.Stream, "a trio.abc.Stream")
     try:
         settings = complete(ClientSettings, settings, "open_websocket")
-        call = make_connector(url, stream, settings)
-        told = Instruments.of(settings["instruments"])
+        connector = make_connector(url, stream, settings)
+        instruments = Instruments.of(settings["instruments"])
     except BaseException:
         if stream is not None:
             await trio.aclose_forcefully(stream)
         raise
-    async with open_scope(told) as scope:
-        connection = await call.open(scope)
+    async with open_scope(instruments) as scope:
+        connection = await connector.open(scope)
         try:
             yield connection
         except BaseException as error:
-            # A cancellation would take the place of what the block raised.
+            # Shielded, since a Cancelled in here would replace what the block raised
             with trio.CancelScope(shield=True):
-                await connection.aclose(code_after(error))
+                await connection.aclose(close_code_after(error))
             raise
         await connection.aclose()

@@ -1,7 +1,7 @@
 """Proxies: a tunnel through one, by HTTP's CONNECT or by SOCKS5.
 
-CONNECT is a head each way, which is spoken here; SOCKS5 is spoken by `python-socks`, which is
-imported where it is used. Either way the name of the server is resolved by the proxy.
+CONNECT takes one head each way and is implemented here. SOCKS5 is left to `python-socks`, which is
+imported only when needed. Either way the proxy resolves the server's name.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import attrs
 import trio
 
-from trio_draftws._exceptions import ProxyFailed, why_not_dialled
+from trio_draftws._exceptions import ProxyFailed, dial_failure_reason
 from trio_draftws._server.basic_auth import write_basic
 from trio_draftws._transport.dialling import open_tcp
 from trio_draftws._transport.handshake_io import HeadReader, dress, tls_failed
@@ -34,14 +34,14 @@ if TYPE_CHECKING:
     from python_socks.async_.trio.v2 import Proxy as SOCKSProxy
 
 DEFAULT_PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
-MAX_HEAD = 2**14
-# How a proxy of HTTP may fail
-FAULTS = (HandshakeError, BadHead, trio.BrokenResourceError)
+MAX_HEAD_SIZE = 2**14
+# What may be raised while a tunnel through an HTTP proxy is opened
+HTTP_PROXY_ERRORS = (HandshakeError, BadHead, trio.BrokenResourceError)
 
 
-@attrs.frozen
+@attrs.frozen(kw_only=True)
 class ProxyURL:
-    """A proxy: `http://user:password@host:port`, or `https`, or `socks5`."""
+    """The URL of a proxy: `http://user:password@host:port`, or with `https` or `socks5`."""
 
     scheme: str
     host: str
@@ -50,18 +50,18 @@ class ProxyURL:
 
     @classmethod
     def parse(cls, url: object) -> ProxyURL:
-        """Takes `url` apart.
+        """Parses `url`.
 
         Raises:
-            TypeError: it is no str.
-            ValueError: it is no proxy's URL.
-            ImportError: python-socks is not installed, and such a proxy needs it.
+            TypeError: it is not a str.
+            ValueError: it is not the URL of a proxy.
+            ImportError: the proxy needs python-socks, which is not installed.
         """
         split = split_url(url, what="proxy", schemes=tuple(DEFAULT_PORTS))
         if split.resource not in ("", "/"):
             raise ValueError("a proxy's URL has no path")
         port = split.port or DEFAULT_PORTS[split.scheme]
-        proxy = cls(split.scheme, split.host, port, split.user)
+        proxy = cls(scheme=split.scheme, host=split.host, port=port, user=split.user)
         if proxy.is_socks:
             _socks_proxy(proxy)
         elif split.user is not None:
@@ -72,20 +72,25 @@ class ProxyURL:
     def is_socks(self) -> bool:
         return self.scheme.startswith("socks")
 
+    @property
+    def address(self) -> str:
+        """Its host and port, as in a URL."""
+        return _with_port(self.host, self.port)
+
     def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.scheme}://{host}:{self.port}"
+        return f"{self.scheme}://{self.address}"
 
 
 def proxy_from_environment(target: WebSocketURL) -> ProxyURL | None:
-    """The proxy that the usual variables name for that server: `https_proxy` for wss,
-    `http_proxy` for ws, `all_proxy` for either; none where `no_proxy` names the server
-    (`goes_without` says how).
+    """Returns the proxy for that server from the environment variables; None if there is none.
+
+    They are `https_proxy` for wss, `http_proxy` for ws and `all_proxy` for both, unless `no_proxy`
+    lists the server (see `bypasses_proxy`).
 
     Raises:
-        ValueError: what they name is no proxy.
+        ValueError: a variable does not hold the URL of a proxy.
     """
-    # Importing it takes as long as ten handshakes.
+    # Imported here because it takes as long as ten handshakes
     from urllib.request import getproxies, proxy_bypass
 
     proxies = getproxies()
@@ -93,24 +98,24 @@ def proxy_from_environment(target: WebSocketURL) -> ProxyURL | None:
     if not url:
         return None
     no_proxy = proxies.get("no")
-    # Without the variable, the settings of the system may say it.
-    if proxy_bypass(target.host_field) if no_proxy is None else goes_without(no_proxy, target):
+    # Without the variable, the system's settings may list the server.
+    if proxy_bypass(target.host_field) if no_proxy is None else bypasses_proxy(no_proxy, target):
         return None
     return ProxyURL.parse(url if "://" in url else f"http://{url}")
 
 
-def goes_without(no_proxy: str, target: WebSocketURL) -> bool:
-    """Whether `no_proxy` names that server.
+def bypasses_proxy(no_proxy: str, target: WebSocketURL) -> bool:
+    """Returns whether `no_proxy` lists that server.
 
-    It is a list, with commas or spaces between: `*` for all; `example.com`, which stands for the
-    names below it too, as do `.example.com` and `*.example.com`; addresses in any spelling, IPv6
-    ones with or without brackets; networks such as `10.0.0.0/8`. All but networks may end in a
-    port. A dot at the end of a name means nothing, and what is none of all that names no server.
+    The entries are separated by commas or spaces: `*` for every server; `example.com`,
+    `.example.com` or `*.example.com` for that name and the names below it; addresses in any
+    spelling, IPv6 ones with or without brackets; networks such as `10.0.0.0/8`. All but networks
+    may end in a port. A dot at the end of a name is ignored, and so is any other entry.
     """
-    return any(_names(entry, target) for entry in re.split(r"[\s,]+", no_proxy) if entry)
+    return any(_matches(entry, target) for entry in re.split(r"[\s,]+", no_proxy) if entry)
 
 
-def _names(entry: str, target: WebSocketURL) -> bool:
+def _matches(entry: str, target: WebSocketURL) -> bool:
     if entry == "*":
         return True
     address = _address(target.host)
@@ -119,7 +124,7 @@ def _names(entry: str, target: WebSocketURL) -> bool:
     except ValueError:
         pass
     else:
-        # Also an address alone: a network of one.
+        # A single address is a network too.
         first = _address(str(network.network_address)) if network.num_addresses == 1 else None
         return address is not None and (address == first or address in network)
     try:
@@ -135,7 +140,7 @@ def _names(entry: str, target: WebSocketURL) -> bool:
 
 
 def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """The address that a host is, if it is one; an IPv4 address that is written as IPv6 is IPv4."""
+    """Parses a host that is an address, else returns None; an IPv4-mapped one becomes IPv4."""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
@@ -146,78 +151,76 @@ def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 async def tunnel_through(
     proxy: ProxyURL, target: WebSocketURL, ssl_context: ssl.SSLContext | None
 ) -> trio.abc.Stream:
-    """A stream to the server, through the proxy; cancelled, or failing, it leaves nothing open.
+    """Opens a stream to the server through the proxy. If it is cancelled or fails, none is left.
 
     Raises:
-        ProxyFailed: the proxy cannot be reached or will not do it.
+        ProxyFailed: the proxy cannot be reached, or refuses.
     """
     if proxy.is_socks:
-        return await _socks(proxy, target)
+        return await _connect_socks(proxy, target)
     try:
         stream = take_over(await open_tcp(proxy.host, proxy.port))
     except OSError as error:
         raise ProxyFailed(
-            f"the proxy {proxy} cannot be reached: {why_not_dialled(error)}"
+            f"the proxy {proxy} cannot be reached: {dial_failure_reason(error)}"
         ) from error
     try:
         if proxy.scheme == "https":
             context = ssl_context or ssl.create_default_context()
             stream = await dress(stream, ssl_stream_factory(context, server_hostname=proxy.host))
-        await _connect(stream, proxy, target)
+        await _send_connect(stream, proxy, target)
     except BaseException as error:
         await trio.aclose_forcefully(stream)
-        if isinstance(error, FAULTS) and not isinstance(error, ProxyFailed):
+        if isinstance(error, HTTP_PROXY_ERRORS) and not isinstance(error, ProxyFailed):
             fault = tls_failed(error) or error
             raise ProxyFailed(f"the proxy {proxy} failed: {fault}") from fault
         raise
     return stream
 
 
-async def _connect(stream: trio.abc.Stream, proxy: ProxyURL, target: WebSocketURL) -> None:
-    """RFC 9110 section 9.3.6."""
-    host = f"[{target.host}]" if ":" in target.host else target.host
-    authority = f"{host}:{target.port}".encode()
+async def _send_connect(stream: trio.abc.Stream, proxy: ProxyURL, target: WebSocketURL) -> None:
+    """Opens the tunnel by CONNECT (RFC 9110 section 9.3.6)."""
+    authority = _with_port(target.host, target.port).encode()
     fields = [(b"Host", authority)]
     if proxy.user is not None:
         fields.append((b"Proxy-Authorization", write_basic(*proxy.user).encode()))
     reader = HeadReader(stream)
     request = write_head(b"CONNECT %b HTTP/1.1" % authority, fields)
-    _, response = await reader.ask(request, MAX_HEAD)
+    _, response = await reader.ask(request, MAX_HEAD_SIZE)
     if not 200 <= response.status < 300:
         raise ProxyFailed(
             f"the proxy {proxy} refused with status {response.status} "
             f"{escaped(response.reason)}".rstrip(),
             response.status,
-            advice=_about_status(response.status, proxy),
+            advice=_advice_for_status(response.status, proxy),
         )
     if reader.rest():
-        # No server speaks first, so this would be the proxy in its place.
+        # A WebSocket server never speaks first, so these bytes are the proxy's.
         raise ProxyFailed(f"the proxy {proxy} said more than its answer")
 
 
-def _about_status(status: int, proxy: ProxyURL) -> str:
-    # The first is what it should be (RFC 9110 section 15.5.8), the other what tinyproxy says.
+def _advice_for_status(status: int, proxy: ProxyURL) -> str:
+    # 407 is the right one (RFC 9110 section 15.5.8); tinyproxy answers 401.
     if status not in (407, 401):
         return ""
     if proxy.user is None:
-        return f"write its user and password: {proxy.scheme}://user:password@{_place(proxy)}"
+        return f"write its user and password: {proxy.scheme}://user:password@{proxy.address}"
     return "it does not take that user and password"
 
 
-def _place(proxy: ProxyURL) -> str:
-    host = f"[{proxy.host}]" if ":" in proxy.host else proxy.host
-    return f"{host}:{proxy.port}"
+def _with_port(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-async def _socks(proxy: ProxyURL, target: WebSocketURL) -> trio.abc.Stream:
+async def _connect_socks(proxy: ProxyURL, target: WebSocketURL) -> trio.abc.Stream:
     from python_socks import ProxyConnectionError, ProxyError
 
     try:
-        # Ours is the deadline.
+        # The caller has set a deadline.
         stream = await _socks_proxy(proxy).connect(target.host, target.port, timeout=float("inf"))
     except ProxyConnectionError as error:
         raise ProxyFailed(
-            f"the proxy {proxy} cannot be reached: {why_not_dialled(error)}"
+            f"the proxy {proxy} cannot be reached: {dial_failure_reason(error)}"
         ) from error
     except (ProxyError, trio.BrokenResourceError) as error:
         raise ProxyFailed(f"the proxy {proxy} failed: {error}") from error

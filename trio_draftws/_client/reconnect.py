@@ -1,10 +1,9 @@
-"""A client that comes back: one connection after the other to the same server.
+"""`reconnecting`: one connection after another to the same server.
 
-Nothing of Trio's is opened when a connection begins and closed when it ends: as on a server, all of
-them share one scope, whose nursery opens and closes with the caller's `async with`. So whatever
-cancel scopes and nurseries the caller opens between, within an iteration or across several, nest
-rightly; and leaving the loop, however that happens, leaves nothing behind that the block's end does
-not close.
+No cancel scope or nursery is opened with a connection and closed with it. As on a server, all
+connections share one scope, whose nursery opens and closes with the caller's `async with`. So the
+cancel scopes and nurseries that the caller opens, in one iteration or across several, nest
+correctly; and whatever is open when the loop is left, the end of the block closes.
 """
 
 from __future__ import annotations
@@ -25,13 +24,13 @@ import trio
 from trio_draftws._connection.connection import Connection
 from trio_draftws._connection.instrument import Instruments
 from trio_draftws._connection.scope import Scope, open_scope
-from trio_draftws._exceptions import Rejected, code_after
+from trio_draftws._exceptions import Rejected, close_code_after
 from trio_draftws._settings.checks import at_once, needs_trio
 from trio_draftws._settings.keywords import complete, shows
 from trio_draftws.drafts import Draft, HandshakeError
 
 from .connector import Connector, make_connector
-from .hints import is_unknown_draft
+from .hints import means_unknown_draft
 from .settings import ReconnectSettings
 
 if TYPE_CHECKING:
@@ -44,7 +43,7 @@ _random = secrets.SystemRandom()
 
 @attrs.define(kw_only=True)
 class Backoff:
-    """How long to wait before the next attempt: longer after each that came to nothing."""
+    """How many seconds to wait before the next attempt: longer after each one that failed."""
 
     initial_backoff: float
     max_backoff: float
@@ -55,7 +54,7 @@ class Backoff:
 
     @classmethod
     def of(cls, settings: ReconnectSettings) -> Backoff:
-        """As those of the settings say, which must be complete."""
+        """Made from all of the settings, as `complete` returns them."""
         return cls(
             initial_backoff=settings["initial_backoff"],
             max_backoff=settings["max_backoff"],
@@ -68,32 +67,34 @@ class Backoff:
         self.reset()
 
     def reset(self) -> None:
-        """Begins anew, after a connection that lived."""
+        """Starts again with the shortest wait, after a connection that lasted."""
         self._next = min(self.initial_backoff, self.max_backoff)
 
     def next(self, at_least: float = 0) -> float:
-        """The next wait in seconds, of which a random share is left out; `at_least` is what the
-        server asked for.
+        """Returns the next wait in seconds, shortened by a random share of it.
+
+        Args:
+            at_least: the seconds that the server asked for; they count up to `max_backoff`.
         """
         wait = self._next * (1 - self.backoff_jitter * _random.random())
         self._next = min(self._next * self.backoff_factor, self.max_backoff)
         return max(wait, min(at_least, self.max_backoff))
 
 
-@attrs.define(eq=False, repr=False)
+@attrs.define(eq=False, repr=False, kw_only=True)
 class Reconnecting(AsyncIterator[Connection]):
-    """The connections that `reconnecting` gives, one after the other."""
+    """The connections of a `reconnecting` block: an async iterator over `Connection`."""
 
-    _call: Connector
+    _connector: Connector
     _backoff: Backoff
     _retry: Callable[[HandshakeError], bool]
     _scope: Scope
     _connection: Connection | None = attrs.field(default=None, init=False)
-    _agreed: Draft | None = attrs.field(default=None, init=False)
-    """The draft of the last connection, which is tried first for the next."""
+    _last_draft: Draft | None = attrs.field(default=None, init=False)
+    """The draft of the last connection, which is tried first for the next one."""
     _opened_at: float = attrs.field(default=0, init=False)
-    _not_before: float = attrs.field(default=-math.inf, init=False)
-    """When the next attempt may be made; kept, so that a cancelled wait does not shorten it."""
+    _next_attempt_at: float = attrs.field(default=-math.inf, init=False)
+    """When the next attempt may be made; cancelling a wait does not change it."""
     _busy: bool = attrs.field(default=False, init=False)
     _ended: bool = attrs.field(default=False, init=False)
 
@@ -101,12 +102,12 @@ class Reconnecting(AsyncIterator[Connection]):
         return f"<Reconnecting connection={self._connection!r}>"
 
     async def __anext__(self) -> Connection:
-        """Closes the connection that there was, and opens the next, trying until that succeeds.
+        """Closes the current connection, if any, and opens the next, trying until that succeeds.
 
-        A checkpoint. Cancelled, it leaves no connection, and may be called again.
+        A checkpoint. If it is cancelled, no connection is left open, and it may be called again.
 
         Raises:
-            HandshakeError: that `retry` does not want to be tried again.
+            HandshakeError: an attempt failed with it, and `retry` returned False for it.
             trio.BusyResourceError: another task is waiting for the next connection.
             trio.ClosedResourceError: the block of `reconnecting` has ended.
         """
@@ -116,78 +117,78 @@ class Reconnecting(AsyncIterator[Connection]):
             raise trio.ClosedResourceError("the block of reconnecting has ended")
         self._busy = True
         try:
-            await self._part(1000)
+            await self._close_current(1000)
             while True:
-                await trio.sleep_until(self._not_before)
+                await trio.sleep_until(self._next_attempt_at)
                 try:
-                    self._connection = await self._call.open(self._scope, self._agreed)
+                    self._connection = await self._connector.open(self._scope, self._last_draft)
                 except HandshakeError as error:
-                    if is_unknown_draft(error):
-                        self._agreed = None
-                    wait = self._put_off(error)
+                    if means_unknown_draft(error):
+                        self._last_draft = None
+                    wait = self._schedule_retry(error)
                     if not at_once("retry", self._retry(error)):
                         raise
                     logger.info(
                         "no connection to %s, next attempt in %.1f s: %s",
-                        self._call.wish.url.host_field,
+                        self._connector.request.url.host_field,
                         wait,
                         error,
                     )
                 else:
-                    self._agreed = self._connection.draft
+                    self._last_draft = self._connection.draft
                     self._opened_at = trio.current_time()
                     return self._connection
         finally:
             self._busy = False
 
-    def _put_off(self, error: HandshakeError) -> float:
-        """Sets the time of the next attempt, and returns how many seconds that is from now."""
+    def _schedule_retry(self, error: HandshakeError) -> float:
+        """Sets the time of the next attempt; returns in how many seconds that is."""
         wait = self._backoff.next(_retry_after(error))
-        self._not_before = trio.current_time() + wait
+        self._next_attempt_at = trio.current_time() + wait
         return wait
 
-    async def _part(self, code: int) -> None:
-        """Closes the connection that there is, and sets the time of the next attempt."""
+    async def _close_current(self, code: int) -> None:
+        """Closes the current connection, if any, and sets the time of the next attempt."""
         connection, self._connection = self._connection, None
         if connection is None:
             return
         now = trio.current_time()
         if now - self._opened_at >= self._backoff.settled_after:
             self._backoff.reset()
-        self._not_before = now + self._backoff.next()
+        self._next_attempt_at = now + self._backoff.next()
         await connection.aclose(code)
 
-    async def end(self, code: int) -> None:
-        """Closes the connection that there is; there is no other."""
+    async def aclose(self, code: int) -> None:
+        """Closes the current connection with that code; no other is opened."""
         self._ended = True
-        await self._part(code)
+        await self._close_current(code)
 
 
 def _retry_after(error: HandshakeError) -> float:
-    """The seconds that a refusal asks for (RFC 9110 section 10.2.3): 0 where it asks for none.
+    """Returns the seconds that a refusal asks to wait (RFC 9110 section 10.2.3), or 0.
 
-    A date is counted from the answer's own Date if it has one, since clocks differ.
+    A date is compared with the answer's own Date if it has one, since clocks differ.
     """
     if not isinstance(error, Rejected):
         return 0
-    sent = _moment(error.headers.get("Date", ""))
+    sent = _parse_http_date(error.headers.get("Date", ""))
     asked = [0.0]
     for value in error.headers.get_all("Retry-After"):
         if value.isascii() and value.isdigit():
-            # Not int: Python reads no more than 4300 digits.
+            # Not `int`, which refuses more than 4300 digits
             asked.append(float(value))
-        elif (moment := _moment(value)) is not None:
+        elif (moment := _parse_http_date(value)) is not None:
             asked.append(moment - (time.time() if sent is None else sent))
     return max(asked)
 
 
-def _moment(value: str) -> float | None:
-    """An HTTP-date in seconds since 1970 (RFC 9110 section 5.6.7); None where it is none."""
+def _parse_http_date(value: str) -> float | None:
+    """Parses an HTTP-date to seconds since 1970 (RFC 9110 section 5.6.7); None if it is invalid."""
     parts = parsedate_tz(value)
     if parts is None:
         return None
     try:
-        # All three forms mean GMT, and one does not say so.
+        # All three forms are in GMT, though one of them does not say so.
         return calendar.timegm((*parts[:6], 0, 0, 0)) - (parts[9] or 0)
     except (ValueError, OverflowError):
         return None
@@ -200,45 +201,57 @@ async def reconnecting(
 ) -> AsyncGenerator[AsyncIterator[Connection], None]:
     """Connects to a server, again and again: `async with reconnecting(url) as connections`.
 
-    `async for connection in connections` then opens a connection, and when the loop's body is
-    through with it closes it in order and opens the next; the loop never ends by itself. What the
-    body raises comes out, also that a connection was lost: a body that wants the next one catches
-    `trio.BrokenResourceError`. Leaving the loop leaves the connection open until the block ends,
-    which closes it in order, also when it is cancelled or raises.
+    `async for connection in connections` opens a connection for each iteration. After the loop's
+    body it closes that connection with a closing handshake and opens the next; the loop never ends
+    by itself. What the body raises leaves the loop, including the error for a lost connection: to
+    go on with the next connection, catch `trio.BrokenResourceError` in the body. Leaving the loop
+    leaves the connection open until the end of the block, which closes it with code 1000, with 1011
+    if the block raised, or with 1001 if it was cancelled.
 
-    The first attempt is made at once. Before each other one it waits, longer every time; after a
-    connection that lived for `settled_after`, as short as at first. Where a refusal has a
-    `Retry-After`, in seconds or as a date, it waits that long, or `max_backoff` if that is less.
+    The first attempt is made at once. Before each further one it waits, longer every time, until a
+    connection has lasted for `settled_after` seconds; then the waits are short again. If a refusal
+    has a `Retry-After`, in seconds or as a date, it waits that long, but at most `max_backoff`.
 
-    Nothing is ever sent again: what was sent on a connection that was lost may have arrived or
-    not, and only the program knows whether to repeat it.
+    Nothing is ever sent again: what was sent on a connection that was lost may or may not have
+    arrived, and only the program knows whether to repeat it.
+
+    Entering is not a checkpoint. Each step of the loop is one: it closes, waits, dials and performs
+    the opening handshake. If it is cancelled, no connection is left open, and another loop over
+    `connections` may follow. Leaving the block is a checkpoint if a connection is open.
 
     Args:
-        url: as for `open_websocket`. `framing_mode` is read once, when the block is entered. Where
-            several drafts may be tried, the one that was agreed is asked first the next time.
-        settings: those of `open_websocket`, but for `stream`; and `initial_backoff`,
-            `max_backoff`, `backoff_factor`, `backoff_jitter`, `settled_after` and `retry`.
+        url: as for `open_websocket`. `framing_mode` is read once, when the block is entered. If
+            several drafts may be tried, the one agreed on last is tried first the next time.
+        settings: the keyword arguments that `ReconnectSettings` describes: those of
+            `open_websocket` without `stream`, and `initial_backoff`, `max_backoff`,
+            `backoff_factor`, `backoff_jitter`, `settled_after` and `retry`. All have defaults.
 
-    Entering is no checkpoint.
+    Returns:
+        An async context manager, which gives an async iterator over `Connection`. The iterator
+        raises the `HandshakeError` of an attempt for which `retry` returns False,
+        `trio.BusyResourceError` if another task is waiting for the next connection, and
+        `trio.ClosedResourceError` after the end of the block.
 
     Raises:
-        ValueError: an argument is out of range, or as `open_websocket`.
-        TypeError: an argument is nothing of its kind.
-        ImportError: the proxy needs the extra `proxy`.
+        ValueError: an argument is out of range, or for the reasons `open_websocket` gives.
+        TypeError: an argument has the wrong type.
+        ImportError: the proxy needs the extra `proxy`, which is not installed.
         RuntimeError: it was called outside of Trio.
     """
     needs_trio("reconnecting")
     settings = complete(ReconnectSettings, settings, "reconnecting")
     backoff = Backoff.of(settings)
-    call = make_connector(url, None, settings)
-    told = Instruments.of(settings["instruments"])
-    async with open_scope(told) as scope:
-        connections = Reconnecting(call, backoff, settings["retry"], scope)
+    connector = make_connector(url, None, settings)
+    instruments = Instruments.of(settings["instruments"])
+    async with open_scope(instruments) as scope:
+        connections = Reconnecting(
+            connector=connector, backoff=backoff, retry=settings["retry"], scope=scope
+        )
         try:
             yield connections
         except BaseException as error:
-            # A cancellation would take the place of what the block raised.
+            # Shielded, since a Cancelled in here would replace what the block raised
             with trio.CancelScope(shield=True):
-                await connections.end(code_after(error))
+                await connections.aclose(close_code_after(error))
             raise
-        await connections.end(1000)
+        await connections.aclose(1000)

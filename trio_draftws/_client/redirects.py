@@ -1,11 +1,11 @@
-r"""Where a server sends its client, and what the client takes along.
+r"""Redirects: where a client follows them, and which header fields it then sends.
 
-1. From wss nobody goes to ws, and nobody where there is no WebSocket.
-2. Where the origin changes (scheme, host or port), what names the user stays behind:
-   `Authorization`, `Cookie` and `Proxy-Authorization`; also if a later redirect leads back.
-3. A user or a password in the server's `Location` is not the caller's, and is not used.
-4. A `Location` with a character that no URL may hold is not followed: for one reader
-   `/\b.example/` is a path, for another a host.
+1. No redirect leads from wss to ws, or to anything that is not a WebSocket URL.
+2. If the origin changes (scheme, host or port), the credentials are dropped: `Authorization`,
+   `Cookie` and `Proxy-Authorization`. They stay dropped if a later redirect leads back.
+3. A user and password in the server's `Location` are ignored.
+4. A `Location` with a character that no URL may contain is not followed: some parsers take
+   `/\b.example/` for a path, others for a host.
 """
 
 from __future__ import annotations
@@ -24,45 +24,50 @@ from trio_draftws.drafts import (
     escaped,
 )
 
-# RFC 9110 section 15.4; 300 offers a choice, which is the user's.
-STATUSES = (301, 302, 303, 307, 308)
-NAMING_THE_USER = ("authorization", "cookie", "proxy-authorization")
-_WEBSOCKET = {"http": "ws", "https": "wss"}
-_PAGE = {"ws": "http", "wss": "https"}
+# RFC 9110 section 15.4; 300 offers a choice, which is left to the user.
+REDIRECT_STATUSES = (301, 302, 303, 307, 308)
+CREDENTIAL_FIELDS = ("authorization", "cookie", "proxy-authorization")
+_TO_WEBSOCKET = {"http": "ws", "https": "wss"}
+_TO_HTTP = {"ws": "http", "wss": "https"}
 
 
 def is_redirect(answer: Response | Rejected) -> bool:
-    """Whether the answer sends its client elsewhere."""
-    return answer.status in STATUSES and "Location" in answer.headers
+    """Returns whether the answer is a redirect."""
+    return answer.status in REDIRECT_STATUSES and "Location" in answer.headers
 
 
-def redirected(
-    rejected: Rejected, wish: HandshakeRequest, seen: set[str], most: int
+def redirected_request(
+    rejected: Rejected, request: HandshakeRequest, seen: set[str], max_redirects: int
 ) -> HandshakeRequest:
-    """What to ask for at the place that a redirect names. `seen` has those where it was asked for
-    before, at most `most` and the first, and gets the new one.
+    """Returns the request to send to the location that a redirect names.
+
+    Args:
+        rejected: the redirect.
+        request: what was asked for.
+        seen: the locations that were asked before; that of `request` is added.
+        max_redirects: how many redirects may be followed.
 
     Raises:
-        RedirectRefused: it does not lead where a client may go.
+        RedirectRefused: the redirect must not be followed.
     """
-    seen.add(wish.url.location)
-    if len(seen) > most:
-        raise _refused(rejected, f"there were {most} before it (max_redirects)")
+    seen.add(request.url.location)
+    if len(seen) > max_redirects:
+        raise _refused(rejected, f"there were {max_redirects} before it (max_redirects)")
     try:
-        url = _join(wish.url, _location_of(rejected))
+        url = _resolve(request.url, _location_of(rejected))
     except ValueError as error:
         raise _refused(rejected, escaped(str(error))) from None
     place = f"{'wss' if url.secure else 'ws'}://{url.host_field}"
-    if wish.url.secure and not url.secure:
+    if request.url.secure and not url.secure:
         raise _refused(rejected, f"it leads from wss to ws, which anybody can read: {place}")
     if url.location in seen:
         raise _refused(rejected, f"it leads in a circle, back to {place}")
-    headers = wish.headers
-    if url.origin != wish.url.origin:
+    headers = request.headers
+    if url.origin != request.url.origin:
         headers = Headers(
-            field for field in headers.raw if field[0].decode().lower() not in NAMING_THE_USER
+            field for field in headers.raw if field[0].decode().lower() not in CREDENTIAL_FIELDS
         )
-    return attrs.evolve(wish, url=url, headers=headers)
+    return attrs.evolve(request, url=url, headers=headers)
 
 
 def _refused(rejected: Rejected, reason: str) -> RedirectRefused:
@@ -75,20 +80,20 @@ def _location_of(rejected: Rejected) -> str:
         raise ValueError("it names several places")
     if bad := NOT_IN_URL.search(locations[0]):
         raise ValueError(f"its Location holds {bad[0]!r}, which no URL may hold")
-    # It should be ASCII. Where it is not, it is what browsers take it for.
+    # It should be ASCII. If it is not, it is decoded as browsers do.
     return locations[0].encode("latin-1").decode("utf-8", "replace")
 
 
-def _join(base: WebSocketURL, location: str) -> WebSocketURL:
-    """The place that `location` names, seen from `base` (RFC 3986 section 5).
+def _resolve(base: WebSocketURL, location: str) -> WebSocketURL:
+    """Resolves `location` relative to `base` (RFC 3986 section 5).
 
     Raises:
-        ValueError: it is no place for a WebSocket.
+        ValueError: the result is no WebSocket URL.
     """
-    # As URLs of pages, since Python joins those for sure.
-    at = base.page_origin + base.resource
-    joined = urldefrag(urljoin(at, _with_scheme(location, _PAGE))).url
-    return WebSocketURL.parse(_with_scheme(joined, _WEBSOCKET))
+    # With the schemes http and https, which `urljoin` is certain to know
+    base_url = base.page_origin + base.resource
+    joined = urldefrag(urljoin(base_url, _with_scheme(location, _TO_HTTP))).url
+    return WebSocketURL.parse(_with_scheme(joined, _TO_WEBSOCKET))
 
 
 def _with_scheme(url: str, schemes: dict[str, str]) -> str:

@@ -1,4 +1,4 @@
-"""The settings of a client."""
+"""The keyword arguments of `open_websocket`, `reconnecting` and `open_gateway`."""
 
 from __future__ import annotations
 
@@ -59,68 +59,69 @@ def _check_growth(name: str, value: float) -> None:
 
 
 class DialSettings(ConnectionSettings, total=False):
-    """In which draft a client connects, and which way."""
+    """In which draft a client connects, and by which route."""
 
     draft: Annotated[str | Draft | None, Default(None)]
-    """The name of the draft to speak; by default what `framing_mode` says. `"auto"` climbs down
-    from the newest, a new TCP connection each time, until the server knows one; each attempt has
-    its own `handshake_timeout`. Where no draft is named and `framing_mode` was never set in this
-    context, it is `"old"` first, and those of `"auto"` when the server refuses that, or at once
-    where `"old"` cannot ask for this."""
+    """The draft to speak, by name or as a `Draft`. `"auto"` tries one draft after another, the
+    newest first, each over a new connection and with a `handshake_timeout` of its own, until the
+    server accepts one. By default it is the draft of `framing_mode`; if that was never set in this
+    context either, `"old"` is tried first, and the drafts of `"auto"` if the server refuses it, or
+    if `"old"` cannot express the request."""
     ssl_context: Annotated[ssl.SSLContext | None, Default(None, _check_client_ssl_context)]
-    """For wss; by default `ssl.create_default_context()`, which checks the certificate and the
-    host's name."""
+    """For wss; by default `ssl.create_default_context()`, which verifies the server's certificate
+    and host name."""
     stream_factory: Annotated[StreamFactory | None, Default(None, _check_stream_factory)]
-    """An async callable, stream to stream: makes the stream to speak on from the one that was
-    dialled, in place of TLS."""
+    """An async function that is called with the stream that was dialled and returns the stream to
+    speak on; used instead of TLS."""
     unix_socket: Annotated[UnixPath | None, Default(None)]
-    """Dial the Unix socket at this path; TLS and the request are the URL's."""
+    """The path of a Unix socket to dial; TLS and the request still follow the URL."""
     proxy: Annotated[str | None, Default(None)]
-    """Go through this proxy: `http://host:port` or `https://`, by CONNECT; `socks5://`, with the
-    extra `proxy` installed. A user and a password go before the host. The proxy resolves the
-    server's name. `"environment"` takes the one that `https_proxy`, `http_proxy`, `all_proxy` and
-    `no_proxy` name. None is used by default."""
+    """The URL of a proxy to go through: `http://host:port` or `https://host:port`, by CONNECT, or
+    `socks5://host:port`, which needs the extra `proxy`. A user and password go before the host. The
+    proxy resolves the server's name. With `"environment"` it is the proxy that `https_proxy`,
+    `http_proxy`, `all_proxy` and `no_proxy` select. By default no proxy is used."""
     proxy_ssl_context: Annotated[ssl.SSLContext | None, Default(None)]
-    """For an https proxy; by default `ssl.create_default_context()`."""
+    """For the TLS to an https proxy; by default `ssl.create_default_context()`."""
     max_redirects: Annotated[int, Default(5, _check_redirects)]
-    """How many redirects to follow; 0 makes each a `Rejected`. None leads from wss to ws. At
-    another origin (scheme, host or port), `Authorization`, `Cookie` and `Proxy-Authorization` are
-    left out. None is followed where `stream`, `unix_socket` or `stream_factory` is given. Each
-    place has its own `handshake_timeout`."""
+    """How many redirects to follow; with 0 each is a `Rejected`. No redirect from wss to ws is
+    followed, and none at all if `stream`, `unix_socket` or `stream_factory` is given. A request to
+    another origin (scheme, host or port) omits `Authorization`, `Cookie` and `Proxy-Authorization`.
+    Each location has a `handshake_timeout` of its own."""
 
 
 class ClientSettings(DialSettings, total=False):
-    """What a client asks for."""
+    """What a client's request says."""
 
     headers: Annotated[HeaderFields, Default(())]
-    """Further fields for the request."""
+    """Additional header fields for the request."""
     origin: Annotated[str | None, Default(None)]
-    """The origin to send. None is sent by default, except by hixie-75, whose requests have one
-    always: `http(s)://host[:port]`."""
+    """The Origin to send. By default none is sent, except in hixie-75, whose requests always have
+    one: `http(s)://host[:port]`."""
     subprotocols: Annotated[Sequence[str], Default(())]
-    """Those to ask for, the favourite first; `connection.subprotocol` is the one agreed on."""
+    """The subprotocols to ask for, in order of preference; `connection.subprotocol` is the one that
+    the server chose."""
     cookies: Annotated[Mapping[str, str] | None, Default(None)]
-    """A value for each name, sent in one Cookie field. Those that the server sets are
-    `connection.response.cookies`; nothing keeps them."""
+    """Names and values to send in one Cookie field. The cookies that the server sets are in
+    `connection.response.cookies`; they are not kept for later connections."""
     auth: Annotated[tuple[str, str] | None, Default(None, _check_auth)]
-    """A user and a password for basic authentication, which is as safe as the way to the server:
-    use it with wss."""
+    """A user name and password for basic authentication (RFC 7617). They are sent unencrypted
+    unless the URL is wss."""
 
 
 class ReconnectSettings(ClientSettings, total=False):
-    """How a client comes back."""
+    """When a client connects again."""
 
     initial_backoff: Annotated[float, Default(1, check_positive)]
     """Seconds to wait before the second attempt."""
     max_backoff: Annotated[float, Default(60, check_positive)]
-    """The most seconds to wait."""
+    """The longest wait, in seconds."""
     backoff_factor: Annotated[float, Default(2, _check_growth)]
-    """How much longer each wait is than the one before it."""
+    """The factor by which each wait is longer than the one before; at least 1."""
     backoff_jitter: Annotated[float, Default(0.5, _check_share)]
-    """The share of each wait, from 0 to 1, of which a random part is left out, so that the clients
-    of a server that was started again do not come all at once."""
+    """The share of each wait, from 0 to 1, that may be cut off at random, so that the clients of a
+    restarted server do not all connect at once."""
     settled_after: Annotated[float, Default(10, check_positive)]
-    """Seconds that a connection must have lived to begin with short waits again."""
+    """Seconds that a connection must last for the waits to be short again."""
     retry: Annotated[Callable[[HandshakeError], bool], Default(is_transient, _check_retry)]
-    """Is given the `HandshakeError` of an attempt and says whether to go on; by default
-    `is_transient`. The error comes out where it says no."""
+    """A function that is called with the `HandshakeError` of an attempt and returns whether to try
+    again; if it returns False, the error is raised. By default `is_transient`."""

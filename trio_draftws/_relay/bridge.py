@@ -1,15 +1,16 @@
-"""Two connections joined: what one receives, the other sends, whatever their drafts.
+"""`bridge`: two connections joined, so that each sends what the other receives, in any drafts.
 
 The rules:
 
-1. Nothing is read from one side before the other has room for what came before. So a slow peer at
-   one end stops the peer at the other, and little is held between them: a message of up to 64 KiB
-   goes on as a whole, and a longer one part by part, where the draft of the other side can say so.
-2. A peer that closes is answered when the other side has ended too. What the other side had said
-   until it heard of it is still passed on; so hixie-75's peer, which says that it has sent all by
-   ending its side of TCP, still gets its answers.
-3. Each side is told in its draft's own words how the other ended, in the nearest code that it has.
-4. Pings are each side's own business.
+1. Nothing is read from one side before the other has room for what came before. So backpressure
+   passes through, and little is held in between: a message of up to 64 KiB is forwarded whole, and
+   a longer one part by part, if the target's draft has fragments.
+2. A peer that closes gets its answer when the other side has ended too. Until then, messages of the
+   other side are still forwarded to it. So a hixie-75 peer, which ends its side of TCP to say that
+   it has sent everything, still receives the responses.
+3. When one side ends, the other is closed in the terms of its own draft, with the nearest code that
+   this has.
+4. Pings and pongs are not forwarded.
 """
 
 from __future__ import annotations
@@ -33,23 +34,23 @@ if sys.version_info < (3, 11):  # pragma: no cover
     from exceptiongroup import BaseExceptionGroup
 
 BinaryPolicy: TypeAlias = Literal["refuse", "base64"]
-"""What becomes of a binary message for a side whose draft has none."""
+"""How a binary message is treated if the other side's draft has none: a str, see `bridge`."""
 
-# Simple peers may know no fragments, so only what is long is sent in some.
-WHOLE_UP_TO = 65536
+# Messages up to this many bytes are sent unfragmented: simple peers may not handle fragments.
+MAX_WHOLE = 65536
 
-# What to say instead where a draft does not have a code, the best first
-NEAREST = {
-    1004: (1009,),  # too big, before version 13
-    1005: (1000,),  # none was given: never sent
-    1006: (1011, 1001),  # lost: never sent
+# The codes to use instead of one that a draft does not have, the best first
+NEAREST_CODES = {
+    1004: (1009,),  # "too big" in the drafts before hybi-13
+    1005: (1000,),  # no code was given; never sent (RFC 6455 section 7.4.1)
+    1006: (1011, 1001),  # closed abnormally; never sent
     1007: (1002,),
     1008: (1002,),
     1009: (1004,),
     1010: (1002,),
 }
-# What is missing there is news of the other side, as that it restarts.
-NEWS = (1011, 1001)
+# The other codes say something about the other side, such as that it is restarting.
+FALLBACK_CODES = (1011, 1001)
 # RFC 6455 section 5.5: a closing frame carries 125 bytes, and two of them are the code.
 MAX_REASON = 123
 
@@ -57,30 +58,37 @@ MAX_REASON = 123
 async def bridge(a: Connection, b: Connection, *, binary: BinaryPolicy = "refuse") -> None:
     """Joins two open connections until both have ended: each sends what the other receives.
 
-    Text passes as text. Long messages pass part by part, and a peer that does not read stops the
-    one that writes. When one side closes, the other is closed with the same code and reason, or
-    with the nearest that its draft has: where it has none, with its bare close. When one side is
-    lost, the other is closed with 1001 if that was a client, and else with 1011; when it breaks
-    its draft, with 1011. Both connections are closed when this returns or raises what the list
-    below says.
+    Text messages are forwarded as text, long ones part by part, with backpressure: a peer that does
+    not read stops the one that writes. When one side closes, the other is closed with the same code
+    and reason, with the nearest code that its draft has, or without one if its draft has no codes.
+    When one side is lost, the other is closed with 1001 if the lost peer was a client, else with
+    1011; when one side violates its draft, with 1011 (RFC 6455 section 7.4.1). Both connections are
+    closed when this returns, and when it raises one of the first three exceptions below.
 
-    It is a checkpoint. Cancelling it closes neither connection: that is left to the blocks that
-    opened them. A message that was on its way may then be lost, so they are good for nothing else.
+    A checkpoint. Cancelling it closes neither connection: that is left to the blocks that opened
+    them. A message that was being forwarded may then be lost, so close them.
 
     Args:
-        binary: what becomes of a binary message where the other side's draft has none
-            (`connection.draft.binary`). `"refuse"` closes the connection that it came from with
-            1003, and the other one too. `"base64"` sends it as text, in base64 and without a
-            mark. Text of the other side stays text in either case.
+        a: a `Connection`.
+        b: another `Connection`.
+        binary: what happens to a binary message if the other side's draft has none
+            (`connection.draft.binary`). `"refuse"`, the default, closes the connection that it came
+            from with code 1003, and the other one with 1011. `"base64"` sends it as text, encoded
+            in base64, with nothing to mark it. Text sent the other way stays text in either case.
+
+    Returns:
+        None, when both sides have ended, each with a closing handshake of its draft.
 
     Raises:
-        ConnectionLost: a `trio.BrokenResourceError`; one side ended without a goodbye.
-        PeerViolation: a `trio.BrokenResourceError`; one side broke its draft, or sent a binary
+        ConnectionLost: a `trio.BrokenResourceError`; one side ended without a closing handshake.
+        PeerViolation: a `trio.BrokenResourceError`; one side violated its draft, or sent a binary
             message that was refused.
-        MessageTooBig: a `PeerViolation`; it sent a message above our `max_message_size`.
-        trio.BusyResourceError: another task receives on one of them; neither was closed.
-        ValueError: `binary` is neither of the two, or both connections are one.
-        TypeError: one of them is no `Connection`.
+        MessageTooBig: a `PeerViolation`; one side sent a message longer than our
+            `max_message_size`.
+        trio.BusyResourceError: another task is receiving on one of them; neither was closed.
+        ValueError: `binary` is unknown, or `a` and `b` are the same connection.
+        TypeError: `a` or `b` is not a `Connection`.
+        RuntimeError: it was called outside of Trio.
     """
     needs_trio("bridge")
     check_kind("a", a, Connection, "a Connection")
@@ -88,159 +96,167 @@ async def bridge(a: Connection, b: Connection, *, binary: BinaryPolicy = "refuse
     check_binary_policy(binary)
     if a is b:
         raise ValueError("a bridge has two ends, not one connection twice")
-    joint = _Bridge(binary)
+    relay = _Relay(binary=binary)
     a._hold_answer()
     b._hold_answer()
     try:
-        await _together(partial(joint.pass_all, a, b), partial(joint.pass_all, b, a))
+        await _run_together(partial(relay.forward, a, b), partial(relay.forward, b, a))
     finally:
         a._release_answer()
         b._release_answer()
-    await _together(partial(joint.close, a), partial(joint.close, b))
-    if joint.failure is not None:
-        raise joint.failure
+    await _run_together(partial(relay.close, a), partial(relay.close, b))
+    if relay.failure is not None:
+        raise relay.failure
 
 
 def check_binary_policy(binary: str) -> None:
-    """Whether there is such a policy.
+    """Checks the argument `binary`.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there is no such policy.
     """
     if binary not in ("refuse", "base64"):
         raise ValueError(f"binary is 'refuse' or 'base64', not {binary!r}")
 
 
-@attrs.define(eq=False)
-class _Bridge:
+@attrs.define(eq=False, kw_only=True)
+class _Relay:
+    """Forwards both ways, and remembers how the two ended."""
+
     binary: BinaryPolicy
     failure: Exception | None = None
-    goodbyes: dict[Connection, Close] = attrs.field(factory=dict)
-    """What to say to a side that was not told yet."""
+    """What `bridge` raises in the end."""
+    closes: dict[Connection, Close] = attrs.field(factory=dict)
+    """How to close a side that has not been sent a Close yet; normally if it is not in here."""
 
     async def close(self, connection: Connection, scope: trio.CancelScope) -> None:
-        del scope  # nothing that `aclose` does is cut short
-        goodbye = self.goodbyes.get(connection, Close())
-        await connection.aclose(*close_in(connection.draft, goodbye))
+        del scope  # `aclose` has a timeout of its own
+        close = self.closes.get(connection, Close())
+        await connection.aclose(*close_arguments(connection.draft, close))
 
-    async def pass_all(
+    async def forward(
         self, source: Connection, target: Connection, scope: trio.CancelScope
     ) -> None:
-        """Passes on what `source` receives, and then how it ended; `scope` is that of both ways."""
+        """Forwards what `source` receives, and then its end; `scope` is that of both directions."""
         try:
-            await self.pass_messages(source, target)
+            await self.forward_messages(source, target)
         except PeerClosed as end:
-            await self.pass_close(target, Close(end.code, end.reason), scope)
+            await self.forward_close(target, Close(end.code, end.reason), scope)
         except LocalProtocolError as error:
             self.failure = PeerViolation(f"it sent what cannot be passed on: {error}", 1003)
-            self.goodbyes[source] = Close(1003, "no binary messages on the other side")
-            self.goodbyes[target] = Close(1011, "the other side sent a binary message")
+            self.closes[source] = Close(1003, "no binary messages on the other side")
+            self.closes[target] = Close(1011, "the other side sent a binary message")
             scope.cancel()
         except trio.ClosedResourceError:
-            # Whoever owns one of them closed it.
-            self.goodbyes[source] = self.goodbyes[target] = Close(1001)
+            # The owner of one of them closed it.
+            self.closes[source] = self.closes[target] = Close(1001)
             scope.cancel()
         except trio.BrokenResourceError as error:
             if not source.closed:
-                return  # it is the target's, and who receives from that knows how it ended
-            if _is_goodbye(error, source):
-                await self.pass_close(target, Close(), scope)
+                return  # `target` broke, and the other direction, which receives on it, knows how
+            if _ended_after_our_close(error, source):
+                await self.forward_close(target, Close(), scope)
                 return
             self.failure = self.failure or error
-            self.goodbyes.setdefault(target, _news_of(error, source))
+            self.closes.setdefault(target, _close_after_loss(error, source))
             scope.cancel()
 
-    async def pass_messages(self, source: Connection, target: Connection) -> None:
+    async def forward_messages(self, source: Connection, target: Connection) -> None:
         while True:
             async with source.receive_stream() as parts:
-                await self.pass_message(parts, target)
-            # What came with it: less work for each, where they are small
+                await self.forward_message(parts, target)
+            # What has arrived already is taken together, which costs less for small messages.
             if source.readable:
-                messages = [self.said(some, target) for some in await source.receive_many()]
-                if sum(map(len, messages)) <= WHOLE_UP_TO:
+                messages = [self.converted(some, target) for some in await source.receive_many()]
+                if sum(map(len, messages)) <= MAX_WHOLE:
                     await target.send_many(messages)
                 else:
                     for message in messages:
                         await target.send(message)
 
-    async def pass_message(self, parts: MessageStream, target: Connection) -> None:
+    async def forward_message(self, parts: MessageStream, target: Connection) -> None:
         recoded = not parts.is_text and not target.draft.binary
         if recoded and self.binary == "refuse":
             raise LocalProtocolError(f"{target.draft.name} has no binary messages")
-        begun = GatheredParts(parts.is_text)
+        gathered = GatheredParts(parts.is_text)
         size = 0
         async for part in parts:
-            begun.add(part)
+            gathered.add(part)
             size += len(part)
-            if size > WHOLE_UP_TO and not recoded:
+            if size > MAX_WHOLE and not recoded:
                 break
-        beginning = begun.whole()
+        beginning = gathered.whole()
         if parts.has_all:
-            await target.send(self.said(beginning, target))
+            await target.send(self.converted(beginning, target))
         else:
-            await target.send_stream(_whole(beginning, parts))
+            await target.send_stream(_prepend(beginning, parts))
 
-    def said(self, message: str | bytes, target: Connection) -> str | bytes:
-        """A whole message as it is to be sent."""
+    def converted(self, message: str | bytes, target: Connection) -> str | bytes:
+        """Returns a whole message as `target` can send it."""
         if self.binary == "refuse" or isinstance(message, str) or target.draft.binary:
             return message
         return b64encode(message).decode()
 
-    async def pass_close(self, target: Connection, close: Close, scope: trio.CancelScope) -> None:
-        """Closes `target` as far as that goes without losing what its peer still says."""
+    async def forward_close(
+        self, target: Connection, close: Close, scope: trio.CancelScope
+    ) -> None:
+        """Sends a Close on `target`, but keeps receiving what its peer still sends."""
         if not target._ended:
             try:
-                await target.send_close(*close_in(target.draft, close))
+                await target.send_close(*close_arguments(target.draft, close))
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 return
-        # Half of it, since the peer that closed has a deadline too, and is to be answered in time.
+        # Half of it: the peer that closed has a deadline too, and must get its answer in time.
         scope.deadline = min(scope.deadline, trio.current_time() + target._limits.close_timeout / 2)
 
 
-def close_in(draft: Draft, close: Close) -> tuple[int, str]:
-    """Code and reason with which to say `close` in `draft`, as `Connection.aclose` takes them."""
+def close_arguments(draft: Draft, close: Close) -> tuple[int, str]:
+    """Returns the code and reason for `Connection.aclose` that express `close` in `draft`."""
     if not draft.close_status:
         return 1000, ""
     code = 1005 if close.code is None else close.code
-    candidates = (code, *NEAREST.get(code, NEWS))
+    candidates = (code, *NEAREST_CODES.get(code, FALLBACK_CODES))
     nearest = next((c for c in candidates if c >= 3000 or c in draft.close_codes), 1000)
-    # Not in the middle of a character
+    # "ignore" drops a character that was cut in two.
     reason = close.reason.encode()[:MAX_REASON].decode("utf-8", "ignore")
     return nearest, reason
 
 
-def _news_of(error: trio.BrokenResourceError, source: Connection) -> Close:
-    """What the other side is told of how `source` ended."""
+def _close_after_loss(error: trio.BrokenResourceError, source: Connection) -> Close:
+    """Returns how to close the other side, after `source` ended with `error`."""
     if isinstance(error, MessageTooBig):
         return Close(1011, "the other side sent too long a message")
     if isinstance(error, PeerViolation):
         return Close(1011, "the other side broke the protocol")
-    # 1014, of a bad gateway, came late: many clients take it for a violation.
+    # Not 1014 (bad gateway): it was registered late, and many clients treat it as a violation.
     return Close(1001 if source.role == "server" else 1011, "the other side was lost")
 
 
-def _is_goodbye(error: trio.BrokenResourceError, source: Connection) -> bool:
-    """Whether the peer, which was told of a close, only left its own out, as many of the time did.
+def _ended_after_our_close(error: trio.BrokenResourceError, source: Connection) -> bool:
+    """Returns whether the peer ended the stream after our Close, without one of its own.
 
-    A reset is something else: what was on its way may be lost.
+    Many implementations of 2010 did so. After a reset, messages may have been lost.
     """
     lost = isinstance(error, ConnectionLost) and error.__cause__ is None
     return lost and source.close_sent is not None
 
 
-async def _whole(beginning: str | bytes, rest: MessageStream) -> AsyncGenerator[Any, None]:
+async def _prepend(beginning: str | bytes, rest: MessageStream) -> AsyncGenerator[Any, None]:
     yield beginning
     async for part in rest:
         yield part
 
 
-async def _together(*ways: Callable[[trio.CancelScope], Awaitable[None]]) -> None:
-    """Runs them side by side, each with the scope of all; what one raises comes out bare."""
+async def _run_together(*tasks: Callable[[trio.CancelScope], Awaitable[None]]) -> None:
+    """Runs functions concurrently, each called with their common cancel scope.
+
+    What one of them raises cancels the others, and is raised without a group around it.
+    """
     raised: list[BaseException] = []
 
-    async def run(way: Callable[[trio.CancelScope], Awaitable[None]]) -> None:
+    async def run(task: Callable[[trio.CancelScope], Awaitable[None]]) -> None:
         try:
-            await way(nursery.cancel_scope)
+            await task(nursery.cancel_scope)
         except trio.Cancelled:
             raise
         except BaseException as error:  # noqa: BLE001
@@ -249,10 +265,10 @@ async def _together(*ways: Callable[[trio.CancelScope], Awaitable[None]]) -> Non
 
     try:
         async with trio.open_nursery() as nursery:
-            for way in ways:
-                nursery.start_soon(run, way)
+            for task in tasks:
+                nursery.start_soon(run, task)
     except BaseExceptionGroup:
-        # Of nothing but cancellations: whoever was cancelled hears of it once.
+        # It holds only Cancelled; the checkpoint raises one of them, without the group.
         await trio.lowlevel.checkpoint()
         raise  # pragma: no cover
     if raised:

@@ -1,9 +1,10 @@
-"""A gateway: each client that connects is joined with a connection of its own to one server.
+"""`open_gateway`: each client that connects is bridged to a connection of its own to one server.
 
-The connection to the server is opened before the client is answered. So the server's refusal is the
-client's, and what the server agrees to is what the client is told. A task in the gateway's nursery
-holds it, until the state that `conn_headers` gives the handler is left: by the handler or, where no
-connection with the client comes about, by the server.
+The connection to that server, the upstream, is opened before the client gets its answer. So a
+refusal by the upstream becomes the answer to the client, and so does the subprotocol that the
+upstream chose. A task in the gateway's nursery keeps the connection until the state that
+`conn_headers` returns is exited as a context manager: by the handler or, if the client's opening
+handshake fails, by the server.
 """
 
 from __future__ import annotations
@@ -43,57 +44,58 @@ from .bridge import BinaryPolicy, bridge, check_binary_policy
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-Dial: TypeAlias = Callable[[], AbstractAsyncContextManager[Connection]]
+Opener: TypeAlias = Callable[[], AbstractAsyncContextManager[Connection]]
 
 logger = logging.getLogger("trio_draftws")
 
-# What the server has to say to a client, and not to the gateway
-REFUSALS = (401, 403, 404, 410, 429, 503)
-FIELDS_OF_A_REFUSAL = ("Content-Type", "Retry-After", "Set-Cookie", "WWW-Authenticate")
-# What says who is asking
-FIELDS_OF_A_REQUEST = ("cookie", "authorization")
+# The statuses that are meant for the client, not for the gateway
+FORWARDED_STATUSES = (401, 403, 404, 410, 429, 503)
+FORWARDED_RESPONSE_FIELDS = ("Content-Type", "Retry-After", "Set-Cookie", "WWW-Authenticate")
+# The credentials
+FORWARDED_REQUEST_FIELDS = ("cookie", "authorization")
 TOO_SLOW = "The server behind this gateway does not answer.\n"
 UNREACHABLE = "The server behind this gateway cannot be reached.\n"
 NO_TLS = "There is no TLS with the server behind this gateway.\n"
 REFUSED = "The server behind this gateway refused with status {}.\n"
 OTHER_DRAFT = "The server behind this gateway does not answer as its draft says.\n"
 BROKEN = "The server behind this gateway broke off the opening handshake.\n"
-UNSAYABLE = "What was asked for cannot be asked of the server behind this gateway.\n"
-# The first that fits an error says what the client is told with a 502.
-WHY_BAD_GATEWAY = (
+INVALID_REQUEST = "What was asked for cannot be asked of the server behind this gateway.\n"
+# The body of a 502: that of the first kind of error that matches
+BAD_GATEWAY_TEXTS = (
     (DialFailed, UNREACHABLE),
     (TLSFailed, NO_TLS),
     (InvalidAnswer, OTHER_DRAFT),
     (HandshakeError, BROKEN),
-    (Exception, UNSAYABLE),
+    (Exception, INVALID_REQUEST),
 )
 
-# What the server agreed to, from where it is known to where the client's is chosen: one task
-_agreed: ContextVar[str | None] = ContextVar("agreed")
+# The subprotocol that the upstream chose: set by `conn_headers`, and returned by
+# `choose_subprotocol`, which is called later in the same task.
+_upstream_subprotocol: ContextVar[str | None] = ContextVar("upstream_subprotocol")
 
 
 @attrs.define(eq=False)
-class _Behind(AbstractAsyncContextManager[Connection]):
-    """The connection to the server, for one client: entered for it, and left to end it."""
+class _Upstream(AbstractAsyncContextManager[Connection]):
+    """The connection to the upstream server for one client; leaving the block closes it."""
 
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
-    settled: trio.Event = attrs.field(factory=trio.Event)
-    """Set when it is known whether there is one."""
+    ready: trio.Event = attrs.field(factory=trio.Event)
+    """Set when `connection` or `failure` is."""
     connection: Connection | None = None
     failure: Exception | None = None
 
-    async def hold(self, dial: Dial) -> None:
-        """Opens it, and keeps it until it is given up."""
+    async def run(self, opener: Opener) -> None:
+        """Opens the connection, and keeps it open until `scope` is cancelled."""
         try:
             with self.scope:
-                async with dial() as self.connection:
-                    self.settled.set()
+                async with opener() as self.connection:
+                    self.ready.set()
                     await trio.sleep_forever()
         except Exception as error:  # noqa: BLE001
-            # One connection's failure is nobody else's; `conn_headers` says what it was.
+            # Not raised, so that other connections go on; `conn_headers` reports it to the client.
             self.failure = error
         finally:
-            self.settled.set()
+            self.ready.set()
 
     async def __aenter__(self) -> Connection:
         assert self.connection is not None
@@ -103,72 +105,96 @@ class _Behind(AbstractAsyncContextManager[Connection]):
         self.scope.cancel()
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, kw_only=True)
 class Gateway:
-    """What makes a server a gateway, as `open_gateway` gives it: three of its arguments."""
+    """Three arguments for `serve_websocket` that make it a gateway; from `open_gateway`."""
 
     to: str
+    """The URL of the server to connect to."""
     draft: str | Draft
+    """The draft to speak with that server, by name or as a `Draft`; `"auto"` tries several."""
     binary: BinaryPolicy
+    """What happens to binary messages if the other side's draft has none, as for `bridge`."""
     _settings: DialSettings
     _nursery: trio.Nursery
 
     async def conn_headers(self, request: Request) -> tuple[HeaderFields, object]:
-        """Opens the connection to the server, for `serve_websocket(conn_headers=...)`.
+        """Opens the connection to the server; for `serve_websocket(conn_headers=...)`.
 
-        A checkpoint; cancelling it gives that connection up.
+        A checkpoint; cancelling it closes that connection.
+
+        Args:
+            request: the client's `Request`.
+
+        Returns:
+            The header fields to add to the answer, which are the server's cookies, and the state to
+            call `handler` with.
 
         Raises:
-            Reject: there is none. The server's 401, 403, 404, 410, 429 and 503 are passed on, with
-                what it said; 504 says that it did not answer in time, and 502 what else was wrong,
-                as that it cannot be reached.
+            Reject: no connection could be opened. If the server answered 401, 403, 404, 410, 429 or
+                503, the client gets that status and body. The status is 504 if the server did not
+                answer in time, and 502 for any other failure.
         """
-        dial = self._dial(request)
-        behind = _Behind()
-        self._nursery.start_soon(behind.hold, dial)
+        opener = self._opener_for(request)
+        upstream = _Upstream()
+        self._nursery.start_soon(upstream.run, opener)
         opened = False
         try:
-            # Less than what is left: the client is to be told.
+            # Some of the client's time is left for sending the answer.
             left = trio.current_effective_deadline() - trio.current_time()
             with trio.move_on_after(left * 0.8):
-                await behind.settled.wait()
-            if behind.connection is None:
-                raise _refusal(behind.failure) from behind.failure
+                await upstream.ready.wait()
+            if upstream.connection is None:
+                raise _reject_for(upstream.failure) from upstream.failure
             opened = True
         finally:
             if not opened:
-                behind.scope.cancel()
-        _agreed.set(behind.connection.subprotocol)
-        cookies = behind.connection.response.headers.get_raw("Set-Cookie")
-        return [("Set-Cookie", cookie) for cookie in cookies], behind
+                upstream.scope.cancel()
+        _upstream_subprotocol.set(upstream.connection.subprotocol)
+        cookies = upstream.connection.response.headers.get_raw("Set-Cookie")
+        return [("Set-Cookie", cookie) for cookie in cookies], upstream
 
     def choose_subprotocol(self, asked: Sequence[str]) -> str | None:
-        """What the server agreed to, for `serve_websocket(subprotocols=...)`."""
-        return _agreed.get()
+        """Returns the subprotocol that the server chose, or None.
 
-    async def handler(self, client: Connection, behind: object) -> None:
-        """Joins the two until both have ended, for `serve_websocket(handler, ...)`.
+        For `serve_websocket(subprotocols=...)`.
 
-        A checkpoint; cancelling it closes both in order.
+        Args:
+            asked: the subprotocols that the client asked for; they are not looked at.
         """
-        if not isinstance(behind, _Behind):
+        return _upstream_subprotocol.get()
+
+    async def handler(self, client: Connection, upstream: object) -> None:
+        """Bridges the two connections until both have ended; for `serve_websocket(handler, ...)`.
+
+        A failure is logged, not raised. A checkpoint; cancelling it closes both connections, each
+        with the closing handshake of its draft.
+
+        Args:
+            client: the client's `Connection`.
+            upstream: the state that `conn_headers` returned.
+
+        Raises:
+            TypeError: `upstream` is not what `conn_headers` returned.
+        """
+        if not isinstance(upstream, _Upstream):
             raise TypeError("give gateway.conn_headers to serve_websocket beside gateway.handler")
-        async with behind as server:
+        async with upstream as server:
             try:
                 await bridge(client, server, binary=self.binary)
             except trio.BrokenResourceError as error:
-                # By the kind of its end: what was refused here is nobody's.
+                # The side that ended so; neither did if the gateway refused a message.
                 sides = (("client", client), ("server", server))
                 who = [who for who, side in sides if side._ended is type(error)]
                 by = who[0] if who else "gateway"
                 logger.info("%r and %r ended, by the %s: %s", client, server, by, error)
 
-    def _dial(self, request: Request) -> Dial:
+    def _opener_for(self, request: Request) -> Opener:
         target = WebSocketURL.parse(self.to)
         headers = [
             (name, value)
             for name, value in request.headers.raw
-            if name.decode().lower() in FIELDS_OF_A_REQUEST
+            if name.decode().lower() in FORWARDED_REQUEST_FIELDS
             and not (target.user is not None and name.lower() == b"authorization")
         ]
         if request.remote is not None:
@@ -176,16 +202,16 @@ class Gateway:
             headers.append((b"X-Forwarded-For", ", ".join(forwarded).encode("latin-1")))
         return partial(
             open_websocket,
-            _url_for(request, target),
+            _upstream_url(request, target),
             auth=target.user,
             headers=headers,
             origin=request.origin or None,
-            subprotocols=self._sayable(request.subprotocols),
+            subprotocols=self._supported_subprotocols(request.subprotocols),
             **self._settings,
         )
 
-    def _sayable(self, subprotocols: Sequence[str]) -> list[str]:
-        """Those that can be asked for behind: one draft allows what another does not."""
+    def _supported_subprotocols(self, subprotocols: Sequence[str]) -> list[str]:
+        """Returns the subprotocols that the upstream's draft can express."""
         syntax = (
             auto_drafts()[0] if self.draft == "auto" else draft_named(self.draft)
         ).subprotocols
@@ -199,8 +225,8 @@ class Gateway:
         return names[:1] if syntax.separator is None else names
 
 
-def _url_for(request: Request, target: WebSocketURL) -> str:
-    """The server's URL: with the path and query that were asked for, if it has none itself."""
+def _upstream_url(request: Request, target: WebSocketURL) -> str:
+    """Returns the upstream URL, with the client's path and query if `target` has none."""
     if target.resource != "/":
         return target.location
     if not request.raw_target.startswith(b"/"):
@@ -209,19 +235,19 @@ def _url_for(request: Request, target: WebSocketURL) -> str:
     return target.location.removesuffix("/") + asked
 
 
-def _refusal(error: Exception | None) -> Reject:
-    """What the client is told where there is no connection to the server."""
+def _reject_for(error: Exception | None) -> Reject:
+    """Returns the answer to the client after the upstream could not be opened."""
     if error is None or isinstance(error, HandshakeTimeout):
         return Reject(504, body=TOO_SLOW)
     if not isinstance(error, Rejected):
-        texts = ((kind, text) for kind, text in WHY_BAD_GATEWAY if isinstance(error, kind))
+        texts = ((kind, text) for kind, text in BAD_GATEWAY_TEXTS if isinstance(error, kind))
         return Reject(502, body=next(texts)[1])
-    if error.status not in REFUSALS:
+    if error.status not in FORWARDED_STATUSES:
         return Reject(502, body=REFUSED.format(error.status))
     fields = [
-        (name, value) for name in FIELDS_OF_A_REFUSAL for value in error.headers.get_raw(name)
+        (name, value) for name in FORWARDED_RESPONSE_FIELDS for value in error.headers.get_raw(name)
     ]
-    # The chunks it came in are gone.
+    # `error.body` has the chunked coding removed already.
     other_coding = error.headers.get("Transfer-Encoding", "chunked").lower() != "chunked"
     coded = other_coding or "Content-Encoding" in error.headers
     return Reject(error.status, fields, b"" if coded else error.body)
@@ -232,40 +258,45 @@ def _refusal(error: Exception | None) -> Reject:
 async def open_gateway(
     to: str, *, binary: BinaryPolicy = "refuse", **settings: Unpack[DialSettings]
 ) -> AsyncGenerator[Gateway, None]:
-    """Makes a server a gateway to another: `async with open_gateway(url) as gateway`.
+    """Makes a server a gateway to another server: `async with open_gateway(url) as gateway`.
 
-    In the block, give `gateway.handler` to `serve_websocket`, and `gateway.conn_headers` and
-    `gateway.choose_subprotocol` to its arguments `conn_headers` and `subprotocols`. For each client
-    a connection to the server is opened before the client is answered; subprotocols, Origin,
-    cookies, Authorization and X-Forwarded-For are passed on, as are the server's cookies. Then the
-    two are joined as by `bridge`. A connection that fails is logged, and no other notices.
+    In the block, call `serve_websocket(gateway.handler, ..., conn_headers=gateway.conn_headers,
+    subprotocols=gateway.choose_subprotocol)`. For each client, a connection to the other server is
+    opened before the client gets its answer. The client's subprotocols, Origin, cookies,
+    Authorization and X-Forwarded-For are sent to that server, and its cookies to the client. Then
+    the two connections are joined by `bridge`. A connection that fails is logged, and does not
+    affect the others.
 
-    At the end of the block, whatever its reason, the connections to the server are closed in order.
-    Entering and leaving are checkpoints; cancelling the block closes them in order too.
+    However the block ends, the connections to the server are then closed with a closing handshake.
+    Entering and leaving are checkpoints; cancelling the block closes the connections in the same
+    way.
 
     Args:
-        to: the server's URL. The path and query that a client asks for are put behind it if it
-            has none; else they are left out. A user and a password in it are sent to the server, in
-            place of the client's Authorization.
-        binary: as for `bridge`.
-        settings: how to connect to the server; each is described where the type checker finds it,
-            in `DialSettings`. By default `draft` is `"rfc6455"` and `handshake_timeout` 5 seconds;
-            the opening handshake with the server also ends when four fifths of the client's are
-            over.
+        to: the server's URL, a str. If it has no path, the client's path and query are added to it;
+            otherwise they are dropped. A user and password in it are sent to the server, instead of
+            the client's Authorization.
+        binary: as for `bridge`; by default `"refuse"`.
+        settings: the keyword arguments that `DialSettings` describes: how to connect to the server.
+            All have defaults; here `draft` is `"rfc6455"` and `handshake_timeout` 5 seconds by
+            default. The opening handshake with the server is also given up when four fifths of the
+            client's `handshake_timeout` have passed.
+
+    Returns:
+        An async context manager, which gives the `Gateway`.
 
     Raises:
         ValueError: `to` is no WebSocket URL, no draft has that name, `binary` is unknown, or an
             argument is out of range.
-        TypeError: an argument is nothing of its kind.
+        TypeError: an argument has the wrong type.
         RuntimeError: it was called outside of Trio.
     """
     needs_trio("open_gateway")
     WebSocketURL.parse(to)
     check_binary_policy(binary)
-    ours: DialSettings = {"draft": "rfc6455", "handshake_timeout": 5}
-    settings = complete(DialSettings, {**ours, **settings}, "open_gateway")
+    defaults: DialSettings = {"draft": "rfc6455", "handshake_timeout": 5}
+    settings = complete(DialSettings, {**defaults, **settings}, "open_gateway")
     draft = settings["draft"] or "rfc6455"
     if draft != "auto":
         draft_named(draft)
     async with open_scope() as scope:
-        yield Gateway(to, draft, binary, settings, scope.nursery)
+        yield Gateway(to=to, draft=draft, binary=binary, settings=settings, nursery=scope.nursery)

@@ -22,7 +22,7 @@ from trio_draftws._connection.connection import Connection
 from trio_draftws._connection.instrument import Instruments
 from trio_draftws._connection.scope import Scope, open_scope, what_ends_the_program
 from trio_draftws._connection.statistics import ServerStatistics, Tally
-from trio_draftws._exceptions import FlashPolicyServed, PageServed, RequestRefused, code_after
+from trio_draftws._exceptions import FlashPolicyServed, PageServed, RequestRefused, close_code_after
 from trio_draftws._settings.checks import (
     awaitable,
     check_address,
@@ -193,7 +193,7 @@ class Server:
             if (end := connection._lost) is not None:
                 _note_end_under_handler(connection, end, peer)
         except BaseException as error:  # noqa: BLE001
-            code = code_after(error)
+            code = close_code_after(error)
             failure, cancelled = _parted(error)
             if failure is not None and connection is not None:
                 _note_failed_handler(connection, failure, peer)
@@ -450,7 +450,7 @@ async def accept(
             yield connection
         except BaseException as error:
             # A cancellation would take the place of what the block raised.
-            await connection._close_shielded(Close(code_after(error)))
+            await connection._close_shielded(Close(close_code_after(error)))
             raise
         await connection.aclose()
 

@@ -1,7 +1,8 @@
-"""`connect`: lines from standard input are sent, what comes back is printed."""
+"""`connect`: sends lines from standard input, and prints the messages that come back."""
 
 from __future__ import annotations
 
+import argparse
 import math
 import sys
 from collections.abc import Awaitable, Callable
@@ -12,26 +13,27 @@ import trio
 
 from trio_draftws import DRAFTS, Connection, ConnectionLost, HandshakeError, is_wss_url
 
-from ._client import Target
+from ._command import Command
 from ._interactive import (
-    Assembler,
     Binary,
-    InHex,
-    Lines,
+    HexWriter,
+    InputHandler,
+    LineSource,
+    MessageWriter,
     Print,
-    Screen,
-    Typed,
+    ScreenWriter,
     closing_note,
     opening_note,
 )
 from ._prompt import Prompt, can_edit_lines
 from ._signals import until_signal
 from ._stdio import CommandError, LineReader, LineWriter
-from ._tap import BehindTrace, Trace
+from ._target import Target, add_target_options, with_target
+from ._trace import Trace, TracedWriter
 
 SECONDS_OF_QUIET = 5
 CLOSED_WITH_CODE = 3
-"""The exit status where the server closed with a code that says more than that it is done."""
+"""The exit status if the server closed with another code than 1000 and 1001."""
 HINT = (
     "trio-draftws: the extra `cli` brings line editing and history: pip install 'trio_draftws[cli]'"
 )
@@ -45,38 +47,37 @@ async def connect(
     Args:
         target: the server.
         draft: the draft to speak, or `"auto"`.
-        binary: how binary messages are shown; by default in hex to a person, else as they are.
-        verbose: whether what goes over the wire is shown on standard error.
+        binary: how to print binary messages; by default in hex at a terminal, else raw.
+        verbose: whether to show on standard error what goes over the wire.
 
     Raises:
-        CommandError: there was no connection, it broke, or the server closed it with another code
-            than 1000 and 1001.
+        CommandError: no connection could be opened, it broke, or the server closed it with another
+            code than 1000 and 1001.
     """
-    talk = _Talk(
-        target, draft, binary, Trace(LineWriter.of_stderr().write_line) if verbose else None
-    )
-    signum = await until_signal(talk.run)
-    if talk.remark and sys.stderr is not None:
-        print(f"trio-draftws: {talk.remark}", file=sys.stderr)
+    trace = Trace(write=LineWriter.of_stderr().write_line) if verbose else None
+    session = _Session(target=target, draft=draft, binary=binary, trace=trace)
+    signum = await until_signal(session.run)
+    if session.remark and sys.stderr is not None:
+        print(f"trio-draftws: {session.remark}", file=sys.stderr)
     return 0 if signum is None else 128 + signum
 
 
-@attrs.define(eq=False)
-class _Talk:
-    """One conversation, from dialling to the end."""
+@attrs.define(eq=False, kw_only=True)
+class _Session:
+    """One connection, from dialling to the end."""
 
     target: Target
     draft: str
     binary: Binary | None
     trace: Trace | None
     remark: str = attrs.field(default="", init=False)
-    """What to say at the end, though all went well."""
+    """What to print at the end of a successful run."""
 
     async def run(self) -> None:
         stdin, stdout = LineReader.of_stdin(), LineWriter.of_stdout()
         note: Print | None = None
         if sys.stdin is not None and sys.stdin.isatty():
-            # Where messages are kept from the terminal, nothing else stands among them.
+            # If the messages go elsewhere than to a terminal, the notes go to standard error.
             note = (stdout if stdout.escapes else LineWriter.of_stderr()).write_line
         connection: Connection | None = None
         try:
@@ -84,24 +85,24 @@ class _Talk:
                 connection = await self._open(stack)
                 try:
                     if note is None:
-                        await self._converse(connection, stdin, self._plain(stdout))
+                        await self._exchange(connection, stdin, self._plain_writer(stdout))
                     else:
-                        await self._talk_to_person(connection, stdin, stdout, note)
+                        await self._interact(connection, stdin, stdout, note)
                 except CommandError as error:
-                    raise CommandError(f"{error}{self._other_draft(connection)}") from error
-            if hint := self._other_draft(connection):
+                    raise CommandError(f"{error}{self._hint(connection)}") from error
+            if hint := self._hint(connection):
                 self.remark = f"nothing came{hint}"
             _check_code(connection)
         finally:
-            # Also after Ctrl-C; a second one ends even a terminal that takes nothing.
+            # Shielded, so that it is done after Ctrl-C too; a second Ctrl-C ends the process.
             with trio.CancelScope(shield=True):
                 if self.trace is not None:
                     self.trace.end()
                     await self.trace.flush()
                 if note is not None and connection is not None:
-                    how = closing_note(connection)
-                    if how is not None:
-                        await note(how)
+                    text = closing_note(connection)
+                    if text is not None:
+                        await note(text)
 
     async def _open(self, stack: AsyncExitStack) -> Connection:
         watch = None if self.trace is None else self.trace.watch
@@ -115,12 +116,14 @@ class _Talk:
             await self.trace.flush()
         return connection
 
-    def _other_draft(self, connection: Connection) -> str:
-        """What to name where `auto` found a draft, and the server went without a word in it: it
-        may speak another, whose requests look the same.
+    def _hint(self, connection: Connection) -> str:
+        """Returns which drafts to try, if `auto` may have taken the server's draft for another.
+
+        So it may be if the requests of several drafts look the same, and the server ended the
+        connection without having sent anything.
         """
         spoken = connection.draft
-        said = connection.close_received or connection.statistics().messages_received
+        answered = connection.close_received or connection.statistics().messages_received
         alike = [
             f"--draft {draft.aliases[0] if draft.aliases else draft.name}"
             for draft in DRAFTS
@@ -128,76 +131,86 @@ class _Talk:
             and draft.opening.request_body
             and set(draft.announced_by) & set(spoken.announced_by)
         ]
-        if said or not alike or not connection.closed or self.draft != "auto":
+        if answered or not alike or not connection.closed or self.draft != "auto":
             return ""
         return f"; it opened as {spoken.name}, as servers of others do: try {' or '.join(alike)}"
 
-    def _plain(self, stdout: LineWriter) -> Assembler:
-        return InHex(stdout) if self.binary == "hex" else stdout
+    def _plain_writer(self, stdout: LineWriter) -> MessageWriter:
+        return HexWriter(output=stdout) if self.binary == "hex" else stdout
 
-    async def _talk_to_person(
+    async def _interact(
         self, connection: Connection, stdin: LineReader, stdout: LineWriter, note: Print
     ) -> None:
         on_screen = stdout.escapes  # it is a terminal
-        prompt = Prompt(stdout) if on_screen and can_edit_lines() else None
+        prompt = Prompt(stdout=stdout) if on_screen and can_edit_lines() else None
         if on_screen and prompt is None:
             await note(HINT)
         await note(f"{opening_note(connection)}; /help lists commands")
         failure: CommandError | None = None
         async with trio.open_nursery() as nursery:
-            lines: Lines = stdin
+            lines: LineSource = stdin
             if prompt is not None:
                 lines, note = prompt, prompt.print
                 nursery.start_soon(prompt.run)
                 if self.trace is not None and sys.stderr.isatty():
-                    self.trace.write = prompt.print
-            messages = Screen(note, self.binary or "hex") if on_screen else self._plain(stdout)
+                    self.trace.write_to(prompt.print)
+            messages: MessageWriter = self._plain_writer(stdout)
+            if on_screen:
+                messages = ScreenWriter(print=note, binary=self.binary or "hex")
+            handler = InputHandler(connection=connection, note=note, nursery=nursery)
             try:
-                act = Typed(connection, note, nursery).act
-                await self._converse(connection, lines, messages, act)
+                await self._exchange(connection, lines, messages, handler.handle)
             except CommandError as error:
                 failure = error
             nursery.cancel_scope.cancel()
         if failure is not None:
             raise failure
 
-    async def _converse(
+    async def _exchange(
         self,
         connection: Connection,
-        lines: Lines,
-        messages: Assembler,
-        act: Callable[[str], Awaitable[bool]] | None = None,
+        lines: LineSource,
+        messages: MessageWriter,
+        handle: Callable[[str], Awaitable[bool]] | None = None,
     ) -> None:
-        # TLS cannot end one side alone. A draft without a closing frame has then no way to say
-        # that it has sent everything; the server is heard out until it has been quiet for a while.
+        # TLS cannot end one side alone. A draft without a closing frame then has no way to say that
+        # everything was sent, so messages are printed until none has come for a while.
         can_end_sending = connection.draft.closing_handshake or not is_wss_url(self.target.url)
         if self.trace is not None:
-            messages = BehindTrace(messages, self.trace)
-        await _converse(connection, lines, messages, can_end_sending=can_end_sending, act=act)
+            messages = TracedWriter(messages=messages, trace=self.trace)
+        await _exchange(connection, lines, messages, can_end_sending=can_end_sending, handle=handle)
 
 
-async def _converse(
+async def _exchange(
     connection: Connection,
-    lines: Lines,
-    messages: Assembler,
+    lines: LineSource,
+    messages: MessageWriter,
     *,
     can_end_sending: bool,
-    act: Callable[[str], Awaitable[bool]] | None = None,
+    handle: Callable[[str], Awaitable[bool]] | None = None,
 ) -> None:
-    """Does `act` with each line, by default sends it, and writes the messages until both end.
+    """Sends the lines and writes the messages until both have ended.
 
-    `act` says whether it left something to be sent after it.
+    Args:
+        connection: an open connection.
+        lines: where lines come from.
+        messages: where messages go.
+        can_end_sending: whether the peer can see that everything was sent.
+        handle: called with each line instead of sending it; returns False to stop sending.
+
+    Raises:
+        CommandError: the connection broke, or standard input or output did.
     """
     failure: CommandError | None = None
-    patience = math.inf
+    max_quiet = math.inf
 
     async def send_lines() -> None:
-        nonlocal failure, patience
+        nonlocal failure, max_quiet
         try:
             while (line := await lines.read_line()) is not None:
-                if act is None:
+                if handle is None:
                     await connection.send(line)
-                elif not await act(line):
+                elif not await handle(line):
                     break
             else:
                 await connection.send_close()
@@ -205,21 +218,21 @@ async def _converse(
             failure = error
             nursery.cancel_scope.cancel()
         except trio.BrokenResourceError:
-            return  # whoever receives will say why
+            return  # the task that receives raises the reason
         if not can_end_sending:
-            patience = SECONDS_OF_QUIET
-            nursery.cancel_scope.deadline = trio.current_time() + patience
+            max_quiet = SECONDS_OF_QUIET
+            nursery.cancel_scope.deadline = trio.current_time() + max_quiet
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(send_lines)
         try:
             async for message in connection:
                 await messages.write_line(message)
-                nursery.cancel_scope.deadline = trio.current_time() + patience
+                nursery.cancel_scope.deadline = trio.current_time() + max_quiet
         except CommandError as error:
             failure = error
         except trio.BrokenResourceError as error:
-            if not _is_goodbye(error, connection):
+            if not _ended_after_our_close(error, connection):
                 failure = CommandError(str(error))
         nursery.cancel_scope.cancel()
     if failure is not None:
@@ -227,10 +240,10 @@ async def _converse(
 
 
 def _check_code(connection: Connection) -> None:
-    """Whether the server closed because it was done (1000) or went away (1001); or repeated ours.
+    """Checks that the server closed with 1000, 1001 or no code, or repeated ours.
 
     Raises:
-        CommandError: it said something else.
+        CommandError: it closed with another code.
     """
     theirs, ours = connection.close_received, connection.close_sent
     if theirs is None or theirs.code in (None, 1000, 1001):
@@ -241,13 +254,45 @@ def _check_code(connection: Connection) -> None:
     raise CommandError(f"the server closed with code {theirs.code}{why}", CLOSED_WITH_CODE)
 
 
-def _is_goodbye(error: trio.BrokenResourceError, connection: Connection) -> bool:
-    """Whether the peer only left its closing frame out, as many servers of the time did.
+def _ended_after_our_close(error: trio.BrokenResourceError, connection: Connection) -> bool:
+    """Returns whether the server ended the stream after our Close, without one of its own.
 
-    A reset is something else: what was on its way may be lost.
+    Many servers of 2010 did so. After a reset, messages may have been lost.
     """
     return (
         isinstance(error, ConnectionLost)
         and error.__cause__ is None
         and connection.close_sent is not None
     )
+
+
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    add_target_options(parser)
+    parser.add_argument(
+        "--draft",
+        metavar="NAME",
+        default="auto",
+        help="the draft to speak; auto tries one after another, newest first "
+        "(default: %(default)s)",
+    )
+    parser.add_argument(
+        "--binary",
+        choices=["hex", "raw"],
+        help="how to print binary messages (default: in hex at a terminal, otherwise raw)",
+    )
+    parser.add_argument(
+        "--verbose",
+        action="store_true",
+        help="show heads and frames as they go over the wire, on standard error",
+    )
+
+
+COMMAND = Command(
+    name="connect",
+    help="send lines from standard input, and print the messages that come back",
+    description="Sends each line of standard input as a message, and prints each message that "
+    "comes back on a line. At the end of the input it closes the connection, and prints messages "
+    "until the server ends it too.",
+    add_options=_add_options,
+    run=with_target(connect),
+)

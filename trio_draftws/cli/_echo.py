@@ -1,4 +1,4 @@
-"""`echo`: a server that sends back what it gets."""
+"""`echo`: a server that sends back each message."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import trio
 
 from trio_draftws import Connection
 
-from ._serving import serve
+from ._command import Command
+from ._serving import add_serving_options, serve
 
 
 async def echo(
@@ -22,7 +23,7 @@ async def echo(
     """Serves until SIGINT or SIGTERM, closes every connection, and returns 0.
 
     Raises:
-        CommandError: it cannot serve like that.
+        CommandError: it cannot listen, or an option is invalid.
     """
     await serve(
         _send_back,
@@ -41,5 +42,13 @@ async def _send_back(connection: Connection, state: object) -> None:
         async for message in connection:
             await connection.send(message)
     except trio.BrokenResourceError:
-        # Clients come and go, and some do not say goodbye.
-        pass
+        pass  # the client has gone without a closing handshake
+
+
+COMMAND = Command(
+    name="echo",
+    help="run a server that sends back each message",
+    description="Runs a server that sends back each message, until SIGINT or SIGTERM.",
+    add_options=add_serving_options,
+    run=echo,
+)

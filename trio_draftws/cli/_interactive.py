@@ -1,4 +1,4 @@
-"""A conversation with a person: commands among the lines that are typed, and what is said of it."""
+"""`connect` at a terminal: commands among the typed lines, and how messages are shown."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ._stdio import LineWriter, escape
 Binary: TypeAlias = Literal["hex", "raw"]
 Print: TypeAlias = Callable[[str], Awaitable[None]]
 
-# More of a message helps nobody on a screen.
+# How many bytes of a binary message are shown
 MAX_HEX = 1024
 HELP = (
     "a line is sent as a text message; one that begins with a slash is a command:",
@@ -27,32 +27,32 @@ HELP = (
 )
 
 
-class Lines(Protocol):
+class LineSource(Protocol):
     """Where lines come from."""
 
     async def read_line(self) -> str | None:
-        """The next line, or None at their end."""
+        """Returns the next line, or None at the end."""
         ...
 
 
-class Assembler(Protocol):
+class MessageWriter(Protocol):
     """Where messages go."""
 
     async def write_line(self, line: str | bytes, /) -> None:
-        """Writes one."""
+        """Writes one message."""
         ...
 
 
 def in_hex(message: bytes) -> str:
-    """A binary message for people."""
+    """Returns a binary message as one line for people: its length, and its bytes in hex."""
     more = " …" if len(message) > MAX_HEX else ""
     size = f"{len(message)} byte{'' if len(message) == 1 else 's'}"
     return f"binary {size}: {message[:MAX_HEX].hex(' ')}{more}"
 
 
-@attrs.frozen
-class InHex:
-    """Messages for a program, one a line, the binary ones in hex."""
+@attrs.frozen(kw_only=True)
+class HexWriter:
+    """Writes messages for programs: one per line, binary ones in hex."""
 
     output: LineWriter
 
@@ -60,9 +60,9 @@ class InHex:
         await self.output.write_line(line.hex(" ") if isinstance(line, bytes) else line)
 
 
-@attrs.frozen
-class Screen:
-    """Messages for a person: text behind `<`, binary ones behind `<<`."""
+@attrs.frozen(kw_only=True)
+class ScreenWriter:
+    """Writes messages for people: text after `<`, binary ones after `<<`."""
 
     print: Print
     binary: Binary
@@ -77,18 +77,18 @@ class Screen:
         await self.print(shown)
 
 
-@attrs.frozen
-class Typed:
-    """Does what a typed line says."""
+@attrs.frozen(kw_only=True)
+class InputHandler:
+    """Handles typed lines: sends them, or runs the commands among them."""
 
     connection: Connection
     note: Print
-    """Prints what is said about the connection."""
+    """Prints a note about the connection."""
     nursery: trio.Nursery
-    """For what takes a while."""
+    """Runs the commands that wait for an answer."""
 
-    async def act(self, line: str) -> bool:
-        """Sends the line, or follows the command; says whether more can be sent.
+    async def handle(self, line: str) -> bool:
+        """Sends the line, or runs the command in it. Returns whether more can be sent.
 
         Raises:
             trio.BrokenResourceError: the connection has ended.
@@ -98,13 +98,13 @@ class Typed:
                 await self.connection.send(line.removeprefix("/"))
                 return True
             command, _, rest = line.partition(" ")
-            return await self._follow(command, rest.strip())
+            return await self._run_command(command, rest.strip())
         except ValueError as error:
-            # Also what the draft cannot say
-            await self._tell(str(error))
+            # This includes LocalProtocolError: the draft cannot express it.
+            await self._print_note(str(error))
             return True
 
-    async def _follow(self, command: str, rest: str) -> bool:
+    async def _run_command(self, command: str, rest: str) -> bool:
         if command == "/close":
             return await self._close(rest)
         if command == "/binary":
@@ -113,9 +113,9 @@ class Typed:
             self.nursery.start_soon(self._ping)
         elif command == "/help":
             for line in HELP:
-                await self._tell(line)
+                await self._print_note(line)
         else:
-            await self._tell(f"there is no command {command}; /help says which there are")
+            await self._print_note(f"there is no command {command}; /help says which there are")
         return True
 
     async def _close(self, rest: str) -> bool:
@@ -126,7 +126,9 @@ class Typed:
         if not (digits.isascii() and digits.isdigit()):
             raise ValueError(f"a close code is a number, not {digits!r}")
         if not self.connection.draft.close_status:
-            await self._tell(f"{self.connection.draft.name} has no close codes: closing without")
+            await self._print_note(
+                f"{self.connection.draft.name} has no close codes: closing without"
+            )
         await self.connection.send_close(int(digits), reason.strip())
         return False
 
@@ -134,13 +136,13 @@ class Typed:
         try:
             seconds = await self.connection.ping()
         except ValueError as error:
-            await self._tell(str(error))
+            await self._print_note(str(error))
         except (trio.BrokenResourceError, trio.ClosedResourceError):
-            pass  # whoever receives will say why
+            pass  # the task that receives raises the reason
         else:
-            await self._tell(f"pong after {seconds * 1000:.1f} ms")
+            await self._print_note(f"pong after {seconds * 1000:.1f} ms")
 
-    async def _tell(self, text: str) -> None:
+    async def _print_note(self, text: str) -> None:
         await self.note(f"* {escape(text)}")
 
 
@@ -152,18 +154,18 @@ def _bytes_in(digits: str) -> bytes:
 
 
 def opening_note(connection: Connection) -> str:
-    """What was agreed to, for one line."""
+    """Returns one line on what the opening handshake settled."""
     facts = [connection.draft.name]
     if connection.subprotocol is not None:
         facts.append(f"subprotocol {connection.subprotocol}")
     if connection.compression is not None:
-        # Its parameters are for --verbose.
+        # Without its parameters, which --verbose shows
         facts.append(connection.compression.partition(";")[0])
     return escape(f"* connected: {', '.join(facts)}")
 
 
 def closing_note(connection: Connection) -> str | None:
-    """Who closed and how, for one line; None where nobody did in order."""
+    """Returns one line on who closed, and how; None if there was no closing handshake."""
     ours = connection.closed_by == connection.role
     close = connection.close_sent if ours else connection.close_received
     if connection.closed_by is None:

@@ -1,14 +1,16 @@
-"""`probe`: which drafts a server speaks, found out by opening a connection in each.
+"""`probe`: finds out which drafts a server speaks by opening a connection in each.
 
 Some handshakes prove little. The requests of hixie-76, whatwg-2010-08 and hybi-01 look the same,
-and servers of their time do not look at what hybi-02 adds: a server answers all four of them in
-the one draft it knows. Only a message shows which; so without an echo such a draft is "perhaps".
-Each draft is told of as soon as it was asked; what the others say of it comes at the end.
+and servers of 2010 ignore what hybi-02 adds, so such a server answers all four in the one draft
+that it knows. Only a message can tell which; without an echo the verdict is "perhaps". The result
+for each draft is printed at once. Whatever the later results change about it is printed at the end.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
+import math
 import secrets
 import sys
 from collections.abc import Sequence
@@ -26,11 +28,13 @@ from trio_draftws import (
     HandshakeError,
     Rejected,
 )
-from trio_draftws._client.handshake import waits_for_bodies
+from trio_draftws._client.handshake import waits_for_refusal_bodies
+from trio_draftws.drafts import allowed_drafts
 
-from ._client import Target
+from ._command import Command
 from ._signals import until_signal
 from ._stdio import CommandError, LineWriter, escape
+from ._target import Target, add_target_options, with_target
 
 SPEAKS = {True: "yes", False: "no", None: "perhaps"}
 NOT_KNOWN = "not known"
@@ -38,7 +42,7 @@ ECHOED = {True: "yes", False: "no", None: "-"}
 COLUMNS = ("DRAFT", "SPEAKS", "ECHO", "TIME", "DETAIL")
 WIDTHS = (max(len(draft.name) for draft in DRAFTS), len(NOT_KNOWN), 4, len("10000.0 ms"))
 MAX_DETAIL = 100
-# A server that has another draft's frames before it may never answer a close.
+# In seconds. A server that takes the frames for another draft's may never answer a Close.
 CLOSE_TIMEOUT = 0.5
 ECHO_WARNING = (
     "trio-draftws: --echo can harm servers of 2010: one that answers in one draft is sent the "
@@ -48,7 +52,7 @@ ECHO_WARNING = (
 
 @attrs.frozen(kw_only=True)
 class Finding:
-    """What came of one draft."""
+    """The result for one draft."""
 
     draft: Draft
     opened: bool
@@ -57,17 +61,17 @@ class Finding:
     subprotocol: str | None = None
     compression: str | None = None
     echo: bool | None = None
-    """Whether a message came back; None where none was sent."""
+    """Whether a message came back; None if none was sent."""
     seconds: float
-    """How long the opening took, or its failure."""
+    """How long the opening handshake took, or how long until it failed."""
     reached: bool = True
-    """Whether the server was asked; where it had gone, or the draft cannot ask so, it was not."""
+    """Whether the server was asked: not if it had gone, or the draft cannot express the request."""
     speaks: bool | None = None
-    """None: perhaps, or not known."""
+    """Whether the server speaks the draft; None for "perhaps" and for "not known"."""
 
     @property
     def verdict(self) -> str:
-        """Whether it is spoken, in words."""
+        """`speaks`, in words."""
         return SPEAKS[self.speaks] if self.reached else NOT_KNOWN
 
 
@@ -81,31 +85,31 @@ async def probe(
 ) -> int:
     """Prints which drafts a server speaks; returns the exit status.
 
-    It is 0 if the server opened at least one draft; with `echo` if a message came back in at
-    least one; else 1.
+    It is 0 if the server opened a connection in at least one draft, or with `echo` if a message
+    came back in at least one; else 1.
 
     Args:
         target: the server.
-        drafts: those to try; all for None.
+        drafts: the drafts to try; None for all.
         echo: whether to send a message in each.
-        timeout: seconds for each opening and each message.
-        as_json: whether to print JSON, and no table.
+        timeout: the seconds for each opening handshake and each message.
+        as_json: whether to print JSON instead of a table.
 
     Raises:
-        CommandError: there is no server, or it cannot be asked like that.
+        CommandError: the server cannot be reached, or no draft can express the request.
     """
-    probing = _Probing(target, drafts, echo, timeout, as_json)
-    token = waits_for_bodies.set(False)
+    probing = _Probing(target=target, drafts=drafts, echo=echo, timeout=timeout, as_json=as_json)
+    token = waits_for_refusal_bodies.set(False)
     try:
         signum = await until_signal(probing.run)
     finally:
-        waits_for_bodies.reset(token)
+        waits_for_refusal_bodies.reset(token)
     if signum is not None:
         return 128 + signum
     return 0 if probing.succeeded else 1
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, kw_only=True)
 class _Probing:
     target: Target
     drafts: Sequence[Draft] | None
@@ -114,32 +118,33 @@ class _Probing:
     as_json: bool
     succeeded: bool = False
     _reached: bool = False
-    """Whether a stream came about for this draft, with TLS where it is to have that."""
+    """Whether the last attempt got as far as a stream, TLS included."""
     _found: list[Finding] = attrs.field(factory=list, init=False)
 
     async def run(self) -> None:
         stdout = LineWriter.of_stdout()
         if self.echo and sys.stderr is not None:
             print(ECHO_WARNING, file=sys.stderr, flush=True)
-        told: list[Finding] = []
+        printed: list[Finding] = []
         for draft in self.drafts or DRAFTS:
             self._found.append(await self._try(draft))
-            # Before the first that was reached, it may be that no draft can ask for that.
+            # Nothing is printed before the first was reached: perhaps none is, which is an error.
             if not self.as_json and any(finding.reached for finding in self._found):
-                news = judged(self._found)[len(told) :]
-                for line in [*([] if told else [line_of(COLUMNS)]), *map(row, news)]:
+                new = with_verdicts(self._found)[len(printed) :]
+                header = [] if printed else [format_line(COLUMNS)]
+                for line in [*header, *map(format_finding, new)]:
                     await stdout.write_line(line)
-                told += news
-        findings = judged(self._found)
+                printed += new
+        findings = with_verdicts(self._found)
         if not any(finding.reached for finding in findings):
             raise CommandError(findings[0].detail)
         self.succeeded = any(finding.echo if self.echo else finding.opened for finding in findings)
-        # What climbs down from the newest asks for drafts that were not to be tried.
-        auto = await self._climb_down() if self.drafts is None else None
+        # Not with `--drafts`, since `auto` tries others too
+        auto = await self._try_auto() if self.drafts is None else None
         if self.as_json:
             lines = [json.dumps(report(self.target.url, findings, auto))]
         else:
-            lines = remarks(told, findings)
+            lines = remarks(printed, findings)
             if self.drafts is None:
                 lines.append(f"auto: {auto or ('finds none' if self._reached else NOT_KNOWN)}")
         for line in lines:
@@ -158,7 +163,7 @@ class _Probing:
         )
 
     async def _try(self, draft: Draft) -> Finding:
-        """Opens in that draft, and has closed when it returns."""
+        """Opens a connection in that draft, and closes it again."""
         started = trio.current_time()
         async with AsyncExitStack() as stack:
             try:
@@ -166,7 +171,7 @@ class _Probing:
             except (HandshakeError, ValueError) as error:
                 nobody = not self._reached and not any(found.reached for found in self._found)
                 if nobody and isinstance(error, HandshakeError):
-                    # There is no server: to say so once will do.
+                    # There is no server, which is the same for all drafts.
                     raise CommandError(str(error)) from error
                 return Finding(
                     draft=draft,
@@ -188,7 +193,7 @@ class _Probing:
             return await self._send(connection, opened) if self.echo else opened
 
     async def _send(self, connection: Connection, finding: Finding) -> Finding:
-        """Sends a message, and says whether it came back. Others may come before it."""
+        """Sends a message, and returns whether it came back. Others may come before it."""
         message = f"probe {secrets.token_hex(4)}"
         why = f"nothing came back within {self.timeout:g} s"
         try:
@@ -204,8 +209,8 @@ class _Probing:
             why = str(error)
         return attrs.evolve(finding, echo=False, detail=f"opened, but {why}")
 
-    async def _climb_down(self) -> str | None:
-        """The draft that `draft="auto"` finds, if it finds one."""
+    async def _try_auto(self) -> str | None:
+        """Returns the draft that `draft="auto"` finds, or None."""
         async with AsyncExitStack() as stack:
             try:
                 connection = await stack.enter_async_context(self._open("auto"))
@@ -216,8 +221,8 @@ class _Probing:
             return connection.draft.name
 
 
-def judged(findings: Sequence[Finding]) -> list[Finding]:
-    """The findings, with what all of them together say of each."""
+def with_verdicts(findings: Sequence[Finding]) -> list[Finding]:
+    """Returns the findings with `speaks` set, for which all of them are looked at."""
     echoes = any(finding.echo for finding in findings)
 
     def speaks(finding: Finding) -> bool | None:
@@ -226,29 +231,27 @@ def judged(findings: Sequence[Finding]) -> list[Finding]:
         if not finding.opened or finding.echo:
             return finding.opened
         if echoes and finding.echo is False:
-            return False  # a server that sends back what it understands
-        # Bytes behind the head of a request are in the drafts whose handshakes prove little.
+            return False  # the server echoes, but not in this draft
+        # The drafts whose handshakes prove little are those with bytes after the request's head.
         return None if finding.draft.opening.request_body else True
 
     return [attrs.evolve(finding, speaks=speaks(finding)) for finding in findings]
 
 
-def line_of(cells: Sequence[str]) -> str:
-    """A line of the table; its columns are as wide as they may need to be, since it is printed
-    before the next is known.
-    """
+def format_line(cells: Sequence[str]) -> str:
+    """Returns a line of the table; its widths are fixed, as each line is printed at once."""
     return "  ".join([*map(str.ljust, cells, WIDTHS), cells[-1]])
 
 
-def row(finding: Finding) -> str:
-    """A finding for people."""
+def format_finding(finding: Finding) -> str:
+    """Returns a finding as a line of the table."""
     facts = [finding.detail]
     if finding.subprotocol is not None:
         facts.append(f"subprotocol {finding.subprotocol}")
     if finding.compression is not None:
         facts.append(finding.compression)
     detail = escape(", ".join(facts))
-    return line_of(
+    return format_line(
         (
             finding.draft.name,
             finding.verdict,
@@ -259,10 +262,10 @@ def row(finding: Finding) -> str:
     )
 
 
-def remarks(told: Sequence[Finding], findings: Sequence[Finding]) -> list[str]:
-    """What stands below the table: what all of the findings say, and `told` did not say yet."""
+def remarks(printed: Sequence[Finding], findings: Sequence[Finding]) -> list[str]:
+    """Returns the lines below the table: what the findings say that the `printed` ones did not."""
     lines = []
-    pairs = zip(told, findings, strict=True)
+    pairs = zip(printed, findings, strict=True)
     changed = [after.draft.name for before, after in pairs if before.verdict != after.verdict]
     if changed:
         lines.append(f"no after all: {', '.join(changed)}; what was sent came back in others alone")
@@ -284,7 +287,7 @@ def remarks(told: Sequence[Finding], findings: Sequence[Finding]) -> list[str]:
 
 
 def report(url: str, findings: Sequence[Finding], auto: str | None) -> dict[str, Any]:
-    """The findings for programs."""
+    """Returns the findings as JSON for programs."""
     return {
         "url": url,
         "auto": auto,
@@ -303,3 +306,55 @@ def report(url: str, findings: Sequence[Finding], auto: str | None) -> dict[str,
             for finding in findings
         ],
     }
+
+
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    add_target_options(parser)
+    parser.add_argument(
+        "--drafts",
+        metavar="NAME,NAME",
+        type=_drafts,
+        help="try only these drafts (default: all)",
+    )
+    parser.add_argument(
+        "--echo",
+        action="store_true",
+        help="also send a message in each draft, and report whether it comes back; only that can "
+        "tell apart the drafts whose requests look the same. It can hang or crash servers of 2010, "
+        "which may answer in one draft and get the frames of another",
+    )
+    parser.add_argument(
+        "--timeout",
+        metavar="SECONDS",
+        type=_seconds,
+        default=5.0,
+        help="for each opening handshake and each message (default: %(default)s)",
+    )
+    parser.add_argument("--json", dest="as_json", action="store_true", help="print JSON")
+
+
+def _drafts(text: str) -> tuple[Draft, ...]:
+    try:
+        return allowed_drafts(text.split(","))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not seconds > 0:
+        raise argparse.ArgumentTypeError(f"a number of seconds above 0, not {text!r}")
+    return seconds
+
+
+COMMAND = Command(
+    name="probe",
+    help="find out which drafts a server speaks",
+    description="Opens a connection in each draft, one after another, and prints which of them the "
+    "server speaks.",
+    add_options=_add_options,
+    run=with_target(probe),
+)

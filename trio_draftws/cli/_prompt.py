@@ -1,8 +1,8 @@
-"""A prompt with line editing and history; what comes meanwhile appears above it.
+"""A prompt with line editing and history; messages are printed above it.
 
-prompt_toolkit runs on asyncio, so it has a thread of its own, and there an event loop that goes on
-until the prompt is stopped. All that is printed goes through that loop: so there is no moment
-between two lines in which somebody else could write into the prompt.
+prompt_toolkit runs on asyncio, so it gets a thread of its own, with an event loop that runs until
+the prompt is stopped. Everything is printed from that loop, so that nothing is ever written into
+the prompt.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from prompt_toolkit import PromptSession
 
 PROMPT = "> "
-# To draw the prompt anew takes longer than to print many lines above it.
+# Printing waits when so many lines are queued. They are printed together, since drawing the prompt
+# again takes longer than printing many lines above it.
 MANY_LINES = 200
 
 
@@ -35,14 +36,14 @@ def _session() -> PromptSession[str]:
 
     output = create_output()
     if isinstance(output, Vt100_Output):
-        # Asked for the cursor's position, a terminal answers on the input; a prompt of one line
-        # does not need to know.
+        # A terminal that is asked for the cursor's position answers on the input; a prompt of one
+        # line does not need it.
         output.enable_cpr = False
     return PromptSession(PROMPT, output=output)
 
 
 def can_edit_lines() -> bool:
-    """Whether the library for it is installed."""
+    """Returns whether prompt_toolkit is installed."""
     try:
         import prompt_toolkit  # noqa: F401
     except ImportError:
@@ -50,9 +51,9 @@ def can_edit_lines() -> bool:
     return True
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, kw_only=True)
 class Prompt:
-    """Lines typed at a prompt. `run` has to run meanwhile."""
+    """A prompt at which lines are typed, while `run` is running."""
 
     _stdout: LineWriter
     _session: PromptSession[str] = attrs.field(factory=_session, init=False)
@@ -61,41 +62,41 @@ class Prompt:
     )
     _started: trio.Event = attrs.field(factory=trio.Event, init=False)
     _room: trio.Event | None = attrs.field(default=None, init=False)
-    """Set when there is room again for lines to print; None while nobody waits for it."""
+    """Set when there is room again for lines to print; None while nobody is waiting for it."""
 
-    # What both threads look at
+    # Used by both threads
     _to_print: deque[str] = attrs.field(factory=deque, init=False)
     _loop: asyncio.AbstractEventLoop | None = attrs.field(default=None, init=False)
-    """None before and after."""
+    """None before the loop starts, and after it has ended."""
     _stopped: bool = attrs.field(default=False, init=False)
 
-    # What the thread with the prompt looks at
-    _asking: asyncio.Task[None] | None = attrs.field(default=None, init=False)
+    # Used only by the thread with the prompt
+    _prompting: asyncio.Task[None] | None = attrs.field(default=None, init=False)
     _printing: asyncio.Task[None] | None = attrs.field(default=None, init=False)
 
     async def run(self) -> None:
-        """Shows the prompt until it is cancelled; then the terminal is as it was."""
+        """Shows the prompt until it is cancelled; then it restores the terminal."""
         token = trio.lowlevel.current_trio_token()
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._stop_when_cancelled)
-                await trio.to_thread.run_sync(asyncio.run, self._ask(token))
+                await trio.to_thread.run_sync(asyncio.run, self._prompt(token))
                 nursery.cancel_scope.cancel()
         finally:
-            # What came while the loop was ending
+            # Lines that were added while the loop was ending
             self._print_all()
-            self._tell_of_room()
+            self._notify_of_room()
 
     async def _stop_when_cancelled(self) -> None:
         try:
             await trio.sleep_forever()
         finally:
             self._stopped = True
-            self._in_loop(self._leave)
+            self._in_loop(self._stop)
 
-    async def _ask(self, token: trio.lowlevel.TrioToken) -> None:
-        """Runs in the thread: hands on each line, and None at the end of the input."""
-        self._asking = asyncio.current_task()
+    async def _prompt(self, token: trio.lowlevel.TrioToken) -> None:
+        """Runs in the prompt's thread; passes on each line, and None at the end of the input."""
+        self._prompting = asyncio.current_task()
         self._loop = asyncio.get_running_loop()
         token.run_sync_soon(self._started.set)
         try:
@@ -108,11 +109,11 @@ class Prompt:
                 except EOFError:
                     line = None
                 except KeyboardInterrupt:
-                    # The terminal makes no signals while keys are edited with.
+                    # During line editing the terminal sends no signals.
                     os.kill(os.getpid(), signal.SIGINT)
                     break
                 token.run_sync_soon(self._typed[0].send_nowait, line)
-            # There may be more to print.
+            # The loop runs on, since there may be more to print.
             while not self._stopped:
                 await asyncio.Event().wait()
         except asyncio.CancelledError:
@@ -121,12 +122,12 @@ class Prompt:
             self._loop = None
             self._print_all()
 
-    def _leave(self) -> None:
-        """Ends the prompt, in its thread. What was being typed stays on the screen."""
+    def _stop(self) -> None:
+        """Ends the prompt, in its thread. An unfinished line stays on the screen."""
         application = self._session.app
         application.erase_when_done = not application.current_buffer.text
-        if self._asking is not None:
-            self._asking.cancel()
+        if self._prompting is not None:
+            self._prompting.cancel()
 
     def _in_loop(self, function: Callable[[], object]) -> None:
         loop = self._loop
@@ -134,17 +135,20 @@ class Prompt:
             try:
                 loop.call_soon_threadsafe(function)
             except RuntimeError:
-                pass  # it has just been closed
+                pass  # the loop has just been closed
 
     async def read_line(self) -> str | None:
-        """The next line, or None at the end of the input (Ctrl-D). Cancelling it loses nothing."""
+        """Returns the next line, or None at the end of the input (Ctrl-D).
+
+        Cancelling it loses nothing.
+        """
         return await self._typed[1].receive()
 
     async def print(self, line: str) -> None:
-        """Prints a line above the prompt, soon; waits while many have not been printed.
+        """Prints a line above the prompt, soon; waits while many are queued.
 
         Raises:
-            CommandError: it cannot be written.
+            CommandError: standard output cannot be written.
         """
         await self._started.wait()
         if self._loop is None:
@@ -152,18 +156,18 @@ class Prompt:
             return
         self._to_print.append(line)
         token = trio.lowlevel.current_trio_token()
-        self._in_loop(lambda: self._print_soon(token))
+        self._in_loop(lambda: self._start_printing(token))
         while len(self._to_print) >= MANY_LINES and self._loop is not None:
             if self._room is None:
                 self._room = trio.Event()
             await self._room.wait()
 
-    def _tell_of_room(self) -> None:
+    def _notify_of_room(self) -> None:
         if self._room is not None:
             self._room.set()
             self._room = None
 
-    def _print_soon(self, token: trio.lowlevel.TrioToken) -> None:
+    def _start_printing(self, token: trio.lowlevel.TrioToken) -> None:
         if self._to_print and (self._printing is None or self._printing.done()):
             self._printing = asyncio.ensure_future(self._print_above(token))
 
@@ -172,7 +176,7 @@ class Prompt:
 
         while self._to_print:
             await run_in_terminal(self._print_all)
-            token.run_sync_soon(self._tell_of_room)
+            token.run_sync_soon(self._notify_of_room)
 
     def _print_all(self) -> None:
         lines = []
@@ -182,4 +186,4 @@ class Prompt:
             try:
                 print("\n".join(lines), flush=True)
             except OSError:
-                pass  # the terminal is gone, which is seen as the end of the input
+                pass  # the terminal is gone, and the input will end

@@ -1,7 +1,8 @@
-"""What the commands that serve have in common."""
+"""What the commands that run a server share: their options, and how they serve."""
 
 from __future__ import annotations
 
+import argparse
 import ssl
 from collections.abc import Sequence
 from functools import partial
@@ -17,6 +18,45 @@ from ._signals import ENDING, first_of
 from ._stdio import CommandError, LineWriter
 
 
+def add_serving_options(parser: argparse.ArgumentParser) -> None:
+    """Adds the options that are arguments of `serve`."""
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="the address or name to listen on (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--port",
+        type=_port,
+        default=8080,
+        help="the port to listen on; 0 picks a free one (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--framing-mode",
+        metavar="NAME",
+        default="old",
+        help="the draft to speak with clients whose request does not say (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--drafts",
+        metavar="NAME,NAME",
+        type=lambda text: text.split(","),
+        help="speak only these drafts (default: all)",
+    )
+    parser.add_argument(
+        "--tls",
+        nargs=2,
+        metavar=("CERT", "KEY"),
+        help="serve wss, with the certificate chain and the key in these PEM files",
+    )
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit()) or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"a port is a number from 0 to 65535, not {text!r}")
+    return int(text)
+
+
 async def serve(
     handler: Handler,
     *,
@@ -27,18 +67,23 @@ async def serve(
     tls: tuple[str, str] | None,
     **settings: Any,
 ) -> None:
-    """Serves until SIGINT or SIGTERM, and closes every connection; says where it listens.
+    """Prints where it listens, serves until SIGINT or SIGTERM, and closes every connection.
 
     Args:
         handler: as for `serve_websocket`.
-        settings: its further arguments.
+        host: the address or name to listen on.
+        port: the port to listen on; 0 picks one.
+        framing_mode: the draft to speak if the request does not say.
+        drafts: the names of the drafts to speak; None for all.
+        tls: the paths of the certificate and its key; None for ws.
+        settings: further arguments for `serve_websocket`.
 
     Raises:
-        CommandError: it cannot serve like that.
+        CommandError: it cannot listen, or an argument is invalid.
     """
     try:
         draft_named(framing_mode)
-        spoken = allowed_drafts(drafts)
+        allowed = allowed_drafts(drafts)
     except ValueError as error:
         raise CommandError(str(error)) from error
     listen = partial(
@@ -46,7 +91,7 @@ async def serve(
         handler,
         port,
         host=host,
-        drafts=spoken,
+        drafts=allowed,
         ssl_context=_load_certificate(*tls) if tls else None,
         **settings,
     )
@@ -58,7 +103,7 @@ async def serve(
         trio.open_signal_receiver(*ENDING) as signals,
     ):
         async with trio.open_nursery() as nursery:
-            # Raised outside, where no group is made of it
+            # Raised outside the nursery, so that no ExceptionGroup is made of it
             try:
                 server: Server = await nursery.start(listen)
                 await stdout.write_line(f"listening on {scheme}://{_bracketed(host)}:{server.port}")

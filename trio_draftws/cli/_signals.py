@@ -1,4 +1,4 @@
-"""The signals that end a command: the first in order, the second at once."""
+"""The signals that end a command: the first one cleanly, the second one at once."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ ENDING = (signal.SIGINT, signal.SIGTERM)
 
 
 async def first_of(signals: AsyncIterator[int]) -> int:
-    """Waits for one of the `ENDING` signals; from then on each of them ends the process.
+    """Waits for one of the `ENDING` signals and returns it. After that, another kills the process.
 
-    Whoever sends a second one does not want to wait for peers any longer.
+    The second one means that the user does not want to wait for the peers any longer.
     """
     signum = await anext(signals)
     for ending in ENDING:
@@ -24,10 +24,10 @@ async def first_of(signals: AsyncIterator[int]) -> int:
 
 
 async def until_signal(work: Callable[[], Awaitable[object]]) -> int | None:
-    """Runs `work`, which SIGINT and SIGTERM cancel; returns the signal that did.
+    """Runs `work`, which SIGINT and SIGTERM cancel. Returns the signal that did, or None.
 
     Raises:
-        CommandError: as `work`.
+        CommandError: `work` raised it.
     """
     signum: int | None = None
     failure: CommandError | None = None
@@ -43,7 +43,7 @@ async def until_signal(work: Callable[[], Awaitable[object]]) -> int | None:
             try:
                 await work()
             except CommandError as error:
-                # Raised outside, where no group is made of it
+                # Raised outside the nursery, so that no ExceptionGroup is made of it
                 failure = error
             nursery.cancel_scope.cancel()
     if failure is not None:

@@ -1,7 +1,7 @@
-"""Standard input and output for a program that may stand in a pipe.
+"""Standard input and output, for a terminal, a file or a pipe.
 
-What may block is done in threads. To make the files non-blocking in place of that would show in
-every other process that has them; and a thread that reads what never comes can be left behind.
+Calls that may block run in threads. Making the files non-blocking instead would affect every other
+process that has them open. A thread that waits for input that never comes can be abandoned.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import attrs
 import trio
 
 READ_SIZE = 65536
-# What moves the cursor, ends a line, turns the writing round, or is not seen at all: controls, soft
-# hyphens, marks and overrides of direction, separators, what has no width (but the joiners U+200C
-# and U+200D, which words and emoji are made with), half characters, annotations, and tags.
+# The characters that move the cursor, end a line, change the direction of text, or are invisible:
+# controls, soft hyphens, direction marks and overrides, separators, characters without width (but
+# not the joiners U+200C and U+200D, which words and emoji need), surrogates, annotations, and tags.
 _UNSEEN = re.compile(
     "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f"
     "\ud800-\udfff\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
@@ -26,7 +26,7 @@ _UNSEEN = re.compile(
 
 
 class CommandError(Exception):
-    """Why a command failed, for one line on standard error; `status` is its exit status."""
+    """A command failed. The text is printed as one line; `status` is the exit status."""
 
     def __init__(self, why: str, status: int = 1) -> None:
         super().__init__(why)
@@ -34,13 +34,13 @@ class CommandError(Exception):
 
 
 def escape(text: str) -> str:
-    r"""`text` with what a terminal obeys or hides as Python writes it: `\n`, `\x1b`, `\u202e`."""
+    r"""Returns `text` with control and invisible characters escaped: `\n`, `\x1b`, `\u202e`."""
     return _UNSEEN.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, kw_only=True)
 class LineReader:
-    """The lines of a file, without their ends; its last may lack one."""
+    """Reads the lines of a file, without their line ends; the last line may lack one."""
 
     fd: int
     _buffer: bytearray = attrs.field(factory=bytearray)
@@ -48,18 +48,18 @@ class LineReader:
 
     @classmethod
     def of_stdin(cls) -> LineReader:
-        """Standard input; where it is closed, it is as if empty."""
+        """Returns one for standard input; if that is closed, it has no lines."""
         if sys.stdin is None:
-            return cls(-1, ended=True)
-        return cls(sys.stdin.fileno())
+            return cls(fd=-1, ended=True)
+        return cls(fd=sys.stdin.fileno())
 
     async def read_line(self) -> str | None:
-        """The next line, or None at the end of the file.
+        """Returns the next line, or None at the end of the file.
 
-        Bytes that are no UTF-8 come as U+FFFD. Cancelling it may lose what was typed.
+        Bytes that are not UTF-8 become U+FFFD. Cancelling it may lose input.
 
         Raises:
-            CommandError: it cannot be read.
+            CommandError: the file cannot be read.
         """
         searched = 0
         while (end := self._buffer.find(b"\n", searched)) < 0:
@@ -87,9 +87,9 @@ class LineReader:
             raise CommandError(f"cannot read standard input: {error.strerror}") from error
 
 
-@attrs.frozen(eq=False)
+@attrs.frozen(eq=False, kw_only=True)
 class LineWriter:
-    """Writes lines of UTF-8, each at once; on a terminal as `escape` has them."""
+    """Writes lines in UTF-8, without buffering; on a terminal they are escaped."""
 
     fd: int
     escapes: bool
@@ -97,7 +97,7 @@ class LineWriter:
 
     @classmethod
     def of_stdout(cls) -> LineWriter:
-        """Standard output.
+        """Returns one for standard output.
 
         Raises:
             CommandError: it is closed.
@@ -106,7 +106,7 @@ class LineWriter:
 
     @classmethod
     def of_stderr(cls) -> LineWriter:
-        """Standard error.
+        """Returns one for standard error.
 
         Raises:
             CommandError: it is closed.
@@ -115,23 +115,23 @@ class LineWriter:
 
     @classmethod
     def _of(cls, file: TextIO | None, name: str) -> LineWriter:
-        # The number of a closed file may be another file's by now.
+        # A None means that it was closed at the start; its descriptor may now be another file's.
         if file is None:
             raise CommandError(f"{name} is closed")
-        return cls(file.fileno(), file.isatty(), name)
+        return cls(fd=file.fileno(), escapes=file.isatty(), name=name)
 
     async def write_line(self, line: str | bytes) -> None:
-        """Writes one line; bytes are written as they are, unless it is a terminal.
+        """Writes one line; bytes are written unchanged, except on a terminal.
 
         Raises:
-            CommandError: it cannot be written.
+            CommandError: the file cannot be written.
         """
         if self.escapes:
             text = line if isinstance(line, str) else line.decode("utf-8", "backslashreplace")
             line = escape(text)
         raw = (line if isinstance(line, bytes) else line.encode()) + b"\n"
         try:
-            if not self.escapes and _takes_at_once(self.fd, len(raw)):
+            if not self.escapes and _can_write_now(self.fd, len(raw)):
                 _write(self.fd, raw)
             else:
                 await trio.to_thread.run_sync(_write, self.fd, raw, abandon_on_cancel=True)
@@ -139,10 +139,10 @@ class LineWriter:
             raise CommandError(f"cannot write to {self.name}: {error.strerror}") from error
 
 
-def _takes_at_once(fd: int, size: int) -> bool:
-    """Whether a write will not block, as far as that can be known of a pipe or a file.
+def _can_write_now(fd: int, size: int) -> bool:
+    """Returns whether a write to a pipe or file will not block, as far as that can be known.
 
-    Going through a thread for each line would take ten times as long.
+    It saves a thread for each line, which would take ten times as long.
     """
     if size > select.PIPE_BUF:
         return False

@@ -7,6 +7,7 @@ a row to `_rows`; a new framing or a new opening is one more file beside that.
 from __future__ import annotations
 
 from ._fast_handshake import begin_answer, scan_opening, spoken_today
+from ._frame_reader import FrameReader, connection_masking_key, frame_reader
 from ._framing.codec import (
     Buffer,
     Close,
@@ -81,6 +82,7 @@ __all__ = [
     "EndKind",
     "Event",
     "Fragment",
+    "FrameReader",
     "HTTPResponse",
     "HandshakeError",
     "HandshakeRequest",
@@ -111,10 +113,12 @@ __all__ = [
     "check_plain",
     "checked_answer_fields",
     "checked_fields",
+    "connection_masking_key",
     "draft_named",
     "encode_long_text",
     "escaped",
     "find_head_end",
+    "frame_reader",
     "identify",
     "is_plain",
     "is_ws_url",

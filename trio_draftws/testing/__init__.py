@@ -1,9 +1,13 @@
-"""What programs that use `trio_draftws` need to test themselves.
+"""Tools for testing programs that use `trio_draftws`.
 
-Nothing here looks at chance, or at another clock than Trio's: what is to go wrong is said
-beforehand, in bytes. `fixtures` has some of it as fixtures of pytest.
+Everything is deterministic: faults happen at given byte positions, never at random, and the only
+clock is Trio's. `trio_draftws.testing.fixtures` has fixtures for pytest.
 """
 
+import warnings
+from typing import Any
+
+from trio_draftws._connection.settings import ConnectionSettings
 from trio_draftws.drafts import Fragment, Ping, Pong
 
 from ._faulty_stream import Faults, FaultyStream
@@ -30,3 +34,14 @@ __all__ = [
     "served",
     "served_on_port",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Settings":
+        warnings.warn(
+            "trio_draftws.testing.Settings is deprecated: use trio_draftws.ConnectionSettings",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        return ConnectionSettings
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""Frames by hand, for what no codec would say."""
+"""`frame`: makes frames by hand, also ones that no codec would send."""
 
 from __future__ import annotations
 
@@ -12,16 +12,20 @@ def frame(
     mask: bytes | None = None,
     length: int | None = None,
 ) -> bytes:
-    """A frame of RFC 6455 and the drafts from hybi-07 on, in order or not.
+    """Makes a frame of RFC 6455 section 5.2, or of a draft from hybi-07 on; it need not be valid.
 
     Args:
-        opcode: 0 for a continuation, 1 for text, 2 for bytes, 8 for close, 9 for ping, 10 for
-            pong; any other up to 15 is an error.
-        payload: before it is masked.
-        final: whether it ends its message.
-        reserved: the three reserved bits, as a number up to 7.
-        mask: the masking key, four bytes, as a client must and a server must not have one.
-        length: the length to name, where it is not to be that of the payload.
+        opcode: an int from 0 to 15: 0 for a continuation, 1 for text, 2 for binary, 8 for close, 9
+            for ping, 10 for pong; a peer must reject any other.
+        payload: the payload before masking, as bytes; by default empty.
+        final: whether this is the last frame of its message (the FIN bit); by default True.
+        reserved: the three reserved bits, as an int from 0 to 7; by default 0.
+        mask: the masking key, four bytes; by default None, for an unmasked frame. A client must
+            mask, a server must not.
+        length: the length to write in the header, in bytes; by default that of the payload.
+
+    Returns:
+        The frame, as bytes.
 
     Raises:
         ValueError: a number does not fit into its bits, or the mask is not four bytes long.

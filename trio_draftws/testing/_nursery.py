@@ -1,4 +1,4 @@
-"""A nursery for what is run beside a test."""
+"""A nursery for background tasks of the kit."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if sys.version_info < (3, 11):  # pragma: no cover
 
 @asynccontextmanager
 async def plain_nursery() -> AsyncGenerator[trio.Nursery, None]:
-    """A nursery that wraps no lone exception in a group."""
+    """Opens a nursery that raises a single exception without an ExceptionGroup around it."""
     try:
         async with trio.open_nursery() as nursery:
             yield nursery

@@ -1,4 +1,4 @@
-"""A client's and a server's side of one connection, in one place."""
+"""`connected_pair`: both sides of one connection."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ if TYPE_CHECKING:
     from trio_draftws._server.settings import ConnHeaders, SubprotocolSelector
 
 URL = "ws://localhost/"
-# Seconds that a side which has failed leaves the other to say why
-PATIENCE = 5
+# How many seconds a client that failed waits for the server's side to fail too, with the reason
+REASON_TIMEOUT = 5
 
 
-async def as_it_is(stream: trio.abc.Stream) -> trio.abc.Stream:
-    """A stream factory that changes nothing: there is no TLS unless who has the stream made it."""
+async def no_tls(stream: trio.abc.Stream) -> trio.abc.Stream:
+    """A stream factory that returns the stream unchanged: a wss URL then means no TLS of ours."""
     return stream
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, kw_only=True)
 class _ServerSide:
-    """The server's side, in a task of its own."""
+    """The server's side, which runs in a task of its own."""
 
     stream: trio.abc.Stream
     ready: trio.Event = attrs.field(factory=trio.Event)
-    """Set when it is open, or has failed."""
+    """Set when the connection is open or has failed."""
     done: trio.Event = attrs.field(factory=trio.Event)
-    """To be set when it is to close."""
+    """Set it to close the connection."""
     connection: Connection | None = None
     failure: Exception | None = None
 
@@ -53,7 +53,7 @@ class _ServerSide:
                 self.connection = await stack.enter_async_context(accepting)
             except Exception as error:  # noqa: BLE001
                 self.failure = error
-                # So that the client need not wait, also where it was never used
+                # So that the client need not wait, even if `accept` never used the stream
                 await trio.aclose_forcefully(self.stream)
             self.ready.set()
             await self.done.wait()
@@ -76,34 +76,41 @@ async def connected_pair(
     server: ConnectionSettings | None = None,
     **settings: Unpack[ConnectionSettings],
 ) -> AsyncGenerator[tuple[Connection, Connection], None]:
-    """Both sides of one connection: `async with connected_pair() as (client, server)`.
+    """Opens both sides of a connection: `async with connected_pair() as (client, server)`.
 
-    They are joined in memory, after a real opening handshake. The block's end closes both in order,
-    the client first; what the block raises comes out as it is. Entering is a checkpoint; cancelling
-    it closes both streams.
+    They are joined in memory, with a real opening handshake. Leaving the block closes both with a
+    closing handshake, the client first; what the block raises is raised unchanged. Entering and
+    leaving are checkpoints; cancelling the entering closes both streams.
 
     Args:
-        draft: the name of the draft that they speak.
-        streams: the client's and the server's end of what joins them, as a `FaultyStream` over
-            one end of `trio.testing.memory_stream_pair()`, or of `lockstep_stream_pair()`; by
-            default a new pair of the former.
-        url: what the client asks for.
-        headers: further fields for the client's request.
-        origin: the origin that the client names.
-        subprotocols: those that the client asks for, the favourite first.
-        agreed_subprotocols: those that the server agrees to; by default all that are asked for.
-        conn_headers: as that of `accept`: what the server does before it answers.
-        state: `server.state`, where there is no `conn_headers` to make it.
-        origins: as that of `accept`: which origins the server lets in.
-        client: settings for the client only, before those for both.
-        server: settings for the server only, before those for both.
-        settings: settings for both sides.
+        draft: the draft that they speak, by name or as a `Draft`; by default `"rfc6455"`.
+        streams: the client's and the server's stream, for example a `FaultyStream` over one end of
+            `trio.testing.memory_stream_pair()` together with the other end. By default a new
+            memory stream pair.
+        url: the URL that the client asks for, a str; by default `"ws://localhost/"`.
+        headers: additional header fields for the client's request; by default none.
+        origin: the Origin that the client sends, a str; by default None.
+        subprotocols: the subprotocols that the client asks for, in order of preference; by default
+            none.
+        agreed_subprotocols: the subprotocols that the server agrees to, or a function that chooses
+            one, as for `accept`; by default all that the client asks for.
+        conn_headers: what the server does before it answers, as for `accept`; by default None.
+        state: the value of `server.state`, if there is no `conn_headers`; by default None.
+        origins: which origins the server accepts, as for `accept`; by default None.
+        client: settings for the client only, a mapping; they take precedence over those for both.
+        server: settings for the server only, a mapping; they take precedence over those for both.
+        settings: settings for both sides: the keyword arguments that `ConnectionSettings`
+            describes.
+
+    Returns:
+        An async context manager, which gives the client's `Connection` and the server's.
 
     Raises:
-        HandshakeError: there is no connection; what went wrong is told as the client sees it.
-        Exception: what `conn_headers` raised, where that is no `Reject`.
-        ValueError: no draft has that name, it cannot ask for that, or a setting is out of range.
-        TypeError: an argument is nothing of its kind.
+        HandshakeError: the opening handshake failed, as the client sees it.
+        Exception: `conn_headers` raised it, and it is not a `Reject`.
+        ValueError: no draft has that name, it cannot express the request, or a setting is out of
+            range.
+        TypeError: an argument has the wrong type.
         RuntimeError: it was called outside of Trio.
     """
     needs_trio("connected_pair")
@@ -114,53 +121,53 @@ async def connected_pair(
         ends = several("streams", streams, "two streams", trio.abc.Stream)
         if len(ends) != 2:
             raise ValueError(f"streams is the client's end and the server's, not {len(ends)}")
-    row = draft_named(draft)
+    spoken = draft_named(draft)
     if conn_headers is None and state is not None:
 
         async def conn_headers(request: Request) -> tuple[HeaderFields, Any]:
             return (), state
 
     agreed = subprotocols if agreed_subprotocols is None else agreed_subprotocols
-    ours: ConnectionSettings = {**settings, **(client or {})}
-    theirs: ConnectionSettings = {**settings, **(server or {})}
+    client_settings: ConnectionSettings = {**settings, **(client or {})}
+    server_settings: ConnectionSettings = {**settings, **(server or {})}
     client_end, server_end = streams or trio.testing.memory_stream_pair()
     accepting = accept(
         server_end,
         conn_headers=conn_headers,
-        framing_mode=lambda request: row.name,
+        framing_mode=lambda request: spoken.name,
         origins=origins,
         subprotocols=agreed,
-        **theirs,
+        **server_settings,
     )
-    asking = open_websocket(
+    opening = open_websocket(
         url,
         stream=client_end,
-        stream_factory=as_it_is,
-        draft=row,
+        stream_factory=no_tls,
+        draft=spoken,
         headers=headers,
         origin=origin,
         subprotocols=subprotocols,
-        **ours,
+        **client_settings,
     )
-    side = _ServerSide(server_end)
+    side = _ServerSide(stream=server_end)
     opened = False
     try:
         async with plain_nursery() as nursery:
             nursery.start_soon(side.run, accepting)
             try:
-                async with asking as client_side:
+                async with opening as client_side:
                     await side.ready.wait()
                     assert side.connection is not None, side.failure
                     opened = True
                     try:
                         yield client_side, side.connection
                     finally:
-                        # Each side waits for the other's goodbye, so both close at once.
+                        # Each side waits for the other's Close, so both have to close together.
                         side.done.set()
             except HandshakeError:
                 if not opened:
-                    # The client was told no more than a status; why is the server's to say.
-                    with trio.move_on_after(PATIENCE):
+                    # The client knows a status at most; the server's exception has the reason.
+                    with trio.move_on_after(REASON_TIMEOUT):
                         await side.ready.wait()
                 raise
             finally:

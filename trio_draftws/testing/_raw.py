@@ -1,4 +1,4 @@
-"""Peers that are told byte by byte what to say, for what no well-behaved peer would."""
+"""`RawClient`, `RawServer`: peers by hand, which can send what no well-behaved peer would."""
 
 from __future__ import annotations
 
@@ -48,13 +48,14 @@ from ._raw_peer import RawPeer
 class RawClient(RawPeer):
     """A client by hand, for tests of a server: `async with RawClient(stream) as client`.
 
-    The stream may be of `ServerUnderTest.dial`, or of `trio.open_tcp_stream`.
+    The stream may come from `ServerUnderTest.dial` or from `trio.open_tcp_stream`. Leaving the
+    block closes it.
     """
 
     response: Response | None = attrs.field(default=None, init=False)
-    """The head that the server answered with."""
+    """The head of the server's answer; None before it was received."""
     _role: Role = attrs.field(default="client", init=False)
-    _asked: tuple[Draft, ClientOpening] | None = attrs.field(default=None, init=False)
+    _request: tuple[Draft, ClientOpening] | None = attrs.field(default=None, init=False)
 
     async def open(
         self,
@@ -66,11 +67,21 @@ class RawClient(RawPeer):
         subprotocols: Sequence[str] = (),
         compression: Compression | None = None,
     ) -> Response:
-        """Opens the connection without a fault; returns the server's answer.
+        """Performs a correct opening handshake; returns the server's answer.
+
+        Args:
+            draft: the draft to speak, by name or as a `Draft`; by default `"rfc6455"`.
+            url: the URL to ask for, a str; by default `"ws://localhost/"`.
+            headers: additional header fields for the request; by default none.
+            origin: the Origin to send, a str; by default none is sent.
+            subprotocols: the subprotocols to ask for, in order of preference; by default none.
+            compression: the `Compression` to offer; by default None.
 
         Raises:
             AssertionError: the server's answer is not that of the draft.
-            ValueError: no draft has that name, or it cannot ask for that.
+            ValueError: no draft has that name, or it cannot express the request.
+            TypeError: an argument has the wrong type.
+            trio.BrokenResourceError: the stream is broken.
         """
         await self.send(
             self.request(
@@ -94,29 +105,32 @@ class RawClient(RawPeer):
         subprotocols: Sequence[str] = (),
         compression: Compression | None = None,
     ) -> bytes:
-        """What `open` would send, to be sent otherwise; the keys are new at each call.
+        """Returns the bytes that `open` would send, with new keys in each call.
+
+        Args:
+            draft: as for `open`, like the other arguments.
 
         Raises:
-            ValueError: no draft has that name, or it cannot ask for that.
-            TypeError: an argument is nothing of its kind.
+            ValueError: no draft has that name, or it cannot express the request.
+            TypeError: an argument has the wrong type.
         """
         check_compression("compression", compression)
-        row = draft_named(draft)
-        ask = HandshakeRequest(
+        spoken = draft_named(draft)
+        handshake_request = HandshakeRequest(
             url=WebSocketURL.parse(url),
-            headers=checked_fields(headers, forbidden=row.opening.written_fields),
+            headers=checked_fields(headers, forbidden=spoken.opening.written_fields),
             origin=origin,
             subprotocols=check_subprotocols(subprotocols),
             compression=compression,
         )
-        opening = row.opening.ask(ask, row.subprotocols)
-        self._asked = row, opening
+        opening = spoken.opening.ask(handshake_request, spoken.subprotocols)
+        self._request = spoken, opening
         return opening.request()
 
     async def expect_response(self, status: int | None = None) -> Response:
-        """Expects the head of an answer, with that status if one is given.
+        """Expects the head of an answer, with this status unless that is None; returns it.
 
-        What follows it is left for `receive_rest`, or whatever comes next.
+        What follows the head is left for the next call, such as `receive_rest`.
         """
         head = await self._read_head("an answer" if status is None else f"an answer {status}")
         try:
@@ -128,10 +142,14 @@ class RawClient(RawPeer):
         return self.response
 
     async def expect_opened(self) -> Response:
-        """Expects the answer that opens what was last asked for with `request`; returns it."""
-        if self._asked is None:
+        """Expects a correct answer to the last `request`, and returns it.
+
+        Raises:
+            RuntimeError: `request` was not called.
+        """
+        if self._request is None:
             raise RuntimeError("nothing was asked for with request() yet")
-        draft, opening = self._asked
+        draft, opening = self._request
         response = await self.expect_response(101)
         proof = await self.receive_exactly(opening.response_body)
         try:
@@ -144,14 +162,14 @@ class RawClient(RawPeer):
 
 @attrs.define(eq=False)
 class RawServer(RawPeer):
-    """A server's side by hand, for tests of a client; `serve_raw` makes one for each that comes."""
+    """A server by hand, for tests of a client; `serve_raw` makes one for each client."""
 
     head: bytes = attrs.field(default=b"", init=False)
-    """What the client opened with, byte by byte."""
+    """The head of the client's request, as bytes; empty before it was received."""
     _role: Role = attrs.field(default="server", init=False)
 
     async def expect_request(self) -> Request:
-        """Expects the head of a request, and leaves what follows it."""
+        """Expects the head of a request, and returns it. What follows it is left."""
         self.head = await self._read_head("a request")
         try:
             return Request.parse(self.head)
@@ -166,17 +184,20 @@ class RawServer(RawPeer):
         subprotocol: str | None = None,
         compression: Compression | None = None,
     ) -> Request:
-        """Opens the connection without a fault; returns the client's request.
+        """Performs a correct opening handshake; returns the client's request.
 
         Args:
-            draft: the one to speak where the request does not settle it; by default what
-                `framing_mode` says.
-            headers: further fields for the answer.
-            subprotocol: the one to agree to.
-            compression: how to compress what `send_frame` says, where the client offers it.
+            draft: the draft to speak if the request does not settle it, by name or as a `Draft`; by
+                default that of `framing_mode`.
+            headers: additional header fields for the answer; by default none.
+            subprotocol: the subprotocol to agree to, a str; by default None.
+            compression: the `Compression` for `send_frame`, if the client offers it; by default
+                None.
 
         Raises:
             AssertionError: the client's request is not that of any draft.
+            ValueError: no draft has that name, or a header field cannot be sent.
+            trio.BrokenResourceError: the stream is broken.
         """
         request = await self.expect_request()
         await self.send(
@@ -194,30 +215,47 @@ class RawServer(RawPeer):
         subprotocol: str | None = None,
         compression: Compression | None = None,
     ) -> bytes:
-        """What `open` would answer to the request that was expected, to be sent otherwise.
+        """Returns the bytes that `open` would answer to the request that was received.
 
-        It takes the bytes that stand behind the request's head in some drafts; frames are of that
-        draft from then on.
+        It receives the bytes that follow the request's head in some drafts, and sets the draft of
+        the frames from now on.
+
+        Args:
+            draft: as for `open`, like the other arguments.
+
+        Raises:
+            AssertionError: the client's request is not that of any draft.
+            ValueError: no draft has that name, or a header field cannot be sent.
         """
         mode = framing_mode.get() if draft is None else draft_named(draft).name
         try:
-            row = identify(Request.parse(self.head), lambda request: mode, DRAFTS)
-            opening = row.opening.answer(Request.parse(self.head))
+            spoken = identify(Request.parse(self.head), lambda request: mode, DRAFTS)
+            opening = spoken.opening.answer(Request.parse(self.head))
         except Reject as reject:
             raise AssertionError(f"expected a request to open, got {self.head!r}") from reject
         answer, agreement = opening.accept(
             checked_answer_fields(headers),
             subprotocol,
-            compression if row.compression else None,
+            compression if spoken.compression else None,
         )
         answer += opening.prove(await self.receive_exactly(opening.request_body))
-        self.speak(row, agreement=agreement)
+        self.speak(spoken, agreement=agreement)
         return answer
 
     async def refuse(
         self, status: int, headers: HeaderFields = (), body: bytes | str = b""
     ) -> None:
-        """Answers in plain HTTP, as one that refuses does; the stream is left open."""
+        """Answers in plain HTTP, like a server that refuses; the stream stays open.
+
+        Args:
+            status: the HTTP status code, an int.
+            headers: header fields for the answer; by default none.
+            body: the body, as bytes or str; by default empty.
+
+        Raises:
+            ValueError: a header field cannot be sent.
+            trio.BrokenResourceError: the stream is broken.
+        """
         data = body.encode() if isinstance(body, str) else body
         await self.send(write_response(status, checked_fields(headers), data))
 
@@ -226,18 +264,23 @@ class RawServer(RawPeer):
 async def serve_raw(
     behave: Callable[[RawServer], Awaitable[object]], *, host: str = "127.0.0.1"
 ) -> AsyncGenerator[str, None]:
-    """A server on a free port that treats each client as `behave` says, and then closes.
+    """Calls `behave` for each client on a free port: `async with serve_raw(behave) as url`.
 
-    `async with serve_raw(behave) as url`. The block ends when every client was seen off. What
-    `behave` raises ends the block, and comes out in preference to what the block raised for it.
-    Entering is a checkpoint; cancelling the block cancels `behave` too.
+    When `behave` returns, the client's stream is closed. Leaving the block stops listening and
+    waits until every `behave` has returned. An exception from `behave` cancels the block, and is
+    raised instead of what the block raises then. Entering and leaving are checkpoints; cancelling
+    the block cancels every `behave`.
 
     Args:
-        behave: `async def behave(server)`, with a `RawServer` for each client.
-        host: the interface to listen on.
+        behave: `async def behave(server)`, called with a `RawServer` for each client.
+        host: the address or name to listen on, a str; by default `"127.0.0.1"`.
+
+    Returns:
+        An async context manager, which gives the URL, a str.
 
     Raises:
-        TypeError: `behave` is no async function, or the host no str.
+        OSError: it cannot listen there.
+        TypeError: `behave` is not an async function, or `host` is not a str.
         RuntimeError: it was called outside of Trio.
     """
     needs_trio("serve_raw")
@@ -245,18 +288,18 @@ async def serve_raw(
     check_address(0, host, None)
     failures: list[Exception] = []
     try:
-        async with plain_nursery() as visits:
+        async with plain_nursery() as clients:
 
-            async def visit(stream: trio.SocketStream) -> None:
+            async def serve_client(stream: trio.SocketStream) -> None:
                 async with RawServer(stream) as server:
                     try:
                         await awaitable("behave", behave(server))
                     except Exception as error:  # noqa: BLE001
                         failures.append(error)
-                        visits.cancel_scope.cancel()
+                        clients.cancel_scope.cancel()
 
             async with trio.open_nursery() as nursery:
-                serve = partial(trio.serve_tcp, visit, 0, host=host, handler_nursery=visits)
+                serve = partial(trio.serve_tcp, serve_client, 0, host=host, handler_nursery=clients)
                 listeners = await nursery.start(serve)
                 port = listeners[0].socket.getsockname()[1]
                 yield f"ws://[{host}]:{port}/" if ":" in host else f"ws://{host}:{port}/"

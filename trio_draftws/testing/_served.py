@@ -1,4 +1,4 @@
-"""A server for one's handler: in memory, or on a port of its own."""
+"""`served`, `served_on_port`: run a handler in a server, in memory or on a free port."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from trio_draftws._settings.checks import awaitable, needs_trio
 from trio_draftws.drafts import Draft, draft_named
 
 from ._nursery import plain_nursery
-from ._pair import URL, as_it_is
+from ._pair import URL, no_tls
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -31,9 +31,17 @@ if TYPE_CHECKING:
 
 
 async def echo(connection: Connection, state: object = None) -> None:
-    """A handler that sends each message back, until its peer has ended.
+    """A handler that sends each message back, until the peer has closed.
 
-    It receives and sends, which are checkpoints as `Connection` says; cancelling it loses nothing.
+    It receives and sends, with the checkpoints that `Connection` describes. If it is cancelled, the
+    message in its hands is not sent back.
+
+    Args:
+        connection: the `Connection`.
+        state: not used; a server passes the state of the connection.
+
+    Raises:
+        trio.BrokenResourceError: the connection broke.
     """
     async for message in connection:
         await connection.send(message)
@@ -41,65 +49,66 @@ async def echo(connection: Connection, state: object = None) -> None:
 
 @attrs.define(eq=False)
 class _MemoryListener(trio.abc.Listener[trio.abc.Stream]):
-    """Accepts those who `dial`, in memory."""
+    """A listener in memory, which accepts what `dial` connects."""
 
-    _coming: trio.MemorySendChannel[trio.abc.Stream]
-    _here: trio.MemoryReceiveChannel[trio.abc.Stream]
+    _sender: trio.MemorySendChannel[trio.abc.Stream]
+    _receiver: trio.MemoryReceiveChannel[trio.abc.Stream]
 
     @classmethod
     def open(cls) -> _MemoryListener:
         return cls(*trio.open_memory_channel[trio.abc.Stream](math.inf))
 
     def dial(self) -> trio.abc.Stream:
-        ours, theirs = trio.testing.memory_stream_pair()
+        client_end, server_end = trio.testing.memory_stream_pair()
         try:
-            self._coming.send_nowait(theirs)
+            self._sender.send_nowait(server_end)
         except trio.BrokenResourceError:
             raise ConnectionRefusedError from None
-        return ours
+        return client_end
 
     async def accept(self) -> trio.abc.Stream:
-        return await self._here.receive()
+        return await self._receiver.receive()
 
     async def aclose(self) -> None:
-        waiting = self._here.statistics().current_buffer_used
-        unheard = [self._here.receive_nowait() for _ in range(waiting)]
-        self._here.close()
-        for stream in unheard:
+        waiting = self._receiver.statistics().current_buffer_used
+        waiting_streams = [self._receiver.receive_nowait() for _ in range(waiting)]
+        self._receiver.close()
+        for stream in waiting_streams:
             await trio.aclose_forcefully(stream)
         await trio.lowlevel.checkpoint()
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, kw_only=True)
 class ServerUnderTest:
-    """A server that runs a handler, as `served` and `served_on_port` open it."""
+    """A server that runs a handler; from `served` and `served_on_port`."""
 
     server: Server
     """The server itself."""
     errors: list[Exception]
-    """What the handler has raised so far, also that its peer has gone. The server takes it as
-    always: it logs it, and closes with 1011."""
+    """The exceptions that the handler has raised so far, including those for a lost connection. The
+    server treats them as always: it logs them, and closes the connection with 1011."""
     url: str
-    """Where it is: `ws://127.0.0.1:PORT/` on a port; in memory `ws://localhost/`, which leads
-    nobody there."""
+    """Its URL: `ws://127.0.0.1:PORT/` on a port; in memory `ws://localhost/`, which only its own
+    `open_websocket` connects to this server."""
     draft: str | Draft
-    """What its clients speak, unless they name another."""
+    """The draft that its `open_websocket` speaks by default."""
     _dial: Callable[[], Awaitable[trio.abc.Stream]]
 
     @property
     def port(self) -> int:
-        """The port that it listens on; there is none in memory."""
+        """The port that it listens on, an int; a server in memory has none."""
         assert self.server.port is not None, "this server listens in memory: take its `dial`"
         return self.server.port
 
     @property
     def connections(self) -> set[Connection]:
-        """Those that are open now, as `Server.connections`."""
+        """The connections that are open now, like `Server.connections`."""
         return self.server.connections
 
     async def aclose(self) -> None:
-        """Ends the server, as `Server.aclose`: a checkpoint; cancelled, the server ends all the
-        same.
+        """Closes the server, like `Server.aclose`.
+
+        A checkpoint; if it is cancelled, the server ends all the same.
         """
         await self.server.aclose()
 
@@ -107,19 +116,23 @@ class ServerUnderTest:
     async def open_websocket(
         self, url: str = "/", **settings: Unpack[ClientSettings]
     ) -> AsyncGenerator[Connection, None]:
-        """A client of this server: `async with server.open_websocket("/chat") as connection`.
+        """Opens a client: `async with server.open_websocket("/chat") as connection`.
 
-        As `trio_draftws.open_websocket` in all, checkpoints and cancelling included, but that it
-        has one stream to this server: so `draft="auto"` is none that it knows, no redirect is
-        followed, and there is no TLS unless `stream_factory` makes it.
+        Like `trio_draftws.open_websocket`, checkpoints and cancellation included, but over a single
+        stream to this server. So `draft="auto"` is refused, no redirect is followed, and there is
+        no TLS unless `stream_factory` adds it.
 
         Args:
-            url: a whole URL, or a path and perhaps a query at this server.
-            settings: those of `trio_draftws.open_websocket`. By default `draft` is the one that the
-                server was opened with.
+            url: a str: a URL, or a path at this server, with or without a query; by default `"/"`.
+            settings: the keyword arguments that `ClientSettings` describes. By default `draft` is
+                the one that the server was opened with.
+
+        Returns:
+            An async context manager, which gives the open `Connection`.
 
         Raises:
-            DialFailed: the server has ended; and all that `trio_draftws.open_websocket` raises.
+            DialFailed: the server has ended. Everything else that `trio_draftws.open_websocket`
+                raises may be raised too.
         """
         given: object = url
         if isinstance(given, str) and given.startswith("/"):
@@ -127,15 +140,18 @@ class ServerUnderTest:
         both: ClientSettings = {
             **settings,
             "draft": settings.get("draft") or self.draft,
-            "stream_factory": settings.get("stream_factory") or as_it_is,
+            "stream_factory": settings.get("stream_factory") or no_tls,
         }
         async with open_websocket(url, stream=await self.dial(), **both) as connection:
             yield connection
 
     async def dial(self) -> trio.abc.Stream:
-        """A stream to this server on which nothing was said yet, as for `RawClient`.
+        """Opens a stream to this server, on which nothing has been sent, such as for `RawClient`.
 
-        A checkpoint; cancelling it leaves no stream.
+        A checkpoint; cancelling it leaves no stream open.
+
+        Returns:
+            The client's end, a `trio.abc.Stream`.
 
         Raises:
             DialFailed: the server has ended.
@@ -154,21 +170,28 @@ async def served(
     conn_headers: ConnHeaders | None = None,
     **settings: Unpack[ServerSettings],
 ) -> AsyncGenerator[ServerUnderTest, None]:
-    """Runs a handler as a server would, without sockets: `async with served(handler) as server`.
+    """Runs a handler in a server without sockets: `async with served(handler) as server`.
 
-    It is `serve_websocket` that runs it, so all is as it will be: origins, `conn_headers`,
-    `http_handler`, caps, close codes, the log. The block's end closes the server in order; what the
-    block raises comes out as it is. Entering is a checkpoint; cancelling the block closes as well.
+    The server is a real `serve_websocket`, so origins, `conn_headers`, `http_handler`, limits,
+    close codes and the log all work as in production. Leaving the block closes the server and every
+    connection, also if the block is cancelled; what the block raises is raised unchanged. Entering
+    and leaving are checkpoints.
 
     Args:
-        handler: `async def handler(connection, state)`, or a mapping from paths to such.
-        draft: the draft that the clients of `server.open_websocket` speak. The server speaks all;
-            a request that looks the same in several it takes for this one.
-        conn_headers: as that of `serve_websocket`.
-        settings: those of `serve_websocket`, but for where it listens.
+        handler: `async def handler(connection, state)`, or a mapping from paths to such functions;
+            by default `echo`.
+        draft: the draft that clients from `server.open_websocket` speak, by name or as a `Draft`;
+            by default `"rfc6455"`. The server speaks every draft; if a request looks the same in
+            several, it takes it for this one.
+        conn_headers: as for `serve_websocket`; by default None.
+        settings: the keyword arguments that `ServerSettings` describes.
+
+    Returns:
+        An async context manager, which gives a `ServerUnderTest`.
 
     Raises:
-        ValueError, TypeError: as `serve_websocket`, for an argument.
+        ValueError: an argument is invalid, as for `serve_websocket`.
+        TypeError: an argument has the wrong type, or says where to listen.
         RuntimeError: it was called outside of Trio.
     """
     needs_trio("served")
@@ -177,15 +200,15 @@ async def served(
             raise TypeError(f"served listens in memory and has no {name}; served_on_port listens")
     listener = _MemoryListener.open()
     errors: list[Exception] = []
-    place = {"listeners": [listener], "conn_headers": conn_headers}
-    serve = _serve(handler, draft, errors, settings, **place)
+    listening = {"listeners": [listener], "conn_headers": conn_headers}
+    serve = _prepare(handler, draft, errors, settings, **listening)
 
     async def dial() -> trio.abc.Stream:
         await trio.lowlevel.checkpoint()
         return listener.dial()
 
-    async with _serving(serve) as server:
-        yield ServerUnderTest(server, errors, URL, draft, dial)
+    async with _running(serve) as server:
+        yield ServerUnderTest(server=server, errors=errors, url=URL, draft=draft, dial=dial)
 
 
 @asynccontextmanager
@@ -197,70 +220,75 @@ async def served_on_port(
     conn_headers: ConnHeaders | None = None,
     **settings: Unpack[ServerSettings],
 ) -> AsyncGenerator[ServerUnderTest, None]:
-    """Runs a handler on a port that is free, for clients which must have a URL.
+    """Runs a handler in a server on a free port: `async with served_on_port(handler) as server`.
 
-    `async with served_on_port(handler) as server`, and its URL is `server.url`. In all else it is
-    as `served`: entering is a checkpoint; cancelling the block closes as well.
+    Clients connect to `server.url`. Apart from that it works like `served`: entering and leaving
+    are checkpoints, and leaving closes the server, also if the block is cancelled.
 
     Args:
-        handler: `async def handler(connection, state)`, or a mapping from paths to such.
+        handler: `async def handler(connection, state)`, or a mapping from paths to such functions;
+            by default `echo`.
         draft: as for `served`.
-        host: the interface to listen on.
-        conn_headers: as that of `serve_websocket`.
-        settings: those of `served`.
+        host: the address or name to listen on, a str; by default `"127.0.0.1"`.
+        conn_headers: as for `serve_websocket`; by default None.
+        settings: the keyword arguments that `ServerSettings` describes.
+
+    Returns:
+        An async context manager, which gives a `ServerUnderTest`.
 
     Raises:
         OSError: it cannot listen there.
-        ValueError, TypeError: as `serve_websocket`, for an argument.
+        ValueError: an argument is invalid, as for `serve_websocket`.
+        TypeError: an argument has the wrong type.
         RuntimeError: it was called outside of Trio.
     """
     needs_trio("served_on_port")
     errors: list[Exception] = []
-    place = {"port": 0, "host": host, "conn_headers": conn_headers}
-    serve = _serve(handler, draft, errors, settings, **place)
-    async with _serving(serve) as server:
+    listening = {"port": 0, "host": host, "conn_headers": conn_headers}
+    serve = _prepare(handler, draft, errors, settings, **listening)
+    async with _running(serve) as server:
         assert server.port is not None
         name = f"[{host}]" if ":" in host else host
         url = f"ws://{name}:{server.port}/"
         dial = partial(trio.open_tcp_stream, host, server.port)
-        yield ServerUnderTest(server, errors, url, draft, dial)
+        yield ServerUnderTest(server=server, errors=errors, url=url, draft=draft, dial=dial)
 
 
-def _serve(
+def _prepare(
     handler: Handler | Mapping[str, Handler],
     draft: str | Draft,
     errors: list[Exception],
     settings: ServerSettings,
-    **place: Any,
+    **listening: Any,
 ) -> Callable[..., Awaitable[object]]:
-    """`serve_websocket` with its arguments, which adds what the handler raises to `errors`."""
+    """Returns `serve_websocket` with its arguments; errors of the handler go to `errors`."""
     checked: Handler | Routes[Handler] = with_routes("handler", handler, *HANDLER_ARGUMENTS)
-    row = draft_named(draft)
-    if row.opening.request_body:
-        # Behind the keys of such a request may be any of them.
-        ours: ServerSettings = {"framing_mode": lambda request: row.name}
-        settings = {**ours, **settings}
+    spoken = draft_named(draft)
+    if spoken.opening.request_body:
+        # Requests with such a body look the same in several drafts.
+        defaults: ServerSettings = {"framing_mode": lambda request: spoken.name}
+        settings = {**defaults, **settings}
 
-    def noting(handler: Handler) -> Handler:
-        async def noted(connection: Connection, state: Any) -> None:
+    def recording_errors(handler: Handler) -> Handler:
+        async def recording(connection: Connection, state: Any) -> None:
             try:
                 await awaitable("handler", handler(connection, state))
             except Exception as error:
                 errors.append(error)
                 raise
 
-        return noted
+        return recording
 
-    noted: Handler | dict[str, Handler]
+    recording: Handler | dict[str, Handler]
     if isinstance(checked, Mapping):
-        noted = {path: noting(one) for path, one in checked.items()}
+        recording = {path: recording_errors(one) for path, one in checked.items()}
     else:
-        noted = noting(checked)
-    return partial(serve_websocket, noted, **place, **settings)
+        recording = recording_errors(checked)
+    return partial(serve_websocket, recording, **listening, **settings)
 
 
 @asynccontextmanager
-async def _serving(serve: Callable[..., Awaitable[object]]) -> AsyncGenerator[Server, None]:
+async def _running(serve: Callable[..., Awaitable[object]]) -> AsyncGenerator[Server, None]:
     async with plain_nursery() as nursery:
         server: Server = await nursery.start(serve)
         try:

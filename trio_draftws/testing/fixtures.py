@@ -1,7 +1,7 @@
-"""Fixtures of pytest, for tests that pytest-trio runs.
+"""Fixtures for pytest, in tests that pytest-trio runs.
 
-Import those you use into your `conftest.py`, or name this module in its `pytest_plugins`. Nothing
-else needs pytest, and pytest loads none of it by itself.
+Import the ones you need in your `conftest.py`, or name this module in its `pytest_plugins`. No
+other module here needs pytest, and pytest does not load this one by itself.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-# Who runs them; without it pytest would only say that it cannot.
+# It runs the fixtures. Without it, this import fails with a clear error.
 import pytest_trio  # noqa: F401
 
 from trio_draftws._connection.connection import Connection
@@ -25,10 +25,11 @@ __all__ = ["echo_server", "websocket_pair"]
 async def websocket_pair(
     request: pytest.FixtureRequest,
 ) -> AsyncGenerator[tuple[Connection, Connection], None]:
-    """`(client, server)`: both sides of one connection, joined in memory.
+    """Both sides of one connection, joined in memory: `(client, server)`, two `Connection`s.
 
-    They speak RFC 6455, or the drafts that the test names:
-    `@pytest.mark.parametrize("websocket_pair", ["old", "rfc6455"], indirect=True)`.
+    They speak RFC 6455, or the drafts that the test gives as parameters:
+    `@pytest.mark.parametrize("websocket_pair", ["old", "rfc6455"], indirect=True)`. After the test
+    both are closed.
     """
     async with connected_pair(getattr(request, "param", "rfc6455")) as pair:
         yield pair
@@ -36,6 +37,6 @@ async def websocket_pair(
 
 @pytest.fixture
 async def echo_server() -> AsyncGenerator[str, None]:
-    """The URL of an echo server at 127.0.0.1, which speaks every draft."""
+    """The URL, a str, of an echo server on 127.0.0.1 that speaks every draft; closed afterwards."""
     async with served_on_port(echo) as server:
         yield f"ws://127.0.0.1:{server.port}/"

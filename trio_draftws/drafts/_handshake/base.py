@@ -52,10 +52,14 @@ class HandshakeError(Exception):
     advice: str = ""
 
     def __str__(self) -> str:
-        told = self._told()
-        return f"{told} ({self.advice})" if self.advice else told
+        text = self._describe()
+        return f"{text} ({self.advice})" if self.advice else text
 
-    def _told(self) -> str:
+    def add_advice(self, advice: str) -> None:
+        """Sets `advice`, unless it was already set."""
+        self.advice = self.advice or advice
+
+    def _describe(self) -> str:
         return super().__str__()
 
 
@@ -71,7 +75,7 @@ class InvalidAnswer(HandshakeError):
         self.expected = expected
         self.received = received
 
-    def _told(self) -> str:
+    def _describe(self) -> str:
         return f"{self.what}: expected {self.expected!r}, received {self.received!r}"
 
 

@@ -1,8 +1,8 @@
 """Frames for people: where each begins and ends on the wire, and what it means.
 
-Codecs do not tell where a frame ended, and should not. What is read here was or will be read by a
-codec as well, so nothing is judged: a broken frame is shown as it is. Of a payload only the start
-is kept, however long it is.
+Codecs do not report where a frame ends, and need not. The same bytes go through a codec as well, so
+nothing is checked here: an invalid frame is shown as it is. Of each payload only the start is kept,
+however long it is.
 """
 
 from __future__ import annotations
@@ -13,17 +13,19 @@ from abc import ABC, abstractmethod
 
 import attrs
 
-from trio_draftws import Draft
-from trio_draftws.drafts import Role
-from trio_draftws.drafts._framing.assembler import BINARY, TEXT
-from trio_draftws.drafts._framing.decoder import FrameCodec
-from trio_draftws.drafts._framing.header import CLOSE, CONTINUATION, PING, PONG, RSV1, HeaderFormat
-from trio_draftws.drafts._framing.hixie import HixieCodec
-from trio_draftws.drafts._framing.masking import KEY_SIZE, apply_mask
-from trio_draftws.drafts._framing.whatwg_2010 import Whatwg2010Codec
+from ._framing.assembler import BINARY, TEXT
+from ._framing.codec import Role
+from ._framing.decoder import FrameCodec
+from ._framing.header import CLOSE, CONTINUATION, PING, PONG, RSV1, HeaderFormat
+from ._framing.hixie import HixieCodec
+from ._framing.masking import KEY_SIZE, apply_mask
+from ._framing.whatwg_2010 import Whatwg2010Codec
+from ._handshake.hybi import KEY_FIELD, NONCE_FIELD, masking_key_of
+from ._http.http1 import Headers
+from ._registry import Draft
 
 # How many bytes of a payload are shown
-SHOWN = 32
+MAX_SHOWN = 32
 NAMES = {
     CONTINUATION: "continuation",
     TEXT: "text",
@@ -36,28 +38,28 @@ NAMES = {
 
 @attrs.frozen
 class Frame:
-    """One frame."""
+    """One frame. `str` gives it as one line: its bytes in hex, and what they mean."""
 
     start: bytes
-    """Its header and the beginning of its payload, as they stand on the wire."""
+    """Its header and the beginning of its payload, as they are on the wire."""
     meaning: str
     cut: bool = False
-    """Whether more of it follows than is shown."""
+    """Whether it is longer than `start`."""
 
     def __str__(self) -> str:
         return f"{self.start.hex(' ')}{' …' if self.cut else ''}  {self.meaning}"
 
 
 class FrameReader(ABC):
-    """The frames of one direction."""
+    """Finds the frames in the bytes of one direction."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
-        # How much is still to come of a payload whose start was shown
+        # How many bytes are still to be skipped, of a payload whose start was returned
         self._left = 0
 
     def feed(self, data: bytes) -> list[Frame]:
-        """The frames whose header and start of payload `data` completes."""
+        """Returns the frames whose header and start of payload `data` completes."""
         self._buffer += data
         frames: list[Frame] = []
         while self._buffer:
@@ -73,14 +75,14 @@ class FrameReader(ABC):
 
     @abstractmethod
     def _take(self) -> Frame | None:
-        """The frame that the buffer begins with, taken from it; None while too little is there."""
+        """Removes the first frame from the buffer and returns it; None if it is incomplete."""
 
     def _cut_off(self, header: int, length: int) -> tuple[bytes, bytes] | None:
-        """Takes a frame whose payload of `length` bytes stands behind `header` bytes.
+        """Removes a frame of `header` and `length` bytes from the buffer.
 
-        Gives its start, and of that the payload; None while too little is there.
+        Returns its start, and the part of the payload in that; None if the frame is incomplete.
         """
-        shown = header + min(length, SHOWN)
+        shown = header + min(length, MAX_SHOWN)
         if len(self._buffer) < shown:
             return None
         start = bytes(self._buffer[:shown])
@@ -90,12 +92,12 @@ class FrameReader(ABC):
 
 
 class SentinelFrames(FrameReader):
-    """hixie-75 and hixie-76: between sentinels, or reserved and behind a length."""
+    """hixie-75 and hixie-76: text between sentinels, and reserved frames with a length."""
 
     def __init__(self, *, closing_frame: bool) -> None:
         super().__init__()
         self._closing_frame = closing_frame
-        # Of a frame that ends with a sentinel: its start, and how long it is so far
+        # Of an unfinished frame that ends with a sentinel: its start, and its size so far
         self._start = bytearray()
         self._size = 0
 
@@ -107,14 +109,14 @@ class SentinelFrames(FrameReader):
         end = self._buffer.find(b"\xff") + 1
         part = self._buffer[: end or len(self._buffer)]
         self._size += len(part)
-        self._start += part[: 1 + SHOWN + 1 - len(self._start)]
+        self._start += part[: 1 + MAX_SHOWN + 1 - len(self._start)]
         del self._buffer[: len(part)]
         if not end:
             return None
         start, size = bytes(self._start), self._size
         self._start, self._size = bytearray(), 0
         length = size - 2
-        payload = start[1 : 1 + min(length, SHOWN)]
+        payload = start[1 : 1 + min(length, MAX_SHOWN)]
         what = "text" if first == 0 else f"reserved, type {first:#04x}"
         return Frame(
             start, f"{what}, {_content(payload, length, text=first == 0)}", size > len(start)
@@ -156,12 +158,15 @@ class Length64Frames(FrameReader):
 
 
 class HeaderFrames(FrameReader):
-    """hybi-01 to RFC 6455: two bytes of header, as a `HeaderFormat` says."""
+    """hybi-01 to RFC 6455: a header of two bytes or more, in a `HeaderFormat`."""
 
-    def __init__(self, dialect: HeaderFormat, sender: Role, masking_key: bytes) -> None:
+    def __init__(self, header_format: HeaderFormat, sender: Role, masking_key: bytes) -> None:
         super().__init__()
-        self._dialect = dialect
-        self._whole_masked = sender == "client" and dialect.masking in ("frame-key", "whole-frame")
+        self._format = header_format
+        self._whole_masked = sender == "client" and header_format.masking in (
+            "frame-key",
+            "whole-frame",
+        )
         self._masking_key = masking_key
 
     def _take(self) -> Frame | None:
@@ -180,7 +185,7 @@ class HeaderFrames(FrameReader):
                 return None
             length = int.from_bytes(head[2:size], "big")
         offset = size
-        if self._dialect.masking == "payload" and head[1] & 0x80:
+        if self._format.masking == "payload" and head[1] & 0x80:
             offset = 0
             prefix = key = bytes(self._buffer[size : size + KEY_SIZE])
             if len(key) < KEY_SIZE:
@@ -194,13 +199,13 @@ class HeaderFrames(FrameReader):
         return Frame(start, self._meaning(head[0], prefix, payload, length), bool(self._left))
 
     def _key_of(self, prefix: bytes) -> bytes:
-        if self._dialect.masking == "whole-frame":
+        if self._format.masking == "whole-frame":
             return prefix
         return hashlib.sha1(prefix + self._masking_key, usedforsecurity=False).digest()
 
     def _meaning(self, first: int, key: bytes, payload: bytes, length: int) -> str:
-        kind = self._dialect.kinds[first & 0x0F]
-        bit = "MORE" if self._dialect.more_bit else "FIN"
+        kind = self._format.kinds[first & 0x0F]
+        bit = "MORE" if self._format.more_bit else "FIN"
         facts = [
             f"reserved opcode {first & 0x0F:#x}" if kind is None else NAMES[kind],
             bit if first & 0x80 else f"no {bit}",
@@ -208,7 +213,7 @@ class HeaderFrames(FrameReader):
         facts += [f"RSV{place}" for place in (1, 2, 3) if first & 0x80 >> place]
         if key:
             facts.append(f"mask {key.hex()}")
-        if kind == CLOSE and self._dialect.close_body == "status" and length >= 2:
+        if kind == CLOSE and self._format.close_body == "status" and length >= 2:
             facts.append(f"code {int.from_bytes(payload[:2], 'big')}")
             if length > 2:
                 facts.append(f"reason of {_content(payload[2:], length - 2, text=True)}")
@@ -218,7 +223,7 @@ class HeaderFrames(FrameReader):
 
 
 class UnknownFrames(FrameReader):
-    """A framing that nobody has described here: bytes, as they come."""
+    """Any other framing: the bytes as they come."""
 
     def _take(self) -> Frame | None:
         length = len(self._buffer)
@@ -228,22 +233,25 @@ class UnknownFrames(FrameReader):
 
 
 def _content(payload: bytes, length: int, *, text: bool = False) -> str:
-    """How long a payload is, and how it begins."""
+    """Returns how long a payload is, and how it begins."""
     size = f"{length} byte{'' if length == 1 else 's'}"
     if not payload:
         return size
     more = "…" if length > len(payload) else ""
     if not text:
         return f"{size}: {payload.hex(' ')}{more}"
-    # The last character may have been cut.
+    # "ignore" drops a last character that was cut in two.
     shown = payload.decode("utf-8", "ignore" if more else "backslashreplace")
     return f"{size}: {shown!r}{more}"
 
 
 def frame_reader(draft: Draft, sender: Role, masking_key: bytes = b"") -> FrameReader:
-    """Reads what `sender` sends in a draft.
+    """Returns a reader for the frames that one side sends.
 
-    `masking_key` is the connection's, in the draft that has one.
+    Args:
+        draft: the draft of the frames.
+        sender: the side that sends them.
+        masking_key: the connection's masking key in hybi-04, where it has one; else empty.
     """
     codec = draft.codec(sender, math.inf)
     if isinstance(codec, FrameCodec):
@@ -253,3 +261,14 @@ def frame_reader(draft: Draft, sender: Role, masking_key: bytes = b"") -> FrameR
     if isinstance(codec, HixieCodec):
         return SentinelFrames(closing_frame=draft.closing_handshake)
     return UnknownFrames()
+
+
+def connection_masking_key(request: Headers, response: Headers) -> bytes:
+    """Returns the masking key that a handshake of hybi-04 settles (section 4.3); else b"".
+
+    Args:
+        request: the header fields of the client's request.
+        response: the header fields of the server's answer.
+    """
+    nonce = response.get(NONCE_FIELD)
+    return b"" if nonce is None else masking_key_of(request[KEY_FIELD], nonce)

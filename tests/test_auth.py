@@ -24,6 +24,7 @@ from trio_draftws import (
 )
 from trio_draftws.drafts import Headers, Response, write_cookies
 
+from .rows import each_row, in_turn
 from .wire import dial, read_to_end, request, serving
 
 USERS = {"ann": "s3cret", "bob": "pässwörd: with colon", "empty": ""}
@@ -46,7 +47,7 @@ def asking(*fields: str) -> Request:
 # Between the two
 
 
-@pytest.mark.parametrize("user", USERS)
+@in_turn(user=list(USERS))
 async def test_in_every_draft(draft: Draft, user: str) -> None:
     """In the argument or in the URL; the state is the user's name."""
     with use_framing_mode(draft.name):
@@ -60,9 +61,7 @@ async def test_in_every_draft(draft: Draft, user: str) -> None:
                 assert await client.receive() == user
 
 
-@pytest.mark.parametrize(
-    "auth", [("ann", "wrong"), ("ann", ""), ("nobody", "s3cret"), ("nobody", ""), None]
-)
+@in_turn(auth=[("ann", "wrong"), ("ann", ""), ("nobody", "s3cret"), ("nobody", ""), None])
 async def test_refused(
     draft: Draft, auth: tuple[str, str] | None, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -177,8 +176,8 @@ async def test_a_browsers_refusal() -> None:
 # The client's side
 
 
-@pytest.mark.parametrize(
-    ("settings", "why"),
+@each_row(
+    "settings, why",
     [
         ({"auth": ("a:b", "secret")}, "no colon"),
         ({"auth": ("a", "secret\n")}, "no control characters"),

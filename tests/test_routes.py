@@ -30,6 +30,7 @@ from trio_draftws import (
     use_framing_mode,
 )
 
+from .rows import each_row
 from .wire import Answer, dial, echo, read_to_end, read_until, request, request_13, serving
 
 Tell = Callable[[Connection, Any], Awaitable[None]]
@@ -78,8 +79,8 @@ ROUTES = Routes(
 )
 
 
-@pytest.mark.parametrize(
-    ("target", "found"),
+@each_row(
+    "target, found",
     [
         ("/", ("root", "")),
         ("/chat", ("chat", "")),
@@ -196,8 +197,8 @@ def test_routes_are_a_mapping_that_does_not_change() -> None:
         routes["/c"] = 3  # type: ignore[index]
 
 
-@pytest.mark.parametrize(
-    ("given", "error", "why"),
+@each_row(
+    "given, error, why",
     [
         ("chat", ValueError, r"begins with a slash: write '/chat', not 'chat'"),
         ("", ValueError, "begins with a slash: write '/', not ''"),

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.rows import each_row
 from trio_draftws import (
     Compression,
     Connection,
@@ -93,8 +94,8 @@ async def test_those_that_take_several_connections_or_two() -> None:
 
 
 @pytest.mark.parametrize("how", [Connection.aclose, Connection.send_close])
-@pytest.mark.parametrize(
-    ("arguments", "why"),
+@each_row(
+    "arguments, why",
     [
         (("bye",), "a close's code is a number, as 1000, not 'bye'"),
         ((None,), "a close's code is a number, as 1000, not None"),

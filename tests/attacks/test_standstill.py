@@ -15,6 +15,7 @@ import pytest
 import trio
 import trio.testing
 
+from tests.rows import in_turn
 from trio_draftws import DRAFTS, Connection, Draft, PeerViolation
 from trio_draftws.drafts import Role, draft_named
 from trio_draftws.testing import Faults, FaultyStream, Ping, Pong, RawPeer
@@ -111,9 +112,7 @@ async def test_pings_and_pongs(
         assert heart.most_read <= READ_AHEAD
 
 
-@each_role
-@each_behave(sleeps, receives)
-@each_draft(PINGING)
+@in_turn(PINGING, role=("client", "server"), behave=(sleeps, receives))
 async def test_pings_in_each_draft(
     draft: Draft, behave: Behave, role: Role, mock_clock: trio.testing.MockClock
 ) -> None:
@@ -165,7 +164,7 @@ async def test_tiny_messages(
         assert heart.read_all
 
 
-@each_role
+@in_turn(role=("client", "server"))
 async def test_tiny_messages_in_each_draft(
     draft: Draft, role: Role, mock_clock: trio.testing.MockClock
 ) -> None:

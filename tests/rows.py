@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from trio_draftws import DRAFTS, Draft
+from trio_draftws.drafts import draft_named
 
 FAILURES = (Exception, pytest.fail.Exception)
 
@@ -80,6 +81,21 @@ def in_turn(drafts: Sequence[Draft] = DRAFTS, **others: Sequence[Any]) -> pytest
         ("draft", *others),
         [pytest.param(*row, id="-".join(map(_name_of, row))) for row in rows],
     )
+
+
+def drafts_that_differ_most() -> Any:
+    """A fixture `draft` for a file of tests, in place of that of conftest.py, which has them all.
+
+    These have between them each opening, each framing and each closing that there is; so what a
+    server makes of its handlers and settings, which are the same for all, is seen in each of them.
+    """
+    names = ("hixie-75", "hixie-76", "hybi-02", "hybi-05", "rfc6455")
+
+    @pytest.fixture(params=[draft_named(name) for name in names], ids=names)
+    def draft(request: pytest.FixtureRequest) -> Any:
+        return request.param
+
+    return draft
 
 
 def _name_of(value: object) -> str:

@@ -24,8 +24,10 @@ from trio_draftws import (
 )
 from trio_draftws.drafts import Headers, Response, write_cookies
 
-from .rows import each_row, in_turn
+from .rows import drafts_that_differ_most, each_row, in_turn
 from .wire import dial, read_to_end, request, serving
+
+draft = drafts_that_differ_most()
 
 USERS = {"ann": "s3cret", "bob": "pässwörd: with colon", "empty": ""}
 
@@ -115,7 +117,7 @@ async def test_within_a_conn_headers_of_ones_own() -> None:
 # The server's side
 
 
-@pytest.mark.parametrize(
+@each_row(
     "fields",
     [
         (),

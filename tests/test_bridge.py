@@ -30,7 +30,7 @@ from trio_draftws.drafts import Fragment, draft_named
 from trio_draftws.testing import connected_pair
 
 from .pairs import by_raw_client, by_raw_server, connected, mute
-from .rows import in_turn
+from .rows import each_row, in_turn
 
 HIXIE_75, HIXIE_76, RFC_6455 = (draft_named(name) for name in ("hixie-75", "hixie-76", "rfc6455"))
 WITH_CODES = [draft for draft in DRAFTS if draft.close_status]
@@ -179,8 +179,8 @@ async def test_a_peer_that_does_not_answer_a_close(autojump_clock: trio.testing.
 # Codes
 
 
-@pytest.mark.parametrize(
-    ("draft", "code", "said"),
+@each_row(
+    "draft, code, said",
     [
         ("hixie-76", 1002, 1000),
         ("hybi-05", 4000, 1000),
@@ -221,7 +221,7 @@ def test_every_code_becomes_one_that_can_be_sent(draft: Draft) -> None:
     assert not {1005, 1006, 1015} & draft.close_codes
 
 
-@pytest.mark.parametrize("back", WITH_CODES, ids=lambda draft: draft.name)
+@each_row("back", WITH_CODES)
 @pytest.mark.parametrize("front", WITH_CODES, ids=lambda draft: draft.name)
 async def test_too_big_is_said_in_each_drafts_own_code(front: Draft, back: Draft) -> None:
     """1004 before version 13, 1009 since."""

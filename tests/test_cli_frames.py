@@ -71,8 +71,7 @@ def test_text_and_close(draft: Draft, sender: Role) -> None:
         assert close[0].endswith("code 1000, reason of 3 bytes: 'bye'")
 
 
-@ROLES
-@pytest.mark.parametrize("draft", WITH_HEADERS, ids=lambda draft: draft.name)
+@in_turn(WITH_HEADERS, sender=("client", "server"))
 def test_fragments_and_control_frames(draft: Draft, sender: Role) -> None:
     wire = wire_of(
         draft, sender, Fragment(b"\x01"), Ping(b"?"), Pong(b"!"), Fragment(b"\x02\x03", final=True)
@@ -89,7 +88,7 @@ def test_fragments_and_control_frames(draft: Draft, sender: Role) -> None:
     ]
 
 
-@ROLES
+@in_turn(sender=("client", "server"))
 def test_masks(draft: Draft, sender: Role) -> None:
     """A client's from hybi-04 on; it is among the bytes that are shown."""
     (wire,) = wire_of(draft, sender, "hello")

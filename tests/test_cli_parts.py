@@ -24,8 +24,10 @@ from trio_draftws.cli._probe import Finding, judged, remarks, row
 from trio_draftws.cli._stdio import CommandError, LineReader, LineWriter, escape
 from trio_draftws.drafts import draft_named
 
-from .rows import in_turn
+from .rows import drafts_that_differ_most, in_turn
 from .wire import serving
+
+draft = drafts_that_differ_most()
 
 # Standard input and output
 

@@ -27,8 +27,10 @@ from trio_draftws import (
 )
 
 from .pairs import stream_pair
-from .rows import in_turn
+from .rows import drafts_that_differ_most, in_turn
 from .wire import echo, raw_server, read_to_end, serving
+
+draft = drafts_that_differ_most()
 
 NOWHERE = "ws://nowhere.invalid/path"
 

@@ -32,6 +32,7 @@ from trio_draftws import (
 )
 from trio_draftws.drafts import Request, Response, draft_named
 
+from .rows import each_row
 from .wire import KEY_FIELDS, dial, raw_server, read_request, read_to_end, read_until, serving
 
 VECTORS = Path(__file__).parent / "vectors"
@@ -139,14 +140,9 @@ def trailing_spaces() -> list[Conversation]:
 
 EVERY = [*conversations(), *trailing_spaces()]
 every_conversation = pytest.mark.parametrize(
-    ("conversation", "split"),
-    [
-        pytest.param(one, split, id=f"{one.mode}-{one.case}-{'bytewise' if split else 'whole'}")
-        for one in EVERY
-        for split in (False, True)
-        if not split or one.case not in LONG
-    ],
+    "conversation", EVERY, ids=[f"{one.mode}-{one.case}" for one in EVERY]
 )
+at_once_and_bytewise = each_row("split", [False, True])
 
 
 def test_all_are_there() -> None:
@@ -213,9 +209,13 @@ async def server_says(conversation: Conversation, split: bool) -> bytes:
 
 
 @every_conversation
+@at_once_and_bytewise
 async def test_our_server_answers_racket(
     conversation: Conversation, split: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
+    if split and conversation.case in LONG:
+        return
+    caplog.clear()
     with caplog.at_level(logging.ERROR, "trio_draftws"):
         said = await server_says(conversation, split)
     head, blank, rest = said.partition(b"\r\n\r\n")
@@ -262,7 +262,10 @@ def without_target(head: bytes) -> tuple[list[tuple[bytes, bytes]], bytes]:
 
 
 @every_conversation
+@at_once_and_bytewise
 async def test_our_client_talks_to_racket(conversation: Conversation, split: bool) -> None:
+    if split and conversation.case in LONG:
+        return
     heard: list[bytes] = []
 
     async def racket(stream: trio.SocketStream) -> None:

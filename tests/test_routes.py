@@ -30,8 +30,10 @@ from trio_draftws import (
     use_framing_mode,
 )
 
-from .rows import each_row
+from .rows import drafts_that_differ_most, each_row
 from .wire import Answer, dial, echo, read_to_end, read_until, request, request_13, serving
+
+draft = drafts_that_differ_most()
 
 Tell = Callable[[Connection, Any], Awaitable[None]]
 
@@ -232,8 +234,8 @@ async def test_a_route_that_cannot_be(given: Any, error: type[Exception], why: s
         await serve_websocket(echo, 0, http_handler={given: HTTPResponse()})
 
 
-@pytest.mark.parametrize(
-    ("arguments", "error", "why"),
+@each_row(
+    "arguments, error, why",
     [
         ({"handler": {}}, ValueError, "there is no route"),
         ({"handler": None}, TypeError, "handler is an async function, or a mapping .* not None"),

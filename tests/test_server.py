@@ -31,11 +31,13 @@ from trio_draftws import (
 )
 
 from .pairs import mute, open_client, stream_pair
-from .rows import in_turn
+from .rows import drafts_that_differ_most, in_turn
 from .wire import request_13
 
 if sys.version_info < (3, 11):
     from exceptiongroup import ExceptionGroup
+
+draft = drafts_that_differ_most()
 
 START = b"GET / HTTP/1.1\r\nHost: localhost\r\n"
 

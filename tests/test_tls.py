@@ -34,8 +34,11 @@ from trio_draftws import (
     use_framing_mode,
 )
 
+from .rows import drafts_that_differ_most
 from .test_bad_input import reset_when_closed
 from .wire import dial, echo, raw_server, read_to_end, read_until, request, serving
+
+draft = drafts_that_differ_most()
 
 YEARS_AGO = dt.datetime(2010, 5, 6, tzinfo=dt.timezone.utc)
 

@@ -121,8 +121,8 @@ async def test_what_is_no_code_or_reason(how: Any, arguments: Any, why: str, nam
 # Values
 
 
-@pytest.mark.parametrize(
-    ("make", "error", "why"),
+@each_row(
+    "make, error, why",
     [
         (lambda: reject(401, "text"), TypeError, "headers is a mapping .* a text is body='...'"),
         (lambda: reject(401, b"text"), TypeError, "headers is a mapping .* not one bytes"),

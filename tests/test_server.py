@@ -658,9 +658,10 @@ class TestEnding:
             await ended.wait()
             await visit(*arguments)
 
+        begin: Any = late
         ours, theirs = await stream_pair("tcp")
         async with trio.open_nursery() as nursery:
-            monkeypatch.setattr(nursery, "start_soon", partial(nursery.start_soon, late))
+            monkeypatch.setattr(nursery, "start_soon", partial(nursery.start_soon, begin))
             async with serving(listeners=[Given(theirs)], handler_nursery=nursery) as (server, _):
                 await trio.testing.wait_all_tasks_blocked()
                 await server.aclose()

@@ -98,7 +98,7 @@ def test_what_was_found(name: str, data: bytes) -> None:
 
 def test_names() -> None:
     assert len(set(names())) == len(TARGETS)
-    with pytest.raises(ValueError, match="no target is named 'x'; there are: sentinel, "):
+    with pytest.raises(ValueError, match="no target is named 'x'; there are: hixie, "):
         target_named("x")
 
 

@@ -18,7 +18,6 @@ import trustme
 
 from trio_draftws import DRAFTS, Connection, Draft, use_framing_mode
 from trio_draftws.cli import main
-from trio_draftws.drafts import draft_named
 from trio_draftws.testing import RawServer, serve_raw
 
 from .peers.catalogue import SERVERS, Peer, PeerServers, require
@@ -61,7 +60,7 @@ async def run(
     url: str,
     capfd: pytest.CaptureFixture[str],
     *,
-    drafts: Sequence[Draft] | None = None,
+    drafts: Sequence[Draft | str] | None = None,
     echo: bool = False,
     timeout: float = 0.3,
     as_json: bool = True,
@@ -70,7 +69,10 @@ async def run(
     """Runs the command in this process."""
     arguments = ["probe", url, "--timeout", str(timeout), *options]
     if drafts is not None:
-        arguments += ["--drafts", ",".join(draft.name for draft in drafts)]
+        arguments += [
+            "--drafts",
+            ",".join(each if isinstance(each, str) else each.name for each in drafts),
+        ]
     arguments += ["--echo"] * echo + ["--json"] * as_json
     with trio.fail_after(DEADLINE):
         status = await run_here(*arguments)
@@ -466,7 +468,7 @@ async def test_peers(servers: PeerServers, peer: Peer, capfd: pytest.CaptureFixt
         wanted |= {row.name for row in DRAFTS if row.compression}
     with servers.running(peer) as server:
 
-        async def ask(drafts: Sequence[Draft] | None, wanted: set[str]) -> Printed:
+        async def ask(drafts: Sequence[str] | None, wanted: set[str]) -> Printed:
             # Not answering is how many of them refuse, so the times are short at first.
             for timeout in [0.2, *[1.0] * peer.attempts]:
                 printed = await run(
@@ -485,4 +487,4 @@ async def test_peers(servers: PeerServers, peer: Peer, capfd: pytest.CaptureFixt
         assert printed.status == 0
         assert printed.report["auto"] == max(wanted, key=NAMES.index)
         if insists:
-            await ask([draft_named("hybi-03")], {"hybi-02"})
+            await ask(["hybi-03"], {"hybi-02"})

@@ -7,6 +7,7 @@ every k until the action gets through.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
@@ -14,11 +15,18 @@ import attrs
 import pytest
 import trio
 
-from trio_draftws._connection import checkpoints, connection
+import trio_draftws
 
 Action: TypeAlias = Callable[[], Awaitable[object]]
 Cancel: TypeAlias = Callable[[Action], Awaitable[bool]]
 """Runs an action, cancelled somewhere; False when it got through."""
+
+# Where `checkpoint_if_cancelled` was imported by its name
+BY_NAME = [
+    module
+    for name, module in sys.modules.items()
+    if name.startswith(f"{trio_draftws.__name__}.") and "checkpoint_if_cancelled" in vars(module)
+]
 
 
 @attrs.define(eq=False)
@@ -53,7 +61,7 @@ async def cancelled_at(k: int, action: Action) -> bool:
             await ask_trio()
 
         trio.lowlevel.add_instrument(canceller)
-        for module in (trio.lowlevel, connection, checkpoints):
+        for module in (trio.lowlevel, *BY_NAME):
             monkeypatch.setattr(module, "checkpoint_if_cancelled", checkpoint_if_cancelled)
         try:
             await action()

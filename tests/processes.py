@@ -1,4 +1,4 @@
-"""Programs in processes of their own: the command line as a user would run it."""
+"""The command line as a user would run it: in processes of their own, or in this one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import outcome
+import pytest
 import trio
+
+from trio_draftws.cli import main
 
 ROOT = Path(__file__).parent.parent
 HOST = "127.0.0.1"
@@ -46,6 +50,21 @@ async def start(
             for stream in (process.stdin, process.stdout, process.stderr):
                 if stream is not None:
                     await stream.aclose()
+
+
+async def run_here(*arguments: str) -> int:
+    """Runs a command as `main` does, but in this process and in the loop that runs already.
+
+    Starting Python takes half a second. Returns the exit status; what is printed is the process's.
+    """
+    commands: list[Any] = []
+    with pytest.MonkeyPatch.context() as loop:
+        loop.setattr(trio, "run", commands.append)
+        main(arguments)
+        [command] = commands
+        result = await outcome.acapture(command)
+        loop.setattr(trio, "run", lambda command: result.unwrap())
+        return main(arguments)
 
 
 async def read_line(stream: trio.abc.ReceiveStream | None) -> str:

@@ -22,6 +22,7 @@ from trio_draftws import (
     reconnecting,
 )
 
+from .rows import each_row
 from .wire import raw_server, read_request, serving
 
 if TYPE_CHECKING:
@@ -131,8 +132,8 @@ ADVICE = "it answers with a web page: is the path right?"
 
 
 @pytest.mark.parametrize("draft", [None, "rfc6455", "auto"])
-@pytest.mark.parametrize(
-    ("head", "body", "is_page"),
+@each_row(
+    "head, body, is_page",
     [
         (b"200 OK\r\nContent-Type: text/html", PAGE, True),
         (b"200 OK\r\nContent-Type: Text/HTML ; charset=utf-8", b"Hello", True),

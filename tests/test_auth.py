@@ -24,7 +24,10 @@ from trio_draftws import (
 )
 from trio_draftws.drafts import Headers, Response, write_cookies
 
+from .rows import drafts_that_differ_most, each_row, in_turn
 from .wire import dial, read_to_end, request, serving
+
+draft = drafts_that_differ_most()
 
 USERS = {"ann": "s3cret", "bob": "pässwörd: with colon", "empty": ""}
 
@@ -46,7 +49,7 @@ def asking(*fields: str) -> Request:
 # Between the two
 
 
-@pytest.mark.parametrize("user", USERS)
+@in_turn(user=list(USERS))
 async def test_in_every_draft(draft: Draft, user: str) -> None:
     """In the argument or in the URL; the state is the user's name."""
     with use_framing_mode(draft.name):
@@ -60,9 +63,7 @@ async def test_in_every_draft(draft: Draft, user: str) -> None:
                 assert await client.receive() == user
 
 
-@pytest.mark.parametrize(
-    "auth", [("ann", "wrong"), ("ann", ""), ("nobody", "s3cret"), ("nobody", ""), None]
-)
+@in_turn(auth=[("ann", "wrong"), ("ann", ""), ("nobody", "s3cret"), ("nobody", ""), None])
 async def test_refused(
     draft: Draft, auth: tuple[str, str] | None, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -116,7 +117,7 @@ async def test_within_a_conn_headers_of_ones_own() -> None:
 # The server's side
 
 
-@pytest.mark.parametrize(
+@each_row(
     "fields",
     [
         (),
@@ -177,8 +178,8 @@ async def test_a_browsers_refusal() -> None:
 # The client's side
 
 
-@pytest.mark.parametrize(
-    ("settings", "why"),
+@each_row(
+    "settings, why",
     [
         ({"auth": ("a:b", "secret")}, "no colon"),
         ({"auth": ("a", "secret\n")}, "no control characters"),

@@ -24,6 +24,8 @@ from benchmarks.wire import BINARY_DIALECTS, DIALECTS, payload_of, text, with_ma
 from benchmarks.workloads import BARE, RFC6455, WORKLOADS, Workload
 from trio_draftws import Close
 
+from .rows import each_row
+
 
 def peer(name: str) -> Peer:
     return next(peer for peer in PEERS if peer.name == name)
@@ -214,7 +216,7 @@ def test_no_terms(field: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in DIALECTS if name != "bare"])
-@pytest.mark.parametrize("size", [32, 125, 126, 65_535, 65_536])
+@each_row("size", [32, 125, 126, 65_535, 65_536])
 def test_prepared_bytes_are_messages(name: str, size: int) -> None:
     dialect, draft = DIALECTS[name], named(name)
     message = text(size).decode("ascii")

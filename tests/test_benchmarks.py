@@ -25,6 +25,8 @@ from benchmarks.task import Sample
 from benchmarks.turns import run
 from benchmarks.workloads import BARE, WORKLOADS, Workload
 
+from .rows import each_row
+
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = [workload.name for workload in WORKLOADS]
 
@@ -325,8 +327,8 @@ def test_no_name_stands_for_another_by_its_beginning() -> None:
 # Bad arguments
 
 
-@pytest.mark.parametrize(
-    ("arguments", "told"),
+@each_row(
+    "arguments, told",
     [
         (["--workloads", "pong"], "'pong' is none of: ping-pong-1"),
         (["--workloads", "ping-pong-1,"], "'' is none of: ping-pong-1"),

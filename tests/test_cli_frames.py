@@ -1,4 +1,8 @@
-"""What `connect --verbose` says of the wire: each frame of each draft, however it is cut."""
+"""What `connect --verbose` says of the wire: each frame of each draft, however it is cut.
+
+Its reader of frames is imported from where it is: it is given other bytes than a connection of ours
+would send, and in other pieces.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +12,23 @@ import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trio_draftws import DRAFTS, Close, Connection, Draft, Rejected, use_framing_mode
+from trio_draftws import (
+    DRAFTS,
+    Close,
+    Connection,
+    Draft,
+    Rejected,
+    open_websocket,
+    use_framing_mode,
+)
 from trio_draftws.cli._stdio import CommandError
 from trio_draftws.cli._target import Target
 from trio_draftws.cli._trace import Trace
 from trio_draftws.drafts import Codec, Event, Fragment, NegotiatedParameters, Ping, Pong, Role
 from trio_draftws.drafts._frame_reader import Frame, UnknownFrames, frame_reader
 
-from .wire import raw_server, read_request, serving
+from .rows import in_turn
+from .wire import raw_server, read_request, read_to_end, serving, take_up
 
 KEY = bytes(range(20))
 WITH_HEADERS = [draft for draft in DRAFTS if draft.fragments]
@@ -37,7 +50,7 @@ def without_mask(meaning: str) -> str:
     return ", ".join(fact for fact in meaning.split(", ") if not fact.startswith("mask "))
 
 
-@ROLES
+@in_turn(sender=("client", "server"))
 def test_text_and_close(draft: Draft, sender: Role) -> None:
     """What every draft has; the bytes are those on the wire."""
     events: list[Event] = ["hello", ""]
@@ -58,8 +71,7 @@ def test_text_and_close(draft: Draft, sender: Role) -> None:
         assert close[0].endswith("code 1000, reason of 3 bytes: 'bye'")
 
 
-@ROLES
-@pytest.mark.parametrize("draft", WITH_HEADERS, ids=lambda draft: draft.name)
+@in_turn(WITH_HEADERS, sender=("client", "server"))
 def test_fragments_and_control_frames(draft: Draft, sender: Role) -> None:
     wire = wire_of(
         draft, sender, Fragment(b"\x01"), Ping(b"?"), Pong(b"!"), Fragment(b"\x02\x03", final=True)
@@ -76,7 +88,7 @@ def test_fragments_and_control_frames(draft: Draft, sender: Role) -> None:
     ]
 
 
-@ROLES
+@in_turn(sender=("client", "server"))
 def test_masks(draft: Draft, sender: Role) -> None:
     """A client's from hybi-04 on; it is among the bytes that are shown."""
     (wire,) = wire_of(draft, sender, "hello")
@@ -86,8 +98,7 @@ def test_masks(draft: Draft, sender: Role) -> None:
     assert all(bytes.fromhex(mask.removeprefix("mask ")) in wire for mask in masks)
 
 
-@ROLES
-@pytest.mark.parametrize("size", [32, 33, 126, 70_000])
+@in_turn(sender=("client", "server"), size=(32, 33, 126, 70_000))
 def test_of_long_payloads_the_start_is_shown(draft: Draft, sender: Role, size: int) -> None:
     wire = wire_of(draft, sender, "ä" + "x" * (size - 2), "next")
     long, after = read(draft, sender, *wire)
@@ -278,3 +289,39 @@ async def test_a_trace_that_nobody_reads_holds_the_connection_up() -> None:
                 assert received == ["0"]
                 go_on.set()
     assert received == ["0", "1"]
+
+
+TWO_HINTS = b"HTTP/1.1 102 Processing\r\n\r\n" + b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
+
+
+async def test_interim_answers(draft: Draft) -> None:
+    """They are shown, and nothing of them is taken for a frame."""
+    lines: list[str] = []
+
+    async def write(line: str) -> None:
+        lines.append(line)
+
+    trace = Trace(write=write)
+
+    async def tap(stream: trio.abc.Stream) -> trio.abc.Stream:
+        return trace.watch(stream)
+
+    async def behave(stream: trio.SocketStream) -> None:
+        head, key3 = await read_request(stream, draft.opening.request_body)
+        await stream.send_all(TWO_HINTS + take_up(draft, head, key3)[0])
+        await read_to_end(stream)
+
+    async with raw_server(behave) as port:
+        url = f"ws://127.0.0.1:{port}/"
+        async with open_websocket(url, draft=draft, stream_factory=tap) as connection:
+            trace.opened(connection, url)
+            await connection.send("hello")
+    await trace.flush()
+    came = [line for line in lines if line.startswith("<- ")]
+    assert came[:3] == [
+        "<- HTTP/1.1 102 Processing",
+        "<- HTTP/1.1 103 Early Hints",
+        "<- Link: </a>",
+    ]
+    assert came[3].startswith("<- HTTP/1.1 101")
+    assert sum("hello" in line for line in lines) == 1

@@ -29,9 +29,9 @@ from trio_draftws import (
     open_websocket,
     use_framing_mode,
 )
-from trio_draftws._client import dial as _dial
 from trio_draftws.drafts import draft_named
 
+from .rows import each_row, in_turn
 from .wire import (
     dial,
     echo,
@@ -73,8 +73,8 @@ async def request_for(url_tail: str = "/", **settings: Any) -> Request:
 
 
 class TestRequest:
-    @pytest.mark.parametrize(
-        ("tail", "target", "path", "query"),
+    @each_row(
+        "tail, target, path, query",
         [
             ("", "/", "/", ""),
             ("/", "/", "/", ""),
@@ -164,11 +164,12 @@ class TestHost:
                     pass
         assert f"ws://{asked[0].host}" == url
 
-    @pytest.mark.parametrize(("scheme", "port"), [("ws", 80), ("wss", 443)])
+    @in_turn(default=(("ws", 80), ("wss", 443)))
     async def test_without_the_default_port(
-        self, draft: Draft, scheme: str, port: int, monkeypatch: pytest.MonkeyPatch
+        self, draft: Draft, default: tuple[str, int], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Nobody may listen there on a test machine, so another port is dialled in its place."""
+        scheme, port = default
         heads: list[bytes] = []
 
         async def note(stream: trio.SocketStream) -> None:
@@ -182,16 +183,16 @@ class TestHost:
             dial = trio.open_tcp_stream
 
             async def dial_elsewhere(host: str, named: int) -> trio.SocketStream:
-                assert (host, named) == ("127.0.0.1", port)
-                return await dial(host, real_port)
+                assert (host, named) == ("localhost", port)
+                return await dial("127.0.0.1", real_port)
 
-            monkeypatch.setattr(_dial, "open_tcp", dial_elsewhere)
+            monkeypatch.setattr(trio, "open_tcp_stream", dial_elsewhere)
             with pytest.raises(HandshakeError, match="the peer ended the stream"):
                 async with open_websocket(
-                    f"{scheme}://127.0.0.1:{port}/", draft=draft, stream_factory=undressed
+                    f"{scheme}://localhost:{port}/", draft=draft, stream_factory=undressed
                 ):
                     raise AssertionError("there is no connection")
-        assert b"\r\nHost: 127.0.0.1\r\n" in heads[0]
+        assert b"\r\nHost: localhost\r\n" in heads[0]
 
     async def test_an_ipv6_address(self, draft: Draft) -> None:
         try:
@@ -393,7 +394,7 @@ class Stop(BaseException):
 
 
 class TestTheBlock:
-    @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit, Stop])
+    @in_turn(error=(ValueError, KeyboardInterrupt, SystemExit, Stop))
     async def test_what_it_raises_comes_out(self, draft: Draft, error: type[BaseException]) -> None:
         """As it is, in no group; and the connection is closed in order."""
         raised = error("mine")
@@ -512,14 +513,14 @@ LIMITS = (
 
 @pytest.mark.parametrize("name", LIMITS)
 class TestLimits:
-    @pytest.mark.parametrize("value", [0, -1, -0.5, math.nan, -math.inf])
+    @each_row("value", [0, -1, -0.5, math.nan, -math.inf])
     async def test_out_of_range(self, name: str, value: float) -> None:
         for entered in both_sides(name, value):
             with pytest.raises(ValueError, match=f"{name} must be above 0, not "):
                 async with entered:
                     raise AssertionError("there is nothing to enter")
 
-    @pytest.mark.parametrize("value", [True, "10", None, b"1"])
+    @each_row("value", [True, "10", None, b"1"])
     async def test_no_number(self, name: str, value: Any) -> None:
         why = f"{name} must be a number, not {type(value).__name__}"
         for entered in both_sides(name, value):

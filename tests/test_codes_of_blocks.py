@@ -21,9 +21,9 @@ from trio_draftws import (
     reconnecting,
 )
 from trio_draftws.testing import connected_pair
-from trio_draftws.testing._pair import no_tls
 
 from .pairs import SOME_DRAFTS
+from .rows import in_turn
 from .wire import serving
 
 if sys.version_info < (3, 11):
@@ -39,6 +39,11 @@ def raises(error: BaseException) -> Callable[[], Awaitable[None]]:
         raise error
 
     return leave
+
+
+async def as_it_is(stream: trio.abc.Stream) -> trio.abc.Stream:
+    """A stream factory that changes nothing."""
+    return stream
 
 
 async def fails_in_a_nursery() -> None:
@@ -245,7 +250,7 @@ async def test_where_the_draft_has_no_codes(draft: Draft) -> None:
             return await close_heard(connection)
 
     async def run() -> None:
-        async with open_websocket("ws://a/", stream=ours, draft=draft, stream_factory=no_tls):
+        async with open_websocket("ws://a/", stream=ours, draft=draft, stream_factory=as_it_is):
             raise ValueError("mine")
 
     async with closing_with(1011 if draft.close_status else None, peer):
@@ -258,15 +263,14 @@ async def test_where_the_draft_has_no_codes(draft: Draft) -> None:
 WITH_FRAGMENTS = [draft for draft in DRAFTS if draft.fragments]
 
 
-@pytest.mark.parametrize("draft", WITH_FRAGMENTS, ids=lambda draft: draft.name)
-@pytest.mark.parametrize("role", ["client", "server"])
-@pytest.mark.parametrize(
-    ("code", "said"), [(1000, 1011), (1001, 1001), (4000, 4000)], ids=["1000", "1001", "4000"]
+@in_turn(
+    WITH_FRAGMENTS, role=("client", "server"), codes=((1000, 1011), (1001, 1001), (4000, 4000))
 )
 async def test_aclose_in_the_middle_of_a_message(
-    draft: Draft, role: str, code: int, said: int
+    draft: Draft, role: str, codes: tuple[int, int]
 ) -> None:
     """The peer, which has half of it, does not hear that all is well."""
+    code, said = codes
 
     async def parts() -> AsyncIterator[str]:
         yield "begun"

@@ -6,6 +6,7 @@ import math
 import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import attrs
 import pytest
@@ -24,14 +25,14 @@ from trio_draftws import (
     wait_any,
 )
 from trio_draftws.drafts import Close, Event, Headers, Ping, Request, draft_named
-from trio_draftws.drafts._framing.compression import Backend
 
 from .drafts.backends import each_backend, each_two, needs_isal
 from .pairs import connected, mute
+from .rows import each_row
 from .wire import dial, echo, masked, raw_server, read_request, read_until, request_13, serving
 
 ROWS = [draft for draft in DRAFTS if draft.compression]
-each_row = pytest.mark.parametrize("draft", ROWS, ids=lambda draft: draft.name)
+each_draft = pytest.mark.parametrize("draft", ROWS, ids=lambda draft: draft.name)
 
 TEXT = "a text that is long enough, and says it twice: long enough. " * 20
 
@@ -109,7 +110,7 @@ async def pieces(text: str) -> AsyncIterator[str]:
         yield text[begin : begin + 100]
 
 
-@each_row
+@each_draft
 async def test_by_default(draft: Draft) -> None:
     ours, theirs, sent, received = await talk(draft, Compression(), Compression())
     assert ours == theirs
@@ -130,7 +131,7 @@ async def test_the_defaults_are_the_same_as_the_settings_defaults(draft: Draft) 
             assert await connection.receive() == TEXT
 
 
-@each_row
+@each_draft
 @pytest.mark.parametrize(
     ("client", "server"), [(None, Compression()), (Compression(), None), (None, None)]
 )
@@ -142,7 +143,7 @@ async def test_one_side_does_not_want_it(
     assert (sent[0], received[0]) == (0x81, 0x81)
 
 
-@each_row
+@each_draft
 @pytest.mark.parametrize("takeover", [True, False])
 async def test_the_four_parameters(draft: Draft, takeover: bool) -> None:
     settings = Compression(
@@ -159,9 +160,9 @@ async def test_the_four_parameters(draft: Draft, takeover: bool) -> None:
     assert sent[0] == received[0] == 0xC1
 
 
-@each_row
+@each_draft
 @each_two
-async def test_backends(draft: Draft, backend: Backend, inflate_backend: Backend) -> None:
+async def test_backends(draft: Draft, backend: Any, inflate_backend: Any) -> None:
     """Each side has its own, and neither notices what the other has."""
     ours = Compression(backend=backend, inflate_backend=inflate_backend)
     for client, server in ((ours, Compression()), (Compression(), ours), (ours, ours)):
@@ -171,7 +172,7 @@ async def test_backends(draft: Draft, backend: Backend, inflate_backend: Backend
         assert max(sent[1], received[1]) < len(TEXT) / 4
 
 
-@each_row
+@each_draft
 @needs_isal
 @pytest.mark.parametrize("bits", [8, 9, 15])
 @pytest.mark.parametrize("takeover", [True, False])
@@ -192,7 +193,7 @@ async def test_isal_and_the_four_parameters(draft: Draft, bits: int, takeover: b
         assert sent[0] == received[0] == 0xC1
 
 
-@each_row
+@each_draft
 async def test_webkit(draft: Draft) -> None:
     """Only where it is switched on, and each frame for itself."""
     webkit = Compression(webkit=True)
@@ -205,11 +206,9 @@ async def test_webkit(draft: Draft) -> None:
     assert await ask_in(draft, "x-webkit-deflate-frame", Compression()) is None
 
 
-@each_row
+@each_draft
 @each_two
-async def test_webkit_with_each_backend(
-    draft: Draft, backend: Backend, inflate_backend: Backend
-) -> None:
+async def test_webkit_with_each_backend(draft: Draft, backend: Any, inflate_backend: Any) -> None:
     settings = Compression(webkit=True, backend=backend, inflate_backend=inflate_backend)
     assert await ask_in(draft, "x-webkit-deflate-frame", settings) == "x-webkit-deflate-frame"
 
@@ -242,9 +241,9 @@ def deflated(data: bytes) -> bytes:
     return (compress.compress(data) + compress.flush(zlib.Z_SYNC_FLUSH))[:-4]
 
 
-@each_row
-@pytest.mark.parametrize(
-    ("offer", "answer"),
+@each_draft
+@each_row(
+    "offer, answer",
     [
         ("permessage-deflate;;", None),
         ("permessage-deflate; server_max_window_bits=99", None),
@@ -261,7 +260,7 @@ async def test_a_bad_offer_is_declined(draft: Draft, offer: str, answer: bool | 
     assert (agreed is not None) is (answer is not None)
 
 
-@each_row
+@each_draft
 @pytest.mark.parametrize(
     "answer",
     ["x-webkit-deflate-frame", "permessage-deflate; y", "permessage-deflate, permessage-deflate"],
@@ -282,9 +281,9 @@ async def test_a_server_that_answers_what_was_not_offered(draft: Draft, answer: 
                 pass
 
 
-@each_row
+@each_draft
 @each_backend
-async def test_a_bomb(draft: Draft, backend: Backend) -> None:
+async def test_a_bomb(draft: Draft, backend: Any) -> None:
     """A hundred megabytes in a few hundred kilobytes: told with the code for what is too big."""
     caught: list[PeerViolation] = []
 

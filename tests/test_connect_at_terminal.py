@@ -12,16 +12,26 @@ from pathlib import Path
 import pytest
 import trio
 
-from trio_draftws import DRAFTS, Close, Connection, Draft, open_websocket, use_framing_mode
-from trio_draftws.cli._connect import HINT
-from trio_draftws.cli._interactive import HELP, InputHandler, closing_note, in_hex
-from trio_draftws.cli._prompt import MANY_LINES
+from trio_draftws import DRAFTS, Close, Connection, use_framing_mode
 
 from .processes import DEADLINE, read_all, read_line
 from .terminal import CTRL_C, CTRL_D, LEFT, UP, Terminal, at_terminal
 from .wire import echo, serving
 
 NEWEST = DRAFTS[-1].name
+# Beyond so many lines at once, the prompt is not drawn anew for each.
+MANY_LINES = 200
+HINT = (
+    "trio-draftws: the extra `cli` brings line editing and history: pip install 'trio_draftws[cli]'"
+)
+HELP = (
+    "a line is sent as a text message; one that begins with a slash is a command:",
+    "/ping                  pings the server and says how long it took",
+    "/binary HEX            sends a binary message, as /binary 00 ff 7f",
+    "/close [CODE [REASON]] closes the connection, as Ctrl-D does",
+    "/help                  says this",
+    "//...                  sends a line that begins with one slash",
+)
 
 
 @asynccontextmanager
@@ -245,61 +255,3 @@ async def test_messages_that_are_kept_from_the_terminal() -> None:
         assert await terminal.wait() == 0
         assert await read_all(terminal.process.stdout) == ""
         assert terminal.lines[-1] == "* closed by us with code 1000"
-
-
-# What a typed line does
-
-
-async def typed(draft: Draft, *lines: str) -> tuple[list[str], list[bool], str | None]:
-    """What is said of lines, whether more can be sent after each, and what is said at the end."""
-    notes: list[str] = []
-
-    async def note(line: str) -> None:
-        notes.append(line)
-
-    with use_framing_mode(draft.name):
-        async with serving() as server:
-            async with open_websocket(f"ws://127.0.0.1:{server.port}/", draft=draft) as connection:
-                async with trio.open_nursery() as nursery:
-                    act = InputHandler(connection=connection, note=note, nursery=nursery).handle
-                    went_on = [await act(line) for line in lines]
-            return notes, went_on, closing_note(connection)
-
-
-async def test_what_a_draft_cannot_say(draft: Draft) -> None:
-    notes, went_on, ending = await typed(draft, "/binary 00", "/ping", "text")
-    assert went_on == [True, True, True]
-    no_binary = [note for note in notes if "has no binary messages" in note]
-    assert len(no_binary) == (not draft.binary)
-    no_pings = f'* {draft.name} has no pings; draft="rfc6455" has them'
-    assert (no_pings in notes) is (not draft.ping)
-    assert ending == ("* closed by us with code 1000" if draft.close_status else "* closed by us")
-
-
-@pytest.mark.parametrize("line", ["/close", "/close 1000 so", "/close 4999"])
-async def test_closes(draft: Draft, line: str) -> None:
-    notes, went_on, ending = await typed(draft, line)
-    assert went_on == [False]
-    without = f"* {draft.name} has no close codes: closing without"
-    assert notes == ([] if draft.close_status or line == "/close" else [without])
-    code, _, reason = line.removeprefix("/close").strip().partition(" ")
-    said = f" with code {code or 1000}{f' {reason!r}' if reason else ''}"
-    assert ending == f"* closed by us{said if draft.close_status else ''}"
-
-
-async def test_closes_that_cannot_be_sent() -> None:
-    newest = DRAFTS[-1]
-    lines = ["/close x", "/close -1", "/close 1005", f"/close 1000 {'x' * 124}"]
-    notes, went_on, _ = await typed(newest, *lines)
-    assert went_on == [True] * 4
-    assert notes[:2] == [
-        "* a close code is a number, not 'x'",
-        "* a close code is a number, not '-1'",
-    ]
-    assert notes[2] == "* a closing frame cannot carry the code 1005"
-    assert notes[3].startswith("* the reason of a close has 124 bytes")
-
-
-def test_long_binary_messages_are_cut() -> None:
-    assert in_hex(bytes(1)) == "binary 1 byte: 00"
-    assert in_hex(bytes(2000)) == f"binary 2000 bytes: {bytes(1024).hex(' ')} …"

@@ -34,6 +34,8 @@ from trio_draftws import (
     use_framing_mode,
 )
 
+from .rows import in_turn
+
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
 
@@ -147,7 +149,7 @@ async def test_the_server_behind_a_proxy(setup: Setup) -> None:
         await server.aclose()
 
 
-@over
+@in_turn(proxy=PROXIES)
 async def test_each_draft(setup: Setup, proxy: Proxy, draft: Draft) -> None:
     """All pass, but that HAProxy knows no WebSocket request without Sec-WebSocket-Key."""
     with use_framing_mode(draft.name):

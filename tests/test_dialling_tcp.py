@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import socket
+from typing import Any
 
 import pytest
 import trio
 import trio.testing
 
 from trio_draftws import DialFailed, HandshakeTimeout, open_websocket
-from trio_draftws._transport.dialling import open_tcp
 
-from .wire import echo, serving
+from .wire import dial, echo, serving
 
 
 def unused_port(host: str) -> int:
@@ -26,36 +26,45 @@ def unused_port(host: str) -> int:
 
 
 class CountsTasks(trio.abc.Instrument):
-    """Counts the tasks that are spawned."""
+    """Counts the tasks that are spawned for this one."""
 
-    spawned = 0
+    def __init__(self) -> None:
+        self.parent = trio.lowlevel.current_task()
+        self.spawned = 0
 
     def task_spawned(self, task: trio.lowlevel.Task) -> None:
-        self.spawned += 1
+        nursery = task.parent_nursery
+        self.spawned += nursery is not None and nursery.parent_task is self.parent
 
 
 async def test_an_address_takes_no_task() -> None:
+    """There are as many as on a stream that was dialled before."""
+    spawned: list[int] = []
+    dialled: list[Any] = []
+
+    async def note(stream: trio.abc.Stream) -> trio.abc.Stream:
+        dialled.append(stream)
+        return stream
+
     async with serving(echo) as server:
-        counter = CountsTasks()
-        listener = await trio.open_tcp_listeners(0, host="127.0.0.1")
-        port = listener[0].socket.getsockname()[1]
-        trio.lowlevel.add_instrument(counter)
-        stream = await open_tcp("127.0.0.1", port)
-        trio.lowlevel.remove_instrument(counter)
-        assert counter.spawned == 0
-        assert stream.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
-        await stream.aclose()
-        await listener[0].aclose()
-        async with open_websocket(f"ws://127.0.0.1:{server.port}/", draft="rfc6455") as client:
-            await client.send("hello")
-            assert await client.receive() == "hello"
+        for stream in (await dial(server), None):
+            counter = CountsTasks()
+            trio.lowlevel.add_instrument(counter)
+            async with open_websocket(
+                f"ws://127.0.0.1:{server.port}/",
+                draft="rfc6455",
+                stream=stream,
+                stream_factory=note,
+            ) as client:
+                trio.lowlevel.remove_instrument(counter)
+                spawned.append(counter.spawned)
+                await client.send("hello")
+                assert await client.receive() == "hello"
+                assert dialled.pop().socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    assert spawned[0] == spawned[1]
 
 
-@pytest.mark.parametrize("host", ["localhost", "fe80::1%lo", "127.1", "a\x00b", ""])
-async def test_everything_else_is_dialled_by_trio(
-    host: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Names, addresses with a zone, and what only some systems take for an address"""
+async def test_a_name_is_dialled_by_trio(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[str, int]] = []
 
     async def dial(host: str, port: int) -> trio.SocketStream:
@@ -64,9 +73,10 @@ async def test_everything_else_is_dialled_by_trio(
         raise OSError("not today")
 
     monkeypatch.setattr(trio, "open_tcp_stream", dial)
-    with pytest.raises(OSError, match="not today"):
-        await open_tcp(host, 80)
-    assert asked == [(host, 80)]
+    with pytest.raises(DialFailed, match="not today"):
+        async with open_websocket("ws://localhost/", draft="rfc6455"):
+            raise AssertionError("there is no connection")
+    assert asked == [("localhost", 80)]
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
@@ -92,7 +102,8 @@ async def test_cancelled_it_leaves_no_socket(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(trio.socket, "socket", noted)
     with trio.CancelScope() as scope:
         scope.cancel()
-        await open_tcp("127.0.0.1", unused_port("127.0.0.1"))
+        async with open_websocket(f"ws://127.0.0.1:{unused_port('127.0.0.1')}/", draft="rfc6455"):
+            raise AssertionError("there is no connection")
     assert scope.cancelled_caught
     assert [one.fileno() for one in opened] == [-1]
 
@@ -101,14 +112,14 @@ async def test_cancelled_it_leaves_no_socket(monkeypatch: pytest.MonkeyPatch) ->
 async def test_too_late(
     timeout: float, autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def dial(host: str, port: int) -> trio.abc.Stream:
+    async def never(host: str, port: int) -> trio.abc.Stream:
         await trio.sleep_forever()
 
-    monkeypatch.setattr("trio_draftws._client.dial.open_tcp", dial)
+    monkeypatch.setattr(trio, "open_tcp_stream", never)
     started = trio.current_time()
-    text = f"no TCP connection to 127.0.0.1 port 9 within {timeout} s"
+    text = f"no TCP connection to a.example port 9 within {timeout} s"
     with pytest.raises(HandshakeTimeout) as caught:
-        async with open_websocket("ws://127.0.0.1:9/", draft="auto", handshake_timeout=timeout):
+        async with open_websocket("ws://a.example:9/", draft="auto", handshake_timeout=timeout):
             raise AssertionError("there is no connection")
     assert str(caught.value) == text
     assert trio.current_time() - started == pytest.approx(timeout)
@@ -123,9 +134,9 @@ async def test_one_deadline_over_the_dial_and_the_answer(
         await trio.sleep(2)
         return trio.testing.memory_stream_pair()[0]
 
-    monkeypatch.setattr("trio_draftws._client.dial.open_tcp", dial)
+    monkeypatch.setattr(trio, "open_tcp_stream", dial)
     started = trio.current_time()
     with pytest.raises(HandshakeTimeout, match="was not done within 3 s"):
-        async with open_websocket("ws://127.0.0.1:9/", draft="rfc6455", handshake_timeout=3):
+        async with open_websocket("ws://a.example:9/", draft="rfc6455", handshake_timeout=3):
             raise AssertionError("there is no connection")
     assert trio.current_time() - started == pytest.approx(3)

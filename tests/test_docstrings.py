@@ -7,10 +7,10 @@ import re
 from collections.abc import Iterator
 from types import FunctionType, ModuleType
 
-import pytest
-
 import trio_draftws
 import trio_draftws.testing
+
+from .rows import each_row
 
 # "A checkpoint", "a cancellation point", "a schedule point"; "cancelling it", "if it is cancelled"
 SCHEDULING = ("checkpoint", "schedule point")
@@ -68,7 +68,7 @@ def classes_of(name: str) -> list[type]:
     return [base for base in cls.__mro__ if base.__module__.startswith("trio_draftws")]
 
 
-@pytest.mark.parametrize("name", CALLS)
+@each_row("name", CALLS)
 def test_what_it_does_to_the_scheduler(name: str) -> None:
     """Whether it is a checkpoint, and what is true when it was cancelled.
 

@@ -36,6 +36,7 @@ from trio_draftws.drafts import LocalProtocolError, auto_drafts, draft_named
 from trio_draftws.testing import RawServer, connected_pair, serve_raw
 
 from .redirecting import echo_once, noting, redirect, sending_on
+from .rows import each_row
 from .wire import plain_nursery, raw_server, read_to_end, serving
 
 OLD, NEWEST = draft_named("old"), auto_drafts()[0]
@@ -88,7 +89,7 @@ async def failure(url: str, **settings: Any) -> HandshakeError:
     return caught.value
 
 
-@pytest.mark.parametrize("answer", REFUSALS.values(), ids=REFUSALS.keys())
+@each_row("answer", REFUSALS.values())
 @pytest.mark.parametrize("spoken", BEHIND, ids=lambda draft: draft.name)
 async def test_a_server_that_refuses_old(spoken: Draft, answer: bytes) -> None:
     """Is asked in the order of `auto`, on a new connection each time."""

@@ -25,6 +25,7 @@ from trio_draftws import (
 )
 
 from .peers.catalogue import SERVERS, PeerServers, require
+from .rows import each_row
 from .wire import (
     KEY3,
     PROOF,
@@ -118,8 +119,8 @@ async def test_a_policy_of_ones_own(policy: str | bytes, told: bytes) -> None:
         assert await ask(server, ASKED) == told
 
 
-@pytest.mark.parametrize(
-    ("policy", "error", "why"),
+@each_row(
+    "policy, error, why",
     [
         ("example.com", ValueError, r"or a list of domains, as \['example.com'\]"),
         ("", ValueError, "a whole policy"),

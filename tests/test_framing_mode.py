@@ -27,6 +27,7 @@ from trio_draftws import (
 )
 from trio_draftws.drafts import draft_named
 
+from .rows import each_row
 from .wire import KEY3, dial, echo, read_to_end, request, serving
 
 OLD, NEW = draft_named("old"), draft_named("new")
@@ -40,7 +41,7 @@ def test_old_by_default() -> None:
 
 
 class TestScope:
-    @pytest.mark.parametrize("name", NAMES)
+    @each_row("name", NAMES)
     def test_every_name_and_alias(self, name: str) -> None:
         with use_framing_mode(name):
             assert framing_mode.get() == name
@@ -218,7 +219,7 @@ class TestWhatItDecides:
                     await client.send("hello")
                     assert await client.receive() == "hello"
 
-    @pytest.mark.parametrize("mode", NAMES)
+    @each_row("mode", NAMES)
     async def test_hixie_75_and_a_draft_of_0_name_themselves(self, mode: str) -> None:
         with use_framing_mode(mode):
             async with serving() as server:

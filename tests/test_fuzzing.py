@@ -48,6 +48,8 @@ from trio_draftws.drafts._handshake.base import SubprotocolSyntax
 from trio_draftws.drafts._handshake.hybi import _settled
 from trio_draftws.drafts._http import url as _url
 
+from .rows import each_row
+
 ROOT = Path(__file__).resolve().parent.parent
 TOTALS = ROOT / "docs" / "fuzzing.json"
 each_target = pytest.mark.parametrize("target", TARGETS, ids=names())
@@ -127,7 +129,7 @@ def test_cuts(data: bytes) -> None:
         assert b"".join(at_random(data, seed)) == data
 
 
-@pytest.mark.parametrize("wire", [b"\x81\x02ab\x88\x00", b"\x81", b"\x82\x7e\x00\x7eab", b""])
+@each_row("wire", [b"\x81\x02ab\x88\x00", b"\x81", b"\x82\x7e\x00\x7eab", b""])
 @pytest.mark.parametrize("name", ["hybi-02", "hybi-04", "hybi-05", "rfc6455"])
 def test_clear_frames_are_made_a_clients(name: str, wire: bytes) -> None:
     """What a client would have said is decoded to the same."""

@@ -30,7 +30,6 @@ from trio_draftws import (
     open_websocket,
     use_framing_mode,
 )
-from trio_draftws._relay.gateway import _reject_for
 from trio_draftws.cli import main
 from trio_draftws.drafts import draft_named
 
@@ -658,11 +657,16 @@ async def test_a_server_without_tls() -> None:
         await check_bad_gateway(way, "There is no TLS with the server behind this gateway.")
 
 
-def test_what_cannot_be_asked_of_the_server() -> None:
+async def test_what_cannot_be_asked_of_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
     """No input is known that does this; a mistake of ours must not be the network's."""
-    refusal = _reject_for(ValueError("a header field has a control character"))
-    text = b"What was asked for cannot be asked of the server behind this gateway.\n"
-    assert (refusal.status, refusal.body) == (502, text)
+
+    async def dial(host: str, port: int) -> trio.SocketStream:
+        raise ValueError("a header field has a control character")
+
+    monkeypatch.setattr(trio, "open_tcp_stream", dial)
+    async with gateway_to("ws://behind.example/") as way:
+        text = "What was asked for cannot be asked of the server behind this gateway."
+        await check_bad_gateway(way, text)
 
 
 # When the client goes away

@@ -35,7 +35,10 @@ from trio_draftws import (
     use_framing_mode,
 )
 
+from .rows import drafts_that_differ_most, each_row
 from .wire import Answer, dial, echo, read_to_end, request, request_13, serving
+
+draft = drafts_that_differ_most()
 
 HOST = "Host: example.com"
 GET = f"GET /page?q=1 HTTP/1.1\r\n{HOST}\r\n\r\n".encode()
@@ -72,6 +75,7 @@ async def one_line_logged(
 
     A server is within too: what it says of a client, it may say when that has gone.
     """
+    caplog.clear()
     with caplog.at_level(logging.INFO, "trio_draftws"):
         yield
     [record] = caplog.records
@@ -238,8 +242,8 @@ async def test_two_cookies_stay_two() -> None:
     assert answer.headers.get_all("Set-Cookie") == ["a=1", "b=2"]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "why"),
+@each_row(
+    "arguments, why",
     [
         ((101,), "200 to 599, not 101"),
         ((199,), "200 to 599, not 199"),
@@ -286,8 +290,8 @@ def test_an_answer_is_a_fact() -> None:
 # Requests that the handler is not asked for
 
 
-@pytest.mark.parametrize(
-    ("lines", "status", "words"),
+@each_row(
+    "lines, status, words",
     [
         (["POST / HTTP/1.1", HOST, "Content-Length: 0"], 405, "Only GET and HEAD"),
         (["OPTIONS * HTTP/1.1", HOST], 405, "Only GET and HEAD"),

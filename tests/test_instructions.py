@@ -20,10 +20,12 @@ from benchmarks.task import Failed
 from benchmarks.wire import DIALECTS
 from trio_draftws import DRAFTS, Draft
 
+from .rows import each_row
+
 SMALL = Echo(connections=3, in_flight=2, repeats=1)
 
 
-@pytest.mark.parametrize("name", codec_works.WORKS)
+@each_row("name", codec_works.WORKS)
 @pytest.mark.parametrize("draft", DRAFTS, ids=lambda draft: draft.name)
 def test_codecs_can_do_what_is_counted(draft: Draft, name: str) -> None:
     do = codec_works.prepare(draft.name, name)

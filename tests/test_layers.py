@@ -12,6 +12,8 @@ import pytest
 
 import trio_draftws
 
+from .rows import each_row
+
 PACKAGE = Path(trio_draftws.__file__).parent
 # What is written in C has its imports in its types.
 FILES = sorted(path for suffix in ("py", "pyi") for path in PACKAGE.rglob(f"*.{suffix}"))
@@ -83,7 +85,7 @@ def test_every_room_is_on_the_map() -> None:
     assert len([room for room in ROOMS if "." not in room]) <= 14
 
 
-@pytest.mark.parametrize("module", MODULES)
+@each_row("module", MODULES)
 def test_a_module_imports_from_its_room_and_those_below(module: str) -> None:
     allowed = ROOMS[ROOMS.index(room_of(module)) :]
     for used in modules_used(MODULES[module]):
@@ -98,13 +100,13 @@ def test_there_is_no_circle() -> None:
         pytest.fail(" -> ".join(error.args[1]))
 
 
-@pytest.mark.parametrize("path", ABOVE_DRAFTS, ids=module_of)
+@each_row("path", ABOVE_DRAFTS)
 def test_drafts_are_used_by_their_public_names(path: Path) -> None:
     for used in modules_used(path):
         assert not used.startswith("drafts."), f"{module_of(path)} imports {used}"
 
 
-@pytest.mark.parametrize("path", IN_DRAFTS, ids=module_of)
+@each_row("path", IN_DRAFTS)
 def test_drafts_import_no_trio_and_nothing_from_above(path: Path) -> None:
     for name in imports(path):
         assert name.split(".")[0] not in ("trio", "socket", "ssl", "asyncio"), name

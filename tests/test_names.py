@@ -16,8 +16,11 @@ from trio_draftws import Draft, TLSFailed, open_websocket, ssl_stream_factory, u
 
 from .processes import HOST
 from .redirecting import noting, sending_on
+from .rows import drafts_that_differ_most
 from .test_proxy import tls_before
 from .wire import dial, raw_server, read_request, serving
+
+draft = drafts_that_differ_most()
 
 
 class Here(trio.abc.HostnameResolver):

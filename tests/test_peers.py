@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
@@ -32,7 +32,6 @@ from trio_draftws import (
     open_websocket,
     serve_websocket,
 )
-from trio_draftws.drafts._handshake.hixie76 import Hixie76Opening
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator
@@ -66,7 +65,9 @@ def _spoken(draft: str) -> Draft | str:
     """
     if draft != "hybi-01":
         return draft
-    return attrs.evolve(ROWS[draft], opening=Hixie76Opening(draft_number="1"))
+    row = ROWS[draft]
+    opening: Any = row.opening
+    return attrs.evolve(row, opening=attrs.evolve(opening, draft_number="1"))
 
 
 def _rows(

@@ -3,54 +3,62 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 import trio
 
-from trio_draftws import ProxyFailed, use_framing_mode
-from trio_draftws._client.proxy import proxy_from_environment
-from trio_draftws.drafts import WebSocketURL
+from trio_draftws import DialFailed, ProxyFailed, use_framing_mode
 
 from .peers.forward_proxies import tinyproxy
 from .test_proxy import USER, NoNames, echo_once
 from .wire import serving
 
-Named = Callable[[str], "str | None"]
+Named = Callable[[str], Awaitable["str | None"]]
 
 
 @pytest.fixture
 def named(monkeypatch: pytest.MonkeyPatch) -> Named:
-    """Which proxy the environment names for a URL."""
+    """Which proxy is dialled for a URL, as the environment names it."""
     for name in list(os.environ):
         if name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
 
-    def ask(url: str) -> str | None:
-        proxy = proxy_from_environment(WebSocketURL.parse(url))
-        return None if proxy is None else str(proxy)
+    def nobody(*_: object, **__: object) -> None:
+        raise OSError("nobody is dialled")
+
+    async def ask(url: str) -> str | None:
+        with pytest.MonkeyPatch.context() as dialling:
+            # By its name, or by its address
+            dialling.setattr(trio, "open_tcp_stream", nobody)
+            dialling.setattr(trio.socket, "socket", nobody)
+            with pytest.raises(DialFailed, match="nobody is dialled") as caught:
+                await echo_once(url, proxy="environment")
+        if not isinstance(caught.value, ProxyFailed):
+            return None
+        return str(caught.value).removeprefix("the proxy ").partition(" ")[0]
 
     return ask
 
 
-def test_the_variables(named: Named, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert named("ws://h/") is None
+async def test_the_variables(named: Named, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def both() -> tuple[str | None, str | None]:
+        return await named("ws://h/"), await named("wss://h/")
+
+    assert await both() == (None, None)
     monkeypatch.setenv("all_proxy", "socks5://a:1")
-    assert (named("ws://h/"), named("wss://h/")) == ("socks5://a:1", "socks5://a:1")
+    assert await both() == ("socks5://a:1", "socks5://a:1")
     monkeypatch.setenv("https_proxy", "http://b:2")
-    assert (named("ws://h/"), named("wss://h/")) == ("socks5://a:1", "http://b:2")
+    assert await both() == ("socks5://a:1", "http://b:2")
     monkeypatch.setenv("http_proxy", "c:3")
-    assert (named("ws://h/"), named("wss://h/")) == ("http://c:3", "http://b:2")
+    assert await both() == ("http://c:3", "http://b:2")
     monkeypatch.setenv("no_proxy", "h,.example.com,[::1]")
-    assert [named(f"ws://{host}/") for host in ("h", "a.example.com", "[::1]", "i")] == [
-        None,
-        None,
-        None,
-        "http://c:3",
-    ]
+    for host in ("h", "a.example.com", "[::1]"):
+        assert await named(f"ws://{host}/") is None
+    assert await named("ws://i/") == "http://c:3"
     monkeypatch.setenv("no_proxy", "")
-    assert named("ws://h/") == "http://c:3"
+    assert await named("ws://h/") == "http://c:3"
 
 
 ADDRESSES = [
@@ -107,59 +115,54 @@ NAMES = [
 ]
 
 
-@pytest.mark.parametrize(("no_proxy", "url"), [*ADDRESSES, *NAMES])
-def test_a_server_without_a_proxy(
-    no_proxy: str, url: str, named: Named, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("http_proxy", "https_proxy"):
-        monkeypatch.setenv(name, "http://proxy.example:3128")
-    monkeypatch.setenv("no_proxy", no_proxy)
-    assert named(url) is None
+WITH_A_PROXY = [
+    ("::1", "ws://[::2]/"),
+    ("[::1]:81", "ws://[::1]/"),
+    ("127.0.0.1:80", "wss://127.0.0.1/"),
+    ("127.0.0.1", "ws://127.0.0.11/"),
+    ("::127.0.0.1", "ws://127.0.0.1/"),
+    # The end of an address is no domain.
+    ("0.0.1", "ws://127.0.0.1/"),
+    (".0.0.1", "ws://127.0.0.1/"),
+    ("1", "ws://127.0.0.1/"),
+    ("10.0.0.0/8", "ws://11.1.2.3/"),
+    ("10.0.0.0/8", "ws://a.example/"),
+    ("0.0.0.0/0", "ws://[::1]/"),
+    ("::/0", "ws://127.0.0.1/"),
+    ("fd00::/8", "ws://[fe00::1]/"),
+    ("::1", "ws://a.example/"),
+    ("a.example:81", "ws://a.example/"),
+    ("a.example:80", "wss://a.example/"),
+    ("a.example", "ws://ba.example/"),
+    ("a.example", "ws://example/"),
+    ("b.a.example", "ws://a.example/"),
+    ("fass.example", "ws://fa\u00df.example/"),
+    # What names nothing
+    ("", "ws://a.example/"),
+    (".", "ws://a.example/"),
+    ("*.", "ws://a.example/"),
+    (":80", "ws://a.example/"),
+    ("a.example:x", "ws://a.example/"),
+    ("http://a.example", "ws://a.example/"),
+    ("10.0.0.0/99", "ws://10.1.2.3/"),
+    ("a..example", "ws://a.example/"),
+    ("\u200d", "ws://a.example/"),
+]
 
 
 @pytest.mark.parametrize(
-    ("no_proxy", "url"),
-    [
-        ("::1", "ws://[::2]/"),
-        ("[::1]:81", "ws://[::1]/"),
-        ("127.0.0.1:80", "wss://127.0.0.1/"),
-        ("127.0.0.1", "ws://127.0.0.11/"),
-        ("::127.0.0.1", "ws://127.0.0.1/"),
-        # The end of an address is no domain.
-        ("0.0.1", "ws://127.0.0.1/"),
-        (".0.0.1", "ws://127.0.0.1/"),
-        ("1", "ws://127.0.0.1/"),
-        ("10.0.0.0/8", "ws://11.1.2.3/"),
-        ("10.0.0.0/8", "ws://a.example/"),
-        ("0.0.0.0/0", "ws://[::1]/"),
-        ("::/0", "ws://127.0.0.1/"),
-        ("fd00::/8", "ws://[fe00::1]/"),
-        ("::1", "ws://a.example/"),
-        ("a.example:81", "ws://a.example/"),
-        ("a.example:80", "wss://a.example/"),
-        ("a.example", "ws://ba.example/"),
-        ("a.example", "ws://example/"),
-        ("b.a.example", "ws://a.example/"),
-        ("fass.example", "ws://fa\u00df.example/"),
-        # What names nothing
-        ("", "ws://a.example/"),
-        (".", "ws://a.example/"),
-        ("*.", "ws://a.example/"),
-        (":80", "ws://a.example/"),
-        ("a.example:x", "ws://a.example/"),
-        ("http://a.example", "ws://a.example/"),
-        ("10.0.0.0/99", "ws://10.1.2.3/"),
-        ("a..example", "ws://a.example/"),
-        ("\u200d", "ws://a.example/"),
-    ],
+    ("table", "proxy"),
+    [(ADDRESSES, None), (NAMES, None), (WITH_A_PROXY, "http://proxy.example:3128")],
+    ids=["addresses", "names", "with a proxy"],
 )
-def test_a_server_with_a_proxy(
-    no_proxy: str, url: str, named: Named, monkeypatch: pytest.MonkeyPatch
+async def test_who_goes_without(
+    table: list[tuple[str, str]], proxy: str | None, named: Named, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("http_proxy", "https_proxy"):
         monkeypatch.setenv(name, "http://proxy.example:3128")
-    monkeypatch.setenv("no_proxy", no_proxy)
-    assert named(url) == "http://proxy.example:3128"
+    for no_proxy, url in table:
+        monkeypatch.setenv("no_proxy", no_proxy)
+        assert (no_proxy, url, await named(url)) == (no_proxy, url, proxy)
 
 
 async def test_the_environment(

@@ -38,6 +38,7 @@ from trio_draftws import (
 from trio_draftws.testing import connected_pair
 
 from .processes import HOST
+from .rows import each_row
 from .wire import KEY3, dial, read_until, request, serving
 
 either_mode = pytest.mark.parametrize("mode", ["old", "new"])
@@ -83,8 +84,8 @@ def test_one_module_has_it_all() -> None:
 # 3.1 Client API
 
 
-@pytest.mark.parametrize(
-    ("x", "is_ws", "is_wss"),
+@each_row(
+    "x, is_ws, is_wss",
     [
         ("ws://example.com/", True, False),
         ("wss://example.com/", True, True),

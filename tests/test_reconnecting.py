@@ -12,6 +12,7 @@ import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import attrs
@@ -33,7 +34,6 @@ from trio_draftws import (
     reconnecting,
     serve_websocket,
 )
-from trio_draftws._client.reconnect import Backoff
 
 from .processes import HOST, read_line, start
 from .wire import echo, plain_nursery, raw_server, read_request, read_to_end, serving
@@ -227,32 +227,34 @@ async def test_the_server_says_how_long(clock: trio.testing.MockClock) -> None:
     assert times == pytest.approx([0, 7, 9, 25, 33, 49], abs=0.1)
 
 
-def make_backoff(**settings: float) -> Backoff:
-    defaults = {
-        "initial_backoff": 1.0,
-        "max_backoff": 8.0,
-        "backoff_factor": 2.0,
-        "backoff_jitter": 0.5,
-        "settled_after": 10.0,
-    }
-    return Backoff(**(defaults | settings))
-
-
 @pytest.mark.parametrize("jitter", [0, 0.25, 0.5, 1])
-def test_jitter_stays_within_bounds(jitter: float) -> None:
+async def test_jitter_stays_within_bounds(
+    jitter: float, autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A random share of that size is left out, of each wait anew."""
-    waits: list[list[float]] = [[], [], [], [], []]
-    for _ in range(400):
-        backoff = make_backoff(backoff_jitter=jitter)
-        for place in waits:
-            place.append(backoff.next())
-    for place, full in zip(waits, [1, 2, 4, 8, 8], strict=True):
+    attempts: list[float] = []
+
+    async def dial(host: str, port: int) -> trio.SocketStream:
+        attempts.append(trio.current_time())
+        if len(attempts) == 6:
+            scope.cancel()
+        await trio.lowlevel.checkpoint()
+        raise OSError("nobody is there")
+
+    monkeypatch.setattr(trio, "open_tcp_stream", dial)
+    waits: list[list[float]] = []
+    for _ in range(100):
+        attempts.clear()
+        with trio.CancelScope() as scope:
+            await open_one("ws://a.example/", backoff_jitter=jitter, max_backoff=8)
+        waits.append([later - earlier for earlier, later in pairwise(attempts)])
+    for place, full in zip(zip(*waits, strict=True), [1, 2, 4, 8, 8], strict=True):
         least = full * (1 - jitter)
-        assert all(least <= wait <= full for wait in place)
+        assert all(least - 1e-6 <= wait <= full + 1e-6 for wait in place)
         spread = full - least
-        # That 400 draws miss a tenth at an end has a chance of 1 in 10^18.
-        assert min(place) <= least + spread / 10
-        assert max(place) >= full - spread / 10
+        # That 100 draws miss a quarter at an end has a chance of 1 in 10^12.
+        assert min(place) <= least + spread / 4 + 1e-6
+        assert max(place) >= full - spread / 4 - 1e-6
 
 
 @pytest.mark.parametrize(("lived", "waited"), [(9, [1, 2, 4]), (11, [1, 1, 1])])

@@ -10,7 +10,10 @@ import trio
 from trio_draftws import DialFailed, Draft, Rejected, open_websocket, use_framing_mode
 
 from .redirecting import FOLLOWED, echo_once, noting, redirect, sending_on
+from .rows import drafts_that_differ_most
 from .wire import raw_server, read_request
+
+draft = drafts_that_differ_most()
 
 
 @pytest.mark.parametrize("status", FOLLOWED)

@@ -26,14 +26,12 @@ from trio_draftws import (
     open_websocket,
     ssl_stream_factory,
 )
-from trio_draftws._transport.handshake_io import MAX_INTERIM
-from trio_draftws.cli._probe import probe
-from trio_draftws.cli._target import Target
-from trio_draftws.cli._trace import Trace
 from trio_draftws.drafts import auto_drafts, draft_named
 from trio_draftws.testing import RawServer
 
+from .processes import run_here
 from .redirecting import FOLLOWED
+from .rows import in_turn
 from .test_bad_input import reset_when_closed
 from .wire import raw_server, read_request, read_to_end, take_up
 
@@ -41,6 +39,8 @@ Clock: TypeAlias = trio.testing.MockClock
 
 CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"
 NOTHING_TELLS = b"\r\nno such"
+# So many of 1xx may come before the answer.
+MAX_INTERIM = 32
 
 
 @pytest.fixture
@@ -94,8 +94,9 @@ ENDS = {
 }
 
 
-@pytest.mark.parametrize(("rest", "body"), ENDS.values(), ids=ENDS)
-async def test_a_body_that_ends(rest: bytes, body: bytes, draft: Draft, clock: Clock) -> None:
+@in_turn(end=list(ENDS.values()))
+async def test_a_body_that_ends(end: tuple[bytes, bytes], draft: Draft, clock: Clock) -> None:
+    rest, body = end
     async with answering(b"HTTP/1.1 403 No\r\n" + rest) as (url, _):
         error, seconds = await refusal(url, draft=draft)
     assert (error.status, error.body, seconds) == (403, body, 0)
@@ -144,9 +145,10 @@ ENDLESS = {
 }
 
 
-@pytest.mark.parametrize(("rest", "body"), ENDLESS.values(), ids=ENDLESS)
-async def test_a_body_without_an_end(rest: bytes, body: bytes, draft: Draft, clock: Clock) -> None:
+@in_turn(end=list(ENDLESS.values()))
+async def test_a_body_without_an_end(end: tuple[bytes, bytes], draft: Draft, clock: Clock) -> None:
     """It costs half a second, and the status is known."""
+    rest, body = end
     async with answering(b"HTTP/1.1 403 No\r\n" + rest) as (url, _):
         error, seconds = await refusal(url, draft=draft)
     assert (error.status, error.body) == (403, body)
@@ -274,11 +276,8 @@ async def test_a_redirect_that_nobody_is_to_follow(clock: Clock) -> None:
 
 async def test_probing_waits_for_no_body(capfd: pytest.CaptureFixture[str], clock: Clock) -> None:
     async with answering(b"HTTP/1.1 403 No\r\n" + NOTHING_TELLS) as (url, asked):
-        target = Target(
-            url=url, headers=[], origin=None, subprotocols=[], cafile=None, insecure=False
-        )
         started = trio.current_time()
-        assert await probe(target=target, drafts=None, echo=False, timeout=5, as_json=False) == 1
+        assert await run_here("probe", url) == 1
         assert trio.current_time() == started
         assert len(asked) == len(DRAFTS) + 1
         assert "status 403: 'no such'" in capfd.readouterr().out
@@ -350,7 +349,7 @@ def opening_after(interim: bytes, draft: Draft) -> Any:
     return raw_server(behave)
 
 
-@pytest.mark.parametrize("interim", INTERIM.values(), ids=INTERIM)
+@in_turn(interim=list(INTERIM.values()))
 async def test_interim_answers_are_read_over(interim: bytes, draft: Draft, clock: Clock) -> None:
     async with opening_after(interim, draft) as port:
         async with open_websocket(f"ws://127.0.0.1:{port}/", draft=draft) as connection:
@@ -425,34 +424,6 @@ async def test_a_proxy_that_makes_no_tunnel(answer: bytes, why: str, clock: Cloc
             async with open_websocket("ws://h/", proxy=url.replace("ws", "http")):
                 raise AssertionError("there is no connection")
     assert trio.current_time() == started
-
-
-async def test_interim_answers_in_a_trace(draft: Draft, clock: Clock) -> None:
-    """`connect --verbose` shows them, and takes nothing of them for a frame."""
-    lines: list[str] = []
-
-    async def write(line: str) -> None:
-        lines.append(line)
-
-    trace = Trace(write=write)
-
-    async def tap(stream: trio.abc.Stream) -> trio.abc.Stream:
-        return trace.watch(stream)
-
-    async with opening_after(INTERIM["several"], draft) as port:
-        url = f"ws://127.0.0.1:{port}/"
-        async with open_websocket(url, draft=draft, stream_factory=tap) as connection:
-            trace.opened(connection, url)
-            await connection.send("hello")
-    await trace.flush()
-    came = [line for line in lines if line.startswith("<- ")]
-    assert came[:3] == [
-        "<- HTTP/1.1 102 Processing",
-        "<- HTTP/1.1 103 Early Hints",
-        "<- Link: </a>",
-    ]
-    assert came[3].startswith("<- HTTP/1.1 101")
-    assert sum("hello" in line for line in lines) == 1
 
 
 async def test_a_body_that_comes_late_where_no_draft_was_named() -> None:

@@ -11,6 +11,7 @@ import trio.testing
 
 from trio_draftws import Reject
 
+from .rows import each_row
 from .test_reconnecting import attempts_at, guarded, open_one
 from .test_reconnecting import clock as clock
 from .wire import raw_server, read_request
@@ -25,8 +26,8 @@ async def wait_asked_for(fields: list[tuple[str, str]], status: int = 503) -> fl
     return second - first
 
 
-@pytest.mark.parametrize(
-    ("value", "wait"),
+@each_row(
+    "value, wait",
     [
         ("30", 30),
         ("000000030", 30),
@@ -47,8 +48,8 @@ async def test_seconds(value: str, wait: float, clock: trio.testing.MockClock) -
     assert await wait_asked_for([("Retry-After", value)]) == pytest.approx(wait, abs=0.1)
 
 
-@pytest.mark.parametrize(
-    ("value", "wait"),
+@each_row(
+    "value, wait",
     [
         # RFC 9110 section 5.6.7: the form of today, and the two of before
         ("Sun, 06 Nov 1994 08:50:07 GMT", 30),

@@ -30,7 +30,10 @@ from trio_draftws import (
     use_framing_mode,
 )
 
+from .rows import drafts_that_differ_most, each_row
 from .wire import Answer, dial, echo, read_to_end, read_until, request, request_13, serving
+
+draft = drafts_that_differ_most()
 
 Tell = Callable[[Connection, Any], Awaitable[None]]
 
@@ -78,8 +81,8 @@ ROUTES = Routes(
 )
 
 
-@pytest.mark.parametrize(
-    ("target", "found"),
+@each_row(
+    "target, found",
     [
         ("/", ("root", "")),
         ("/chat", ("chat", "")),
@@ -196,8 +199,8 @@ def test_routes_are_a_mapping_that_does_not_change() -> None:
         routes["/c"] = 3  # type: ignore[index]
 
 
-@pytest.mark.parametrize(
-    ("given", "error", "why"),
+@each_row(
+    "given, error, why",
     [
         ("chat", ValueError, r"begins with a slash: write '/chat', not 'chat'"),
         ("", ValueError, "begins with a slash: write '/', not ''"),
@@ -231,8 +234,8 @@ async def test_a_route_that_cannot_be(given: Any, error: type[Exception], why: s
         await serve_websocket(echo, 0, http_handler={given: HTTPResponse()})
 
 
-@pytest.mark.parametrize(
-    ("arguments", "error", "why"),
+@each_row(
+    "arguments, error, why",
     [
         ({"handler": {}}, ValueError, "there is no route"),
         ({"handler": None}, TypeError, "handler is an async function, or a mapping .* not None"),

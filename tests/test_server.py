@@ -29,13 +29,15 @@ from trio_draftws import (
     serve_websocket,
     use_framing_mode,
 )
-from trio_draftws._server.handshake import ServerOptions
-from trio_draftws._transport.sockets import take_over
 
 from .pairs import mute, open_client, stream_pair
+from .rows import drafts_that_differ_most, in_turn
+from .wire import request_13
 
 if sys.version_info < (3, 11):
     from exceptiongroup import ExceptionGroup
+
+draft = drafts_that_differ_most()
 
 START = b"GET / HTTP/1.1\r\nHost: localhost\r\n"
 
@@ -53,6 +55,21 @@ async def serving(handler: Any = echo, **settings: Any) -> AsyncIterator[tuple[S
         server: Server = await nursery.start(serve)
         yield server, f"ws://127.0.0.1:{server.port}/"
         await server.aclose()
+
+
+class Given(trio.abc.Listener[trio.abc.Stream]):
+    """Accepts these streams."""
+
+    def __init__(self, *streams: trio.abc.Stream) -> None:
+        self._streams = list(streams)
+
+    async def accept(self) -> trio.abc.Stream:
+        if not self._streams:
+            await trio.sleep_forever()
+        return self._streams.pop(0)
+
+    async def aclose(self) -> None:
+        await trio.lowlevel.checkpoint()
 
 
 class TestStarting:
@@ -470,7 +487,7 @@ class TestHandlers:
 
 
 class TestEnding:
-    @pytest.mark.parametrize("how", ["aclose", "cancel"])
+    @in_turn(how=("aclose", "cancel"))
     async def test_every_connection_is_closed_in_order(self, draft: Draft, how: str) -> None:
         """Ten clients, each in the middle of something, each see the draft's close."""
         closed: list[str] = []
@@ -631,35 +648,43 @@ class TestEnding:
                             await client.receive()
                     assert server.connections == set()
 
-    async def test_one_accepted_in_the_last_pass_is_sent_off(self) -> None:
-        """It has no visit yet when the others are told to end."""
-        async with serving() as (server, _):
-            ours, theirs = await stream_pair("tcp")
-            server._ending = True
-            await server._welcome_abroad(take_over(theirs))
-            answer = await ours.receive_some()
-            assert answer.startswith(b"HTTP/1.1 503 ")
-            await ours.aclose()
+    async def test_one_accepted_in_the_last_pass_is_sent_off(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It has no visit yet when the others are told to end: its task begins later."""
+        ended = trio.Event()
+
+        async def late(visit: Any, *arguments: Any) -> None:
+            await ended.wait()
+            await visit(*arguments)
+
+        begin: Any = late
+        ours, theirs = await stream_pair("tcp")
+        async with trio.open_nursery() as nursery:
+            monkeypatch.setattr(nursery, "start_soon", partial(nursery.start_soon, begin))
+            async with serving(listeners=[Given(theirs)], handler_nursery=nursery) as (server, _):
+                await trio.testing.wait_all_tasks_blocked()
+                await server.aclose()
+                ended.set()
+                answer = await ours.receive_some()
+                assert answer.startswith(b"HTTP/1.1 503 ")
+                await ours.aclose()
 
 
 class TestFaults:
-    async def test_a_fault_of_our_own_is_one_error_with_its_cause(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        async def answer(
-            _: trio.abc.Stream, terms: ServerOptions, scope: Any, *__: Any
-        ) -> Connection:
-            scope.nursery.start_soon(fail)
-            await trio.sleep_forever()
-            raise AssertionError
-
+    async def test_a_fault_of_our_own_is_one_error_with_its_cause(self) -> None:
         async def fail() -> None:
             raise RuntimeError("a bug")
 
-        monkeypatch.setattr("trio_draftws._server.serve.answer", answer)
+        async def conn_headers(request: Request) -> Any:
+            # That of the tasks that `accept` starts
+            trio.lowlevel.current_task().child_nurseries[-1].start_soon(fail)
+            await trio.sleep_forever()
+
         ours, theirs = await stream_pair("tcp")
+        await ours.send_all(request_13())
         with pytest.raises(InternalError, match="a task of trio_draftws failed") as caught:
-            async with accept(theirs):
+            async with accept(theirs, conn_headers=conn_headers):
                 pass
         assert isinstance(caught.value.__cause__, BaseException)
         await ours.aclose()
@@ -695,19 +720,18 @@ async def test_many_servers_in_one_nursery_do_not_meet() -> None:
 async def test_the_log_names_who_was_there(caplog: pytest.LogCaptureFixture) -> None:
     """Also one that has gone before it could be asked, and one that has no address."""
     caplog.set_level(logging.INFO, "trio_draftws")
-    async with serving() as (server, _):
-        ours, theirs = await stream_pair("tcp")
-        assert isinstance(ours, trio.SocketStream)
-        port = ours.socket.getsockname()[1]
-        await ours.aclose()
-        await server._welcome(theirs)
-        await server._welcome(trio.SocketStream(trio.socket.socket()))
-        ours, theirs = trio.testing.memory_stream_pair()
-        await ours.aclose()
-        await server._welcome(theirs)
+    ours, theirs = await stream_pair("tcp")
+    assert isinstance(ours, trio.SocketStream)
+    port = ours.socket.getsockname()[1]
+    await ours.aclose()
+    gone = trio.SocketStream(trio.socket.socket())
+    end, memory = trio.testing.memory_stream_pair()
+    await end.aclose()
+    async with serving(listeners=[Given(theirs, gone, memory)]):
+        await trio.testing.wait_all_tasks_blocked(0.01)
     said = [record.message.partition(":")[0] for record in caplog.records]
-    assert said == [
+    assert sorted(said) == [
         f"no connection with 127.0.0.1 port {port}",
-        "no connection with a peer that has gone",
         "no connection with a StapledStream",
+        "no connection with a peer that has gone",
     ]

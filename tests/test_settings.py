@@ -6,7 +6,6 @@ import inspect
 import typing
 from typing import Any
 
-import attrs
 import pytest
 import trio
 import trio.testing
@@ -24,7 +23,6 @@ from trio_draftws import (
     reconnecting,
     serve_websocket,
 )
-from trio_draftws._settings.limits import Limits, LimitSettings
 
 URL = "ws://127.0.0.1:9/"
 # Each function, and the settings that it takes
@@ -78,10 +76,6 @@ async def test_a_stream_is_closed_where_a_setting_is_not_there() -> None:
         async with open_websocket(URL, stream=client, **wrong):
             pass
     assert await server.receive_some() == b""
-
-
-def test_the_parts_below_get_each_limit() -> None:
-    assert set(attrs.fields_dict(Limits)) == set(LimitSettings.__annotations__)
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from trio_draftws.__main__ import main
+from trio_draftws.cli import main
 
 from .newcomer import DOCS, commands, console_blocks
+from .rows import each_row
 from .test_docs import PAGES
 
 PROJECT = DOCS.parent
@@ -68,7 +69,7 @@ def known_to(words: list[str], capsys: pytest.CaptureFixture[str]) -> str | None
     return sources(PROJECT / program)
 
 
-@pytest.mark.parametrize(("page", "command"), SHOWN)
+@each_row("page, command", SHOWN)
 def test_command(page: str, command: str, capsys: pytest.CaptureFixture[str]) -> None:
     lexer = shlex.shlex(command, posix=True, punctuation_chars="|&")
     lexer.whitespace_split = True

@@ -52,10 +52,13 @@ from trio_draftws.testing import (
 from trio_draftws.testing.fixtures import echo_server, websocket_pair
 
 from .pairs import SOME_DRAFTS
+from .rows import drafts_that_differ_most
 from .wire import MASK
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+
+draft = drafts_that_differ_most()
 
 __all__ = ["echo_server", "websocket_pair"]
 

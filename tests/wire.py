@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -12,11 +14,13 @@ import trio
 
 from trio_draftws import Draft, Server, serve_websocket
 from trio_draftws.drafts import Headers, NegotiatedParameters, Request, Response, WebSocketURL
-from trio_draftws.drafts._handshake.hixie76 import KEY_FIELDS, answer_to, number_in
 from trio_draftws.testing import RawServer, frame, serve_raw
 from trio_draftws.testing import echo as echo
-from trio_draftws.testing._nursery import plain_nursery as plain_nursery
 
+if sys.version_info < (3, 11):
+    from exceptiongroup import BaseExceptionGroup
+
+KEY_FIELDS = ("Sec-WebSocket-Key1", "Sec-WebSocket-Key2")
 # The example of hixie-76 section 1.2
 KEY1 = b"4 @1  46546xW%0l 1 5"
 KEY2 = b"12998 5 Y3 1  .P00"
@@ -75,6 +79,19 @@ class Answer:
 
 
 @asynccontextmanager
+async def plain_nursery() -> AsyncIterator[trio.Nursery]:
+    """A nursery that wraps no lone exception in a group."""
+    try:
+        async with trio.open_nursery() as nursery:
+            yield nursery
+    except BaseExceptionGroup as group:
+        error: BaseException = group
+        while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+            error = error.exceptions[0]
+        raise error from error.__cause__
+
+
+@asynccontextmanager
 async def serving(
     handler: Any = echo, *, host: str = "127.0.0.1", **settings: Any
 ) -> AsyncIterator[Server]:
@@ -120,11 +137,16 @@ async def dial(server: Server) -> trio.SocketStream:
     return await trio.open_tcp_stream("127.0.0.1", server.port)
 
 
+def key_number(key: bytes) -> int:
+    """What a key of hixie-76 stands for (section 1.3)."""
+    return int(bytes(byte for byte in key if byte in b"0123456789")) // key.count(b" ")
+
+
 def prove(head: bytes, key3: bytes) -> bytes:
     """The 16 bytes that answer a request of hixie-76."""
     fields = dict(line.split(b": ", 1) for line in head.split(b"\r\n") if b": " in line)
-    key1, key2 = (fields[name.encode()] for name in KEY_FIELDS)
-    return answer_to(number_in(key1), number_in(key2), key3)
+    numbers = (key_number(fields[name.encode()]).to_bytes(4, "big") for name in KEY_FIELDS)
+    return hashlib.md5(b"".join(numbers) + key3).digest()
 
 
 def take_up(draft: Draft, head: bytes, key3: bytes) -> tuple[bytes, NegotiatedParameters]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import re
 import ssl
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import attrs
 import pytest
 
+from tests.rows import each_row
 from trio_draftws import Compression, Instrument
 
 CLIENT_SSL = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -58,11 +59,6 @@ class Case:
     error: type[Exception]
     why: str
 
-    @property
-    def id(self) -> str:
-        text = repr(self.arguments)
-        return re.sub(r" at 0x\w+", "", text)[:60]
-
     def raises(self) -> Any:
         return pytest.raises(self.error, match=re.escape(self.why))
 
@@ -71,8 +67,8 @@ def case(error: type[Exception], why: str, **arguments: Any) -> Case:
     return Case(arguments, error, why)
 
 
-def each(*cases: Case) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("case", cases, ids=[case.id for case in cases])
+def each(*cases: Case) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    return each_row("case", cases)
 
 
 # What client and server both have

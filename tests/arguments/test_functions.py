@@ -14,6 +14,7 @@ import pytest
 import trio
 import trio.testing
 
+from tests.rows import each_row
 from trio_draftws import (
     Connection,
     HTTPResponse,
@@ -107,7 +108,7 @@ GOOD = {
 }
 
 
-@pytest.mark.parametrize("handler", GOOD.values(), ids=GOOD.keys())
+@each_row("handler", GOOD.values())
 async def test_what_is_an_async_function(handler: Any) -> None:
     for given in (handler, {"/": handler}):
         async with served(given) as server, server.open_websocket(draft="rfc6455") as client:
@@ -194,6 +195,7 @@ async def test_functions_of_a_server_that_turn_out_to_be_none(
     case: Case, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Nobody comes in, and the log says why."""
+    caplog.clear()
     async with served(two, **case.arguments) as server:
         async with RawClient(await server.dial()) as client:
             await client.send(client.request("rfc6455", origin="http://a"))

@@ -10,6 +10,7 @@ import pytest
 import trio
 import trio.testing
 
+from tests.rows import each_row
 from trio_draftws import (
     accept,
     bridge,
@@ -45,7 +46,7 @@ OUTSIDE: dict[str, Callable[[], Coroutine[Any, Any, Any]]] = {
 }
 
 
-@pytest.mark.parametrize("name", OUTSIDE)
+@each_row("name", OUTSIDE)
 def test_outside_of_trio(name: str) -> None:
     """In asyncio, and where nothing runs at all."""
     why = f"^{name}: this needs trio.run"

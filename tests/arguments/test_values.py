@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.rows import each_row
 from trio_draftws import (
     Compression,
     Connection,
@@ -93,8 +94,8 @@ async def test_those_that_take_several_connections_or_two() -> None:
 
 
 @pytest.mark.parametrize("how", [Connection.aclose, Connection.send_close])
-@pytest.mark.parametrize(
-    ("arguments", "why"),
+@each_row(
+    "arguments, why",
     [
         (("bye",), "a close's code is a number, as 1000, not 'bye'"),
         ((None,), "a close's code is a number, as 1000, not None"),
@@ -120,8 +121,8 @@ async def test_what_is_no_code_or_reason(how: Any, arguments: Any, why: str, nam
 # Values
 
 
-@pytest.mark.parametrize(
-    ("make", "error", "why"),
+@each_row(
+    "make, error, why",
     [
         (lambda: reject(401, "text"), TypeError, "headers is a mapping .* a text is body='...'"),
         (lambda: reject(401, b"text"), TypeError, "headers is a mapping .* not one bytes"),

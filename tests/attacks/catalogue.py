@@ -363,7 +363,7 @@ ROWS = [
         {
             "drafts/test_url": "test_no_message_shows_a_password test_user_and_password",
             "test_auth": "test_what_cannot_be_sent",
-            "test_proxy": "test_a_user test_no_representation_shows_a_password",
+            "test_proxy": "test_a_user test_no_error_shows_a_password",
             "test_reconnecting": "test_each_attempt_is_logged",
         },
     ),

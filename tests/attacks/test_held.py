@@ -14,6 +14,7 @@ import pytest
 import trio
 import trio.testing
 
+from tests.rows import in_turn
 from trio_draftws import DRAFTS, Connection, Draft, accept, open_websocket
 from trio_draftws.drafts import Role, draft_named
 from trio_draftws.testing import Ping, Pong, RawClient, RawPeer, RawServer
@@ -28,14 +29,10 @@ RFC6455 = draft_named("rfc6455")
 PINGING = [draft for draft in DRAFTS if draft.ping]
 
 each_role = pytest.mark.parametrize("role", ["server", "client"])
-each_pinging = pytest.mark.parametrize("draft", PINGING, ids=lambda draft: draft.name)
-each_behave = pytest.mark.parametrize(
-    "behave", [sleeps, receives], ids=lambda behave: behave.__name__
-)
+BEHAVES = (sleeps, receives)
 
 
-@each_role
-@pytest.mark.parametrize("message", ["я", ""], ids=["one letter", "empty"])
+@in_turn(role=("client", "server"), message=("я", ""))
 async def test_unread_messages_count_as_the_memory_they_take(
     draft: Draft, message: str, role: Role, mock_clock: trio.testing.MockClock
 ) -> None:
@@ -63,9 +60,7 @@ async def test_unread_messages_take_no_more_memory_than_that(
     assert heart.memory / target.count <= 2 * HELD
 
 
-@each_role
-@each_behave
-@each_pinging
+@in_turn(PINGING, role=("client", "server"), behave=BEHAVES)
 async def test_the_latest_16_pings_of_one_read_are_answered(
     draft: Draft, behave: Behave, role: Role, mock_clock: trio.testing.MockClock
 ) -> None:
@@ -112,9 +107,7 @@ async def attacker(
         await trio.aclose_forcefully(theirs)
 
 
-@each_role
-@each_behave
-@each_pinging
+@in_turn(PINGING, role=("client", "server"), behave=BEHAVES)
 async def test_without_room_only_the_latest_ping_is_answered(
     draft: Draft, behave: Behave, role: Role, autojump_clock: trio.testing.MockClock
 ) -> None:

@@ -18,15 +18,14 @@ import trio_draftws
 from trio_draftws.drafts import (
     COMPRESSION,
     BadHead,
+    Headers,
+    Reject,
     Request,
     Response,
     ResponseBody,
     draft_named,
     is_ws_url,
 )
-from trio_draftws.drafts._handshake.extensions import accept_offer
-from trio_draftws.drafts._handshake.hixie76 import number_in
-from trio_draftws.drafts._handshake.hybi import bytes_in
 
 SIZE = 20_000
 
@@ -127,11 +126,23 @@ def parse(kind: type[Request | Response], raw: bytes) -> None:
         pass
 
 
-def keyed(key: str) -> None:
+def answer(draft: str, fields: str) -> None:
+    """As a server does that takes every offer."""
+    raw = head(f"Host: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n{fields}")
     try:
-        number_in(key.encode("latin-1"))
-    except ValueError:
+        draft_named(draft).opening.answer(Request.parse(raw)).accept(Headers(), None, COMPRESSION)
+    except (BadHead, Reject):
         pass
+
+
+def keyed(key: str) -> None:
+    answer("hixie-76", f"Sec-WebSocket-Key1: {key}\r\nSec-WebSocket-Key2: 1 2")
+
+
+def offered(extensions: str) -> None:
+    key = "dGhlIHNhbXBsZSBub25jZQ=="
+    versions = f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13"
+    answer("rfc6455", f"{versions}\r\nSec-WebSocket-Extensions: {extensions}")
 
 
 def take_body(text: str, fields: str = "Transfer-Encoding: chunked") -> None:
@@ -157,9 +168,11 @@ READERS: dict[str, Callable[[str], object]] = {
     "chunks": lambda text: take_body("1;a\r\nx\r\n" * (len(text) // 8)),
     "a key": keyed,
     "a key of digits": lambda text: keyed(f"1 {text}2"),
-    "a key of today": bytes_in,
-    "extensions": lambda text: accept_offer([text], COMPRESSION),
-    "parameters": lambda text: accept_offer([f"permessage-deflate{text}"], COMPRESSION),
+    "a key of today": lambda text: answer(
+        "rfc6455", f"Sec-WebSocket-Key: {text}\r\nSec-WebSocket-Version: 13"
+    ),
+    "extensions": offered,
+    "parameters": lambda text: offered(f"permessage-deflate{text}"),
     "a URL": lambda text: is_ws_url(f"ws://{text}"),
     "a path": lambda text: is_ws_url(f"ws://a/{text}"),
     "subprotocols": lambda text: draft_named("hixie-76").subprotocols.asked([text]),

@@ -10,9 +10,9 @@ import trio
 import trio.testing
 
 from tests.pairs import connected
+from tests.rows import in_turn
 from tests.wire import echo
 from trio_draftws import DRAFTS, Compression, Connection, Draft, PeerViolation
-from trio_draftws._connection.sender import ROOM
 from trio_draftws.drafts import Fragment, Ping, Role, draft_named
 
 from .memory import LIMIT, SLACK, Attack, Suffer, encoded, taken_by
@@ -64,14 +64,13 @@ async def check(draft: Draft, role: Role, attack: Attack, suffer: Suffer, **sett
     assert await taken_by(draft, role, attack, suffer, **settings) <= LIMIT + SLACK
 
 
-@each_role
+@in_turn(role=("client", "server"))
 async def test_a_message_over_the_limit(draft: Draft, role: Role) -> None:
     """It is refused by its length where that comes first, else when the limit is passed."""
     await check(draft, role, lambda attacker: [encoded(attacker, "x" * 2 * LIMIT)], is_refused)
 
 
-@each_role
-@pytest.mark.parametrize("text", ["x", "\xe9", "日", "🙂"])
+@in_turn(role=("client", "server"), text=("x", "\xe9", "日", "🙂"))
 async def test_a_message_that_never_ends(draft: Draft, role: Role, text: str) -> None:
     """It is within the limit, but its last bytes never come; whatever Python makes of its text."""
     message = text * (LIMIT // len(text.encode()))
@@ -83,7 +82,7 @@ async def test_a_message_that_never_ends(draft: Draft, role: Role, text: str) ->
     await check(draft, role, attack, stays(LIMIT - 100), count=8)
 
 
-@each_role
+@in_turn(role=("client", "server"))
 async def test_a_length_that_takes_nothing(draft: Draft, role: Role) -> None:
     """A header that announces a message of the limit, and little behind it."""
 
@@ -93,8 +92,7 @@ async def test_a_length_that_takes_nothing(draft: Draft, role: Role) -> None:
     assert await taken_by(draft, role, attack, stays(900)) <= SLACK
 
 
-@each_role
-@each(FRAGMENTING)
+@in_turn(FRAGMENTING, role=("client", "server"))
 async def test_fragments_that_never_end(draft: Draft, role: Role) -> None:
     """Of 64 bytes each; no object for each is kept."""
 
@@ -104,8 +102,7 @@ async def test_fragments_that_never_end(draft: Draft, role: Role) -> None:
     await check(draft, role, attack, stays(LIMIT), count=2)
 
 
-@each_role
-@each(FRAGMENTING)
+@in_turn(FRAGMENTING, role=("client", "server"))
 async def test_fragments_over_the_limit(draft: Draft, role: Role) -> None:
     def attack(attacker: Connection) -> list[bytes]:
         return [fragments(attacker, "x" * 64, LIMIT // 64 + 1)]
@@ -113,8 +110,7 @@ async def test_fragments_over_the_limit(draft: Draft, role: Role) -> None:
     await check(draft, role, attack, is_refused, count=2)
 
 
-@each_role
-@each(FRAGMENTING)
+@in_turn(FRAGMENTING, role=("client", "server"))
 async def test_empty_fragments(draft: Draft, role: Role) -> None:
     def attack(attacker: Connection) -> list[bytes]:
         return [fragments(attacker, "", 10_000)]
@@ -135,9 +131,7 @@ async def test_a_bomb(draft: Draft, role: Role) -> None:
         await check(draft, role, attack, is_refused, **settings)
 
 
-@each_role
-@each(COMPRESSING)
-@pytest.mark.parametrize("received", [True, False])
+@in_turn(COMPRESSING, role=("client", "server"), received=(True, False))
 async def test_many_messages_in_few_bytes(draft: Draft, role: Role, received: bool) -> None:
     """Each is within the limit; what one read brings would inflate to five times that."""
     sizes = [60_000, LIMIT - 1] * 5
@@ -165,7 +159,7 @@ async def until_no_more_is_read(victim: Connection) -> None:
         await trio.testing.wait_all_tasks_blocked()
 
 
-@each_role
+@in_turn(role=("client", "server"))
 async def test_small_messages_that_nobody_receives(draft: Draft, role: Role) -> None:
     """They are read ahead while a handler sleeps, up to 64 KiB of memory."""
 
@@ -185,14 +179,14 @@ def until_full(action: Callable[[Connection], Awaitable[object]]) -> Suffer:
     async def suffer(victim: Connection) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(action, victim)
-            while victim._sender.size < ROOM:
+            while victim._sender.size < 2**16:
                 await trio.testing.wait_all_tasks_blocked()
             nursery.cancel_scope.cancel()
 
     return suffer
 
 
-@each_role
+@in_turn(role=("client", "server"))
 async def test_echoes_that_nobody_reads(draft: Draft, role: Role) -> None:
     """Of two letters each: what waits is bounded in bytes, and so are the objects for it."""
 
@@ -202,8 +196,7 @@ async def test_echoes_that_nobody_reads(draft: Draft, role: Role) -> None:
     await check(draft, role, attack, until_full(echo), transport="lockstep", count=2)
 
 
-@each_role
-@each(PINGING)
+@in_turn(PINGING, role=("client", "server"))
 async def test_pings_whose_answers_nobody_reads(draft: Draft, role: Role) -> None:
     """As long as they may be, since of what one read brings only the latest are answered."""
 
@@ -234,8 +227,7 @@ async def test_reserved_frames(draft: Draft, role: Role, said: bytes) -> None:
     assert await taken_by(draft, role, attack, suffer) <= SLACK
 
 
-@each_role
-@each(FRAGMENTING)
+@in_turn(FRAGMENTING, role=("client", "server"))
 async def test_an_honest_message_in_many_fragments(draft: Draft, role: Role) -> None:
     """4 MiB in fragments of 64 bytes pass, where messages may be so long."""
     size = 2**22

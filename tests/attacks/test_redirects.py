@@ -14,6 +14,7 @@ import pytest
 import trio
 
 from tests.redirecting import FOLLOWED, echo_once, noting, redirect, sending_on
+from tests.rows import each_row, in_turn
 from tests.wire import raw_server, read_request, read_to_end
 from trio_draftws import Draft, RedirectRefused, Rejected, open_websocket
 
@@ -83,7 +84,7 @@ async def test_credentials_stay_at_the_same_origin() -> None:
 # What is not followed
 
 
-@pytest.mark.parametrize("status", [300, *FOLLOWED])
+@in_turn(status=(300, *FOLLOWED))
 async def test_none_is_followed_if_so_told(status: int, draft: Draft) -> None:
     """Its address is told, and not dialled; also where it is of the same host."""
     async with noting() as (there, asked):
@@ -152,7 +153,7 @@ async def test_where_there_is_no_websocket(location: str) -> None:
     assert error.status == 302
 
 
-@pytest.mark.parametrize("letter", list(' "<>\\^`{|}'))
+@each_row("letter", list(' "<>\\^`{|}'))
 @pytest.mark.parametrize(
     "location",
     [

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.rows import each_row
 from tests.wire import (
     KEY3,
     PROOF,
@@ -37,7 +38,7 @@ FRAMED = {
 }
 
 
-@pytest.mark.parametrize("fields", FRAMED.values(), ids=FRAMED)
+@each_row("fields", FRAMED.values())
 @pytest.mark.parametrize("old", [True, False], ids=["hixie-76", "rfc6455"])
 async def test_a_body_is_refused(fields: dict[str, Any], old: bool) -> None:
     """With one answer, and the connection ends, so that nobody takes the rest for anything."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ssl
 import time
 from collections.abc import Iterable, Mapping
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 import trio
 import trio.testing
 
+from tests.rows import in_turn
 from trio_draftws import DRAFTS, Connection, Draft, PeerViolation
 from trio_draftws.drafts import Role, draft_named
 from trio_draftws.testing import Faults, FaultyStream, Ping, Pong, RawPeer
@@ -69,6 +71,21 @@ def each_flood(floods: Mapping[str, Flood]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("flood", list(floods.values()), ids=list(floods))
 
 
+def with_either_role(floods: Mapping[str, Flood], *behaves: Behave) -> pytest.MarkDecorator:
+    """Each flood under each behaviour, of a server and of a client in turn.
+
+    Pings and pongs come in both roles each; what gives way to other tasks is the same for both.
+    """
+    rows = [(name, behave) for name in floods for behave in behaves]
+    return pytest.mark.parametrize(
+        ("flood", "behave", "role"),
+        [
+            pytest.param(floods[name], behave, role, id=f"{name}-{behave.__name__}-{role}")
+            for (name, behave), role in zip(rows, cycle(["server", "client"]), strict=False)
+        ],
+    )
+
+
 def each_behave(*behaves: Behave) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("behave", behaves, ids=lambda behave: behave.__name__)
 
@@ -111,9 +128,7 @@ async def test_pings_and_pongs(
         assert heart.most_read <= READ_AHEAD
 
 
-@each_role
-@each_behave(sleeps, receives)
-@each_draft(PINGING)
+@in_turn(PINGING, role=("client", "server"), behave=(sleeps, receives))
 async def test_pings_in_each_draft(
     draft: Draft, behave: Behave, role: Role, mock_clock: trio.testing.MockClock
 ) -> None:
@@ -125,9 +140,7 @@ async def test_pings_in_each_draft(
         assert 2 * 16 <= one.bytes_sent <= FRAMES
 
 
-@each_role
-@each_behave(sleeps, receives, receives_many, pings, streams)
-@each_flood(FRAGMENTS)
+@with_either_role(FRAGMENTS, sleeps, receives, receives_many, pings, streams)
 async def test_fragments(
     flood: Flood, behave: Behave, role: Role, mock_clock: trio.testing.MockClock
 ) -> None:
@@ -135,9 +148,7 @@ async def test_fragments(
     assert (await check(mock_clock, flood, behave, role, begun=True)).read_all
 
 
-@each_role
-@each_behave(sleeps, receives, receives_many)
-@each_flood(SENTINEL)
+@with_either_role(SENTINEL, sleeps, receives, receives_many)
 @each_draft(map(draft_named, ["hixie-75", "hixie-76"]))
 async def test_reserved_frames(
     draft: Draft, flood: Flood, behave: Behave, role: Role, mock_clock: trio.testing.MockClock
@@ -145,18 +156,14 @@ async def test_reserved_frames(
     assert (await check(mock_clock, flood, behave, role, draft)).read_all
 
 
-@each_role
-@each_behave(sleeps, receives, receives_many)
-@each_flood(LENGTH64)
+@with_either_role(LENGTH64, sleeps, receives, receives_many)
 async def test_reserved_frames_of_the_length_framing(
     flood: Flood, behave: Behave, role: Role, mock_clock: trio.testing.MockClock
 ) -> None:
     assert (await check(mock_clock, flood, behave, role, draft_named("whatwg-2010-08"))).read_all
 
 
-@each_role
-@each_behave(sleeps, receives, receives_many, pings)
-@each_flood(MESSAGES)
+@with_either_role(MESSAGES, sleeps, receives, receives_many, pings)
 async def test_tiny_messages(
     flood: Flood, behave: Behave, role: Role, mock_clock: trio.testing.MockClock
 ) -> None:
@@ -165,25 +172,21 @@ async def test_tiny_messages(
         assert heart.read_all
 
 
-@each_role
+@in_turn(role=("client", "server"))
 async def test_tiny_messages_in_each_draft(
     draft: Draft, role: Role, mock_clock: trio.testing.MockClock
 ) -> None:
     assert (await check(mock_clock, many("x"), receives, role, draft)).read_all
 
 
-@each_role
-@each_behave(sleeps, receives, receives_many, pings)
-@each_flood(NOTHING_AT_ONCE)
+@with_either_role(NOTHING_AT_ONCE, sleeps, receives, receives_many, pings)
 async def test_one_message_that_inflates_to_nothing(
     flood: Flood, behave: Behave, role: Role, mock_clock: trio.testing.MockClock
 ) -> None:
     await check(mock_clock, flood, behave, role)
 
 
-@each_role
-@each_behave(sleeps, receives, streams)
-@each_flood(NOTHING_IN_PIECES)
+@with_either_role(NOTHING_IN_PIECES, sleeps, receives, streams)
 async def test_frames_that_inflate_to_nothing(
     flood: Flood, behave: Behave, role: Role, mock_clock: trio.testing.MockClock
 ) -> None:
@@ -286,9 +289,7 @@ async def byte_by_byte(stream: trio.abc.Stream) -> trio.abc.Stream:
     return FaultyStream(stream, incoming=Faults(split=1))
 
 
-@each_role
-@each_behave(sleeps, receives, pings, streams)
-@each_flood(CONTROL)
+@with_either_role(CONTROL, sleeps, receives, pings, streams)
 async def test_streams_that_are_not_ours(
     flood: Flood, behave: Behave, role: Role, mock_clock: trio.testing.MockClock
 ) -> None:

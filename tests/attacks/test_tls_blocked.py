@@ -9,9 +9,8 @@ import trio
 import trio.testing
 
 from tests.test_streams import Passes
-from trio_draftws._transport.tls import TLSStream
 
-from .tls_records import blocked, drain
+from .tls_records import TLSStream, blocked, drain
 
 
 class Waiting:

@@ -16,8 +16,6 @@ import trio.testing
 
 from tests.test_streams import Passes
 from tests.wire import read_to_end
-from trio_draftws._transport.sockets import RECEIVE_SIZE
-from trio_draftws._transport.tls import MOST_OUTPUT, RECORDS_AT_ONCE, RECORDS_WITHOUT_DATA
 
 from .tls_records import (
     ANSWER_SIZE,
@@ -26,6 +24,10 @@ from .tls_records import (
     HANDSHAKE,
     HELLO_REQUEST,
     KEY_UPDATE,
+    MOST_OUTPUT,
+    RECEIVE_SIZE,
+    RECORDS_AT_ONCE,
+    RECORDS_WITHOUT_DATA,
     TICKET,
     Flood,
     RawPeer,

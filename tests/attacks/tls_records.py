@@ -2,6 +2,9 @@
 
 OpenSSL shakes hands for it, and tells the secrets as it does for Wireshark. Both versions use
 AES-GCM here. It does not read what is sent to it until it is told to.
+
+What it attacks is a stream inside the package, and not a connection: there it shows after each call
+what was read, what waits to be written, and who is woken.
 """
 
 from __future__ import annotations
@@ -20,8 +23,12 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from tests.pairs import tls_contexts
 from tests.test_streams import direct_streams
+from trio_draftws._transport.sockets import RECEIVE_SIZE as RECEIVE_SIZE
 from trio_draftws._transport.sockets import DirectStream
-from trio_draftws._transport.tls import MOST_OUTPUT, TLSStream
+from trio_draftws._transport.tls import MOST_OUTPUT as MOST_OUTPUT
+from trio_draftws._transport.tls import RECORDS_AT_ONCE as RECORDS_AT_ONCE
+from trio_draftws._transport.tls import RECORDS_WITHOUT_DATA as RECORDS_WITHOUT_DATA
+from trio_draftws._transport.tls import TLSStream as TLSStream
 from trio_draftws.drafts import Role
 
 HANDSHAKE = 22

@@ -10,7 +10,7 @@ from .generate import program as program_of
 from .world import run
 
 # About a minute on one core
-SEEDS = 500
+SEEDS = 300
 CHUNK = 25
 # Of the programs' own time, for each chunk; most have two, but a program may end early.
 HOURS = 0.3

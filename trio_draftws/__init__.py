@@ -18,6 +18,7 @@ below it; no two files import each other, directly or in a circle.
       _fast_handshake   the requests that today's clients send, answered without the full parser
       _protocol         the life of one connection, as states
       _identify         which draft a request is of
+      _request          what a client opens with: an HTTP head, and its draft
       _registry         each draft as a row: how it opens, how it frames, what it can do
       _handshake        the opening handshakes
       _framing          frames and messages as bytes; masking, compression, UTF-8

@@ -45,7 +45,6 @@ from ._http.http1 import (
     HeaderFields,
     Headers,
     HTTPResponse,
-    Request,
     Response,
     checked_fields,
     escaped,
@@ -61,6 +60,7 @@ from ._http.url import NOT_IN_URL, SplitURL, WebSocketURL, is_ws_url, is_wss_url
 from ._identify import check_plain, identify, is_plain
 from ._protocol import End, EndKind, WebSocketProtocol
 from ._registry import DRAFTS, Draft, allowed_drafts, auto_drafts, draft_named
+from ._request import Request
 
 __all__ = [
     "COMPRESSION",

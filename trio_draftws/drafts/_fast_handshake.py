@@ -16,9 +16,10 @@ from typing import TypeAlias
 from ._handshake.base import Reject, ServerOpening
 from ._handshake.extensions import EXTENSIONS_FIELD
 from ._handshake.hybi import KEY_FIELD, PROTOCOL_FIELD, HybiServer
-from ._http.http1 import BadHead, Request
+from ._http.http1 import BadHead
 from ._identify import identify
 from ._registry import DRAFTS, Draft
+from ._request import Request
 
 Scanned: TypeAlias = "tuple[int, str, str | None, str | None, bool]"
 """How many bytes the head has; the key; what the fields of subprotocols and of extensions say, None

@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable, Collection
 
 from ._handshake.base import Reject
-from ._http.http1 import Request
 from ._registry import Draft, draft_named
+from ._request import Request
 
 # RFC 6455 section 4.1: a whole number without leading zeros
 _VERSION = re.compile("0|[1-9][0-9]{0,8}")

@@ -13,7 +13,6 @@ from trio_draftws.drafts._framing.compression import Compression
 from trio_draftws.drafts._http.http1 import (
     HeaderFields,
     Headers,
-    Request,
     Response,
     checked_answer,
     checked_fields,
@@ -129,6 +128,30 @@ class HandshakeRequest:
     """What to offer, in drafts that know of it."""
 
 
+class ReceivedRequest(Protocol):
+    """What a server's side of a handshake reads of a request; `drafts.Request` has all of it."""
+
+    @property
+    def line(self) -> bytes:
+        """The request line, without its line end."""
+        ...
+
+    @property
+    def headers(self) -> Headers:
+        """Its fields."""
+        ...
+
+    @property
+    def origin(self) -> str | None:
+        """The origin of the page, if the client names one."""
+        ...
+
+    @property
+    def location(self) -> str:
+        """The URL that the client asks for."""
+        ...
+
+
 class ClientOpening(Protocol):
     """The client's side of one opening handshake."""
 
@@ -193,7 +216,7 @@ class OpeningFamily(Protocol):
         """
         ...
 
-    def answer(self, request: Request) -> ServerOpening:
+    def answer(self, request: ReceivedRequest) -> ServerOpening:
         """Checks a request and begins a server's opening.
 
         Raises:
@@ -325,7 +348,7 @@ def check_repeated(headers: Headers, name: str, expected: str) -> None:
         raise InvalidAnswer(f"the {name} field", expected, ", ".join(received))
 
 
-def check_request_fields(request: Request) -> None:
+def check_request_fields(request: ReceivedRequest) -> None:
     """The fields that the request of every draft must have.
 
     Raises:
@@ -339,7 +362,7 @@ def check_request_fields(request: Request) -> None:
 
 
 def repeated_fields(
-    request: Request, fields: Headers, *, origin: str, location: str
+    request: ReceivedRequest, fields: Headers, *, origin: str, location: str
 ) -> list[tuple[bytes, bytes]]:
     """Origin and location for the answer, as browsers of the time demand them.
 

@@ -6,10 +6,11 @@ import attrs
 
 from trio_draftws.drafts._framing.codec import NegotiatedParameters
 from trio_draftws.drafts._framing.compression import Compression
-from trio_draftws.drafts._http.http1 import Headers, Request, Response, write_head
+from trio_draftws.drafts._http.http1 import Headers, Response, write_head
 
 from .base import (
     HandshakeRequest,
+    ReceivedRequest,
     SubprotocolSyntax,
     check_repeated,
     check_request_fields,
@@ -65,7 +66,7 @@ class Hixie75Client:
 class Hixie75Server:
     """hixie-75 section 5.2."""
 
-    request: Request
+    request: ReceivedRequest
     request_body: int = 0
 
     def accept(
@@ -96,6 +97,6 @@ class Hixie75Opening:
             syntax.write(ask.subprotocols)
         return Hixie75Client(ask, syntax)
 
-    def answer(self, request: Request) -> Hixie75Server:
+    def answer(self, request: ReceivedRequest) -> Hixie75Server:
         check_request_fields(request)
         return Hixie75Server(request)

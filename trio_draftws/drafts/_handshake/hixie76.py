@@ -10,11 +10,12 @@ import attrs
 
 from trio_draftws.drafts._framing.codec import NegotiatedParameters
 from trio_draftws.drafts._framing.compression import Compression
-from trio_draftws.drafts._http.http1 import Headers, Request, Response, shown, write_head
+from trio_draftws.drafts._http.http1 import Headers, Response, shown, write_head
 
 from .base import (
     HandshakeRequest,
     InvalidAnswer,
+    ReceivedRequest,
     Reject,
     SubprotocolSyntax,
     check_repeated,
@@ -131,7 +132,7 @@ class Hixie76Client:
 class Hixie76Server:
     """hixie-76 section 5.2."""
 
-    request: Request
+    request: ReceivedRequest
     number1: int
     number2: int
     request_body: int = 8
@@ -174,7 +175,7 @@ class Hixie76Opening:
             syntax.write(ask.subprotocols)
         return Hixie76Client(ask, syntax, draft_number=self.draft_number)
 
-    def answer(self, request: Request) -> Hixie76Server:
+    def answer(self, request: ReceivedRequest) -> Hixie76Server:
         check_request_fields(request)
         numbers = []
         for name in KEY_FIELDS:

@@ -13,11 +13,12 @@ import attrs
 
 from trio_draftws.drafts._framing.codec import NOTHING_NEGOTIATED, NegotiatedParameters
 from trio_draftws.drafts._framing.compression import Compression
-from trio_draftws.drafts._http.http1 import Headers, Request, Response, shown, write_head
+from trio_draftws.drafts._http.http1 import Headers, Response, shown, write_head
 
 from .base import (
     HandshakeRequest,
     InvalidAnswer,
+    ReceivedRequest,
     Reject,
     SubprotocolSyntax,
     check_request_fields,
@@ -246,7 +247,7 @@ class HybiOpening:
             syntax.write(ask.subprotocols)
         return HybiClient(self, ask, syntax)
 
-    def answer(self, request: Request) -> HybiServer:
+    def answer(self, request: ReceivedRequest) -> HybiServer:
         # RFC 6455 section 4.2.1: HTTP/1.1 or higher; HTTP/1.0 has no upgrade
         if request.line.endswith(b" HTTP/1.0"):
             raise Reject(400, body="Expected HTTP/1.1, got HTTP/1.0.\n")

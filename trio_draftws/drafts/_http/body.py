@@ -7,8 +7,6 @@ import re
 
 import attrs
 
-from trio_draftws.drafts._framing.codec import Buffer
-
 from .http1 import MAX_LINE, Headers, Response
 
 # RFC 9112 section 7.1: a size, which extensions may follow
@@ -59,7 +57,7 @@ class ResponseBody:
         """Whether something else than the end of the stream tells where it ends."""
         return self._chunked or self._left < math.inf
 
-    def feed(self, data: Buffer) -> None:
+    def feed(self, data: bytes | bytearray | memoryview) -> None:
         """Takes what has come."""
         self._unread += data
         while self._unread and not self.done:

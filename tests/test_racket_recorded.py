@@ -32,8 +32,8 @@ from trio_draftws import (
 )
 from trio_draftws._client import dial as _dial
 from trio_draftws.drafts import HandshakeRequest, Request, Response, draft_named
-from trio_draftws.drafts._handshake.base import SubprotocolSyntax
 from trio_draftws.drafts._handshake.hixie76 import KEY_FIELDS, Hixie76Client, Hixie76Opening
+from trio_draftws.drafts._handshake.subprotocols import SubprotocolSyntax
 
 from .wire import dial, raw_server, read_request, read_to_end, read_until, serving
 

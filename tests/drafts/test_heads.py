@@ -31,7 +31,7 @@ from trio_draftws.drafts._fast_handshake import (
     scan_opening_in_python,
     spoken_today,
 )
-from trio_draftws.drafts._http.http1 import parse_request_head_in_python
+from trio_draftws.drafts._http.request import parse_request_head_in_python
 
 from .heads import KEY, PLAIN, PROXIED, TODAYS, head
 from .masks import IS_DEMANDED
@@ -426,9 +426,9 @@ def test_nothing_leaks() -> None:
 def test_c_is_taken_where_it_was_built(pure: str) -> None:
     program = """if True:
         from trio_draftws.drafts import _fast_handshake
-        from trio_draftws.drafts._http import http1
+        from trio_draftws.drafts._http import request
         print(_fast_handshake.scan_opening is _fast_handshake.scan_opening_in_python)
-        print(http1.split_request is http1.split_request_in_python)
+        print(request.split_request is request.split_request_in_python)
     """
     done = subprocess.run(
         [sys.executable, "-c", program],
@@ -443,6 +443,6 @@ def test_c_is_taken_where_it_was_built(pure: str) -> None:
 
 def test_without_c_nothing_is_split() -> None:
     """So that the parser reads it."""
-    from trio_draftws.drafts._http.http1 import split_request_in_python
+    from trio_draftws.drafts._http.request import split_request_in_python
 
     assert split_request_in_python(head("GET / HTTP/1.1")) is None

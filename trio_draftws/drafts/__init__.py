@@ -27,35 +27,16 @@ from ._framing.codec import (
 from ._framing.compression import COMPRESSION, Compression, Deflate
 from ._framing.masking import MASKS_IN_C
 from ._framing.payload import IMMUTABLE_BUFFERS, encode_long_text
-from ._handshake.base import (
-    ClientOpening,
-    HandshakeError,
-    HandshakeRequest,
-    InvalidAnswer,
-    Reject,
-    ServerOpening,
-    checked_answer_fields,
-)
+from ._handshake.base import ClientOpening, HandshakeRequest, ServerOpening
+from ._handshake.errors import HandshakeError, InvalidAnswer, Reject
+from ._handshake.fields import checked_answer_fields
 from ._http.body import ResponseBody
 from ._http.cookies import write_cookies
+from ._http.escaping import escaped, shown, shown_line
+from ._http.head import MAX_LINE, BadHead, find_head_end, line_too_long, may_begin_head, write_head
+from ._http.headers import HeaderFields, Headers, checked_fields
 from ._http.host import ascii_host, split_authority, tls_name
-from ._http.http1 import (
-    MAX_LINE,
-    BadHead,
-    HeaderFields,
-    Headers,
-    HTTPResponse,
-    Response,
-    checked_fields,
-    escaped,
-    find_head_end,
-    line_too_long,
-    may_begin_head,
-    shown,
-    shown_line,
-    write_head,
-    write_response,
-)
+from ._http.response import HTTPResponse, Response, write_response
 from ._http.url import NOT_IN_URL, SplitURL, WebSocketURL, is_ws_url, is_wss_url, split_url
 from ._identify import check_plain, identify, is_plain
 from ._protocol import End, EndKind, WebSocketProtocol

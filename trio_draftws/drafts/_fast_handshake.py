@@ -13,10 +13,11 @@ import os
 from collections.abc import Collection
 from typing import TypeAlias
 
-from ._handshake.base import Reject, ServerOpening
+from ._handshake.base import ServerOpening
+from ._handshake.errors import Reject
 from ._handshake.extensions import EXTENSIONS_FIELD
 from ._handshake.hybi import KEY_FIELD, PROTOCOL_FIELD, HybiServer
-from ._http.http1 import BadHead
+from ._http.head import BadHead
 from ._identify import identify
 from ._registry import DRAFTS, Draft
 from ._request import Request

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection
 
-from ._handshake.base import Reject
+from ._handshake.errors import Reject
 from ._registry import Draft, draft_named
 from ._request import Request
 

@@ -14,16 +14,16 @@ from ._framing.hixie import hixie
 from ._framing.hybi_01_to_06 import hybi_01_to_06
 from ._framing.rfc6455 import rfc6455
 from ._framing.whatwg_2010 import whatwg_2010
-from ._handshake.base import (
-    COMMA_SEPARATED,
-    ONE_SUBPROTOCOL,
-    SPACE_SEPARATED,
-    OpeningFamily,
-    SubprotocolSyntax,
-)
+from ._handshake.base import OpeningFamily
 from ._handshake.hixie75 import Hixie75Opening
 from ._handshake.hixie76 import Hixie76Opening
 from ._handshake.hybi import HybiOpening
+from ._handshake.subprotocols import (
+    COMMA_SEPARATED,
+    ONE_SUBPROTOCOL,
+    SPACE_SEPARATED,
+    SubprotocolSyntax,
+)
 
 # 1007 came with hybi-10, whose wire is that of hybi-08.
 _CODES_OF_HYBI_06 = frozenset({1000, 1001, 1002, 1003, 1004})

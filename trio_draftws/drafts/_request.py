@@ -7,7 +7,8 @@ from urllib.parse import unquote_to_bytes
 import attrs
 
 from ._http.cookies import cookies_in
-from ._http.http1 import Headers, parse_request_head
+from ._http.headers import Headers
+from ._http.request import parse_request_head
 from ._registry import Draft
 
 

@@ -6,17 +6,13 @@ import attrs
 
 from trio_draftws.drafts._framing.codec import NegotiatedParameters
 from trio_draftws.drafts._framing.compression import Compression
-from trio_draftws.drafts._http.http1 import Headers, Response, write_head
+from trio_draftws.drafts._http.head import write_head
+from trio_draftws.drafts._http.headers import Headers
+from trio_draftws.drafts._http.response import Response
 
-from .base import (
-    HandshakeRequest,
-    ReceivedRequest,
-    SubprotocolSyntax,
-    check_repeated,
-    check_request_fields,
-    check_upgrade,
-    repeated_fields,
-)
+from .base import HandshakeRequest, ReceivedRequest
+from .fields import check_repeated, check_request_fields, check_upgrade, repeated_fields
+from .subprotocols import SubprotocolSyntax
 
 # hixie-75 section 4.1: compared byte for byte by clients, "Web Socket" in two words
 STATUS_LINE = b"HTTP/1.1 101 Web Socket Protocol Handshake"

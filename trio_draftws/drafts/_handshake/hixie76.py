@@ -10,19 +10,15 @@ import attrs
 
 from trio_draftws.drafts._framing.codec import NegotiatedParameters
 from trio_draftws.drafts._framing.compression import Compression
-from trio_draftws.drafts._http.http1 import Headers, Response, shown, write_head
+from trio_draftws.drafts._http.escaping import shown
+from trio_draftws.drafts._http.head import write_head
+from trio_draftws.drafts._http.headers import Headers
+from trio_draftws.drafts._http.response import Response
 
-from .base import (
-    HandshakeRequest,
-    InvalidAnswer,
-    ReceivedRequest,
-    Reject,
-    SubprotocolSyntax,
-    check_repeated,
-    check_request_fields,
-    check_upgrade,
-    repeated_fields,
-)
+from .base import HandshakeRequest, ReceivedRequest
+from .errors import InvalidAnswer, Reject
+from .fields import check_repeated, check_request_fields, check_upgrade, repeated_fields
+from .subprotocols import SubprotocolSyntax
 
 # hixie-76 section 5.2: "WebSocket" in one word, unlike hixie-75
 STATUS_LINE = b"HTTP/1.1 101 WebSocket Protocol Handshake"

@@ -13,18 +13,16 @@ import attrs
 
 from trio_draftws.drafts._framing.codec import NOTHING_NEGOTIATED, NegotiatedParameters
 from trio_draftws.drafts._framing.compression import Compression
-from trio_draftws.drafts._http.http1 import Headers, Response, shown, write_head
+from trio_draftws.drafts._http.escaping import shown
+from trio_draftws.drafts._http.head import write_head
+from trio_draftws.drafts._http.headers import Headers
+from trio_draftws.drafts._http.response import Response
 
-from .base import (
-    HandshakeRequest,
-    InvalidAnswer,
-    ReceivedRequest,
-    Reject,
-    SubprotocolSyntax,
-    check_request_fields,
-    check_upgrade,
-)
+from .base import HandshakeRequest, ReceivedRequest
+from .errors import InvalidAnswer, Reject
 from .extensions import EXTENSIONS_FIELD, accept_offer, settle_answer, write_offers
+from .fields import check_request_fields, check_upgrade
+from .subprotocols import SubprotocolSyntax
 
 STATUS_LINE = b"HTTP/1.1 101 Switching Protocols"
 # In lower case, unlike the drafts to hybi-03

@@ -7,7 +7,9 @@ import re
 
 import attrs
 
-from .http1 import MAX_LINE, Headers, Response
+from .head import MAX_LINE
+from .headers import Headers
+from .response import Response
 
 # RFC 9112 section 7.1: a size, which extensions may follow
 _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]+)[ \t]*(?:;.*)?")

@@ -1,0 +1,66 @@
+"""Why there is no connection: what the client raises, and what the server does."""
+
+from __future__ import annotations
+
+from trio_draftws.drafts._http.escaping import escaped
+from trio_draftws.drafts._http.headers import HeaderFields, Headers
+from trio_draftws.drafts._http.response import checked_answer
+
+
+class HandshakeError(Exception):
+    """The opening handshake failed: there is no connection.
+
+    `advice` says what to do about it, where that can be guessed; the text ends with it.
+    """
+
+    advice: str = ""
+
+    def __str__(self) -> str:
+        told = self._told()
+        return f"{told} ({self.advice})" if self.advice else told
+
+    def _told(self) -> str:
+        return super().__str__()
+
+
+class InvalidAnswer(HandshakeError):
+    """The server said 101, but its answer is not the one that the draft demands.
+
+    `expected` and `received` are the two values that differ.
+    """
+
+    def __init__(self, what: str, expected: object, received: object) -> None:
+        super().__init__(what, expected, received)
+        self.what = what
+        self.expected = expected
+        self.received = received
+
+    def _told(self) -> str:
+        return f"{self.what}: expected {self.expected!r}, received {self.received!r}"
+
+
+class Reject(Exception):
+    """Raise it in `conn_headers` to refuse a request with a plain HTTP answer.
+
+    Args:
+        status: the HTTP status code, 400 to 599.
+        headers: further fields of the answer.
+        body: what to tell the client; str is sent as UTF-8.
+
+    Raises:
+        ValueError: the status or a header field cannot be sent.
+        TypeError: one of them is of another kind.
+    """
+
+    def __init__(self, status: int, headers: HeaderFields = (), body: bytes | str = b"") -> None:
+        self.headers: Headers
+        self.body: bytes
+        self.headers, self.body = checked_answer(status, headers, body)
+        if not 400 <= status <= 599:
+            raise ValueError(f"a refusal's status is 400 to 599, not {status}")
+        self.status = status
+        super().__init__(status, self.headers, self.body)
+
+    def __str__(self) -> str:
+        text = escaped(self.body.decode("utf-8", "replace").strip())
+        return f"{self.status}: {text}" if text else str(self.status)

@@ -14,24 +14,20 @@ from abc import ABC, abstractmethod
 import attrs
 
 from trio_draftws import Draft
-from trio_draftws.drafts import Role
-from trio_draftws.drafts._framing.assembler import BINARY, TEXT
-from trio_draftws.drafts._framing.decoder import FrameCodec
-from trio_draftws.drafts._framing.header import CLOSE, CONTINUATION, PING, PONG, RSV1, HeaderFormat
-from trio_draftws.drafts._framing.hixie import HixieCodec
-from trio_draftws.drafts._framing.masking import KEY_SIZE, apply_mask
-from trio_draftws.drafts._framing.whatwg_2010 import Whatwg2010Codec
+from trio_draftws.drafts import (
+    FRAME_NAMES,
+    KEY_SIZE,
+    RSV1,
+    FrameCodec,
+    HeaderFormat,
+    HixieCodec,
+    Role,
+    Whatwg2010Codec,
+    apply_mask,
+)
 
 # How many bytes of a payload are shown
 SHOWN = 32
-NAMES = {
-    CONTINUATION: "continuation",
-    TEXT: "text",
-    BINARY: "binary",
-    CLOSE: "close",
-    PING: "ping",
-    PONG: "pong",
-}
 
 
 @attrs.frozen
@@ -200,20 +196,21 @@ class HeaderFrames(FrameReader):
 
     def _meaning(self, first: int, key: bytes, payload: bytes, length: int) -> str:
         kind = self._dialect.kinds[first & 0x0F]
+        name = None if kind is None else FRAME_NAMES[kind]
         bit = "MORE" if self._dialect.more_bit else "FIN"
         facts = [
-            f"reserved opcode {first & 0x0F:#x}" if kind is None else NAMES[kind],
+            name or f"reserved opcode {first & 0x0F:#x}",
             bit if first & 0x80 else f"no {bit}",
         ]
         facts += [f"RSV{place}" for place in (1, 2, 3) if first & 0x80 >> place]
         if key:
             facts.append(f"mask {key.hex()}")
-        if kind == CLOSE and self._dialect.close_body == "status" and length >= 2:
+        if name == "close" and self._dialect.close_body == "status" and length >= 2:
             facts.append(f"code {int.from_bytes(payload[:2], 'big')}")
             if length > 2:
                 facts.append(f"reason of {_content(payload[2:], length - 2, text=True)}")
         else:
-            facts.append(_content(payload, length, text=kind == TEXT and not first & RSV1))
+            facts.append(_content(payload, length, text=name == "text" and not first & RSV1))
         return ", ".join(facts)
 
 

@@ -17,13 +17,12 @@ from trio_draftws import Connection
 from trio_draftws.drafts import (
     Buffer,
     HandshakeRequest,
-    Headers,
     Request,
     Role,
     WebSocketURL,
+    connection_masking_key,
     find_head_end,
 )
-from trio_draftws.drafts._handshake.hybi import KEY_FIELD, NONCE_FIELD, masking_key_of
 
 from ._frames import SHOWN, FrameReader, frame_reader
 from ._interactive import Assembler
@@ -147,7 +146,7 @@ class Tap(trio.abc.Stream):
         """Says what it speaks from here on."""
         draft = connection.draft
         opening = draft.opening.ask(HandshakeRequest(WebSocketURL.parse(url)), draft.subprotocols)
-        key = _masking_key(Request.parse(self.sent.head).headers, connection.headers)
+        key = connection_masking_key(Request.parse(self.sent.head).headers, connection.headers)
         server: Role = "server"
         self.sent.opened(frame_reader(draft, "client", key), draft.opening.request_body, self.trace)
         self.received.opened(frame_reader(draft, server, key), opening.response_body, self.trace)
@@ -180,9 +179,3 @@ class HalfCloseableTap(Tap, trio.abc.HalfCloseableStream):
     async def send_eof(self) -> None:
         self.trace.note(SENT, "end")
         await self.inner.send_eof()
-
-
-def _masking_key(asked: Headers, answered: Headers) -> bytes:
-    """The connection's masking key, if the server's answer has what it is made from."""
-    nonce = answered.get(NONCE_FIELD)
-    return b"" if nonce is None else masking_key_of(asked[KEY_FIELD], nonce)

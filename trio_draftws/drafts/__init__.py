@@ -25,11 +25,17 @@ from ._framing.codec import (
     no_message,
 )
 from ._framing.compression import COMPRESSION, Compression, Deflate
-from ._framing.masking import MASKS_IN_C
+from ._framing.decoder import FrameCodec
+from ._framing.frame_names import FRAME_NAMES
+from ._framing.header import RSV1, HeaderFormat
+from ._framing.hixie import HixieCodec
+from ._framing.masking import KEY_SIZE, MASKS_IN_C, apply_mask
 from ._framing.payload import IMMUTABLE_BUFFERS, encode_long_text
+from ._framing.whatwg_2010 import Whatwg2010Codec
 from ._handshake.base import ClientOpening, HandshakeRequest, ServerOpening
 from ._handshake.errors import HandshakeError, InvalidAnswer, Reject
 from ._handshake.fields import checked_answer_fields
+from ._handshake.hybi import connection_masking_key
 from ._http.body import ResponseBody
 from ._http.cookies import write_cookies
 from ._http.escaping import escaped, shown, shown_line
@@ -46,10 +52,13 @@ from ._request import Request
 __all__ = [
     "COMPRESSION",
     "DRAFTS",
+    "FRAME_NAMES",
     "IMMUTABLE_BUFFERS",
+    "KEY_SIZE",
     "MASKS_IN_C",
     "MAX_LINE",
     "NOT_IN_URL",
+    "RSV1",
     "BadHead",
     "Buffer",
     "ClientOpening",
@@ -62,11 +71,14 @@ __all__ = [
     "EndKind",
     "Event",
     "Fragment",
+    "FrameCodec",
     "HTTPResponse",
     "HandshakeError",
     "HandshakeRequest",
     "HeaderFields",
+    "HeaderFormat",
     "Headers",
+    "HixieCodec",
     "InvalidAnswer",
     "LocalProtocolError",
     "NegotiatedParameters",
@@ -84,7 +96,9 @@ __all__ = [
     "SplitURL",
     "WebSocketProtocol",
     "WebSocketURL",
+    "Whatwg2010Codec",
     "allowed_drafts",
+    "apply_mask",
     "ascii_host",
     "auto_drafts",
     "begin_answer",
@@ -92,6 +106,7 @@ __all__ = [
     "check_plain",
     "checked_answer_fields",
     "checked_fields",
+    "connection_masking_key",
     "draft_named",
     "encode_long_text",
     "escaped",

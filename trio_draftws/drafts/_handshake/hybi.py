@@ -71,6 +71,15 @@ def masking_key_of(key: str, nonce: str) -> bytes:
     return hashlib.sha1(text, usedforsecurity=False).digest()
 
 
+def connection_masking_key(request: Headers, response: Headers) -> bytes:
+    """The connection's masking key in hybi-04, from the fields of the opening's two heads.
+
+    Returns b"" in every other draft: its servers send no nonce.
+    """
+    nonce = response.get(NONCE_FIELD)
+    return b"" if nonce is None else masking_key_of(request[KEY_FIELD], nonce)
+
+
 def bytes_in(key: str) -> int | None:
     """How many bytes a key stands for; None where it is no base64."""
     if not _BASE64.fullmatch(key):

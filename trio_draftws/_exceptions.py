@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import trio
 
-from .drafts import BadHead, HandshakeError, Headers, Request, escaped, shown_line
+from .drafts import BadHead, CloseCode, HandshakeError, Headers, Request, escaped, shown_line
 
 if sys.version_info < (3, 11):  # pragma: no cover
     from exceptiongroup import BaseExceptionGroup
@@ -55,6 +55,7 @@ class PeerViolation(trio.BrokenResourceError):
     """
 
     def __init__(self, reason: str, close_code: int | None) -> None:
+        close_code = None if close_code is None else int(close_code)
         super().__init__(reason, close_code)
         self.reason = reason
         self.close_code = close_code
@@ -178,12 +179,12 @@ def code_after(error: BaseException) -> int:
     """The code with which a connection closes whose block or handler was left by `error`."""
     if isinstance(error, GeneratorExit):
         # Somebody left the loop over a generator that has the block in it.
-        return 1000
+        return CloseCode.NORMAL_CLOSURE
     if isinstance(error, BaseExceptionGroup):
         _, others = error.split(trio.Cancelled)
-        return 1001 if others is None else 1011
+        return CloseCode.GOING_AWAY if others is None else CloseCode.INTERNAL_ERROR
     # RFC 6455 section 7.4.1: going away, or met by what it did not expect
-    return 1001 if isinstance(error, trio.Cancelled) else 1011
+    return CloseCode.GOING_AWAY if isinstance(error, trio.Cancelled) else CloseCode.INTERNAL_ERROR
 
 
 def why_not_dialled(error: OSError) -> str:

@@ -28,7 +28,7 @@ from trio_draftws._connection.scope import Scope, open_scope
 from trio_draftws._exceptions import Rejected, code_after
 from trio_draftws._settings.checks import at_once, needs_trio
 from trio_draftws._settings.keywords import complete, shows
-from trio_draftws.drafts import Draft, HandshakeError
+from trio_draftws.drafts import CloseCode, Draft, HandshakeError
 
 from .connector import Connector, make_connector
 from .hints import is_unknown_draft
@@ -116,7 +116,7 @@ class Reconnecting(AsyncIterator[Connection]):
             raise trio.ClosedResourceError("the block of reconnecting has ended")
         self._busy = True
         try:
-            await self._part(1000)
+            await self._part(CloseCode.NORMAL_CLOSURE)
             while True:
                 await trio.sleep_until(self._not_before)
                 try:
@@ -241,4 +241,4 @@ async def reconnecting(
             with trio.CancelScope(shield=True):
                 await connections.end(code_after(error))
             raise
-        await connections.end(1000)
+        await connections.end(CloseCode.NORMAL_CLOSURE)

@@ -27,7 +27,7 @@ from trio_draftws._connection.connection import Connection
 from trio_draftws._connection.message_stream import GatheredParts, MessageStream
 from trio_draftws._exceptions import ConnectionLost, MessageTooBig, PeerClosed, PeerViolation
 from trio_draftws._settings.checks import check_kind, needs_trio
-from trio_draftws.drafts import Close, Draft, LocalProtocolError
+from trio_draftws.drafts import EARLY_MESSAGE_TOO_BIG, Close, CloseCode, Draft, LocalProtocolError
 
 if sys.version_info < (3, 11):  # pragma: no cover
     from exceptiongroup import BaseExceptionGroup
@@ -40,16 +40,16 @@ WHOLE_UP_TO = 65536
 
 # What to say instead where a draft does not have a code, the best first
 NEAREST = {
-    1004: (1009,),  # too big, before version 13
-    1005: (1000,),  # none was given: never sent
-    1006: (1011, 1001),  # lost: never sent
-    1007: (1002,),
-    1008: (1002,),
-    1009: (1004,),
-    1010: (1002,),
+    EARLY_MESSAGE_TOO_BIG: (CloseCode.MESSAGE_TOO_BIG,),
+    CloseCode.NO_STATUS_RECEIVED: (CloseCode.NORMAL_CLOSURE,),
+    CloseCode.ABNORMAL_CLOSURE: (CloseCode.INTERNAL_ERROR, CloseCode.GOING_AWAY),
+    CloseCode.INVALID_PAYLOAD: (CloseCode.PROTOCOL_ERROR,),
+    CloseCode.POLICY_VIOLATION: (CloseCode.PROTOCOL_ERROR,),
+    CloseCode.MESSAGE_TOO_BIG: (EARLY_MESSAGE_TOO_BIG,),
+    CloseCode.MANDATORY_EXTENSION: (CloseCode.PROTOCOL_ERROR,),
 }
 # What is missing there is news of the other side, as that it restarts.
-NEWS = (1011, 1001)
+NEWS = (CloseCode.INTERNAL_ERROR, CloseCode.GOING_AWAY)
 # RFC 6455 section 5.5: a closing frame carries 125 bytes, and two of them are the code.
 MAX_REASON = 123
 
@@ -132,13 +132,19 @@ class _Bridge:
         except PeerClosed as end:
             await self.pass_close(target, Close(end.code, end.reason), scope)
         except LocalProtocolError as error:
-            self.failure = PeerViolation(f"it sent what cannot be passed on: {error}", 1003)
-            self.goodbyes[source] = Close(1003, "no binary messages on the other side")
-            self.goodbyes[target] = Close(1011, "the other side sent a binary message")
+            self.failure = PeerViolation(
+                f"it sent what cannot be passed on: {error}", CloseCode.UNSUPPORTED_DATA
+            )
+            self.goodbyes[source] = Close(
+                CloseCode.UNSUPPORTED_DATA, "no binary messages on the other side"
+            )
+            self.goodbyes[target] = Close(
+                CloseCode.INTERNAL_ERROR, "the other side sent a binary message"
+            )
             scope.cancel()
         except trio.ClosedResourceError:
             # Whoever owns one of them closed it.
-            self.goodbyes[source] = self.goodbyes[target] = Close(1001)
+            self.goodbyes[source] = self.goodbyes[target] = Close(CloseCode.GOING_AWAY)
             scope.cancel()
         except trio.BrokenResourceError as error:
             if not source.closed:
@@ -200,10 +206,12 @@ class _Bridge:
 def close_in(draft: Draft, close: Close) -> tuple[int, str]:
     """Code and reason with which to say `close` in `draft`, as `Connection.aclose` takes them."""
     if not draft.close_status:
-        return 1000, ""
-    code = 1005 if close.code is None else close.code
+        return CloseCode.NORMAL_CLOSURE, ""
+    code = CloseCode.NO_STATUS_RECEIVED if close.code is None else close.code
     candidates = (code, *NEAREST.get(code, NEWS))
-    nearest = next((c for c in candidates if c >= 3000 or c in draft.close_codes), 1000)
+    nearest = next(
+        (c for c in candidates if c >= 3000 or c in draft.close_codes), CloseCode.NORMAL_CLOSURE
+    )
     # Not in the middle of a character
     reason = close.reason.encode()[:MAX_REASON].decode("utf-8", "ignore")
     return nearest, reason
@@ -212,11 +220,14 @@ def close_in(draft: Draft, close: Close) -> tuple[int, str]:
 def _news_of(error: trio.BrokenResourceError, source: Connection) -> Close:
     """What the other side is told of how `source` ended."""
     if isinstance(error, MessageTooBig):
-        return Close(1011, "the other side sent too long a message")
+        return Close(CloseCode.INTERNAL_ERROR, "the other side sent too long a message")
     if isinstance(error, PeerViolation):
-        return Close(1011, "the other side broke the protocol")
+        return Close(CloseCode.INTERNAL_ERROR, "the other side broke the protocol")
     # 1014, of a bad gateway, came late: many clients take it for a violation.
-    return Close(1001 if source.role == "server" else 1011, "the other side was lost")
+    return Close(
+        CloseCode.GOING_AWAY if source.role == "server" else CloseCode.INTERNAL_ERROR,
+        "the other side was lost",
+    )
 
 
 def _is_goodbye(error: trio.BrokenResourceError, source: Connection) -> bool:

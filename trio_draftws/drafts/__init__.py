@@ -7,6 +7,7 @@ a row to `_rows`; a new framing or a new opening is one more file beside that.
 from __future__ import annotations
 
 from ._fast_handshake import begin_answer, scan_opening, spoken_today
+from ._framing.close_codes import EARLY_MESSAGE_TOO_BIG, CloseCode
 from ._framing.codec import (
     Buffer,
     Close,
@@ -52,6 +53,7 @@ from ._request import Request
 __all__ = [
     "COMPRESSION",
     "DRAFTS",
+    "EARLY_MESSAGE_TOO_BIG",
     "FRAME_NAMES",
     "IMMUTABLE_BUFFERS",
     "KEY_SIZE",
@@ -63,6 +65,7 @@ __all__ = [
     "Buffer",
     "ClientOpening",
     "Close",
+    "CloseCode",
     "Codec",
     "Compression",
     "Deflate",

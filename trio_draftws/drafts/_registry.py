@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 import attrs
 
+from ._framing.close_codes import EARLY_MESSAGE_TOO_BIG, CloseCode
 from ._framing.codec import CodecFactory, Role
 from ._framing.hixie import hixie
 from ._framing.hybi_01_to_06 import hybi_01_to_06
@@ -26,10 +27,22 @@ from ._handshake.subprotocols import (
 )
 
 # 1007 came with hybi-10, whose wire is that of hybi-08.
-_CODES_OF_HYBI_06 = frozenset({1000, 1001, 1002, 1003, 1004})
-_CODES_OF_HYBI_08 = _CODES_OF_HYBI_06 | {1007}
-# RFC 6455 section 7.4.1, and 1012 to 1014 as registered since; 1004 is too big before, nothing now
-_CODES_OF_RFC_6455 = frozenset({1000, 1001, 1002, 1003, *range(1007, 1015)})
+_CODES_OF_HYBI_06: frozenset[int] = frozenset(
+    {
+        CloseCode.NORMAL_CLOSURE,
+        CloseCode.GOING_AWAY,
+        CloseCode.PROTOCOL_ERROR,
+        CloseCode.UNSUPPORTED_DATA,
+        EARLY_MESSAGE_TOO_BIG,
+    }
+)
+_CODES_OF_HYBI_08 = _CODES_OF_HYBI_06 | {CloseCode.INVALID_PAYLOAD}
+# RFC 6455 section 7.4.1, and 1012 to 1014 as registered since
+_CODES_OF_RFC_6455 = frozenset[int](CloseCode) - {
+    CloseCode.NO_STATUS_RECEIVED,
+    CloseCode.ABNORMAL_CLOSURE,
+    CloseCode.TLS_HANDSHAKE,
+}
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -191,7 +204,9 @@ DRAFTS: tuple[Draft, ...] = (
         auto_order=4,
         version=6,
         opening=HybiOpening(version=6, origin_field="Sec-WebSocket-Origin"),
-        codec=hybi_01_to_06(masking="whole-frame", close_body="status", too_big=1004),
+        codec=hybi_01_to_06(
+            masking="whole-frame", close_body="status", too_big=EARLY_MESSAGE_TOO_BIG
+        ),
         subprotocols=COMMA_SEPARATED,
         subprotocol_field="Sec-WebSocket-Protocol",
         origin_fields=("Sec-WebSocket-Origin",),
@@ -209,7 +224,7 @@ DRAFTS: tuple[Draft, ...] = (
         auto_order=3,
         version=7,
         opening=HybiOpening(version=7, origin_field="Sec-WebSocket-Origin"),
-        codec=rfc6455(fails_bad_utf8=False, too_big=1004, strict=False),
+        codec=rfc6455(fails_bad_utf8=False, too_big=EARLY_MESSAGE_TOO_BIG, strict=False),
         subprotocols=COMMA_SEPARATED,
         subprotocol_field="Sec-WebSocket-Protocol",
         origin_fields=("Sec-WebSocket-Origin",),
@@ -228,7 +243,7 @@ DRAFTS: tuple[Draft, ...] = (
         auto_order=2,
         version=8,
         opening=HybiOpening(version=8, origin_field="Sec-WebSocket-Origin"),
-        codec=rfc6455(fails_bad_utf8=True, too_big=1004, strict=False),
+        codec=rfc6455(fails_bad_utf8=True, too_big=EARLY_MESSAGE_TOO_BIG, strict=False),
         subprotocols=COMMA_SEPARATED,
         subprotocol_field="Sec-WebSocket-Protocol",
         origin_fields=("Sec-WebSocket-Origin", "Origin"),
@@ -246,7 +261,7 @@ DRAFTS: tuple[Draft, ...] = (
         announced_by=("version 8",),
         version=8,
         opening=HybiOpening(version=8, origin_field="Origin"),
-        codec=rfc6455(fails_bad_utf8=True, too_big=1004, strict=False),
+        codec=rfc6455(fails_bad_utf8=True, too_big=EARLY_MESSAGE_TOO_BIG, strict=False),
         subprotocols=COMMA_SEPARATED,
         subprotocol_field="Sec-WebSocket-Protocol",
         origin_fields=("Origin", "Sec-WebSocket-Origin"),
@@ -265,7 +280,7 @@ DRAFTS: tuple[Draft, ...] = (
         auto_order=1,
         version=13,
         opening=HybiOpening(version=13, origin_field="Origin", key_length=16),
-        codec=rfc6455(fails_bad_utf8=True, too_big=1009, strict=True),
+        codec=rfc6455(fails_bad_utf8=True, too_big=CloseCode.MESSAGE_TOO_BIG, strict=True),
         subprotocols=COMMA_SEPARATED,
         subprotocol_field="Sec-WebSocket-Protocol",
         origin_fields=("Origin",),

@@ -25,6 +25,9 @@ below it; no two files import each other, directly or in a circle.
       _http             heads, bodies, cookies, URLs, host names
 """
 
+import warnings
+from typing import TYPE_CHECKING
+
 from ._client.open import open_websocket
 from ._client.reconnect import reconnecting
 from ._client.settings import ClientSettings, DialSettings, ReconnectSettings
@@ -74,7 +77,7 @@ from ._transport.sockets import StreamFactory
 from ._transport.tls import ssl_stream_factory
 from .drafts import (
     DRAFTS,
-    MASKS_IN_C,
+    HAS_SPEEDUPS,
     Close,
     CloseCode,
     Compression,
@@ -97,7 +100,7 @@ from .drafts import (
 
 __all__ = [
     "DRAFTS",
-    "MASKS_IN_C",
+    "HAS_SPEEDUPS",
     "AcceptSettings",
     "BinaryPolicy",
     "BroadcastResult",
@@ -175,3 +178,19 @@ __all__ = [
     "use_framing_mode",
     "wait_any",
 ]
+
+if TYPE_CHECKING:
+    MASKS_IN_C: bool
+    """The old name of `HAS_SPEEDUPS`."""
+else:
+
+    def __getattr__(name: str) -> object:
+        """Returns what has a new name under its old one, with a warning."""
+        if name == "MASKS_IN_C":
+            warnings.warn(
+                f"{__name__}.MASKS_IN_C is deprecated: use HAS_SPEEDUPS",
+                DeprecationWarning,
+                stacklevel=2,
+            )
+            return HAS_SPEEDUPS
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

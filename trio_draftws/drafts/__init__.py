@@ -6,6 +6,9 @@ a row to `_rows`; a new framing or a new opening is one more file beside that.
 
 from __future__ import annotations
 
+import warnings
+from typing import TYPE_CHECKING
+
 from ._fast_handshake import begin_answer, scan_opening, spoken_today
 from ._framing.close_codes import EARLY_MESSAGE_TOO_BIG, CloseCode
 from ._framing.codec import (
@@ -30,7 +33,7 @@ from ._framing.decoder import FrameCodec
 from ._framing.frame_names import FRAME_NAMES
 from ._framing.header import RSV1, HeaderFormat
 from ._framing.hixie import HixieCodec
-from ._framing.masking import KEY_SIZE, MASKS_IN_C, apply_mask
+from ._framing.masking import HAS_SPEEDUPS, KEY_SIZE, apply_mask
 from ._framing.payload import IMMUTABLE_BUFFERS, encode_long_text
 from ._framing.whatwg_2010 import Whatwg2010Codec
 from ._handshake.base import ClientOpening, HandshakeRequest, ServerOpening
@@ -55,9 +58,9 @@ __all__ = [
     "DRAFTS",
     "EARLY_MESSAGE_TOO_BIG",
     "FRAME_NAMES",
+    "HAS_SPEEDUPS",
     "IMMUTABLE_BUFFERS",
     "KEY_SIZE",
-    "MASKS_IN_C",
     "MAX_LINE",
     "NOT_IN_URL",
     "RSV1",
@@ -132,3 +135,19 @@ __all__ = [
     "write_head",
     "write_response",
 ]
+
+if TYPE_CHECKING:
+    MASKS_IN_C: bool
+    """The old name of `HAS_SPEEDUPS`."""
+else:
+
+    def __getattr__(name: str) -> object:
+        """Returns what has a new name under its old one, with a warning."""
+        if name == "MASKS_IN_C":
+            warnings.warn(
+                f"{__name__}.MASKS_IN_C is deprecated: use HAS_SPEEDUPS",
+                DeprecationWarning,
+                stacklevel=2,
+            )
+            return HAS_SPEEDUPS
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -103,4 +103,4 @@ def fastest() -> ApplyMask:
 
 
 apply_mask = fastest()
-MASKS_IN_C: bool = apply_mask is not apply_mask_in_python
+HAS_SPEEDUPS: bool = apply_mask is not apply_mask_in_python

@@ -18,12 +18,10 @@ from trio_draftws.drafts import (
     FRAME_NAMES,
     KEY_SIZE,
     RSV1,
-    FrameCodec,
     HeaderFormat,
-    HixieCodec,
     Role,
-    Whatwg2010Codec,
     apply_mask,
+    frame_format,
 )
 
 # How many bytes of a payload are shown
@@ -242,11 +240,11 @@ def frame_reader(draft: Draft, sender: Role, masking_key: bytes = b"") -> FrameR
 
     `masking_key` is the connection's, in the draft that has one.
     """
-    codec = draft.codec(sender, math.inf)
-    if isinstance(codec, FrameCodec):
-        return HeaderFrames(codec.dialect, sender, masking_key)
-    if isinstance(codec, Whatwg2010Codec):
+    layout = frame_format(draft.codec(sender, math.inf))
+    if isinstance(layout, HeaderFormat):
+        return HeaderFrames(layout, sender, masking_key)
+    if layout == "length-64":
         return Length64Frames()
-    if isinstance(codec, HixieCodec):
+    if layout == "sentinels":
         return SentinelFrames(closing_frame=draft.closing_handshake)
     return UnknownFrames()

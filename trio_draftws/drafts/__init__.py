@@ -29,13 +29,10 @@ from ._framing.codec import (
     no_message,
 )
 from ._framing.compression import COMPRESSION, Compression, Deflate
-from ._framing.decoder import FrameCodec
-from ._framing.frame_names import FRAME_NAMES
+from ._framing.frame_format import FRAME_NAMES, FrameFormat, frame_format
 from ._framing.header import RSV1, HeaderFormat
-from ._framing.hixie import HixieCodec
 from ._framing.masking import HAS_SPEEDUPS, KEY_SIZE, apply_mask
 from ._framing.payload import IMMUTABLE_BUFFERS, encode_long_text
-from ._framing.whatwg_2010 import Whatwg2010Codec
 from ._handshake.base import ClientOpening, HandshakeRequest, ServerOpening
 from ._handshake.errors import HandshakeError, InvalidAnswer, Reject
 from ._handshake.fields import checked_answer_fields
@@ -77,14 +74,13 @@ __all__ = [
     "EndKind",
     "Event",
     "Fragment",
-    "FrameCodec",
+    "FrameFormat",
     "HTTPResponse",
     "HandshakeError",
     "HandshakeRequest",
     "HeaderFields",
     "HeaderFormat",
     "Headers",
-    "HixieCodec",
     "InvalidAnswer",
     "LocalProtocolError",
     "NegotiatedParameters",
@@ -102,7 +98,6 @@ __all__ = [
     "SplitURL",
     "WebSocketProtocol",
     "WebSocketURL",
-    "Whatwg2010Codec",
     "allowed_drafts",
     "apply_mask",
     "ascii_host",
@@ -117,6 +112,7 @@ __all__ = [
     "encode_long_text",
     "escaped",
     "find_head_end",
+    "frame_format",
     "identify",
     "is_plain",
     "is_ws_url",

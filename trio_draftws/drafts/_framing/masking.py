@@ -102,5 +102,5 @@ def fastest() -> ApplyMask:
     return apply_mask_in_python
 
 
-apply_mask = fastest()
+apply_mask: ApplyMask = fastest()
 HAS_SPEEDUPS: bool = apply_mask is not apply_mask_in_python

@@ -247,11 +247,11 @@ class RecordedOpening(Hixie76Opening):
 
     recorded: bytes = b""
 
-    def ask(self, ask: HandshakeRequest, syntax: SubprotocolSyntax) -> Hixie76Client:
+    def ask(self, wanted: HandshakeRequest, syntax: SubprotocolSyntax) -> Hixie76Client:
         head, blank, key3 = self.recorded.partition(b"\r\n\r\n")
         headers = Request.parse(head + blank).headers
         [key1], [key2] = (headers.get_raw(name) for name in KEY_FIELDS)
-        return Hixie76Client(ask, syntax, key1, key2, key3)
+        return Hixie76Client(wanted=wanted, syntax=syntax, key1=key1, key2=key2, key3=key3)
 
 
 def without_target(head: bytes) -> tuple[list[tuple[bytes, bytes]], bytes]:

@@ -1,7 +1,7 @@
-"""Every draft of the protocol as one row: how it opens, how it frames, what it can say.
+"""Every draft of the protocol: how it opens, how it frames messages, and what it can do.
 
-Sans-IO: bytes in, bytes out. Nothing here imports trio or anything from above. To add a draft, add
-a row to `_rows`; a new framing or a new opening is one more file beside that.
+Sans-IO: bytes in, bytes out. Nothing here imports trio, or anything from above. To add a draft, add
+a row to `DRAFTS` in `_registry.py`; a new framing or a new opening handshake is one more file.
 """
 
 from __future__ import annotations

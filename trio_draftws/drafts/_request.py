@@ -21,14 +21,14 @@ class Request:
     headers: Headers
     """Its fields."""
     draft: Draft | None = None
-    """The draft that the connection speaks; None while that is not known."""
+    """The draft that the connection speaks; None if that is not known."""
     secure: bool = False
-    """Whether it came through TLS of our own."""
+    """Whether it came through this server's own TLS."""
     wildcard: str = ""
-    """What of the path the `*` of a route stands for; empty where it followed none that has one."""
+    """The part of the path that the `*` of its route matched; empty if the route has none."""
     remote: str | None = None
-    """The address that the client connects from, as `192.0.2.1`, while the request is answered;
-    None where its stream has none, and afterwards."""
+    """The client's address, such as `192.0.2.1`, while the request is being answered; None if the
+    stream has none, and afterwards."""
 
     @classmethod
     def parse(cls, head: bytes) -> Request:
@@ -46,10 +46,10 @@ class Request:
 
     @property
     def raw_target(self) -> bytes:
-        """What was asked for, as it came.
+        """Path and query as they came.
 
-        Racket's client sends spaces and UTF-8 unescaped, so this is all between the first and
-        the last space of the line.
+        Racket's client sends spaces and UTF-8 unescaped, so this is everything between the first
+        and the last space of the line.
         """
         return self.line[self.line.find(b" ") + 1 : self.line.rfind(b" ")]
 
@@ -60,7 +60,7 @@ class Request:
 
     @property
     def raw_path(self) -> bytes:
-        """The path as it came, escapes and all; without the host, where the target names one."""
+        """The path as it came, with its percent escapes; without the host of a whole URL."""
         path = self.raw_target.partition(b"?")[0]
         if self._authority is None:
             return path
@@ -68,26 +68,26 @@ class Request:
 
     @property
     def path(self) -> str:
-        """The path as text, with its percent escapes undone."""
+        """The path as text, with its percent escapes decoded."""
         return unquote_to_bytes(self.raw_path).decode("utf-8", "replace")
 
     @property
     def query(self) -> str:
-        """What follows the first `?`, escapes and all; empty where there is none."""
+        """What follows the first `?`, with its percent escapes; empty if there is none."""
         return self.target.partition("?")[2]
 
     @property
     def host(self) -> str | None:
-        """The Host field: a name, and the port where it is not the scheme's default.
+        """The Host field: a name, and the port if it is not the scheme's default.
 
-        Where the target is a whole URL, its host goes before the field (RFC 9112 section 3.2.2).
+        If the target is a whole URL, its host takes precedence (RFC 9112 section 3.2.2).
         """
         authority = self._authority
         return self.headers.get("Host") if authority is None else authority.decode("latin-1")
 
     @property
     def _authority(self) -> bytes | None:
-        # RFC 9112 section 3.2.2: any server has to take a whole URL for a target
+        # RFC 9112 section 3.2.2: every server must accept a whole URL as the target
         target = self.raw_target
         if target.startswith(b"/"):
             return None
@@ -96,32 +96,32 @@ class Request:
 
     @property
     def location(self) -> str:
-        """The URL that was asked for: Host and target verbatim (hixie-76 section 5.2)."""
+        """The requested URL: Host and target verbatim (hixie-76 section 5.2)."""
         target = self.target
         if self._authority is not None:
-            # Of a whole URL the host stands before it already, and its path may be left out.
+            # The host of a whole URL is in `self.host` already, and its path may be left out.
             path, mark, query = target.partition("?")
             target = f"/{path.partition('://')[2].partition('/')[2]}{mark}{query}"
         return f"{'wss' if self.secure else 'ws'}://{self.host or ''}{target}"
 
     @property
     def origin(self) -> str | None:
-        """Where the page that opens this came from, if the client says: browsers always do."""
+        """The origin of the page that opened this, which browsers always send; None without one."""
         names = self.draft.origin_fields if self.draft else ("Origin",)
         return next((self.headers[name] for name in names if name in self.headers), None)
 
     @property
     def cookies(self) -> dict[str, str]:
-        """The cookies that came, each value as it is written there.
+        """The cookies by name, each value as it was sent.
 
-        Of several with one name it is the first, the one of the more specific path (RFC 6265
-        section 5.4).
+        If a name occurs several times, its first value counts: that of the more specific path (RFC
+        6265 section 5.4).
         """
         return cookies_in(self.headers.get_all("Cookie"))
 
     @property
     def subprotocols(self) -> tuple[str, ...]:
-        """The subprotocols asked for, the client's favourite first."""
+        """The subprotocols that the client asks for, its favourite first."""
         if self.draft is None:
             return ()
         return self.draft.subprotocols.asked(self.headers.get_all(self.draft.subprotocol_field))

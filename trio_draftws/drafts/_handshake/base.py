@@ -1,4 +1,8 @@
-"""What an opening handshake is, for either side."""
+"""The interface of an opening handshake, for either side.
+
+A handshake does no I/O. It writes a request or an answer and checks one, and says how many bytes
+behind a head belong to it.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +25,7 @@ def _check_origin(instance: object, attribute: object, origin: str | None) -> No
             raise TypeError(f"origin is a str, as 'https://example.com', not {origin!r}")
         checked_fields({"Origin": origin})
         if origin != origin.strip(" \t"):
-            # A server would repeat it without, which is another one.
+            # A server would repeat it without them: another origin.
             raise ValueError(f"an origin has no white space around it: {origin!r}")
 
 
@@ -39,11 +43,11 @@ class HandshakeRequest:
     origin: str | None = attrs.field(default=None, validator=_check_origin)
     subprotocols: tuple[str, ...] = ()
     compression: Compression | None = None
-    """What to offer, in drafts that know of it."""
+    """What to offer, in drafts that have compression."""
 
 
 class ReceivedRequest(Protocol):
-    """What a server's side of a handshake reads of a request; `drafts.Request` has all of it."""
+    """What the server's side of a handshake reads of a request; `drafts.Request` is one."""
 
     @property
     def line(self) -> bytes:
@@ -71,41 +75,41 @@ class ClientOpening(Protocol):
 
     @property
     def response_body(self) -> int:
-        """How many bytes follow the response's head and belong to the handshake."""
+        """How many bytes after the response's head belong to the handshake."""
         ...
 
     def request(self) -> bytes:
-        """The head, and the bytes behind it that belong to the handshake."""
+        """Returns the head, and the bytes after it that belong to the handshake."""
         ...
 
     def verify(self, response: Response, body: bytes) -> NegotiatedParameters:
-        """Checks a 101 answer and returns what it settles.
+        """Checks a 101 answer, and returns what both sides agreed on.
 
         Raises:
-            InvalidAnswer: it is not what the draft demands.
+            InvalidAnswer: the answer is not what the draft demands.
         """
         ...
 
 
 class ServerOpening(Protocol):
-    """The server's side of one opening handshake, made from a request that is in order."""
+    """The server's side of one opening handshake, made from a valid request."""
 
     @property
     def request_body(self) -> int:
-        """How many bytes follow the request's head and belong to the handshake."""
+        """How many bytes after the request's head belong to the handshake."""
         ...
 
     def accept(
         self, fields: Headers, subprotocol: str | None, compression: Compression | None = None
     ) -> tuple[bytes, NegotiatedParameters]:
-        """The 101 head, with the application's fields, and what it settles.
+        """Returns the 101 head, with the application's `fields`, and what both sides agreed on.
 
-        `compression` is what to agree to, where the draft knows of it.
+        `compression` is what to agree to, if the draft has compression.
         """
         ...
 
     def prove(self, body: bytes) -> bytes:
-        """The bytes that follow the head, made from those that followed the request's."""
+        """Returns the bytes that follow the head, made from those that followed the request's."""
         ...
 
 
@@ -114,19 +118,19 @@ class OpeningFamily(Protocol):
 
     @property
     def request_body(self) -> int:
-        """As `ServerOpening.request_body`."""
+        """Like `ServerOpening.request_body`."""
         ...
 
     @property
     def written_fields(self) -> tuple[str, ...]:
-        """The fields that no client may give, since the handshake writes them."""
+        """The fields that no caller may add to a request, because the handshake writes them."""
         ...
 
-    def ask(self, ask: HandshakeRequest, syntax: SubprotocolSyntax) -> ClientOpening:
+    def ask(self, wanted: HandshakeRequest, syntax: SubprotocolSyntax) -> ClientOpening:
         """Begins a client's opening.
 
         Raises:
-            ValueError: the draft cannot ask for that.
+            ValueError: the draft cannot express what is wanted.
         """
         ...
 
@@ -134,6 +138,6 @@ class OpeningFamily(Protocol):
         """Checks a request and begins a server's opening.
 
         Raises:
-            Reject: the request is not in order.
+            Reject: the request is not valid.
         """
         ...

@@ -1,4 +1,4 @@
-"""Why there is no connection: what the client raises, and what the server does."""
+"""The errors of an opening handshake, on either side."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from trio_draftws.drafts._http.response import checked_answer
 class HandshakeError(Exception):
     """The opening handshake failed: there is no connection.
 
-    `advice` says what to do about it, where that can be guessed; the text ends with it.
+    `advice` says what to do about it, if that can be guessed. The text ends with it.
     """
 
     advice: str = ""
@@ -24,7 +24,7 @@ class HandshakeError(Exception):
 
 
 class InvalidAnswer(HandshakeError):
-    """The server said 101, but its answer is not the one that the draft demands.
+    """The server answered 101, but not as the draft demands.
 
     `expected` and `received` are the two values that differ.
     """
@@ -45,11 +45,11 @@ class Reject(Exception):
     Args:
         status: the HTTP status code, 400 to 599.
         headers: further fields of the answer.
-        body: what to tell the client; str is sent as UTF-8.
+        body: an explanation for the client; a str is sent as UTF-8.
 
     Raises:
         ValueError: the status or a header field cannot be sent.
-        TypeError: one of them is of another kind.
+        TypeError: an argument has the wrong type.
     """
 
     def __init__(self, status: int, headers: HeaderFields = (), body: bytes | str = b"") -> None:

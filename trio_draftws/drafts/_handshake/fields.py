@@ -1,4 +1,4 @@
-"""The header fields that the handshakes of all drafts have in common, checked and written."""
+"""Checks and writes the header fields that the handshakes of several drafts share."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from trio_draftws.drafts._http.headers import HeaderFields, Headers, checked_fie
 from .base import ReceivedRequest
 from .errors import InvalidAnswer, Reject
 
-# What no application may add to a 101, since the handshake writes it
+# What no application may add to a 101, because the handshake writes it
 _WRITTEN_BY_US = (
     "Upgrade",
     "Connection",
@@ -19,9 +19,9 @@ _WRITTEN_BY_US = (
     "Sec-WebSocket-Version",
 )
 # RFC 9110 section 8.6, RFC 9112 section 6.1: no 1xx has a body, and what follows it is frames
-_OF_A_BODY = ("Content-Length", "Transfer-Encoding")
-# What it may say in place of the handshake; a client refuses what is said twice.
-_SAID_ONCE = (
+_ABOUT_A_BODY = ("Content-Length", "Transfer-Encoding")
+# What an application may set in place of the handshake. Clients refuse these if repeated.
+_AT_MOST_ONCE = (
     "WebSocket-Origin",
     "WebSocket-Location",
     "Sec-WebSocket-Origin",
@@ -30,26 +30,27 @@ _SAID_ONCE = (
 
 
 def checked_answer_fields(fields: HeaderFields) -> Headers:
-    """A caller's fields, fit to be added to a 101.
+    """Checks the fields that a caller adds to a 101, and returns them as they are sent.
 
     Raises:
-        ValueError: a field cannot be sent, or would be a second answer of the handshake.
+        ValueError: a field cannot be sent, or would contradict the handshake.
+        TypeError: they are not header fields.
     """
     checked = checked_fields(fields, forbidden=_WRITTEN_BY_US)
-    for name in _OF_A_BODY:
+    for name in _ABOUT_A_BODY:
         if name in checked:
             raise ValueError(f"a 101 has no body, so it cannot have the header field {name}")
-    for name in _SAID_ONCE:
+    for name in _AT_MOST_ONCE:
         if len(checked.get_raw(name)) > 1:
             raise ValueError(f"the header field {name} can be said once")
     return checked
 
 
 def check_upgrade(headers: Headers) -> None:
-    """The two fields that every draft's answer has; neither case nor company matters.
+    """Checks the two fields that the answer has in every draft: lists, in any case.
 
     Raises:
-        InvalidAnswer: one is missing or says something else.
+        InvalidAnswer: one is missing, or lacks the token.
     """
     for name, token in (("Upgrade", "websocket"), ("Connection", "upgrade")):
         if not headers.has_token(name, token):
@@ -57,12 +58,12 @@ def check_upgrade(headers: Headers) -> None:
 
 
 def check_repeated(headers: Headers, name: str, expected: str) -> None:
-    """A field that repeats what the client said: where it is there, it is there once and equal.
+    """Checks a field that repeats what the client sent.
 
-    The drafts demand it; its absence is accepted, since Racket's server leaves it out.
+    The drafts demand it, but it may be missing, since Racket's server leaves it out.
 
     Raises:
-        InvalidAnswer: it is there several times, or differs.
+        InvalidAnswer: it occurs several times, or differs.
     """
     received = headers.get_all(name)
     if received and received != [expected]:
@@ -70,10 +71,10 @@ def check_repeated(headers: Headers, name: str, expected: str) -> None:
 
 
 def check_request_fields(request: ReceivedRequest) -> None:
-    """The fields that the request of every draft must have.
+    """Checks the fields that the request must have in every draft.
 
     Raises:
-        Reject: 400, saying which is missing.
+        Reject: 400; the body says which is missing.
     """
     for name, token in (("Upgrade", "WebSocket"), ("Connection", "Upgrade")):
         if not request.headers.has_token(name, token):
@@ -85,10 +86,16 @@ def check_request_fields(request: ReceivedRequest) -> None:
 def repeated_fields(
     request: ReceivedRequest, fields: Headers, *, origin: str, location: str
 ) -> list[tuple[bytes, bytes]]:
-    """Origin and location for the answer, as browsers of the time demand them.
+    """Returns the fields for origin and location that browsers of the time demand in the answer.
 
-    What the application gave goes first; where it gave none, the location is sent, and the origin
-    where the client sent one.
+    A field that the application set is left out. The origin is repeated only if the client sent
+    one.
+
+    Args:
+        request: the client's request.
+        fields: those of the application.
+        origin: the name of the field for the origin.
+        location: the name of the field for the location.
     """
     repeated: list[tuple[bytes, bytes]] = []
     if origin not in fields and request.origin is not None:

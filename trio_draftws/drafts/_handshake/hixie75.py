@@ -22,45 +22,45 @@ ORIGIN_FIELD = "WebSocket-Origin"
 LOCATION_FIELD = "WebSocket-Location"
 
 
-@attrs.frozen
+@attrs.frozen(kw_only=True)
 class Hixie75Client:
-    """hixie-75 section 4.1."""
+    """The client's side (hixie-75 section 4.1)."""
 
-    ask: HandshakeRequest
+    wanted: HandshakeRequest
     syntax: SubprotocolSyntax
     response_body: int = 0
 
     @property
     def origin(self) -> str:
-        """The draft has no request without one; it is compared in lower case."""
-        return (self.ask.origin or self.ask.url.page_origin).lower()
+        """The origin to send, in lower case: the draft has no request without one."""
+        return (self.wanted.origin or self.wanted.url.page_origin).lower()
 
     def request(self) -> bytes:
         # hixie-75 section 4.1 fixes this order, so the caller's fields come last
         fields = [
             *UPGRADE_FIELDS,
-            (b"Host", self.ask.url.host_field.encode()),
+            (b"Host", self.wanted.url.host_field.encode()),
             (b"Origin", self.origin.encode("latin-1")),
         ]
-        if self.ask.subprotocols:
-            value = self.syntax.write(self.ask.subprotocols)
+        if self.wanted.subprotocols:
+            value = self.syntax.write(self.wanted.subprotocols)
             fields.append((PROTOCOL_FIELD.encode(), value.encode()))
-        line = b"GET %b HTTP/1.1" % self.ask.url.resource.encode()
-        return write_head(line, [*fields, *self.ask.headers.raw])
+        line = b"GET %b HTTP/1.1" % self.wanted.url.resource.encode()
+        return write_head(line, [*fields, *self.wanted.headers.raw])
 
     def verify(self, response: Response, body: bytes) -> NegotiatedParameters:
         del body
         headers = response.headers
         check_upgrade(headers)
         check_repeated(headers, ORIGIN_FIELD, self.origin)
-        check_repeated(headers, LOCATION_FIELD, self.ask.url.location)
+        check_repeated(headers, LOCATION_FIELD, self.wanted.url.location)
         received = headers.get_all(PROTOCOL_FIELD)
-        return NegotiatedParameters(self.syntax.verify(self.ask.subprotocols, received))
+        return NegotiatedParameters(self.syntax.verify(self.wanted.subprotocols, received))
 
 
 @attrs.frozen
 class Hixie75Server:
-    """hixie-75 section 5.2."""
+    """The server's side (hixie-75 section 5.2)."""
 
     request: ReceivedRequest
     request_body: int = 0
@@ -88,10 +88,10 @@ class Hixie75Opening:
     request_body = 0
     written_fields = ("Upgrade", "Connection", "Host", "Origin", PROTOCOL_FIELD)
 
-    def ask(self, ask: HandshakeRequest, syntax: SubprotocolSyntax) -> Hixie75Client:
-        if ask.subprotocols:
-            syntax.write(ask.subprotocols)
-        return Hixie75Client(ask, syntax)
+    def ask(self, wanted: HandshakeRequest, syntax: SubprotocolSyntax) -> Hixie75Client:
+        if wanted.subprotocols:
+            syntax.write(wanted.subprotocols)
+        return Hixie75Client(wanted=wanted, syntax=syntax)
 
     def answer(self, request: ReceivedRequest) -> Hixie75Server:
         check_request_fields(request)

@@ -17,25 +17,25 @@ class SubprotocolSyntax:
     description: str
     split: Callable[[str], Sequence[str]]
     separator: str | None
-    """None where only one can be asked for."""
+    """None if a client can ask for one only."""
     allowed: str
-    """The characters a name may have."""
+    """The characters that a name may have."""
     must_be_answered: bool
-    """Whether a server that was asked has to name one."""
+    """Whether a server must choose one if the client asks for any."""
 
     def asked(self, values: Sequence[str]) -> tuple[str, ...]:
-        """What the fields of a request ask for, each name once, in order."""
+        """Returns the names in a request's fields, each once, in order."""
         names = [name for value in values for name in self.split(value)]
         return tuple(dict.fromkeys(filter(None, names)))
 
     def write(self, subprotocols: Sequence[str]) -> str:
-        """The field's value.
+        """Returns the field's value.
 
         Raises:
-            ValueError: a name cannot be said in this draft, or there are too many.
+            ValueError: the draft does not allow a name, or so many of them.
         """
         for name in subprotocols:
-            # A name with spaces at its ends could not be told from the same without.
+            # The spaces around a name would be lost on the way.
             if not name or name != name.strip(" ") or not set(name) <= set(self.allowed):
                 raise ValueError(f"{name!r} is no subprotocol in this draft: {self.description}")
         if self.separator is None:
@@ -45,13 +45,13 @@ class SubprotocolSyntax:
         return self.separator.join(subprotocols)
 
     def verify(self, asked: Sequence[str], received: Sequence[str]) -> str | None:
-        """The subprotocol agreed on, from the values of the answer's field.
+        """Returns the subprotocol agreed on, from the values of the answer's field.
 
         Raises:
-            InvalidAnswer: the server named another, or several, or none where it must.
+            InvalidAnswer: the server named another one, several, or none although it must.
         """
         if not asked:
-            # hixie-76 section 4.1: the field is ignored where none was asked for
+            # hixie-76 section 4.1: the field is ignored if the client asked for none
             return None
         if not received and not self.must_be_answered:
             return None
@@ -64,7 +64,7 @@ _PRINTABLE = "".join(map(chr, range(0x20, 0x7F)))
 
 
 def _one_string(value: str) -> list[str]:
-    # Clients of the time disagreed on lists, so the whole string comes first, then its parts.
+    # Clients of the time disagreed on lists: so the whole string comes first, then its parts.
     parts = [*value.split(" "), *(item.strip(" ") for item in value.split(","))]
     return [value, *parts]
 

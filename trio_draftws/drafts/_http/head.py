@@ -17,12 +17,12 @@ MAX_FIELDS = 100
 # RFC 9112 section 3: at least 8000 bytes
 MAX_LINE = 8192
 
-# What ends a name, also one that is misspelt
+# What ends a name, even one with invalid characters
 _NO_NAME = re.compile(rb"[:= \t]")
 
 
 class BadHead(Exception):
-    """A head that is not HTTP as the drafts know it; `status` is what a server answers."""
+    """A head is not valid HTTP/1; `status` is what a server answers."""
 
     def __init__(self, reason: str, status: int = 400) -> None:
         super().__init__(reason, status)
@@ -34,44 +34,50 @@ class BadHead(Exception):
 
 
 def find_head_end(buffer: bytearray, searched: int) -> int:
-    """Where the head in `buffer` ends (behind its blank line), or -1.
+    """Returns where the head in `buffer` ends, after its blank line; -1 if it is incomplete.
 
-    `searched` bytes were looked at before; they are not searched again, so that a head that
-    trickles in costs no more than one that comes at once.
+    The first `searched` bytes are not searched again, so a head that comes byte by byte costs no
+    more than one that comes at once.
     """
     found = buffer.find(b"\r\n\r\n", max(0, searched - 3))
     return found + 4 if found >= 0 else -1
 
 
 def line_too_long(limit: float) -> BadHead:
-    """What says that the first line has more bytes than `limit`."""
+    """Returns the error for a first line of more than `limit` bytes."""
     return BadHead(f"the first line is longer than {limit} bytes", 414)
 
 
 def may_begin_head(buffer: bytearray) -> bool:
-    """Whether a head may begin so: a method does, or an answer, with a character of a token."""
+    """Whether a head can begin like this: a method and a status line begin with a token."""
     return TOKEN.match(buffer, 0, 1) is not None
 
 
 def split_head(head: bytes) -> tuple[bytes, list[bytes]]:
+    """Splits a whole head, its blank line included, into its first line and the others."""
     line, *rest = head[:-4].split(b"\r\n")
     return line, rest
 
 
 def parse_fields(lines: list[bytes]) -> Headers:
+    """Parses the lines of fields, one field a line.
+
+    Raises:
+        BadHead: a line is not a field, or there are more than `MAX_FIELDS`.
+    """
     if len(lines) > MAX_FIELDS:
         raise BadHead(f"the head has {len(lines)} fields, more than {MAX_FIELDS}", 431)
     fields: list[tuple[bytes, bytes]] = []
     for line in lines:
         if line.startswith((b" ", b"\t")):
-            # RFC 9112 section 5.2: a server refuses it; a client's parser joins it beforehand.
+            # RFC 9112 section 5.2: a server refuses it; a client has joined such lines beforehand.
             raise BadHead("a field goes on in a further line, which HTTP no longer has")
         name, colon, value = line.partition(b":")
         if not colon or not TOKEN.fullmatch(name):
-            # What came may be a password all the same, so only what could be a name is shown.
+            # The line may hold a password all the same, so only what could be a name is shown.
             begin = _NO_NAME.split(line, maxsplit=1)[0]
             raise BadHead(f"expected a field as `Name: value`, got {shown(begin)}")
-        # hixie-76 section 4.1: at most one space goes, all others belong to the value
+        # hixie-76 section 4.1: at most one space is removed, all others belong to the value
         if value.startswith(b" "):
             value = value[1:]
         if NOT_IN_VALUE.search(value):
@@ -81,6 +87,6 @@ def parse_fields(lines: list[bytes]) -> Headers:
 
 
 def write_head(line: bytes, fields: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """A head: `line`, each field on a line of its own, and the blank line."""
+    """Returns a head: `line`, each field on a line of its own, and the blank line."""
     lines = [line, *(b"%b: %b" % field for field in fields), b"", b""]
     return b"\r\n".join(lines)

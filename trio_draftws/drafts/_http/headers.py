@@ -19,11 +19,11 @@ NOT_IN_VALUE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 class Headers(Mapping[str, str]):
-    """The fields of a head; names compare without case.
+    """The fields of a head. Names are compared without regard to case.
 
-    `headers["Name"]` is the value without white space around it, and where the field came several
-    times, all of them joined by `", "`. Bytes are read as Latin-1, so nothing is lost.
-    `raw` holds the pairs as they came.
+    `headers["Name"]` is the value without white space around it. If the field came several times,
+    the values are joined by `", "`. Bytes are decoded as Latin-1, so nothing is lost. `raw` holds
+    the pairs as they came.
     """
 
     __slots__ = ("_values", "raw")
@@ -33,8 +33,8 @@ class Headers(Mapping[str, str]):
         raw: Iterable[tuple[bytes, bytes]] = (),
         _values: dict[str, list[bytes]] | None = None,
     ) -> None:
-        #: Name and value of each field, in order; of a value's spaces only the one after the
-        #: colon is gone (hixie-76 section 4.1: the others belong to the value).
+        #: Name and value of each field, in order. Only the one space after the colon is removed
+        #: (hixie-76 section 4.1: all others belong to the value).
         self.raw: tuple[tuple[bytes, bytes], ...] = tuple(raw)
         if _values is None:
             _values = {}
@@ -62,7 +62,7 @@ class Headers(Mapping[str, str]):
         return f"Headers({list(self.raw)!r})"
 
     def get_all(self, name: str) -> list[str]:
-        """Every value of the field, in order; an empty list where there is none."""
+        """Every value of the field, in order; an empty list if there is none."""
         values = self._values.get(name.lower(), ())
         return [value.strip(b" \t").decode("latin-1") for value in values]
 
@@ -77,11 +77,11 @@ class Headers(Mapping[str, str]):
 
 
 def checked_fields(fields: HeaderFields, *, forbidden: Iterable[str] = ()) -> Headers:
-    """A caller's fields, fit to be sent.
+    """Checks a caller's fields and returns them as they are sent.
 
     Raises:
-        TypeError: they are no fields. The message shows no value, which may be a password.
-        ValueError: a name is no token, a value holds a control character, or the field is one
+        TypeError: they are not header fields. The message shows no value: it may be a password.
+        ValueError: a name is not a token, a value holds a control character, or a field is one
             of `forbidden`, which the handshake writes itself.
     """
     if isinstance(fields, Headers):
@@ -107,15 +107,15 @@ def checked_fields(fields: HeaderFields, *, forbidden: Iterable[str] = ()) -> He
 
 @lru_cache
 def _in_lower_case(names: tuple[str, ...]) -> frozenset[str]:
-    # There are few lists of such names, and none of a peer's making.
+    # There are few such lists, and no peer makes them.
     return frozenset(name.lower() for name in names)
 
 
 def _pairs_of(fields: object) -> Iterator[tuple[str | bytes, str | bytes]]:
-    """Name and value of each of a caller's fields.
+    """Yields name and value of each of a caller's fields.
 
     Raises:
-        TypeError: they are no fields. The message shows no value.
+        TypeError: they are not header fields. The message shows no value.
     """
     if isinstance(fields, (str, bytes)) or not isinstance(fields, Iterable):
         raise TypeError(
@@ -139,6 +139,7 @@ def _pairs_of(fields: object) -> Iterator[tuple[str | bytes, str | bytes]]:
 
 
 def kind_of(given: object) -> str:
+    """Returns the type of a wrong argument for a message, without its value."""
     return "None" if given is None else f"one {type(given).__name__}"
 
 

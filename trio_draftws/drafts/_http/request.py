@@ -1,7 +1,8 @@
-"""The head of a request, parsed.
+"""Parses the head of a request.
 
-What today's clients send is parsed in C (`speedups.c`), if that was built, unless the environment
-has TRIO_DRAFTWS_PURE_PYTHON=1. Whatever is unusual is parsed here, where errors are explained.
+Heads as today's clients send them are parsed in C (`speedups.c`) if that was built, unless the
+environment has TRIO_DRAFTWS_PURE_PYTHON=1. Anything unusual is parsed here, where errors are
+explained.
 """
 
 from __future__ import annotations
@@ -20,7 +21,10 @@ _VERSION = re.compile(rb"HTTP/1\.\d")
 def split_request_in_python(
     head: bytes, /
 ) -> tuple[bytes, tuple[tuple[bytes, bytes], ...], dict[str, list[bytes]]] | None:
-    """Line, fields, and the values of each name; None if it must be parsed in Python."""
+    """The stand-in for the function in C: returns None, so that the head is parsed in Python.
+
+    In C it returns the line, the fields, and the values of each name in lower case.
+    """
     return None
 
 
@@ -33,7 +37,7 @@ if os.environ.get("TRIO_DRAFTWS_PURE_PYTHON") != "1":  # pragma: no branch
 
 
 def parse_request_head(head: bytes) -> tuple[bytes, Headers]:
-    """The line and the fields of a request's whole head, its blank line included.
+    """Parses a request's whole head, its blank line included, into its line and its fields.
 
     Raises:
         BadHead: it is not an HTTP/1 request.
@@ -46,7 +50,7 @@ def parse_request_head(head: bytes) -> tuple[bytes, Headers]:
 
 
 def parse_request_head_in_python(head: bytes) -> tuple[bytes, Headers]:
-    """Like `parse_request_head`, for every head, and never in C."""
+    """Like `parse_request_head`, without the code in C."""
     line, fields = split_head(head)
     headers = parse_fields(fields)
     if len(line) > MAX_LINE:

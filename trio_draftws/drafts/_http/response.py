@@ -1,4 +1,4 @@
-"""Responses: the head of one parsed, and whole ones written that are no 101."""
+"""Parses the head of a response, and writes whole responses in plain HTTP."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .headers import HeaderFields, Headers, checked_fields, kind_of
 
 # RFC 9110 section 15: 100 to 599 are statuses; section 7.8: HTTP/1.0 has no upgrade
 _STATUS_LINE = re.compile(rb"(?!HTTP/1\.0 101)HTTP/1\.\d [1-5]\d\d(?: [^\x00-\x08\x0a-\x1f\x7f]*)?")
-# RFC 9112 section 5.2: a line that goes on in the next one
+# RFC 9112 section 5.2: the end of a line that the next one continues
 _FOLD = re.compile(rb"\r\n[ \t]+")
 
 # What `write_response` writes itself
@@ -30,7 +30,7 @@ REASON_PHRASES[414] = "URI Too Long"
 
 
 def _unfolded(lines: list[bytes]) -> list[bytes]:
-    """The lines of fields, each of which is one."""
+    """Joins lines that continue the field of the line before."""
     return _FOLD.sub(b" ", b"\r\n".join(lines)).split(b"\r\n") if lines else lines
 
 
@@ -45,7 +45,7 @@ class Response:
 
     @classmethod
     def parse(cls, head: bytes) -> Response:
-        """Reads a whole head, its blank line included. A folded field is read as with spaces.
+        """Parses a whole head, its blank line included. The lines of a folded field are joined.
 
         Raises:
             BadHead: it is not an HTTP/1 response, or it is a 101 of HTTP/1.0.
@@ -63,24 +63,24 @@ class Response:
 
     @property
     def reason(self) -> str:
-        """The phrase behind the code; it may be empty."""
+        """The phrase after the code; it may be empty."""
         return self.line[13:].decode("latin-1")
 
     @property
     def cookies(self) -> dict[str, str]:
-        """The cookies that the server sets, each value as it is written there.
+        """The cookies that the server sets, by name, each value as it was sent.
 
-        Of several with one name it is the last. How long each is to be kept, and where to be
-        sent, stands in `headers.get_all("Set-Cookie")`.
+        If a name occurs several times, its last value counts. How long to keep a cookie, and where
+        to send it, is in `headers.get_all("Set-Cookie")`.
         """
         return cookies_set(self.headers.get_all("Set-Cookie"))
 
 
 def checked_answer(status: object, headers: HeaderFields, body: object) -> tuple[Headers, bytes]:
-    """The fields and the body of an answer in plain HTTP, fit to be sent.
+    """Checks an answer in plain HTTP, and returns its fields and its body as they are sent.
 
     Raises:
-        TypeError: one of the three is of another kind.
+        TypeError: an argument has the wrong type.
         ValueError: a field cannot be sent.
     """
     if isinstance(status, bool) or not isinstance(status, int):
@@ -98,18 +98,17 @@ def checked_answer(status: object, headers: HeaderFields, body: object) -> tuple
 
 @attrs.frozen(init=False)
 class HTTPResponse:
-    """What an `http_handler` answers with: a page, or whatever else plain HTTP can say.
+    """What an `http_handler` answers with: a page, or any other answer in plain HTTP.
 
     Args:
         status: the HTTP status code, 200 to 599.
-        headers: further fields of the answer; the length and the connection's end are told
-            without them.
-        body: str is sent as UTF-8. Where `headers` do not say what it is, a str is
-            `text/plain; charset=utf-8`, and bytes are `application/octet-stream`.
+        headers: further fields of the answer; Content-Length and Connection are added to them.
+        body: a str is sent as UTF-8. Without a Content-Type in `headers`, a str is sent as
+            `text/plain; charset=utf-8`, and bytes as `application/octet-stream`.
 
     Raises:
         ValueError: the status or a header field cannot be sent, or that status has no body.
-        TypeError: one of them is of another kind.
+        TypeError: an argument has the wrong type.
     """
 
     status: int
@@ -120,7 +119,7 @@ class HTTPResponse:
     def html(
         cls, page: bytes | str, *, status: int = 200, headers: HeaderFields = ()
     ) -> HTTPResponse:
-        """A page of HTML, in UTF-8.
+        """Returns a page of HTML, in UTF-8.
 
         Raises:
             ValueError: as above.
@@ -129,11 +128,11 @@ class HTTPResponse:
 
     @classmethod
     def json(cls, value: object, *, status: int = 200, headers: HeaderFields = ()) -> HTTPResponse:
-        """A value as JSON.
+        """Returns a value as JSON.
 
         Raises:
-            TypeError: it is nothing that JSON knows.
-            ValueError: as above; or the value holds itself.
+            TypeError: JSON cannot express the value.
+            ValueError: as above; or the value contains itself.
         """
         return cls(status, _with_type(headers, b"application/json"), json.dumps(value))
 
@@ -151,24 +150,27 @@ class HTTPResponse:
         self.__attrs_init__(status, checked, raw_body)
 
 
-def _with_type(fields: HeaderFields, what: bytes) -> Headers:
-    """The fields, and what the body is, if they do not say that themselves."""
+def _with_type(fields: HeaderFields, content_type: bytes) -> Headers:
+    """Returns the fields, with a Content-Type if they have none."""
     checked = checked_fields(fields)
     if "Content-Type" in checked:
         return checked
-    return Headers([(b"Content-Type", what), *checked.raw])
+    return Headers([(b"Content-Type", content_type), *checked.raw])
 
 
 def write_response(
     status: int, fields: HeaderFields = (), body: bytes = b"", *, head_only: bool = False
 ) -> bytes:
-    """A whole plain HTTP answer, or what answers a HEAD; the connection ends with it."""
+    """Returns a whole answer in plain HTTP, or only its head, as for a HEAD request.
+
+    Its Connection field says that the connection ends with it.
+    """
     reason = REASON_PHRASES.get(status, "")
     checked = checked_fields(fields, forbidden=FIELDS_OF_A_REFUSAL)
     all_fields = list(checked.raw)
     if body and "Content-Type" not in checked:
         all_fields.insert(0, (b"Content-Type", TEXT_PLAIN))
-    # RFC 9110 section 8.6: none in a 204; in a 304 it would be that of the page
+    # RFC 9110 section 8.6: none in a 204; in a 304 it would be the length of the page
     if status not in (204, 304):
         all_fields.append((b"Content-Length", b"%d" % len(body)))
     # RFC 9110 section 7.8: an Upgrade field is named here too

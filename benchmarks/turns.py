@@ -17,7 +17,7 @@ from typing import Any
 
 import trio
 
-from trio_draftws import MASKS_IN_C
+from trio_draftws import HAS_SPEEDUPS
 
 from .command import last_words, tell
 from .package import ROOT, importing
@@ -112,7 +112,7 @@ def about(rounds: int, quick: bool) -> dict[str, str]:
         "System": f"{platform.system()} {platform.machine()}",
         "Processors": str(os.cpu_count()),
         "Processor": processor(),
-        "Masks": "in C" if MASKS_IN_C else "in Python",
+        "Masks": "in C" if HAS_SPEEDUPS else "in Python",
         "Rounds": str(rounds),
         "Day": dt.datetime.now(dt.timezone.utc).date().isoformat(),
         **({"Quick": "yes"} if quick else {}),

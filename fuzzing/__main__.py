@@ -21,7 +21,7 @@ from pathlib import Path
 import trio
 
 from docs.one_line_each import one_line_each
-from trio_draftws import MASKS_IN_C
+from trio_draftws import HAS_SPEEDUPS
 
 from .oracle import Target
 from .report import Report, Result, as_text
@@ -128,7 +128,7 @@ def about(seconds: int) -> dict[str, str]:
         "Atheris": version("atheris"),
         "wsproto": version("wsproto"),
         "h11": version("h11"),
-        "Masks": "in C" if MASKS_IN_C else "in Python",
+        "Masks": "in C" if HAS_SPEEDUPS else "in Python",
         "Seconds for each": str(seconds),
         "Day": dt.datetime.now(dt.timezone.utc).date().isoformat(),
     }

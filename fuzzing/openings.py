@@ -30,7 +30,7 @@ from trio_draftws.drafts import (
 from trio_draftws.drafts._fast_handshake import scan_opening, scan_opening_in_python
 from trio_draftws.drafts._handshake.hixie76 import Hixie76Client
 from trio_draftws.drafts._handshake.hybi import HybiClient, HybiServer
-from trio_draftws.drafts._http.http1 import write_head
+from trio_draftws.drafts._http.head import write_head
 
 from . import vectors
 from .growth import check_growth

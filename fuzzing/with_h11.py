@@ -16,7 +16,7 @@ import attrs
 import h11
 
 from trio_draftws.drafts import BadHead, Request, Response
-from trio_draftws.drafts._http.http1 import MAX_FIELDS
+from trio_draftws.drafts._http.head import MAX_FIELDS
 
 from . import vectors
 from .openings import WORDS, split_head

@@ -24,7 +24,7 @@ from typing import IO
 import attrs
 import trio
 
-from trio_draftws import MASKS_IN_C
+from trio_draftws import HAS_SPEEDUPS
 
 from .judge import Ended, Exercise
 from .load import Result, Task
@@ -72,7 +72,7 @@ def run(size: Size, command: Sequence[str] = SERVER) -> Report:
         "Trio": trio.__version__,
         "System": f"{platform.system()} {platform.machine()}",
         "Processors": str(os.cpu_count()),
-        "Masks": "in C" if MASKS_IN_C else "in Python",
+        "Masks": "in C" if HAS_SPEEDUPS else "in Python",
         "Seconds under load": f"{size.seconds:.0f}",
         "Day": dt.datetime.now(dt.timezone.utc).date().isoformat(),
     }

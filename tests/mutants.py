@@ -89,7 +89,7 @@ BREAKS = [
     ),
     Break(
         "the codes of version 13",
-        "code not in (1004, 1005, 1006)",
+        "code not in _NEVER_SENT_NOW",
         "code not in (1005, 1006)",
         "hybi_codecs close_codes",
     ),
@@ -336,7 +336,7 @@ BREAKS = [
     ),
     Break(
         "a subprotocol that nobody asked for",
-        "if received and not self.ask.subprotocols:",
+        "if received and not self.wanted.subprotocols:",
         "if False:",
         "opening_hybi not_in_order",
     ),

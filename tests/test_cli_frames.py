@@ -6,6 +6,9 @@ would send, and in other pieces.
 
 from __future__ import annotations
 
+from typing import Any
+
+import attrs
 import pytest
 import trio
 import trio.testing
@@ -163,7 +166,9 @@ def test_every_framing_is_known() -> None:
 
 
 def test_of_an_unknown_framing_the_bytes_are_shown() -> None:
-    reader = UnknownFrames()
+    codec: Any = lambda *_: object()  # noqa: E731
+    reader = frame_reader(attrs.evolve(DRAFTS[0], codec=codec), "client")
+    assert isinstance(reader, UnknownFrames)
     assert [str(frame) for frame in reader.feed(b"ab")] == ["61 62  2 bytes"]
     (long,) = reader.feed(bytes(100))
     assert str(long) == f"{'00 ' * 31}00 …  100 bytes"

@@ -44,8 +44,8 @@ from trio_draftws.drafts._framing.deflate import Deflater, Inflater
 from trio_draftws.drafts._framing.header import HeaderFormat
 from trio_draftws.drafts._handshake import extensions as _extensions
 from trio_draftws.drafts._handshake import hybi as _opening_hybi
-from trio_draftws.drafts._handshake.base import SubprotocolSyntax
 from trio_draftws.drafts._handshake.hybi import _settled
+from trio_draftws.drafts._handshake.subprotocols import SubprotocolSyntax
 from trio_draftws.drafts._http import url as _url
 
 from .rows import each_row

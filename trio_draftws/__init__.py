@@ -19,11 +19,15 @@ never from one above, and no modules import each other in a circle.
       _frame_reader     finds where frames begin and end, for `connect --verbose`
       _protocol         the life of one connection, as states
       _identify         finds the draft that a request belongs to
+      _request          an HTTP head from a client, and its draft
       _registry         each draft as a row: how it opens and frames, what it can do
       _handshake        the opening handshakes
       _framing          frames and messages as bytes; masking, compression, UTF-8
       _http             heads, bodies, cookies, URLs, host names
 """
+
+import warnings
+from typing import TYPE_CHECKING
 
 from ._client.open import open_websocket
 from ._client.reconnect import reconnecting
@@ -74,8 +78,9 @@ from ._transport.sockets import StreamFactory
 from ._transport.tls import ssl_stream_factory
 from .drafts import (
     DRAFTS,
-    MASKS_IN_C,
+    HAS_SPEEDUPS,
     Close,
+    CloseCode,
     Compression,
     Draft,
     Fragment,
@@ -96,12 +101,13 @@ from .drafts import (
 
 __all__ = [
     "DRAFTS",
-    "MASKS_IN_C",
+    "HAS_SPEEDUPS",
     "AcceptSettings",
     "BinaryPolicy",
     "BroadcastResult",
     "ClientSettings",
     "Close",
+    "CloseCode",
     "Compression",
     "ConnHeaders",
     "Connection",
@@ -173,3 +179,19 @@ __all__ = [
     "use_framing_mode",
     "wait_any",
 ]
+
+if TYPE_CHECKING:
+    MASKS_IN_C: bool
+    """The old name of `HAS_SPEEDUPS`."""
+else:
+
+    def __getattr__(name: str) -> object:
+        """Returns what has a new name under its old one, with a warning."""
+        if name == "MASKS_IN_C":
+            warnings.warn(
+                f"{__name__}.MASKS_IN_C is deprecated: use HAS_SPEEDUPS",
+                DeprecationWarning,
+                stacklevel=2,
+            )
+            return HAS_SPEEDUPS
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import trio
 
-from .drafts import BadHead, HandshakeError, Headers, Request, escaped, shown_line
+from .drafts import BadHead, CloseCode, HandshakeError, Headers, Request, escaped, shown_line
 
 if sys.version_info < (3, 11):  # pragma: no cover
     from exceptiongroup import BaseExceptionGroup
@@ -69,6 +69,7 @@ class PeerViolation(trio.BrokenResourceError):
     """
 
     def __init__(self, reason: str, close_code: int | None) -> None:
+        close_code = None if close_code is None else int(close_code)
         super().__init__(reason, close_code)
         self.reason = reason
         self.close_code = close_code
@@ -215,13 +216,13 @@ class InternalError(Exception):
 def close_code_after(error: BaseException) -> int:
     """Returns the code to close a connection with whose block or handler ended with `error`."""
     if isinstance(error, GeneratorExit):
-        # The block is in a generator, and the loop over that was left.
-        return 1000
+        # Somebody left the loop over a generator that has the block in it.
+        return CloseCode.NORMAL_CLOSURE
     if isinstance(error, BaseExceptionGroup):
         _, others = error.split(trio.Cancelled)
-        return 1001 if others is None else 1011
-    # RFC 6455 section 7.4.1: 1001 is "going away", 1011 an unexpected condition
-    return 1001 if isinstance(error, trio.Cancelled) else 1011
+        return CloseCode.GOING_AWAY if others is None else CloseCode.INTERNAL_ERROR
+    # RFC 6455 section 7.4.1: going away, or met by what it did not expect
+    return CloseCode.GOING_AWAY if isinstance(error, trio.Cancelled) else CloseCode.INTERNAL_ERROR
 
 
 def dial_failure_reason(error: OSError) -> str:

@@ -13,7 +13,9 @@ from typing import Any
 
 import pytest
 
-from trio_draftws import MASKS_IN_C
+import trio_draftws
+import trio_draftws.drafts
+from trio_draftws import HAS_SPEEDUPS
 from trio_draftws.drafts import Buffer
 from trio_draftws.drafts._framing import masking as _masking
 from trio_draftws.drafts._framing.masking import apply_mask_in_python, fastest, unmask
@@ -236,8 +238,8 @@ def test_the_codecs_use_what_was_chosen(pure: str) -> None:
         assert (payload.decode_utf8 is payload.decode_utf8_in_python) is is_python
         assert assembler.new_payload is payload.new_payload
         assert assembler.decode_utf8 is payload.decode_utf8
-        assert trio_draftws.MASKS_IN_C is not is_python
-        print(trio_draftws.MASKS_IN_C)
+        assert trio_draftws.HAS_SPEEDUPS is not is_python
+        print(trio_draftws.HAS_SPEEDUPS)
     """
     environment = {
         **os.environ,
@@ -250,8 +252,22 @@ def test_the_codecs_use_what_was_chosen(pure: str) -> None:
     assert done.stdout.strip() == str(IS_BUILT and pure == "0")
 
 
+@pytest.mark.parametrize("module", [trio_draftws, trio_draftws.drafts])
+def test_the_old_name_still_works(module: ModuleType) -> None:
+    with pytest.warns(DeprecationWarning, match=r"MASKS_IN_C is deprecated: use HAS_SPEEDUPS") as w:
+        assert module.MASKS_IN_C is HAS_SPEEDUPS
+    assert [warning.filename for warning in w] == [__file__]
+    assert "MASKS_IN_C" not in module.__all__
+
+
+@pytest.mark.parametrize("module", [trio_draftws, trio_draftws.drafts])
+def test_other_names_are_missing_as_before(module: ModuleType) -> None:
+    with pytest.raises(AttributeError, match=f"^module '{module.__name__}' has no attribute 'X'$"):
+        _ = module.X
+
+
 def test_this_process_says_which_it_has() -> None:
-    """`MASKS_IN_C` is what the codecs here were given."""
+    """`HAS_SPEEDUPS` is what the codecs here were given."""
     pure = os.environ.get("TRIO_DRAFTWS_PURE_PYTHON") == "1"
-    assert MASKS_IN_C is (IS_BUILT and not pure)
-    assert MASKS_IN_C is not (_masking.apply_mask is apply_mask_in_python)
+    assert HAS_SPEEDUPS is (IS_BUILT and not pure)
+    assert HAS_SPEEDUPS is not (_masking.apply_mask is apply_mask_in_python)

@@ -31,6 +31,7 @@ from trio_draftws.drafts._fast_handshake import (
     scan_opening_in_python,
     spoken_today,
 )
+from trio_draftws.drafts._http.request import parse_request_head_in_python
 
 from .heads import KEY, PLAIN, PROXIED, TODAYS, head
 from .masks import IS_DEMANDED
@@ -63,7 +64,7 @@ both_ways = pytest.mark.parametrize(
 def parsed(data: bytes) -> Request | None:
     """What the parser in Python says of a head; None where it says that it is none."""
     try:
-        return Request._parse_in_python(data)
+        return Request(*parse_request_head_in_python(data))
     except BadHead:
         return None
 
@@ -71,7 +72,7 @@ def parsed(data: bytes) -> Request | None:
 def by_the_parser(data: bytes, drafts: tuple[Draft, ...] = DRAFTS) -> tuple[object, object]:
     """The draft of a whole head, and what its answer begins with; or the refusal."""
     try:
-        request = Request._parse_in_python(data)
+        request = Request(*parse_request_head_in_python(data))
         draft = identify(request, lambda _: "hixie-76", drafts)
         return draft, draft.opening.answer(request)
     except BadHead as error:
@@ -324,7 +325,7 @@ def test_any_connection(value: str) -> None:
 def test_requests_are_what_the_parser_makes(name: str) -> None:
     """Also where they were not parsed in Python."""
     request = Request.parse(TODAYS[name])
-    expected = Request._parse_in_python(TODAYS[name])
+    expected = Request(*parse_request_head_in_python(TODAYS[name]))
     assert request.line == expected.line
     assert request.headers.raw == expected.headers.raw
     assert dict(request.headers) == dict(expected.headers)
@@ -338,7 +339,7 @@ def test_answers_are_the_same(name: str) -> None:
     """To the byte, with fields, a subprotocol and compression, and what is agreed to."""
     found = scan_opening_in_python(TODAYS[name])
     assert found is not None
-    expected = TODAY.opening.answer(Request._parse_in_python(TODAYS[name]))
+    expected = TODAY.opening.answer(Request(*parse_request_head_in_python(TODAYS[name])))
     fields = Headers([(b"X-Name", b"J\xfcrgen"), (b"Set-Cookie", b"a=b")])
     for arguments in (
         (Headers(), None, None),
@@ -425,9 +426,9 @@ def test_nothing_leaks() -> None:
 def test_c_is_taken_where_it_was_built(pure: str) -> None:
     program = """if True:
         from trio_draftws.drafts import _fast_handshake
-        from trio_draftws.drafts._http import http1
+        from trio_draftws.drafts._http import request
         print(_fast_handshake.scan_opening is _fast_handshake.scan_opening_in_python)
-        print(http1.split_request is http1.split_request_in_python)
+        print(request.split_request is request.split_request_in_python)
     """
     done = subprocess.run(
         [sys.executable, "-c", program],
@@ -442,6 +443,6 @@ def test_c_is_taken_where_it_was_built(pure: str) -> None:
 
 def test_without_c_nothing_is_split() -> None:
     """So that the parser reads it."""
-    from trio_draftws.drafts._http.http1 import split_request_in_python
+    from trio_draftws.drafts._http.request import split_request_in_python
 
     assert split_request_in_python(head("GET / HTTP/1.1")) is None

@@ -18,7 +18,9 @@ from trio_draftws.drafts import (
     find_head_end,
     write_response,
 )
-from trio_draftws.drafts._http.http1 import MAX_FIELDS, REASON_PHRASES, shown, write_head
+from trio_draftws.drafts._http.escaping import shown
+from trio_draftws.drafts._http.head import MAX_FIELDS, write_head
+from trio_draftws.drafts._http.response import REASON_PHRASES
 
 # Where a head ends
 from .helpers import UPGRADE, bytewise, get, head, in_turn

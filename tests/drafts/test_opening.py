@@ -30,9 +30,13 @@ from trio_draftws.drafts import (
     write_response,
 )
 from trio_draftws.drafts._handshake import hixie76 as hixie76
-from trio_draftws.drafts._handshake.base import ONE_SUBPROTOCOL, SPACE_SEPARATED, SubprotocolSyntax
 from trio_draftws.drafts._handshake.hixie75 import Hixie75Opening
 from trio_draftws.drafts._handshake.hixie76 import KEY_FIELDS, MAX_NUMBER, make_key, number_in
+from trio_draftws.drafts._handshake.subprotocols import (
+    ONE_SUBPROTOCOL,
+    SPACE_SEPARATED,
+    SubprotocolSyntax,
+)
 
 from .helpers import KEYS, UPGRADE, URL, get, head, identify, in_turn
 

@@ -25,7 +25,7 @@ from trio_draftws.drafts import (
     checked_fields,
     find_head_end,
 )
-from trio_draftws.drafts._handshake.base import COMMA_SEPARATED, OpeningFamily
+from trio_draftws.drafts._handshake.base import OpeningFamily
 from trio_draftws.drafts._handshake.hybi import (
     ACCEPT_FIELD,
     HybiClient,
@@ -36,6 +36,7 @@ from trio_draftws.drafts._handshake.hybi import (
     make_key,
     masking_key_of,
 )
+from trio_draftws.drafts._handshake.subprotocols import COMMA_SEPARATED
 
 from .helpers import URL, get, head, in_turn, pairs
 

@@ -11,14 +11,14 @@ import pytest
 from trio_draftws.drafts import DRAFTS, Draft, Event
 from trio_draftws.drafts._framing import short_io as short_io
 from trio_draftws.drafts._framing.codec import MOST_AT_ONCE, ShortReceive, ShortSend
-from trio_draftws.drafts._framing.masking import MASKS_IN_C
+from trio_draftws.drafts._framing.masking import HAS_SPEEDUPS
 
 from .helpers import in_turn
 
 BOTH = [
     pytest.param("_in_python", id="Python"),
     pytest.param(
-        "", id="C", marks=pytest.mark.skipif(not MASKS_IN_C, reason="the C part was not built")
+        "", id="C", marks=pytest.mark.skipif(not HAS_SPEEDUPS, reason="the C part was not built")
     ),
 ]
 KEY = b"\x01\x02\x03\x04"
@@ -193,7 +193,7 @@ def test_codecs_hand_them_out(draft: Draft, pair: tuple[socket.socket, socket.so
         assert events == ["hello"]
 
 
-@pytest.mark.skipif(not MASKS_IN_C, reason="the C part was not built")
+@pytest.mark.skipif(not HAS_SPEEDUPS, reason="the C part was not built")
 def test_bad_arguments_are_told_by_the_c_part() -> None:
     for function in (short_io.receive_short_messages, short_io.receive_texts):
         with pytest.raises(TypeError):

@@ -470,7 +470,7 @@ def test_racket_server_is_verified(mode: str) -> None:
             request = attrs.evolve(Request.parse(raw_head), draft=draft_named(mode))
             raw_answer, proof = split_head(other_side(row)["hex"])
             asked_nothing = attrs.evolve(
-                client_like(request, body), ask=HandshakeRequest(wish(request).url)
+                client_like(request, body), wanted=HandshakeRequest(wish(request).url)
             )
             assert asked_nothing.verify(Response.parse(raw_answer), proof).subprotocol is None
 

@@ -27,7 +27,7 @@ from trio_draftws._connection.scope import Scope, open_scope
 from trio_draftws._exceptions import Rejected, close_code_after
 from trio_draftws._settings.checks import at_once, needs_trio
 from trio_draftws._settings.keywords import complete, shows
-from trio_draftws.drafts import Draft, HandshakeError
+from trio_draftws.drafts import CloseCode, Draft, HandshakeError
 
 from .connector import Connector, make_connector
 from .hints import means_unknown_draft
@@ -117,7 +117,7 @@ class Reconnecting(AsyncIterator[Connection]):
             raise trio.ClosedResourceError("the block of reconnecting has ended")
         self._busy = True
         try:
-            await self._close_current(1000)
+            await self._close_current(CloseCode.NORMAL_CLOSURE)
             while True:
                 await trio.sleep_until(self._next_attempt_at)
                 try:
@@ -254,4 +254,4 @@ async def reconnecting(
             with trio.CancelScope(shield=True):
                 await connections.aclose(close_code_after(error))
             raise
-        await connections.aclose(1000)
+        await connections.aclose(CloseCode.NORMAL_CLOSURE)

@@ -36,6 +36,7 @@ from trio_draftws._transport.tls import is_secure
 from trio_draftws.drafts import (
     Buffer,
     Close,
+    CloseCode,
     Codec,
     Draft,
     End,
@@ -360,7 +361,7 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
         self._sending_parts = not fragment.final
         self._messages_sent += fragment.final
 
-    async def send_close(self, code: int = 1000, reason: str = "") -> None:
+    async def send_close(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "") -> None:
         """Says that we send nothing more; `receive` goes on until the peer closes too.
 
         It goes behind all that was sent, and waits as `send` does; if it is cancelled, nothing was
@@ -803,7 +804,7 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
 
     def _abort_slow(self, reason: str) -> None:
         """Ends a connection whose peer is too slow; whoever waits for it is told."""
-        self._give_up(reason, Close(1008, "too slow"))
+        self._give_up(reason, Close(CloseCode.POLICY_VIOLATION, "too slow"))
 
     def _give_up(self, reason: str, answer: Close | None) -> None:
         self._protocol.give_up(reason, answer, self._scope.now())
@@ -832,7 +833,7 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
 
     # Closing
 
-    async def aclose(self, code: int = 1000, reason: str = "") -> None:
+    async def aclose(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "") -> None:
         """Closes the connection, once, within `close_timeout`.
 
         Sends the closing frame behind all that was sent, waits for the peer's, and closes the
@@ -864,7 +865,7 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
                 with trio.CancelScope(shield=True):
                     await self._wait_gone()
         elif not self._close_at_once():
-            if self._sending_parts and close.code == 1000:
+            if self._sending_parts and close.code == CloseCode.NORMAL_CLOSURE:
                 close = _UNFINISHED
             self._closed = True
             self._scope.forget(self)
@@ -1012,8 +1013,8 @@ def _error_of(end: End) -> Exception:
     return error
 
 
-_NORMAL = Close(1000)
-_UNFINISHED = Close(1011, "a message was left unfinished")
+_NORMAL = Close(CloseCode.NORMAL_CLOSURE)
+_UNFINISHED = Close(CloseCode.INTERNAL_ERROR, "a message was left unfinished")
 _ids = itertools.count(1)
 
 
@@ -1043,8 +1044,8 @@ class TextChannel(trio.abc.Channel[str]):
         if isinstance(message, str):
             return message
         # RFC 6455 section 7.4.1: a type of data that cannot be accepted
-        await self.connection.aclose(1003, "text only")
-        raise PeerViolation("a binary message came on a text channel", 1003)
+        await self.connection.aclose(CloseCode.UNSUPPORTED_DATA, "text only")
+        raise PeerViolation("a binary message came on a text channel", CloseCode.UNSUPPORTED_DATA)
 
     async def aclose(self) -> None:
         """As `Connection.aclose`."""

@@ -14,8 +14,10 @@ from typing import TypeAlias
 
 import attrs
 
+from trio_draftws.drafts import CloseCode
+
 # RFC 6455 section 7.1.5: what stands for a connection that ended without a closing frame
-LOST = 1006
+LOST: int = CloseCode.ABNORMAL_CLOSURE.value
 
 
 @attrs.frozen(kw_only=True)

@@ -28,7 +28,7 @@ from trio_draftws._connection.connection import Connection
 from trio_draftws._connection.message_stream import GatheredParts, MessageStream
 from trio_draftws._exceptions import ConnectionLost, MessageTooBig, PeerClosed, PeerViolation
 from trio_draftws._settings.checks import check_kind, needs_trio
-from trio_draftws.drafts import Close, Draft, LocalProtocolError
+from trio_draftws.drafts import EARLY_MESSAGE_TOO_BIG, Close, CloseCode, Draft, LocalProtocolError
 
 if sys.version_info < (3, 11):  # pragma: no cover
     from exceptiongroup import BaseExceptionGroup
@@ -41,16 +41,16 @@ MAX_WHOLE = 65536
 
 # The codes to use instead of one that a draft does not have, the best first
 NEAREST_CODES = {
-    1004: (1009,),  # "too big" in the drafts before hybi-13
-    1005: (1000,),  # no code was given; never sent (RFC 6455 section 7.4.1)
-    1006: (1011, 1001),  # closed abnormally; never sent
-    1007: (1002,),
-    1008: (1002,),
-    1009: (1004,),
-    1010: (1002,),
+    EARLY_MESSAGE_TOO_BIG: (CloseCode.MESSAGE_TOO_BIG,),
+    CloseCode.NO_STATUS_RECEIVED: (CloseCode.NORMAL_CLOSURE,),
+    CloseCode.ABNORMAL_CLOSURE: (CloseCode.INTERNAL_ERROR, CloseCode.GOING_AWAY),
+    CloseCode.INVALID_PAYLOAD: (CloseCode.PROTOCOL_ERROR,),
+    CloseCode.POLICY_VIOLATION: (CloseCode.PROTOCOL_ERROR,),
+    CloseCode.MESSAGE_TOO_BIG: (EARLY_MESSAGE_TOO_BIG,),
+    CloseCode.MANDATORY_EXTENSION: (CloseCode.PROTOCOL_ERROR,),
 }
 # The other codes say something about the other side, such as that it is restarting.
-FALLBACK_CODES = (1011, 1001)
+FALLBACK_CODES = (CloseCode.INTERNAL_ERROR, CloseCode.GOING_AWAY)
 # RFC 6455 section 5.5: a closing frame carries 125 bytes, and two of them are the code.
 MAX_REASON = 123
 
@@ -143,13 +143,19 @@ class _Relay:
         except PeerClosed as end:
             await self.forward_close(target, Close(end.code, end.reason), scope)
         except LocalProtocolError as error:
-            self.failure = PeerViolation(f"it sent what cannot be passed on: {error}", 1003)
-            self.closes[source] = Close(1003, "no binary messages on the other side")
-            self.closes[target] = Close(1011, "the other side sent a binary message")
+            self.failure = PeerViolation(
+                f"it sent what cannot be passed on: {error}", CloseCode.UNSUPPORTED_DATA
+            )
+            self.closes[source] = Close(
+                CloseCode.UNSUPPORTED_DATA, "no binary messages on the other side"
+            )
+            self.closes[target] = Close(
+                CloseCode.INTERNAL_ERROR, "the other side sent a binary message"
+            )
             scope.cancel()
         except trio.ClosedResourceError:
             # The owner of one of them closed it.
-            self.closes[source] = self.closes[target] = Close(1001)
+            self.closes[source] = self.closes[target] = Close(CloseCode.GOING_AWAY)
             scope.cancel()
         except trio.BrokenResourceError as error:
             if not source.closed:
@@ -213,10 +219,12 @@ class _Relay:
 def close_arguments(draft: Draft, close: Close) -> tuple[int, str]:
     """Returns the code and reason for `Connection.aclose` that express `close` in `draft`."""
     if not draft.close_status:
-        return 1000, ""
-    code = 1005 if close.code is None else close.code
+        return CloseCode.NORMAL_CLOSURE, ""
+    code = CloseCode.NO_STATUS_RECEIVED if close.code is None else close.code
     candidates = (code, *NEAREST_CODES.get(code, FALLBACK_CODES))
-    nearest = next((c for c in candidates if c >= 3000 or c in draft.close_codes), 1000)
+    nearest = next(
+        (c for c in candidates if c >= 3000 or c in draft.close_codes), CloseCode.NORMAL_CLOSURE
+    )
     # "ignore" drops a character that was cut in two.
     reason = close.reason.encode()[:MAX_REASON].decode("utf-8", "ignore")
     return nearest, reason
@@ -225,11 +233,14 @@ def close_arguments(draft: Draft, close: Close) -> tuple[int, str]:
 def _close_after_loss(error: trio.BrokenResourceError, source: Connection) -> Close:
     """Returns how to close the other side, after `source` ended with `error`."""
     if isinstance(error, MessageTooBig):
-        return Close(1011, "the other side sent too long a message")
+        return Close(CloseCode.INTERNAL_ERROR, "the other side sent too long a message")
     if isinstance(error, PeerViolation):
-        return Close(1011, "the other side broke the protocol")
+        return Close(CloseCode.INTERNAL_ERROR, "the other side broke the protocol")
     # Not 1014 (bad gateway): it was registered late, and many clients treat it as a violation.
-    return Close(1001 if source.role == "server" else 1011, "the other side was lost")
+    return Close(
+        CloseCode.GOING_AWAY if source.role == "server" else CloseCode.INTERNAL_ERROR,
+        "the other side was lost",
+    )
 
 
 def _ended_after_our_close(error: trio.BrokenResourceError, source: Connection) -> bool:

@@ -41,6 +41,7 @@ from trio_draftws._transport.sockets import DirectStream, take_over
 from trio_draftws._transport.tls import ssl_stream_factory
 from trio_draftws.drafts import (
     Close,
+    CloseCode,
     Draft,
     HandshakeError,
     HTTPResponse,
@@ -176,7 +177,7 @@ class Server:
         peer = caller.peer
         place = self._door.enter(caller.remote)
         connection: Connection | None = None
-        code = 1001
+        code: int = CloseCode.GOING_AWAY
         try:
             connection = await self._open(stream, place, caller)
             handler = caller.handler
@@ -189,7 +190,7 @@ class Server:
             connection._when_transport_over(place.leave)
             self._tally.accepted += 1
             await awaitable("handler", handler(connection, connection.state))
-            code = 1000
+            code = CloseCode.NORMAL_CLOSURE
             if (end := connection._lost) is not None:
                 _note_end_under_handler(connection, end, peer)
         except BaseException as error:  # noqa: BLE001

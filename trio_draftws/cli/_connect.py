@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack
 import attrs
 import trio
 
-from trio_draftws import DRAFTS, Connection, ConnectionLost, HandshakeError, is_wss_url
+from trio_draftws import DRAFTS, CloseCode, Connection, ConnectionLost, HandshakeError, is_wss_url
 
 from ._command import Command
 from ._interactive import (
@@ -246,7 +246,7 @@ def _check_code(connection: Connection) -> None:
         CommandError: it closed with another code.
     """
     theirs, ours = connection.close_received, connection.close_sent
-    if theirs is None or theirs.code in (None, 1000, 1001):
+    if theirs is None or theirs.code in (None, CloseCode.NORMAL_CLOSURE, CloseCode.GOING_AWAY):
         return
     if connection.closed_by == "client" and ours is not None and ours.code == theirs.code:
         return

@@ -1,13 +1,17 @@
-"""Every draft of the protocol as one row: how it opens, how it frames, what it can say.
+"""Every draft of the protocol: how it opens, how it frames messages, and what it can do.
 
-Sans-IO: bytes in, bytes out. Nothing here imports trio or anything from above. To add a draft, add
-a row to `_rows`; a new framing or a new opening is one more file beside that.
+Sans-IO: bytes in, bytes out. Nothing here imports trio, or anything from above. To add a draft, add
+a row to `DRAFTS` in `_registry.py`; a new framing or a new opening handshake is one more file.
 """
 
 from __future__ import annotations
 
+import warnings
+from typing import TYPE_CHECKING
+
 from ._fast_handshake import begin_answer, scan_opening, spoken_today
-from ._frame_reader import FrameReader, connection_masking_key, frame_reader
+from ._frame_reader import FrameReader, frame_reader
+from ._framing.close_codes import EARLY_MESSAGE_TOO_BIG, CloseCode
 from ._framing.codec import (
     Buffer,
     Close,
@@ -26,54 +30,38 @@ from ._framing.codec import (
     no_message,
 )
 from ._framing.compression import COMPRESSION, Compression, Deflate
-from ._framing.masking import MASKS_IN_C
+from ._framing.masking import HAS_SPEEDUPS
 from ._framing.payload import IMMUTABLE_BUFFERS, encode_long_text
-from ._handshake.base import (
-    ClientOpening,
-    HandshakeError,
-    HandshakeRequest,
-    InvalidAnswer,
-    Reject,
-    ServerOpening,
-    checked_answer_fields,
-)
+from ._handshake.base import ClientOpening, HandshakeRequest, ServerOpening
+from ._handshake.errors import HandshakeError, InvalidAnswer, Reject
+from ._handshake.fields import checked_answer_fields
+from ._handshake.hybi import connection_masking_key
 from ._http.body import ResponseBody
 from ._http.cookies import write_cookies
+from ._http.escaping import escaped, shown, shown_line
+from ._http.head import MAX_LINE, BadHead, find_head_end, line_too_long, may_begin_head, write_head
+from ._http.headers import HeaderFields, Headers, checked_fields
 from ._http.host import ascii_host, split_authority, tls_name
-from ._http.http1 import (
-    MAX_LINE,
-    BadHead,
-    HeaderFields,
-    Headers,
-    HTTPResponse,
-    Request,
-    Response,
-    checked_fields,
-    escaped,
-    find_head_end,
-    line_too_long,
-    may_begin_head,
-    shown,
-    shown_line,
-    write_head,
-    write_response,
-)
+from ._http.response import HTTPResponse, Response, write_response
 from ._http.url import NOT_IN_URL, SplitURL, WebSocketURL, is_ws_url, is_wss_url, split_url
 from ._identify import check_plain, identify, is_plain
 from ._protocol import End, EndKind, WebSocketProtocol
 from ._registry import DRAFTS, Draft, allowed_drafts, auto_drafts, draft_named
+from ._request import Request
 
 __all__ = [
     "COMPRESSION",
     "DRAFTS",
+    "EARLY_MESSAGE_TOO_BIG",
+    "HAS_SPEEDUPS",
     "IMMUTABLE_BUFFERS",
-    "MASKS_IN_C",
     "MAX_LINE",
     "NOT_IN_URL",
     "BadHead",
     "Buffer",
     "ClientOpening",
     "Close",
+    "CloseCode",
     "Codec",
     "Compression",
     "Deflate",
@@ -137,3 +125,19 @@ __all__ = [
     "write_head",
     "write_response",
 ]
+
+if TYPE_CHECKING:
+    MASKS_IN_C: bool
+    """The old name of `HAS_SPEEDUPS`."""
+else:
+
+    def __getattr__(name: str) -> object:
+        """Returns what has a new name under its old one, with a warning."""
+        if name == "MASKS_IN_C":
+            warnings.warn(
+                f"{__name__}.MASKS_IN_C is deprecated: use HAS_SPEEDUPS",
+                DeprecationWarning,
+                stacklevel=2,
+            )
+            return HAS_SPEEDUPS
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,10 +1,10 @@
-"""The opening request of today's clients, found in what was read without parsing all of it.
+"""Opening requests as today's clients send them, read without parsing all of the head.
 
-Browsers and libraries of today send much the same head: the fields of the newest draft, and others
-that say nothing to an opening. `scan_opening` finds what such a head asks for. Whatever is unusual,
-wrong, or not all there yet is None, and left to the parser and to `identify`. It is written twice:
-here, on those two, and in C (`speedups.c`), which is taken where it was built, unless the
-environment has TRIO_DRAFTWS_PURE_PYTHON=1.
+Today's browsers and libraries send much the same head: the fields of the newest draft, and others
+that do not matter for an opening. `scan_opening` reads what such a head asks for. It returns None
+for anything unusual, wrong or incomplete, which is left to the parser and to `identify`. It is
+written twice: here, in terms of those two, and in C (`speedups.c`), which is used if it was built,
+unless the environment has TRIO_DRAFTWS_PURE_PYTHON=1.
 """
 
 from __future__ import annotations
@@ -13,23 +13,25 @@ import os
 from collections.abc import Collection
 from typing import TypeAlias
 
-from ._handshake.base import Reject, ServerOpening
+from ._handshake.base import ServerOpening
+from ._handshake.errors import Reject
 from ._handshake.extensions import EXTENSIONS_FIELD
 from ._handshake.hybi import KEY_FIELD, PROTOCOL_FIELD, HybiServer
-from ._http.http1 import BadHead, Request
+from ._http.head import BadHead
 from ._identify import identify
 from ._registry import DRAFTS, Draft
+from ._request import Request
 
 Scanned: TypeAlias = "tuple[int, str, str | None, str | None, bool]"
-"""How many bytes the head has; the key; what the fields of subprotocols and of extensions say, None
-where there is none; and whether cookies came."""
+"""The size of the head in bytes; the key; the fields Sec-WebSocket-Protocol and
+Sec-WebSocket-Extensions, or None; and whether there is a Cookie field."""
 
 TODAY = DRAFTS[-1]
-"""The draft of the requests that `scan_opening` finds."""
+"""The draft of the requests that `scan_opening` reads."""
 
 
 def scan_opening_in_python(data: bytes, /) -> Scanned | None:
-    """What the request that `data` begins with asks for; None where it is not a usual one."""
+    """Reads the request that `data` begins with; None if it is not a usual one."""
     size = data.find(b"\r\n\r\n") + 4
     if size < 4:
         return None
@@ -47,7 +49,7 @@ def scan_opening_in_python(data: bytes, /) -> Scanned | None:
 
 
 def _is_usual(request: Request) -> bool:
-    """Whether a request is written as those of today are, whatever it says."""
+    """Whether a request is written the way today's clients write theirs, whatever it asks for."""
     line, headers = request.line, request.headers
     return (
         line.startswith(b"GET /")
@@ -72,12 +74,12 @@ if os.environ.get("TRIO_DRAFTWS_PURE_PYTHON") != "1":  # pragma: no branch
 
 
 def spoken_today(drafts: Collection[Draft]) -> Draft | None:
-    """The draft of what `scan_opening` finds, if it is one of `drafts` and no other might be."""
+    """Returns `TODAY` if it is the only one of `drafts` that the scanned request can speak."""
     alike = [draft for draft in drafts if set(draft.announced_by) & set(TODAY.announced_by)]
     return TODAY if alike == [TODAY] else None
 
 
 def begin_answer(scanned: Scanned) -> ServerOpening:
-    """As `OpeningFamily.answer`, for what was found."""
+    """Like `OpeningFamily.answer`, for what `scan_opening` returned."""
     _, key, _, offers, _ = scanned
     return HybiServer(key, None, () if offers is None else (offers,))

@@ -20,8 +20,6 @@ from ._framing.header import CLOSE, CONTINUATION, PING, PONG, RSV1, HeaderFormat
 from ._framing.hixie import HixieCodec
 from ._framing.masking import KEY_SIZE, apply_mask
 from ._framing.whatwg_2010 import Whatwg2010Codec
-from ._handshake.hybi import KEY_FIELD, NONCE_FIELD, masking_key_of
-from ._http.http1 import Headers
 from ._registry import Draft
 
 # How many bytes of a payload are shown
@@ -261,14 +259,3 @@ def frame_reader(draft: Draft, sender: Role, masking_key: bytes = b"") -> FrameR
     if isinstance(codec, HixieCodec):
         return SentinelFrames(closing_frame=draft.closing_handshake)
     return UnknownFrames()
-
-
-def connection_masking_key(request: Headers, response: Headers) -> bytes:
-    """Returns the masking key that a handshake of hybi-04 settles (section 4.3); else b"".
-
-    Args:
-        request: the header fields of the client's request.
-        response: the header fields of the server's answer.
-    """
-    nonce = response.get(NONCE_FIELD)
-    return b"" if nonce is None else masking_key_of(request[KEY_FIELD], nonce)

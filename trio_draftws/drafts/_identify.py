@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection
 
-from ._handshake.base import Reject
-from ._http.http1 import Request
+from ._handshake.errors import Reject
 from ._registry import Draft, draft_named
+from ._request import Request
 
 # RFC 6455 section 4.1: a whole number without leading zeros
 _VERSION = re.compile("0|[1-9][0-9]{0,8}")
-# RFC 9112 section 3.2: a space ends it, and what is no ASCII is escaped
+# RFC 9112 section 3.2: a space ends it, and what is not ASCII is escaped
 _TARGET = re.compile(rb"[\x21-\x7e]+")
-# RFC 9112 section 3.2.2; RFC 6455 section 4.2.1 has the schemes of HTTP, and some say their own
+# RFC 9112 section 3.2.2; RFC 6455 section 4.2.1 has the schemes of HTTP; some clients send ws
 _URL = re.compile(rb"(?:https?|wss?)://(?:[^/?]|$)", re.IGNORECASE)
 # RFC 9110 section 4.2: a host and perhaps a port, with no user before it. RFC 3986 section 3.2.2
 # also has commas; here they would be between several hosts.
@@ -21,10 +21,10 @@ _HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z._~%!$&'()*+;=-]+)(?::[0-9]
 
 
 def announcement(request: Request) -> str | None:
-    """How a request says which draft it speaks; None where it is no WebSocket request.
+    """Returns how a request announces its draft; None if it is not a WebSocket request.
 
     Raises:
-        Reject: it contradicts itself.
+        Reject: the request contradicts itself.
     """
     headers = request.headers
     if "Sec-WebSocket-Version" in headers:
@@ -61,31 +61,31 @@ def _is_number(text: str) -> bool:
 def identify(
     request: Request, mode: Callable[[Request], str | Draft], drafts: tuple[Draft, ...]
 ) -> Draft:
-    """Which of `drafts` a request speaks.
+    """Returns the one of `drafts` that a request speaks.
 
-    Where requests of several look the same, `mode` is asked which; it is the first of them if
-    `mode` names none of them.
+    If the requests of several drafts look the same, `mode` chooses. If it names none of those
+    drafts, the first of them is returned.
 
     Raises:
-        Reject: 426 where it is none of them, or no WebSocket request; 400 where it contradicts
-            itself or announces a body that no draft has, or is no HTTP/1.1 as that is checked
-            today, from hybi-04 on.
+        Reject: 426 if the request speaks none of `drafts`, or is not a WebSocket request; 405 if
+            its method is not GET; 400 if it contradicts itself, announces a body that no draft
+            has, or, from hybi-04 on, breaks today's rules of HTTP/1.1.
         ValueError: `mode` names no draft.
     """
     announced = announcement(request)
     candidates = [draft for draft in drafts if announced in draft.announced_by]
     if not candidates:
         raise _upgrade_required(announced, drafts)
-    # Drafts of one number may tell themselves apart by where they name the origin.
+    # Drafts with the same version number may differ in the field that names the origin.
     fitting = [draft for draft in candidates if draft.origin_fields[0] in request.headers]
     fitting = fitting or candidates
     draft = fitting[0]
     if request.method != "GET":
         raise Reject(405, {"Allow": "GET"}, "A WebSocket request is a GET.\n")
-    # Whatever follows an opening is frames, so nothing may announce a body; some clients of
-    # hixie-76 count its eight bytes as one.
+    # What follows an opening is frames, so no request may announce a body. Some clients of
+    # hixie-76 count the eight bytes of the handshake as one.
     _check_no_body(request, ("0", str(draft.opening.request_body)), "A WebSocket request")
-    # Clients of the drafts before those with numbers send targets and hosts as they please.
+    # Clients of the drafts without version numbers do not always escape targets and hosts.
     if draft.version is not None:
         _check_target(request)
         _check_host(request, at_least=1)
@@ -100,20 +100,20 @@ def identify(
 
 
 def is_plain(request: Request) -> bool:
-    """Whether a request is no WebSocket request, nor meant to be one.
+    """Whether a request is neither a WebSocket request nor meant to be one.
 
     Raises:
-        Reject: it contradicts itself.
+        Reject: the request contradicts itself.
     """
     return announcement(request) is None and "Sec-WebSocket-Key" not in request.headers
 
 
 def check_plain(request: Request) -> None:
-    """Whether a request that is no WebSocket request can be answered with a page.
+    """Checks that a request that is not a WebSocket request can be answered with a page.
 
     Raises:
-        Reject: 405 where it is neither GET nor HEAD; 400 where it announces a body, asks for no
-            path or for one that is not escaped, or does not say for which host it is.
+        Reject: 405 if its method is neither GET nor HEAD; 400 if it announces a body, if its target
+            has no path or one that is not escaped, or if it does not name one host.
     """
     if request.method not in ("GET", "HEAD"):
         raise Reject(405, {"Allow": "GET, HEAD"}, "Only GET and HEAD are answered here.\n")
@@ -124,7 +124,11 @@ def check_plain(request: Request) -> None:
 
 
 def _check_target(request: Request) -> None:
-    """Whether what is asked for is a path, or a URL that has one."""
+    """Checks that the target is a path, or a URL.
+
+    Raises:
+        Reject: 400.
+    """
     target = request.raw_target
     # RFC 9112 section 3.2: else it is for other methods, or for none
     if b"://" in target and not target.startswith(b"/"):
@@ -137,7 +141,11 @@ def _check_target(request: Request) -> None:
 
 
 def _check_host(request: Request, *, at_least: int) -> None:
-    """Whether it says for which host it is (RFC 9112 section 3.2)."""
+    """Checks the Host fields (RFC 9112 section 3.2).
+
+    Raises:
+        Reject: 400.
+    """
     if not at_least <= len(request.headers.get_all("Host")) <= 1:
         raise Reject(400, body="Expected one Host field.\n")
     host = request.host

@@ -53,6 +53,7 @@ from typing import Protocol
 
 import attrs
 
+from ._framing.close_codes import CloseCode
 from ._framing.codec import (
     Buffer,
     Close,
@@ -658,7 +659,7 @@ class WebSocketProtocol:
         if why is not None:
             if not looked:
                 return True
-            self.give_up(why, Close(1001, "silent"), now)
+            self.give_up(why, Close(CloseCode.GOING_AWAY, "silent"), now)
         elif self._may_ping and not self._is_pinged and self._silent_for_ping <= now and not full:
             self.ping(now)
         return False

@@ -1,6 +1,6 @@
-"""The registry: every draft as one row, and how rows are named.
+"""The registry: every draft as one row, found by its name or an alias.
 
-No code asks for a draft's name; what a draft can do is a column of its row.
+No code checks a draft's name: what a draft can do is a column of its row.
 """
 
 from __future__ import annotations
@@ -9,52 +9,65 @@ from collections.abc import Iterable
 
 import attrs
 
+from ._framing.close_codes import EARLY_MESSAGE_TOO_BIG, CloseCode
 from ._framing.codec import CodecFactory, Role
 from ._framing.hixie import hixie
 from ._framing.hybi_01_to_06 import hybi_01_to_06
 from ._framing.rfc6455 import rfc6455
 from ._framing.whatwg_2010 import whatwg_2010
-from ._handshake.base import (
-    COMMA_SEPARATED,
-    ONE_SUBPROTOCOL,
-    SPACE_SEPARATED,
-    OpeningFamily,
-    SubprotocolSyntax,
-)
+from ._handshake.base import OpeningFamily
 from ._handshake.hixie75 import Hixie75Opening
 from ._handshake.hixie76 import Hixie76Opening
 from ._handshake.hybi import HybiOpening
+from ._handshake.subprotocols import (
+    COMMA_SEPARATED,
+    ONE_SUBPROTOCOL,
+    SPACE_SEPARATED,
+    SubprotocolSyntax,
+)
 
 # 1007 came with hybi-10, whose wire is that of hybi-08.
-_CODES_OF_HYBI_06 = frozenset({1000, 1001, 1002, 1003, 1004})
-_CODES_OF_HYBI_08 = _CODES_OF_HYBI_06 | {1007}
-# RFC 6455 section 7.4.1, and 1012 to 1014 as registered since; 1004 is too big before, nothing now
-_CODES_OF_RFC_6455 = frozenset({1000, 1001, 1002, 1003, *range(1007, 1015)})
+_CODES_OF_HYBI_06: frozenset[int] = frozenset(
+    {
+        CloseCode.NORMAL_CLOSURE,
+        CloseCode.GOING_AWAY,
+        CloseCode.PROTOCOL_ERROR,
+        CloseCode.UNSUPPORTED_DATA,
+        EARLY_MESSAGE_TOO_BIG,
+    }
+)
+_CODES_OF_HYBI_08 = _CODES_OF_HYBI_06 | {CloseCode.INVALID_PAYLOAD}
+# RFC 6455 section 7.4.1, and 1012 to 1014 as registered since
+_CODES_OF_RFC_6455 = frozenset[int](CloseCode) - {
+    CloseCode.NO_STATUS_RECEIVED,
+    CloseCode.ABNORMAL_CLOSURE,
+    CloseCode.TLS_HANDSHAKE,
+}
 
 
 @attrs.frozen(eq=False, repr=False)
 class Draft:
-    """One wire version of the protocol; `DRAFTS` has them all."""
+    """One wire version of the protocol; `DRAFTS` has all of them."""
 
     name: str
     aliases: tuple[str, ...]
-    """Other names: of the modes of Racket's net/websocket, or of drafts with the same wire."""
+    """Other names: modes of Racket's net/websocket, or drafts with the same wire format."""
     published: str
-    """When, for people."""
+    """The date, to be shown to people."""
     announced_by: tuple[str, ...]
-    """What `announcement` says of its requests."""
+    """What `announcement` returns for its requests."""
     opening: OpeningFamily
     codec: CodecFactory
     subprotocols: SubprotocolSyntax
     subprotocol_field: str
     origin_fields: tuple[str, ...]
-    """The request's field that names the origin of the page, and others where to look for it."""
+    """The request's field that names the origin of the page; then others that are accepted too."""
     auto_order: int | None = None
-    """Its place among those that a client tries one after the other; None where its requests look
-    like those of another, for which a server takes them.
+    """Its place in the order in which a client tries drafts; None if a server would take its
+    requests for those of another draft.
 
-    Servers of hixie-76 answer a request of hybi-02 too, not knowing its further field, and would
-    understand no frame of it; so hixie-76 is tried before that.
+    hixie-76 comes before hybi-02: a server of hixie-76 accepts a request of hybi-02 as well, since
+    it ignores the field that it does not know, but would understand none of the frames.
     """
     version: int | None = None
     """Its number in Sec-WebSocket-Version, from hybi-04 on."""
@@ -64,18 +77,18 @@ class Draft:
     """Whether a message can be sent in several frames."""
     ping: bool = False
     compression: bool = False
-    """Whether messages can be compressed: its frames have a bit that can say so."""
+    """Whether messages can be compressed: its frames have a bit to mark those that are."""
     close_status: bool = False
     """Whether its closing frame carries a code and a reason."""
     close_codes: frozenset[int] = frozenset()
-    """The codes below 3000 that it has a meaning for and may send. From there on they are the
-    application's, in every draft that has codes."""
+    """The codes below 3000 that it defines and that may be sent. Codes from 3000 on are free for
+    applications in every draft that has codes."""
     closing_handshake: bool = True
-    """Whether it has a closing frame at all; without one, the end of TCP is the only close."""
+    """Whether it has a closing frame; without one, the end of TCP is the only close."""
     close_ends_stream: tuple[Role, ...] = ()
-    """Whose side of TCP ends right behind its close, before the peer has answered.
+    """Which roles end their side of TCP right after their close, before the peer has answered.
 
-    WebKit of 2010 leaves a server's closing frame unanswered and waits for the end of TCP.
+    WebKit of 2010 does not answer a server's closing frame, and waits for the end of TCP.
     """
 
     def __repr__(self) -> str:
@@ -191,7 +204,9 @@ DRAFTS: tuple[Draft, ...] = (
         auto_order=4,
         version=6,
         opening=HybiOpening(version=6, origin_field="Sec-WebSocket-Origin"),
-        codec=hybi_01_to_06(masking="whole-frame", close_body="status", too_big=1004),
+        codec=hybi_01_to_06(
+            masking="whole-frame", close_body="status", too_big=EARLY_MESSAGE_TOO_BIG
+        ),
         subprotocols=COMMA_SEPARATED,
         subprotocol_field="Sec-WebSocket-Protocol",
         origin_fields=("Sec-WebSocket-Origin",),
@@ -209,7 +224,7 @@ DRAFTS: tuple[Draft, ...] = (
         auto_order=3,
         version=7,
         opening=HybiOpening(version=7, origin_field="Sec-WebSocket-Origin"),
-        codec=rfc6455(fails_bad_utf8=False, too_big=1004, strict=False),
+        codec=rfc6455(fails_bad_utf8=False, too_big=EARLY_MESSAGE_TOO_BIG, strict=False),
         subprotocols=COMMA_SEPARATED,
         subprotocol_field="Sec-WebSocket-Protocol",
         origin_fields=("Sec-WebSocket-Origin",),
@@ -228,7 +243,7 @@ DRAFTS: tuple[Draft, ...] = (
         auto_order=2,
         version=8,
         opening=HybiOpening(version=8, origin_field="Sec-WebSocket-Origin"),
-        codec=rfc6455(fails_bad_utf8=True, too_big=1004, strict=False),
+        codec=rfc6455(fails_bad_utf8=True, too_big=EARLY_MESSAGE_TOO_BIG, strict=False),
         subprotocols=COMMA_SEPARATED,
         subprotocol_field="Sec-WebSocket-Protocol",
         origin_fields=("Sec-WebSocket-Origin", "Origin"),
@@ -246,7 +261,7 @@ DRAFTS: tuple[Draft, ...] = (
         announced_by=("version 8",),
         version=8,
         opening=HybiOpening(version=8, origin_field="Origin"),
-        codec=rfc6455(fails_bad_utf8=True, too_big=1004, strict=False),
+        codec=rfc6455(fails_bad_utf8=True, too_big=EARLY_MESSAGE_TOO_BIG, strict=False),
         subprotocols=COMMA_SEPARATED,
         subprotocol_field="Sec-WebSocket-Protocol",
         origin_fields=("Origin", "Sec-WebSocket-Origin"),
@@ -265,7 +280,7 @@ DRAFTS: tuple[Draft, ...] = (
         auto_order=1,
         version=13,
         opening=HybiOpening(version=13, origin_field="Origin", key_length=16),
-        codec=rfc6455(fails_bad_utf8=True, too_big=1009, strict=True),
+        codec=rfc6455(fails_bad_utf8=True, too_big=CloseCode.MESSAGE_TOO_BIG, strict=True),
         subprotocols=COMMA_SEPARATED,
         subprotocol_field="Sec-WebSocket-Protocol",
         origin_fields=("Origin",),
@@ -280,15 +295,15 @@ DRAFTS: tuple[Draft, ...] = (
 """Every draft, oldest first."""
 
 _BY_NAME = {name: draft for draft in DRAFTS for name in (draft.name, *draft.aliases)}
-# The same wire, but clients of hybi-03 announced themselves as 3, and some servers insist on it.
+# The same wire format, but clients of hybi-03 announced it as 3, and some servers insist on that.
 _BY_NAME["hybi-03"] = attrs.evolve(_BY_NAME["hybi-02"], opening=Hixie76Opening(draft_number="3"))
 
 
 def draft_named(name: str | Draft) -> Draft:
-    """The row of that name or alias; a `Draft` stands for itself.
+    """Returns the draft with that name or alias; a `Draft` is returned as it is.
 
     Raises:
-        ValueError: no row has that name; the message lists those there are.
+        ValueError: no draft has that name; the message lists all names.
     """
     if isinstance(name, Draft):
         return name
@@ -300,16 +315,17 @@ def draft_named(name: str | Draft) -> Draft:
 
 
 def auto_drafts() -> tuple[Draft, ...]:
-    """The drafts that a client tries one after the other."""
-    rungs = {draft.auto_order: draft for draft in DRAFTS if draft.auto_order is not None}
-    return tuple(rungs[place] for place in sorted(rungs))
+    """Returns the drafts that a client tries, in that order."""
+    by_order = {draft.auto_order: draft for draft in DRAFTS if draft.auto_order is not None}
+    return tuple(by_order[place] for place in sorted(by_order))
 
 
 def allowed_drafts(names: Iterable[str | Draft] | None) -> tuple[Draft, ...]:
-    """The rows that a server speaks: those named, in the order of `DRAFTS`; all for None.
+    """Returns the drafts that a server speaks, in the order of `DRAFTS`: those named, or all if
+    `names` is None.
 
     Raises:
-        ValueError: a name is unknown, or there is none.
+        ValueError: a name is unknown, or `names` is empty.
     """
     if names is None:
         return DRAFTS

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
+from .close_codes import CloseCode
 from .codec import Buffer, Event, Fragment, RemoteProtocolError
 from .masking import apply_mask
 from .payload import RESERVED_AHEAD, Payload, decode_utf8, new_payload
@@ -146,4 +147,4 @@ class Assembler:
 
 
 def _not_utf8() -> RemoteProtocolError:
-    return RemoteProtocolError(1007, "a text is not UTF-8")
+    return RemoteProtocolError(CloseCode.INVALID_PAYLOAD, "a text is not UTF-8")

@@ -12,6 +12,7 @@ from typing import Literal, Protocol, TypeAlias
 
 import attrs
 
+from .close_codes import plain_code
 from .compression import Deflate
 
 # One call of `decode` takes so many frames, of whatever kind: others want their turn too.
@@ -42,7 +43,7 @@ class Close:
     `code` is None where the frame carried none, as it always is in drafts before hybi-06.
     """
 
-    code: int | None = None
+    code: int | None = attrs.field(default=None, converter=plain_code)
     reason: str = ""
     body: bytes = b""
     """All that the frame carried, in drafts whose closing frame has no code (hybi-01 to 05)."""
@@ -76,6 +77,7 @@ class RemoteProtocolError(Exception):
     """
 
     def __init__(self, close_code: int | None, reason: str) -> None:
+        close_code = plain_code(close_code)
         super().__init__(close_code, reason)
         self.close_code = close_code
         self.reason = reason

@@ -21,6 +21,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Hashable
 
 from .assembler import BINARY, TEXT
+from .close_codes import CloseCode
 from .codec import (
     Buffer,
     Close,
@@ -350,28 +351,38 @@ class FrameCodec(TakesPayloads):
         """What kind of frame two bytes announce, and the seven bits of its length."""
         # RFC 6455 section 5.2: RSV1 to RSV3
         if first & 0x70 and (self._deflate is None or first & 0x70 != RSV1):
-            raise RemoteProtocolError(1002, "a reserved bit is set, and no extension was agreed to")
+            raise RemoteProtocolError(
+                CloseCode.PROTOCOL_ERROR, "a reserved bit is set, and no extension was agreed to"
+            )
         kind = self._dialect.kinds[first & 0x0F]
         if kind is None:
-            raise RemoteProtocolError(1002, f"the opcode {first & 0x0F:#x} is reserved")
+            raise RemoteProtocolError(
+                CloseCode.PROTOCOL_ERROR, f"the opcode {first & 0x0F:#x} is reserved"
+            )
         if self._dialect.masking != "payload":
             if second & 0x80:  # hybi-01 to hybi-06 section 4.2: RSV4
-                raise RemoteProtocolError(1002, "a reserved bit is set")
+                raise RemoteProtocolError(CloseCode.PROTOCOL_ERROR, "a reserved bit is set")
         elif bool(second & 0x80) is not (self._role == "server"):  # RFC 6455 section 5.1
             side = "client's frame is not" if self._role == "server" else "server's frame is"
-            raise RemoteProtocolError(1002, f"a {side} masked")
+            raise RemoteProtocolError(CloseCode.PROTOCOL_ERROR, f"a {side} masked")
         length = second & 0x7F
         if kind >= CONTROL:  # RFC 6455 section 5.5
             if bool(first & 0x80) is self._dialect.more_bit:
-                raise RemoteProtocolError(1002, "a control frame is fragmented")
+                raise RemoteProtocolError(CloseCode.PROTOCOL_ERROR, "a control frame is fragmented")
             if length > MAX_CONTROL_PAYLOAD:
-                raise RemoteProtocolError(1002, "a control frame has more than 125 bytes")
+                raise RemoteProtocolError(
+                    CloseCode.PROTOCOL_ERROR, "a control frame has more than 125 bytes"
+                )
             if first & RSV1:  # RFC 7692 section 6.1
-                raise RemoteProtocolError(1002, "a control frame is marked as compressed")
+                raise RemoteProtocolError(
+                    CloseCode.PROTOCOL_ERROR, "a control frame is marked as compressed"
+                )
         elif not (kind or self._messages.kind):  # RFC 6455 section 5.4
-            raise RemoteProtocolError(1002, "a fragment continues no message")
+            raise RemoteProtocolError(CloseCode.PROTOCOL_ERROR, "a fragment continues no message")
         elif kind and self._messages.kind:
-            raise RemoteProtocolError(1002, "a message begins before another has ended")
+            raise RemoteProtocolError(
+                CloseCode.PROTOCOL_ERROR, "a message begins before another has ended"
+            )
         return kind, length
 
     def _is_compressed(self, first: int, kind: int) -> bool:
@@ -381,7 +392,9 @@ class FrameCodec(TakesPayloads):
         if kind or self._deflate.per_frame:
             return marked
         if marked:  # RFC 7692 section 6.2
-            raise RemoteProtocolError(1002, "a fragment that continues is marked as compressed")
+            raise RemoteProtocolError(
+                CloseCode.PROTOCOL_ERROR, "a fragment that continues is marked as compressed"
+            )
         return self._compressed
 
     def _too_big(self) -> RemoteProtocolError:
@@ -391,9 +404,13 @@ class FrameCodec(TakesPayloads):
     def _check_length(self, field: bytes) -> int:
         length = int.from_bytes(field, "big")
         if length >> 63:  # RFC 6455 section 5.2
-            raise RemoteProtocolError(1002, "a frame's length has its top bit set")
+            raise RemoteProtocolError(
+                CloseCode.PROTOCOL_ERROR, "a frame's length has its top bit set"
+            )
         if self._dialect.strict and length < (126 if len(field) == 2 else 1 << 16):
-            raise RemoteProtocolError(1002, "a frame's length is not in its shortest form")
+            raise RemoteProtocolError(
+                CloseCode.PROTOCOL_ERROR, "a frame's length is not in its shortest form"
+            )
         return length
 
     def _count_empty_fragment(self) -> None:
@@ -438,7 +455,8 @@ class FrameCodec(TakesPayloads):
             inflated = self._inflater.inflate(part, room, ends=ends, most_blocks=most_blocks)
         except zlib.error:
             # RFC 6455 section 7.4.1, "data that is not consistent"; version 7 has no such code
-            code = 1007 if self._dialect.fails_bad_utf8 else 1002
+            known = self._dialect.fails_bad_utf8
+            code = CloseCode.INVALID_PAYLOAD if known else CloseCode.PROTOCOL_ERROR
             raise RemoteProtocolError(code, "what is compressed cannot be inflated") from None
         if len(inflated) > room:
             # Cut smaller, it would be looked at up to there before more came.
@@ -455,7 +473,9 @@ class FrameCodec(TakesPayloads):
 
     def _too_much(self, reason: str) -> RemoteProtocolError:
         """What is allowed, and still too much; below version 13 there is no code for that."""
-        return RemoteProtocolError(1008 if self._dialect.strict else 1002, reason)
+        strict = self._dialect.strict
+        code = CloseCode.POLICY_VIOLATION if strict else CloseCode.PROTOCOL_ERROR
+        return RemoteProtocolError(code, reason)
 
 
 def _as_bytes(message: Buffer) -> Buffer:

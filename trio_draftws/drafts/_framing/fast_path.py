@@ -12,7 +12,7 @@ from typing import Protocol
 
 from .assembler import BINARY, TEXT, decode_leniently
 from .codec import Buffer, Event
-from .masking import KEY_SIZE, MASKS_IN_C, apply_mask, unmask
+from .masking import HAS_SPEEDUPS, KEY_SIZE, apply_mask, unmask
 
 #: How long a message may be whose length stands in the second byte (RFC 6455 section 5.2)
 LONGEST = 125
@@ -204,7 +204,7 @@ take_short_messages: TakeShortMessages = take_short_messages_in_python
 short_frame: ShortFrame = short_frame_in_python
 take_texts: TakeTexts = take_texts_in_python
 text_frame: TextFrame = text_frame_in_python
-if MASKS_IN_C:  # pragma: no branch - a process has it one way or the other
+if HAS_SPEEDUPS:  # pragma: no branch - a process has it one way or the other
     from .speedups import short_frame as short_frame
     from .speedups import take_short_messages as take_short_messages
     from .speedups import take_texts as take_texts

@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias
 import attrs
 
 from .assembler import BINARY, TEXT
+from .close_codes import EARLY_MESSAGE_TOO_BIG, CloseCode
 from .codec import (
     Buffer,
     Close,
@@ -34,9 +35,21 @@ OPCODES = {kind: kind for kind in FIRST_OPCODES}
 
 MAX_CONTROL_PAYLOAD = 125
 
-PLAIN_CLOSES = {b"": Close(), b"\x03\xe8": Close(1000), b"\x03\xe9": Close(1001)}
+PLAIN_CLOSES = {
+    b"": Close(),
+    b"\x03\xe8": Close(CloseCode.NORMAL_CLOSURE),
+    b"\x03\xe9": Close(CloseCode.GOING_AWAY),
+}
 """Most closing frames that there are, by what they carry: no reason, and a code that every draft
 with codes allows."""
+
+# RFC 6455 section 7.4.1; and what was reserved by then
+_NEVER_SENT = (
+    CloseCode.NO_STATUS_RECEIVED,
+    CloseCode.ABNORMAL_CLOSURE,
+    CloseCode.TLS_HANDSHAKE,
+)
+_NEVER_SENT_NOW = (*_NEVER_SENT, EARLY_MESSAGE_TOO_BIG)
 
 
 @attrs.frozen
@@ -109,8 +122,8 @@ class HeaderFormat:
         if not 1000 <= code <= 4999:
             return False
         if self.strict:
-            return code >= 3000 or (code <= 1014 and code not in (1004, 1005, 1006))
-        return not self.fails_bad_utf8 or code not in (1005, 1006, 1015)
+            return code >= 3000 or (code <= CloseCode.BAD_GATEWAY and code not in _NEVER_SENT_NOW)
+        return not self.fails_bad_utf8 or code not in _NEVER_SENT
 
     def encode_close(self, close: Close, role: Role) -> bytes:
         """What the closing frame carries that `role` sends; what it cannot say is left out.
@@ -144,14 +157,18 @@ class HeaderFormat:
         if (plain := PLAIN_CLOSES.get(body)) is not None:
             return plain
         if len(body) == 1:  # RFC 6455 section 5.5.1
-            raise RemoteProtocolError(1002, "a close has half a code")
+            raise RemoteProtocolError(CloseCode.PROTOCOL_ERROR, "a close has half a code")
         code = int.from_bytes(body[:2], "big")
         if not self.allows_code(code):
-            raise RemoteProtocolError(1002, f"a close has the code {code}, which none may have")
+            raise RemoteProtocolError(
+                CloseCode.PROTOCOL_ERROR, f"a close has the code {code}, which none may have"
+            )
         try:
             return Close(code, str(body[2:], "utf-8", self.utf8_errors))
         except UnicodeDecodeError:
-            raise RemoteProtocolError(1007, "the reason of a close is not UTF-8") from None
+            raise RemoteProtocolError(
+                CloseCode.INVALID_PAYLOAD, "the reason of a close is not UTF-8"
+            ) from None
 
     @property
     def utf8_errors(self) -> Literal["strict", "replace"]:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Hashable
 
 from .assembler import TEXT, Assembler
+from .close_codes import CloseCode
 from .codec import (
     Buffer,
     Close,
@@ -159,7 +160,10 @@ class HixieCodec(DecodesInOrder):
         stop = len(data) if end < 0 else end
         if stop - position > self._messages.room:
             self._messages.forget()
-            raise MessageOverLimit(1009, f"a message is longer than {self._max_message_size} bytes")
+            raise MessageOverLimit(
+                CloseCode.MESSAGE_TOO_BIG,
+                f"a message is longer than {self._max_message_size} bytes",
+            )
         self._messages.begin(TEXT)
         with memoryview(data)[position:stop] as part:
             if end < 0:

@@ -12,6 +12,7 @@ import hashlib
 from collections.abc import Callable
 from typing import Literal
 
+from .close_codes import CloseCode
 from .codec import Buffer, CodecFactory, NegotiatedParameters, Role
 from .decoder import HEADER_SIZE, JOIN_UP_TO, FrameCodec
 from .header import FIRST_OPCODES, CloseBody, HeaderFormat
@@ -89,7 +90,7 @@ def hybi_01_to_06(
         masking=masking,
         close_body=close_body,
         fails_bad_utf8=False,
-        too_big=1009 if too_big is None else too_big,
+        too_big=CloseCode.MESSAGE_TOO_BIG if too_big is None else too_big,
         strict=False,
     )
 

@@ -19,6 +19,7 @@ from typing import Protocol
 from .codec import Buffer
 
 KEY_SIZE = 4
+"""How many bytes a masking key has (RFC 6455 section 5.3)."""
 _KEYS_AT_ONCE = 256
 # Up to so many repeats of the key, one XOR of two long integers is faster than a translation for
 # each byte of the key. Both are measured; above it, translation takes half the time.
@@ -101,5 +102,5 @@ def fastest() -> ApplyMask:
     return apply_mask_in_python
 
 
-apply_mask = fastest()
-MASKS_IN_C: bool = apply_mask is not apply_mask_in_python
+apply_mask: ApplyMask = fastest()
+HAS_SPEEDUPS: bool = apply_mask is not apply_mask_in_python

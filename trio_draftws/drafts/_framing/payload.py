@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from .codec import Buffer, encode_text, not_encodable
-from .masking import MASKS_IN_C, apply_mask_in_python
+from .masking import HAS_SPEEDUPS, apply_mask_in_python
 
 # How much text is looked at together: what Python makes of it takes up to four times the memory.
 _SLICE = 16384
@@ -189,7 +189,7 @@ decode_utf8: DecodeUTF8 = decode_utf8_in_python
 RESERVED_AHEAD = 4
 IMMUTABLE_BUFFERS: tuple[type, ...] = (bytes,)
 """What holds bytes that never change: such objects, and views of them, need no copy to be kept."""
-if MASKS_IN_C:  # pragma: no branch - a process has it one way or the other
+if HAS_SPEEDUPS:  # pragma: no branch - a process has it one way or the other
     from .speedups import Payload as _PayloadInC
     from .speedups import Text
     from .speedups import decode_utf8 as decode_utf8

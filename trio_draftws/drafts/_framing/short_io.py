@@ -18,7 +18,7 @@ from .fast_path import (
     take_texts_in_python,
     text_frame_in_python,
 )
-from .masking import MASKS_IN_C
+from .masking import HAS_SPEEDUPS
 
 RECEIVE_SIZE = 16384
 
@@ -86,7 +86,7 @@ receive_short_messages = receive_short_messages_in_python
 receive_texts = receive_texts_in_python
 send_short_message = send_short_message_in_python
 send_text = send_text_in_python
-if MASKS_IN_C:  # pragma: no branch - a process has it one way or the other
+if HAS_SPEEDUPS:  # pragma: no branch - a process has it one way or the other
     try:
         from .speedups import receive_short_messages as receive_short_messages
         from .speedups import receive_texts as receive_texts

@@ -1,4 +1,4 @@
-"""What Sec-WebSocket-Extensions says: offers, and the answer to them.
+"""Sec-WebSocket-Extensions: offers, and the answer to them.
 
 The grammar is that of RFC 6455 section 9.1. permessage-deflate and its parameters are those of
 RFC 7692 section 7.1; x-webkit-deflate-frame is an older draft's, as Safari 6 to 14 spoke it.
@@ -14,13 +14,13 @@ from trio_draftws.drafts._framing.compression import Backend, Compression, Defla
 
 EXTENSIONS_FIELD = "Sec-WebSocket-Extensions"
 PER_MESSAGE = "permessage-deflate"
-# Under both names; which of them comes goes back.
+# Clients use either name; the answer repeats it.
 PER_FRAME = ("x-webkit-deflate-frame", "deflate-frame")
 
 Parameters: TypeAlias = dict[str, str | None]
-"""None for those that have no value."""
+"""By name; None for a parameter without a value."""
 Extension: TypeAlias = tuple[str, Parameters | None]
-"""Its name, and its parameters: None where they contradict themselves."""
+"""Its name, and its parameters; None if they are contradictory."""
 
 # RFC 9110 section 5.6.2
 _TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
@@ -32,19 +32,19 @@ _BETWEEN = re.compile(r"[ \t]*(?:,|$)")
 # RFC 7692 section 7.1.2.1: no leading zeros
 _BITS = re.compile(r"[89]|1[0-5]")
 
-# What a window is where nobody asks for another
+# The window if neither side asks for another
 MOST_BITS = 15
-# How far back a server asks clients to look, where its settings do not say
+# The window that a server asks of clients by default
 ASKED_BITS = 12
-# How far back it looks itself then: isal takes the same memory for each window.
+# A server's own by default: isal takes the same memory for every window.
 OWN_BITS: dict[Backend, int] = {"zlib": 13, "isal": MOST_BITS}
 
 
 def parse(value: str) -> list[Extension]:
-    """The extensions that one field names.
+    """Parses the value of one field.
 
     Raises:
-        ValueError: it does not follow the grammar.
+        ValueError: it breaks the grammar.
     """
     found: list[Extension] = []
     position = 0
@@ -82,10 +82,10 @@ def _write(name: str, parameters: Parameters) -> str:
 
 
 def _window(parameters: Parameters, bits: str, no_takeover: str) -> Window:
-    """What two parameters say.
+    """Returns the window that two parameters, `bits` and `no_takeover`, describe.
 
     Raises:
-        ValueError: one of them has a value that it cannot have.
+        ValueError: one of them has an invalid value.
     """
     if parameters.get(no_takeover) is not None:
         raise ValueError(f"{no_takeover} has no value")
@@ -99,7 +99,7 @@ def _window(parameters: Parameters, bits: str, no_takeover: str) -> Window:
 
 
 def write_offers(wanted: Compression) -> str:
-    """What a client asks for."""
+    """Returns a client's offers."""
     parameters: Parameters = {}
     if wanted.server_no_context_takeover:
         parameters["server_no_context_takeover"] = None
@@ -113,7 +113,7 @@ def write_offers(wanted: Compression) -> str:
     if not wanted.webkit:
         return offered
     parameters = {}
-    # Here each side asks for what the other is to do.
+    # In this extension each side says what the other has to do.
     if wanted.server_max_window_bits is not None:
         parameters["max_window_bits"] = str(wanted.server_max_window_bits)
     if wanted.server_no_context_takeover:
@@ -122,10 +122,10 @@ def write_offers(wanted: Compression) -> str:
 
 
 def settle_answer(answer: Sequence[str], wanted: Compression | None) -> Deflate | None:
-    """What a server's answer to our offers means; None where it takes none.
+    """Returns what a server's answer to our offers settles; None if it accepts none.
 
     Raises:
-        ValueError: it names what we did not offer, or breaks the extension's rules.
+        ValueError: the answer names what we did not offer, or breaks the extension's rules.
     """
     named = [extension for value in answer for extension in parse(value)]
     if not named:
@@ -157,7 +157,7 @@ def settle_answer(answer: Sequence[str], wanted: Compression | None) -> Deflate 
 
 
 def _both(one: Window, other: Window) -> Window:
-    """A window that both allow."""
+    """Returns the largest window that both allow."""
     return Window(min(one.bits, other.bits), one.takeover and other.takeover)
 
 
@@ -175,10 +175,10 @@ def _check_known(parameters: Parameters) -> None:
 
 
 def accept_offer(offered: Iterable[str], wanted: Compression) -> Deflate | None:
-    """The first of a client's offers that can be taken; None where there is none.
+    """Accepts the first of a client's offers that can be accepted; returns None if none can.
 
     An offer that breaks the grammar or the extension's rules is declined, as RFC 7692 section 7.1
-    says; so is one of an extension that is not known.
+    says. So is one of an unknown extension.
     """
     for value in offered:
         try:
@@ -199,7 +199,7 @@ def accept_offer(offered: Iterable[str], wanted: Compression) -> Deflate | None:
 
 
 def _ours_on_a_server(wanted: Compression) -> Window:
-    """How our own compressor is to work; nobody need be told, unless the settings ask for it."""
+    """Returns the window of a server's own compressor, which need not be in the answer."""
     return Window(
         wanted.server_max_window_bits or OWN_BITS[wanted.backend],
         not wanted.server_no_context_takeover,
@@ -208,7 +208,7 @@ def _ours_on_a_server(wanted: Compression) -> Window:
 
 def _accept_per_message(parameters: Parameters, wanted: Compression) -> Deflate:
     _check_known(parameters)
-    # RFC 7692 section 7.1.2.2: in an offer it may stand without a value
+    # RFC 7692 section 7.1.2.2: in an offer it may have no value
     may_ask = "client_max_window_bits" in parameters
     if may_ask and parameters["client_max_window_bits"] is None:
         parameters = {**parameters, "client_max_window_bits": str(MOST_BITS)}
@@ -222,8 +222,8 @@ def _accept_per_message(parameters: Parameters, wanted: Compression) -> Deflate:
         not wanted.client_no_context_takeover,
     )
     client = _both(client, asked)
-    # Some clients refuse an answer that names what they did not ask for (RFC 7692 section 7.1.2.1
-    # allows that), or a window below what they asked for. So only settings bring those about.
+    # Some clients refuse an answer with parameters that they did not offer, although RFC 7692
+    # section 7.1.2.1 allows them, or with a smaller window. So only settings lead to such answers.
     answer: Parameters = {}
     if not agreed.takeover:
         answer["server_no_context_takeover"] = None
@@ -233,14 +233,14 @@ def _accept_per_message(parameters: Parameters, wanted: Compression) -> Deflate:
         answer["server_max_window_bits"] = str(agreed.bits)
     if may_ask and client.bits < MOST_BITS:
         answer["client_max_window_bits"] = str(client.bits)
-    # Any inflater reads what was compressed with a smaller window than was agreed on.
+    # Any inflater can read what was compressed with a smaller window than the one agreed on.
     server = _both(agreed, _ours_on_a_server(wanted))
     return Deflate(_write(PER_MESSAGE, answer), client, server, wanted)
 
 
 def _accept_per_frame(name: str, parameters: Parameters, wanted: Compression) -> Deflate:
-    # Parameters that are not known say nothing. A request's are about what the server sends, an
-    # answer's about what the client does.
+    # Unknown parameters are ignored. Those of a request are about what the server sends, those of
+    # an answer about what the client sends.
     server = _both(
         _ours_on_a_server(wanted), _window(parameters, "max_window_bits", "no_context_takeover")
     )

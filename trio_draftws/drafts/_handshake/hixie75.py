@@ -6,16 +6,13 @@ import attrs
 
 from trio_draftws.drafts._framing.codec import NegotiatedParameters
 from trio_draftws.drafts._framing.compression import Compression
-from trio_draftws.drafts._http.http1 import Headers, Request, Response, write_head
+from trio_draftws.drafts._http.head import write_head
+from trio_draftws.drafts._http.headers import Headers
+from trio_draftws.drafts._http.response import Response
 
-from .base import (
-    HandshakeRequest,
-    SubprotocolSyntax,
-    check_repeated,
-    check_request_fields,
-    check_upgrade,
-    repeated_fields,
-)
+from .base import HandshakeRequest, ReceivedRequest
+from .fields import check_repeated, check_request_fields, check_upgrade, repeated_fields
+from .subprotocols import SubprotocolSyntax
 
 # hixie-75 section 4.1: compared byte for byte by clients, "Web Socket" in two words
 STATUS_LINE = b"HTTP/1.1 101 Web Socket Protocol Handshake"
@@ -25,47 +22,47 @@ ORIGIN_FIELD = "WebSocket-Origin"
 LOCATION_FIELD = "WebSocket-Location"
 
 
-@attrs.frozen
+@attrs.frozen(kw_only=True)
 class Hixie75Client:
-    """hixie-75 section 4.1."""
+    """The client's side (hixie-75 section 4.1)."""
 
-    ask: HandshakeRequest
+    wanted: HandshakeRequest
     syntax: SubprotocolSyntax
     response_body: int = 0
 
     @property
     def origin(self) -> str:
-        """The draft has no request without one; it is compared in lower case."""
-        return (self.ask.origin or self.ask.url.page_origin).lower()
+        """The origin to send, in lower case: the draft has no request without one."""
+        return (self.wanted.origin or self.wanted.url.page_origin).lower()
 
     def request(self) -> bytes:
         # hixie-75 section 4.1 fixes this order, so the caller's fields come last
         fields = [
             *UPGRADE_FIELDS,
-            (b"Host", self.ask.url.host_field.encode()),
+            (b"Host", self.wanted.url.host_field.encode()),
             (b"Origin", self.origin.encode("latin-1")),
         ]
-        if self.ask.subprotocols:
-            value = self.syntax.write(self.ask.subprotocols)
+        if self.wanted.subprotocols:
+            value = self.syntax.write(self.wanted.subprotocols)
             fields.append((PROTOCOL_FIELD.encode(), value.encode()))
-        line = b"GET %b HTTP/1.1" % self.ask.url.resource.encode()
-        return write_head(line, [*fields, *self.ask.headers.raw])
+        line = b"GET %b HTTP/1.1" % self.wanted.url.resource.encode()
+        return write_head(line, [*fields, *self.wanted.headers.raw])
 
     def verify(self, response: Response, body: bytes) -> NegotiatedParameters:
         del body
         headers = response.headers
         check_upgrade(headers)
         check_repeated(headers, ORIGIN_FIELD, self.origin)
-        check_repeated(headers, LOCATION_FIELD, self.ask.url.location)
+        check_repeated(headers, LOCATION_FIELD, self.wanted.url.location)
         received = headers.get_all(PROTOCOL_FIELD)
-        return NegotiatedParameters(self.syntax.verify(self.ask.subprotocols, received))
+        return NegotiatedParameters(self.syntax.verify(self.wanted.subprotocols, received))
 
 
 @attrs.frozen
 class Hixie75Server:
-    """hixie-75 section 5.2."""
+    """The server's side (hixie-75 section 5.2)."""
 
-    request: Request
+    request: ReceivedRequest
     request_body: int = 0
 
     def accept(
@@ -91,11 +88,11 @@ class Hixie75Opening:
     request_body = 0
     written_fields = ("Upgrade", "Connection", "Host", "Origin", PROTOCOL_FIELD)
 
-    def ask(self, ask: HandshakeRequest, syntax: SubprotocolSyntax) -> Hixie75Client:
-        if ask.subprotocols:
-            syntax.write(ask.subprotocols)
-        return Hixie75Client(ask, syntax)
+    def ask(self, wanted: HandshakeRequest, syntax: SubprotocolSyntax) -> Hixie75Client:
+        if wanted.subprotocols:
+            syntax.write(wanted.subprotocols)
+        return Hixie75Client(wanted=wanted, syntax=syntax)
 
-    def answer(self, request: Request) -> Hixie75Server:
+    def answer(self, request: ReceivedRequest) -> Hixie75Server:
         check_request_fields(request)
         return Hixie75Server(request)

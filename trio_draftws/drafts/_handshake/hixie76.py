@@ -10,18 +10,15 @@ import attrs
 
 from trio_draftws.drafts._framing.codec import NegotiatedParameters
 from trio_draftws.drafts._framing.compression import Compression
-from trio_draftws.drafts._http.http1 import Headers, Request, Response, shown, write_head
+from trio_draftws.drafts._http.escaping import shown
+from trio_draftws.drafts._http.head import write_head
+from trio_draftws.drafts._http.headers import Headers
+from trio_draftws.drafts._http.response import Response
 
-from .base import (
-    HandshakeRequest,
-    InvalidAnswer,
-    Reject,
-    SubprotocolSyntax,
-    check_repeated,
-    check_request_fields,
-    check_upgrade,
-    repeated_fields,
-)
+from .base import HandshakeRequest, ReceivedRequest
+from .errors import InvalidAnswer, Reject
+from .fields import check_repeated, check_request_fields, check_upgrade, repeated_fields
+from .subprotocols import SubprotocolSyntax
 
 # hixie-76 section 5.2: "WebSocket" in one word, unlike hixie-75
 STATUS_LINE = b"HTTP/1.1 101 WebSocket Protocol Handshake"
@@ -39,7 +36,7 @@ _random = secrets.SystemRandom()
 
 
 def make_key() -> bytes:
-    """A key that hides a random number (hixie-76 section 4.1, steps 16 to 22)."""
+    """Returns a key that hides a random number (hixie-76 section 4.1, steps 16 to 22)."""
     spaces = _random.randint(1, 12)
     number = _random.randint(0, MAX_NUMBER // spaces)
     key = list(b"%d" % (number * spaces))
@@ -52,10 +49,10 @@ def make_key() -> bytes:
 
 
 def number_in(key: bytes) -> int:
-    """The number that a key hides (hixie-76 section 5.2, steps 4 to 8).
+    """Returns the number that a key hides (hixie-76 section 5.2, steps 4 to 8).
 
     Raises:
-        ValueError: it hides none; the message says why.
+        ValueError: the key hides none; the message says why.
     """
     digits = bytes(byte for byte in key if 0x30 <= byte <= 0x39)
     spaces = key.count(b" ")
@@ -64,7 +61,7 @@ def number_in(key: bytes) -> int:
     if not spaces:
         raise ValueError("it has no spaces")
     significant = digits.lstrip(b"0") or b"0"
-    # Told by its length first: reading thousands of digits takes quadratic time.
+    # By its length first: parsing thousands of digits takes quadratic time.
     if len(significant) > len(str(MAX_NUMBER * spaces)):
         raise ValueError(f"{shown(significant)} / {spaces} spaces is past 32 bits")
     number, rest = divmod(int(significant), spaces)
@@ -76,16 +73,16 @@ def number_in(key: bytes) -> int:
 
 
 def answer_to(number1: int, number2: int, key3: bytes) -> bytes:
-    """The 16 bytes that prove the server (hixie-76 section 5.2, steps 9 and 10)."""
+    """Returns the 16 bytes that prove the server (hixie-76 section 5.2, steps 9 and 10)."""
     challenge = number1.to_bytes(4, "big") + number2.to_bytes(4, "big") + key3
     return hashlib.md5(challenge, usedforsecurity=False).digest()
 
 
-@attrs.frozen
+@attrs.frozen(kw_only=True)
 class Hixie76Client:
-    """hixie-76 section 4.1."""
+    """The client's side (hixie-76 section 4.1)."""
 
-    ask: HandshakeRequest
+    wanted: HandshakeRequest
     syntax: SubprotocolSyntax
     key1: bytes = attrs.field(factory=make_key)
     key2: bytes = attrs.field(factory=make_key)
@@ -96,42 +93,42 @@ class Hixie76Client:
     def request(self) -> bytes:
         fields = [
             *UPGRADE_FIELDS,
-            (b"Host", self.ask.url.host_field.encode()),
+            (b"Host", self.wanted.url.host_field.encode()),
             (KEY_FIELDS[0].encode(), self.key1),
             (KEY_FIELDS[1].encode(), self.key2),
         ]
         if self.draft_number is not None:
             fields.append((DRAFT_FIELD.encode(), self.draft_number.encode()))
-        if self.ask.origin is not None:
-            fields.append((b"Origin", self.ask.origin.lower().encode("latin-1")))
-        if self.ask.subprotocols:
-            value = self.syntax.write(self.ask.subprotocols)
+        if self.wanted.origin is not None:
+            fields.append((b"Origin", self.wanted.origin.lower().encode("latin-1")))
+        if self.wanted.subprotocols:
+            value = self.syntax.write(self.wanted.subprotocols)
             fields.append((PROTOCOL_FIELD.encode(), value.encode()))
-        # hixie-76 section 4.1, step 28: no server may come to depend on an order; the caller's
-        # fields keep theirs, since it counts where a name is repeated.
+        # hixie-76 section 4.1, step 28: in random order, so that no server depends on one. The
+        # caller's fields keep theirs, which matters if a name is repeated.
         _random.shuffle(fields)
-        fields.extend(self.ask.headers.raw)
-        line = b"GET %b HTTP/1.1" % self.ask.url.resource.encode()
+        fields.extend(self.wanted.headers.raw)
+        line = b"GET %b HTTP/1.1" % self.wanted.url.resource.encode()
         return write_head(line, fields) + self.key3
 
     def verify(self, response: Response, body: bytes) -> NegotiatedParameters:
         headers = response.headers
         check_upgrade(headers)
-        if self.ask.origin is not None:
-            check_repeated(headers, ORIGIN_FIELD, self.ask.origin.lower())
-        check_repeated(headers, LOCATION_FIELD, self.ask.url.location)
+        if self.wanted.origin is not None:
+            check_repeated(headers, ORIGIN_FIELD, self.wanted.origin.lower())
+        check_repeated(headers, LOCATION_FIELD, self.wanted.url.location)
         expected = answer_to(number_in(self.key1), number_in(self.key2), self.key3)
         if not hmac.compare_digest(expected, body):
             raise InvalidAnswer("the 16 bytes that prove the server", expected, body)
         received = headers.get_all(PROTOCOL_FIELD)
-        return NegotiatedParameters(self.syntax.verify(self.ask.subprotocols, received))
+        return NegotiatedParameters(self.syntax.verify(self.wanted.subprotocols, received))
 
 
 @attrs.frozen
 class Hixie76Server:
-    """hixie-76 section 5.2."""
+    """The server's side (hixie-76 section 5.2)."""
 
-    request: Request
+    request: ReceivedRequest
     number1: int
     number2: int
     request_body: int = 8
@@ -169,16 +166,16 @@ class Hixie76Opening:
         DRAFT_FIELD,
     )
 
-    def ask(self, ask: HandshakeRequest, syntax: SubprotocolSyntax) -> Hixie76Client:
-        if ask.subprotocols:
-            syntax.write(ask.subprotocols)
-        return Hixie76Client(ask, syntax, draft_number=self.draft_number)
+    def ask(self, wanted: HandshakeRequest, syntax: SubprotocolSyntax) -> Hixie76Client:
+        if wanted.subprotocols:
+            syntax.write(wanted.subprotocols)
+        return Hixie76Client(wanted=wanted, syntax=syntax, draft_number=self.draft_number)
 
-    def answer(self, request: Request) -> Hixie76Server:
+    def answer(self, request: ReceivedRequest) -> Hixie76Server:
         check_request_fields(request)
         numbers = []
         for name in KEY_FIELDS:
-            # Raw, since a key of Racket's client may end in a space that counts
+            # Raw, since a key may end in a space that counts: Racket's client sends such keys
             values = request.headers.get_raw(name)
             if len(values) != 1:
                 raise Reject(400, body=f"Expected one {name}, got {len(values)}.\n")

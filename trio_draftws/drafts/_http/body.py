@@ -1,4 +1,4 @@
-"""The body of an answer that is no 101: where it ends, and what is in it."""
+"""The body of a response that is not a 101."""
 
 from __future__ import annotations
 
@@ -7,40 +7,40 @@ import re
 
 import attrs
 
-from trio_draftws.drafts._framing.codec import Buffer
-
-from .http1 import MAX_LINE, Headers, Response
+from .head import MAX_LINE
+from .headers import Headers
+from .response import Response
 
 # RFC 9112 section 7.1: a size, which extensions may follow
 _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]+)[ \t]*(?:;.*)?")
 _BEGIN_OF_CHUNK_LINE = re.compile(rb"[0-9A-Fa-f]*[ \t]*(?:;.*)?\r?")
-# RFC 9112 section 6.3; to a GET, which is all that a client asks
+# RFC 9112 section 6.3; for answers to a GET, the only method that a client sends
 _WITHOUT_BODY = (204, 304)
 
 
 @attrs.define(eq=False)
 class ResponseBody:
-    """Takes the body of an answer out of what follows its head (RFC 9112 section 6.3).
+    """Collects the body of a response from what follows its head (RFC 9112 section 6.3).
 
-    It is fed what comes until it is `done`, or nothing comes any more. Chunks are decoded; what is
-    no chunk is kept as it came, with all behind it.
+    Call `feed` until it is `done`, or until the stream ends. Chunks are decoded. From a broken
+    chunk on, everything is kept as it came.
     """
 
     most: int
-    """How many bytes of it are taken: of a longer one, the first."""
+    """How many bytes of it are kept at most, from its beginning."""
     _left: float
-    """What is to come of the body, or of a chunk; inf where only the end of the stream tells."""
+    """How much of the body or of a chunk is missing; inf if only the end of the stream ends it."""
     _chunked: bool = False
     content: bytearray = attrs.field(factory=bytearray, init=False)
-    """What has come of it."""
+    """What has come of the body so far."""
     _unread: bytearray = attrs.field(factory=bytearray, init=False)
     _searched: int = attrs.field(default=0, init=False)
-    """How much of `_unread` holds no end of a line."""
+    """How many bytes of `_unread` were searched for the end of a line."""
     _behind_chunk: bool = attrs.field(default=False, init=False)
 
     @classmethod
     def of(cls, response: Response, most: int) -> ResponseBody:
-        """The body that follows that head."""
+        """Returns the empty body that belongs to a head."""
         if response.status in _WITHOUT_BODY:
             return cls(most, 0)
         codings = _transfer_codings(response.headers)
@@ -52,15 +52,16 @@ class ResponseBody:
 
     @property
     def done(self) -> bool:
+        """Whether the body is complete, or has reached `most` bytes."""
         return (not self._left and not self._chunked) or len(self.content) >= self.most
 
     @property
     def has_end(self) -> bool:
-        """Whether something else than the end of the stream tells where it ends."""
+        """Whether it ends at a known place, and not only with the stream."""
         return self._chunked or self._left < math.inf
 
-    def feed(self, data: Buffer) -> None:
-        """Takes what has come."""
+    def feed(self, data: bytes | bytearray | memoryview) -> None:
+        """Takes the next bytes of the stream."""
         self._unread += data
         while self._unread and not self.done:
             if self._left:
@@ -75,8 +76,8 @@ class ResponseBody:
         self._left -= size
 
     def _take_chunk_line(self) -> bool:
-        """Reads the line that begins a chunk; says whether there is more to do."""
-        # What was content ends in a line end, too.
+        """Reads the line that begins a chunk; returns False if it is incomplete."""
+        # The content of the chunk before ends with a line end, too.
         begin = 2 if self._behind_chunk else 0
         end = self._unread.find(b"\r\n", max(begin, self._searched - 1))
         line: re.Match[bytes] | None = None
@@ -89,14 +90,14 @@ class ResponseBody:
             self._chunked, self._left = False, math.inf
             return True
         self._left = int(line[1], 16)
-        # What may follow the last chunk says nothing of the body (RFC 9112 section 7.1.2).
+        # The trailer behind the last chunk does not matter here (RFC 9112 section 7.1.2).
         self._chunked = self._behind_chunk = self._left > 0
         self._searched = 0
         del self._unread[: end + 2]
         return True
 
     def _may_be_chunk_line(self, begin: int) -> bool:
-        # A look at its beginning is enough, and costs the same for each byte that trickles in.
+        # Its beginning is enough, so each byte that trickles in costs the same.
         line = self._unread[begin : begin + 20]
         return (
             len(self._unread) <= MAX_LINE
@@ -112,12 +113,12 @@ def _transfer_codings(headers: Headers) -> list[str]:
 
 
 def _content_length(headers: Headers) -> float:
-    """The length that is told, several times maybe; inf where none is, or several are."""
+    """Returns the announced length; inf if there is none, or if several differ."""
     numbers = set()
     for value in ",".join(headers.get_all("Content-Length")).split(","):
         number = value.strip(" \t")
         if not (number.isascii() and number.isdigit()):
             return math.inf
-        # Any number of digits is a length; Python does not read so many.
+        # A length may have any number of digits, but Python limits how many it parses.
         numbers.add(number.lstrip("0")[:19] or "0")
     return int(numbers.pop()) if len(numbers) == 1 else math.inf

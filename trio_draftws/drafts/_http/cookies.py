@@ -1,4 +1,4 @@
-"""Cookies in heads: those that a client sends, and those that a server sets (RFC 6265)."""
+"""Cookies: those that a client sends, and those that a server sets (RFC 6265)."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 
 # What would end a name or a value, or begin another field. RFC 6265 section 4.1.1 allows less, but
-# a value that a server has set goes back as it came.
+# a value that a server has set is sent back unchanged.
 _NOT_IN_NAME = re.compile(r"[\x00-\x20\x7f=;,]")
 _NOT_IN_VALUE = re.compile(r"[\x00-\x1f\x7f;]")
 
 
 def cookies_in(fields: Iterable[str]) -> dict[str, str]:
-    """What `Cookie` fields hold; of several with one name the first, that of the more specific
-    path (RFC 6265 section 5.4).
+    """Parses `Cookie` fields. The first of several cookies with one name counts: that of the more
+    specific path (RFC 6265 section 5.4).
     """
     cookies: dict[str, str] = {}
     for field in fields:
@@ -25,7 +25,7 @@ def cookies_in(fields: Iterable[str]) -> dict[str, str]:
 
 
 def cookies_set(fields: Iterable[str]) -> dict[str, str]:
-    """What `Set-Cookie` fields set; of several with one name the last (RFC 6265 section 5.3)."""
+    """Parses `Set-Cookie` fields. The last of those with one name counts (RFC 6265 section 5.3)."""
     cookies: dict[str, str] = {}
     for field in fields:
         name, equals, value = field.partition(";")[0].partition("=")
@@ -36,10 +36,10 @@ def cookies_set(fields: Iterable[str]) -> dict[str, str]:
 
 
 def write_cookies(cookies: Mapping[str, str]) -> str:
-    """The value of a `Cookie` field.
+    """Returns the value of a `Cookie` field.
 
     Raises:
-        TypeError: they are no mapping from str to str.
+        TypeError: `cookies` is not a mapping from str to str.
         ValueError: a name or a value cannot be sent. No message shows a value.
     """
     for name, value in _pairs_of(cookies):

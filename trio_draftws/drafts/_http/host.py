@@ -1,12 +1,12 @@
-"""The names of hosts: as they are written on the wire, compared, and checked by TLS.
+"""Host names as they are sent, compared, and checked by TLS.
 
 1. A name in ASCII stays as it is, in lower case. Networks have names such as `my_service`, which
    no standard of names allows.
 2. Any other becomes ASCII as in browsers, by UTS 46 without its transitional mappings. That gives
    what IDNA 2008 gives wherever that allows a name, and takes signs such as ☃ besides.
 3. An address has one spelling: `127.1` and `0x7f000001` are `127.0.0.1`, as for `getaddrinfo`.
-4. The dot at the end says that DNS is to look nowhere else. It is a part of the name for DNS and
-   in the Host field, and none for TLS (RFC 6066 section 3).
+4. A dot at the end keeps DNS from appending a search domain. DNS and the Host field get it, TLS
+   does not (RFC 6066 section 3).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from urllib.parse import unquote
 
 import idna
 
-# RFC 1035 section 2.3.4, and a dot at the end. What is longer is not even looked at: to write it in
+# RFC 1035 section 2.3.4, and a dot at the end. Anything longer is refused at once: converting it to
 # punycode would take quadratic time.
 _MAX_HOST = 254
 # What RFC 3986 section 3.2.2 allows in a name, but for percent escapes, and for commas, which in a
@@ -30,12 +30,12 @@ _JOINERS = "\u200c\u200d"
 
 
 def ascii_host(host: str) -> str:
-    """A host as it is written on the wire: a name, or an address, an IPv6 one without brackets.
+    """Returns a host in ASCII: a name, or an address (IPv6 without brackets).
 
-    Percent escapes in a name are undone (RFC 3986 section 3.2.2).
+    Percent escapes in a name are decoded (RFC 3986 section 3.2.2).
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not a host.
     """
     if not host:
         raise ValueError("it names no host")
@@ -53,21 +53,21 @@ def ascii_host(host: str) -> str:
 
 
 def tls_name(host: str) -> str:
-    """The name that TLS asks for and checks the certificate against.
+    """Returns the name that TLS sends, and checks the certificate against.
 
     Raises:
-        ValueError: it is no host.
+        ValueError: it is not a host.
     """
     return ascii_host(host).removesuffix(".")
 
 
 def split_authority(authority: str) -> tuple[str, int | None]:
-    """Host and port of `example.com:80`, as in a Host field; the host as `ascii_host` writes it.
+    """Splits `example.com:80`, as in a Host field, into host and port.
 
-    The port is None where there is none.
+    The host is as `ascii_host` returns it; the port is None if there is none.
 
     Raises:
-        ValueError: it is no host and port.
+        ValueError: it is not a host with an optional port.
     """
     match = _AUTHORITY.fullmatch(authority)
     if match is None:
@@ -80,7 +80,7 @@ def split_authority(authority: str) -> tuple[str, int | None]:
 
 
 def _ascii_name(name: str) -> str:
-    """UTS 46 section 4.2, with what the URL standard of browsers says to check.
+    """Maps a name to ASCII: UTS 46 section 4.2, with the checks of the browsers' URL standard.
 
     Raises:
         ValueError: the name is not valid.
@@ -95,7 +95,7 @@ def _ascii_name(name: str) -> str:
 
 
 def _checked(label: str) -> str:
-    """UTS 46 section 4.1: what is left to check of a label that was mapped.
+    """Checks a mapped label (UTS 46 section 4.1), and returns it.
 
     Raises:
         ValueError: the label is not valid.
@@ -111,10 +111,10 @@ def _checked(label: str) -> str:
 
 
 def _ipv4_address(name: str) -> str | None:
-    """The address that a name spells, in four decimal numbers; None where it is no address.
+    """Returns the address that a name spells, in four decimal numbers; None if it is a name.
 
-    Up to three numbers, each a byte, are followed by one for all bytes that are left; `0x` and `0`
-    begin hexadecimal and octal ones.
+    Up to three numbers of a byte each are followed by one for all bytes that are left. `0x` begins
+    a hexadecimal number, `0` an octal one.
     """
     try:
         *leading, last = map(_number, name.removesuffix(".").split("."))

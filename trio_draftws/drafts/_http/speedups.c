@@ -1,13 +1,13 @@
 /* Request heads in C: those that today's clients send. What is unusual is None here, and left to
-   the parser in Python: what _http.py and _heads.py say is so of every head.
+   the parser in Python: `request.py` and `_fast_handshake.py` say what holds for every head.
 
-   The package works without this file: those two take what they find. */
+   The package works without this file: those two take it if it was built. */
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 #include <string.h>
 
-/* As MAX_LINE and MAX_FIELDS in _http.py. */
+/* As MAX_LINE and MAX_FIELDS in head.py. */
 #define LONGEST_LINE 8192
 #define MOST_FIELDS 100
 /* `A / HTTP/1.1`, with at least one character of each. */
@@ -187,7 +187,7 @@ pair_of(Span name, Span value)
     return pair;
 }
 
-/* As Request.parse in _http.py. */
+/* As parse_request_head in request.py. */
 static PyObject *
 split_request(PyObject *Py_UNUSED(module), PyObject *head)
 {
@@ -339,7 +339,7 @@ text_or_none(Span span)
     return PyUnicode_DecodeLatin1(span.at, span.size, NULL);
 }
 
-/* As scan_opening_in_python in _heads.py. */
+/* As scan_opening_in_python in _fast_handshake.py. */
 static PyObject *
 scan_opening(PyObject *Py_UNUSED(module), PyObject *data)
 {

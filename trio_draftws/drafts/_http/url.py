@@ -1,4 +1,4 @@
-"""WebSocket URLs: ws and wss, a host, a port, what to ask for."""
+"""Parses the URLs of WebSocket servers (ws and wss) and of proxies."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import attrs
 from .host import split_authority
 
 _CONTROL_OR_SPACE_AROUND = re.compile(r"[\x00-\x1f\x7f]|^ | $")
-# What no URL holds but as an escape (RFC 3986 section 2), beside controls and what is not ASCII.
-# Other readers take a backslash for a slash, so that for them the host ends there.
+# What a URL must escape (RFC 3986 section 2), besides controls and what is not ASCII. Other parsers
+# take a backslash for a slash, so for them the host ends there.
 NOT_IN_URL = re.compile(r"[\x00-\x20\x7f\"<>\\^`{|}]")
-# User and password end at the last @: too much is hidden rather than too little.
+# User and password end at the last @: better to hide too much than too little.
 _USER = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*://)?.*@", re.DOTALL)
 # What RFC 3986 allows in a path or a query, and "%", so that escapes stay as they are
 _SAFE = "/?:@!$&'()*+,;=~-._%[]"
@@ -22,26 +22,30 @@ _SAFE = "/?:@!$&'()*+,;=~-._%[]"
 
 @attrs.frozen(repr=False)
 class SplitURL:
-    """What URLs of WebSocket servers and of proxies have in common."""
+    """The parts of a URL, of a WebSocket server or of a proxy."""
 
     scheme: str
     host: str
-    """As `ascii_host` writes it: an IPv6 address without brackets, a name with its final dot."""
+    """As `ascii_host` returns it: an IPv6 address without brackets, a name with its final dot."""
     port: int | None
     user: tuple[str, str] | None
-    """User and password, with their percent escapes undone."""
+    """User and password, with their percent escapes decoded."""
     resource: str
-    """Path and query as they were written, and the `?` also where nothing stands behind it."""
+    """Path and query as they were written, including a `?` with nothing after it."""
 
 
 def split_url(url: object, *, what: str, schemes: Sequence[str]) -> SplitURL:
-    """Takes a URL apart; `what` says what it is, for the messages, and `schemes` what it may be.
+    """Splits a URL into its parts.
 
-    No message shows a user or a password.
+    Args:
+        url: the URL.
+        what: what kind of URL is expected, for the messages.
+        schemes: the schemes that are allowed.
 
     Raises:
-        TypeError: it is no str.
-        ValueError: it is no such URL; the message says what was expected.
+        TypeError: `url` is not a str.
+        ValueError: it is not such a URL; the message says what was expected, and shows no user or
+            password.
     """
 
     def bad(why: str) -> ValueError:
@@ -57,7 +61,7 @@ def split_url(url: object, *, what: str, schemes: Sequence[str]) -> SplitURL:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
-        # What Python says repeats what it read, which may be half a password.
+        # Python's message repeats a part of the URL, which may be half a password.
         raise bad(_ESCAPE_IT if "@" in url else str(error)) from None
     scheme = parts.scheme.lower()
     if scheme not in schemes:
@@ -89,7 +93,7 @@ _ESCAPE_IT = (
 
 
 def without_user(url: object) -> object:
-    """A URL for a message: what may be its user and password left out."""
+    """Returns a URL for a message, without what may be its user and password."""
     return _USER.sub(r"\1...@", url) if isinstance(url, str) else url
 
 
@@ -104,7 +108,7 @@ def _either(schemes: Sequence[str]) -> str:
 
 
 def _hint(url: str, scheme: str) -> str:
-    """What was meant by the scheme of a page."""
+    """Suggests ws for http, and wss for https."""
     meant = {"http": "ws", "https": "wss"}.get(scheme)
     if meant is None:
         return ""
@@ -113,24 +117,24 @@ def _hint(url: str, scheme: str) -> str:
 
 @attrs.frozen
 class WebSocketURL:
-    """A URL taken apart (hixie-76 section 3, RFC 6455 section 3)."""
+    """A parsed ws or wss URL (hixie-76 section 3, RFC 6455 section 3)."""
 
     secure: bool
     host: str
-    """As `ascii_host` writes it: an IPv6 address without brackets, a name with its final dot."""
+    """As `ascii_host` returns it: an IPv6 address without brackets, a name with its final dot."""
     port: int
     resource: str
-    """Path and query, percent-escaped: what stands in the request line."""
+    """Path and query, percent-escaped, as the request line has them."""
     user: tuple[str, str] | None = attrs.field(default=None, repr=False, eq=False)
-    """User and password, which no other property shows."""
+    """User and password, which are in no other property."""
 
     @classmethod
     def parse(cls, url: object) -> WebSocketURL:
-        """Takes `url` apart.
+        """Parses a URL.
 
         Raises:
-            TypeError: it is no str.
-            ValueError: it is no WebSocket URL; the message says what was expected.
+            TypeError: `url` is not a str.
+            ValueError: it is not a WebSocket URL; the message says what was expected.
         """
         split = split_url(url, what="WebSocket", schemes=("ws", "wss"))
         secure = split.scheme == "wss"
@@ -145,18 +149,18 @@ class WebSocketURL:
 
     @property
     def origin(self) -> tuple[bool, str, int]:
-        """Scheme, host and port: who it is that is asked (RFC 6454)."""
+        """Whether it is secure, host and port: the same for all URLs of a server (RFC 6454)."""
         return self.secure, self.host, self.port
 
     @property
     def host_field(self) -> str:
-        """The Host field: the port is named only where it is not the scheme's default."""
+        """The value of the Host field; it has the port only if that is not the scheme's default."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == _default_port(self.secure) else f"{host}:{self.port}"
 
     @property
     def location(self) -> str:
-        """The URL again, in the form that the drafts to hixie-76 compare."""
+        """The whole URL, as hixie-75 and hixie-76 compare it with the server's answer."""
         return f"{'wss' if self.secure else 'ws'}://{self.host_field}{self.resource}"
 
     @property
@@ -170,18 +174,18 @@ def _default_port(secure: bool) -> int:
 
 
 def is_ws_url(x: object) -> bool:
-    """Whether `x` is a str that holds a `ws://` or a `wss://` URL; never an exception."""
+    """Whether `x` is a str with a `ws://` or `wss://` URL. It never raises."""
     return _parsed(x) is not None
 
 
 def is_wss_url(x: object) -> bool:
-    """Whether `x` is a str that holds a `wss://` URL; never an exception."""
+    """Whether `x` is a str with a `wss://` URL. It never raises."""
     url = _parsed(x)
     return url is not None and url.secure
 
 
 def _parsed(x: object) -> WebSocketURL | None:
-    # By its type: an object may lie about its class, or raise when asked.
+    # By its type: an object's `__class__` may lie, or raise.
     if not issubclass(type(x), str):
         return None
     try:

@@ -65,8 +65,8 @@ BREAKS = [
     ),
     Break(
         "a message begins within another, if it is empty",
-        "elif kind and self._messages.kind:",
-        "elif kind and self._messages.kind and length:",
+        "elif opcode and self._messages.kind:",
+        "elif opcode and self._messages.kind and length:",
         "hybi_codecs message_within",
     ),
     Break(

@@ -22,6 +22,7 @@ below it; no two files import each other, directly or in a circle.
       _handshake        the opening handshakes
       _framing          frames and messages as bytes; masking, compression, UTF-8
       _http             heads, bodies, cookies, URLs, host names
+      _events           messages, fragments, pings and closes; the errors of codecs
 """
 
 from ._client.open import open_websocket

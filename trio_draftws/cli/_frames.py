@@ -16,7 +16,7 @@ import attrs
 from trio_draftws import Draft
 from trio_draftws.drafts import Role
 from trio_draftws.drafts._framing.assembler import BINARY, TEXT
-from trio_draftws.drafts._framing.decoder import FrameCodec
+from trio_draftws.drafts._framing.frame_codec import FrameCodec
 from trio_draftws.drafts._framing.header import CLOSE, CONTINUATION, PING, PONG, RSV1, HeaderFormat
 from trio_draftws.drafts._framing.hixie import HixieCodec
 from trio_draftws.drafts._framing.masking import KEY_SIZE, apply_mask
@@ -247,7 +247,7 @@ def frame_reader(draft: Draft, sender: Role, masking_key: bytes = b"") -> FrameR
     """
     codec = draft.codec(sender, math.inf)
     if isinstance(codec, FrameCodec):
-        return HeaderFrames(codec.dialect, sender, masking_key)
+        return HeaderFrames(codec.header_format, sender, masking_key)
     if isinstance(codec, Whatwg2010Codec):
         return Length64Frames()
     if isinstance(codec, HixieCodec):

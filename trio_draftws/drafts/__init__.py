@@ -6,24 +6,21 @@ a row to `_rows`; a new framing or a new opening is one more file beside that.
 
 from __future__ import annotations
 
-from ._fast_handshake import begin_answer, scan_opening, spoken_today
-from ._framing.codec import (
+from ._events import (
     Buffer,
     Close,
-    Codec,
     Event,
     Fragment,
     LocalProtocolError,
-    NegotiatedParameters,
     Ping,
     Pong,
     RemoteProtocolError,
     Role,
-    ShortReceive,
-    ShortSend,
     cannot_say,
     no_message,
 )
+from ._fast_handshake import begin_answer, scan_opening, spoken_today
+from ._framing.codec import Codec, NegotiatedParameters, ShortReceive, ShortSend
 from ._framing.compression import COMPRESSION, Compression, Deflate
 from ._framing.masking import MASKS_IN_C
 from ._framing.payload import IMMUTABLE_BUFFERS, encode_long_text

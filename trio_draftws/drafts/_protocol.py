@@ -53,10 +53,9 @@ from typing import Protocol
 
 import attrs
 
-from ._framing.codec import (
+from ._events import (
     Buffer,
     Close,
-    Codec,
     Event,
     Fragment,
     MessageOverLimit,
@@ -65,6 +64,7 @@ from ._framing.codec import (
     RemoteProtocolError,
     Role,
 )
+from ._framing.codec import Codec
 from ._framing.header import PLAIN_CLOSES
 from ._registry import Draft
 

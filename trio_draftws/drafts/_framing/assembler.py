@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
-from .codec import Buffer, Event, Fragment, RemoteProtocolError
+from trio_draftws.drafts._events import Buffer, Event, Fragment, RemoteProtocolError
+
 from .masking import apply_mask
 from .payload import RESERVED_AHEAD, Payload, decode_utf8, new_payload
 

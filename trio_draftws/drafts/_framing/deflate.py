@@ -15,7 +15,8 @@ import sys
 import zlib
 from typing import Any
 
-from .codec import Buffer
+from trio_draftws.drafts._events import Buffer
+
 from .compression import Backend, Compression, Window, library_of
 
 # RFC 7692 section 7.2.1: the end of an empty stored block

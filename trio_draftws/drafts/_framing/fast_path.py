@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+from trio_draftws.drafts._events import Buffer, Event
+
 from .assembler import BINARY, TEXT, decode_leniently
-from .codec import Buffer, Event
 from .masking import KEY_SIZE, MASKS_IN_C, apply_mask, unmask
 
 #: How long a message may be whose length stands in the second byte (RFC 6455 section 5.2)

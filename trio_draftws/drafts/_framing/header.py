@@ -6,17 +6,19 @@ from typing import Literal, TypeAlias
 
 import attrs
 
-from .assembler import BINARY, TEXT
-from .codec import (
+from trio_draftws.drafts._events import (
     Buffer,
     Close,
     LocalProtocolError,
+    MessageOverLimit,
     Ping,
     Pong,
     RemoteProtocolError,
     Role,
     encode_text,
 )
+
+from .assembler import BINARY, TEXT
 
 Masking: TypeAlias = Literal["none", "frame-key", "whole-frame", "payload"]
 CloseBody: TypeAlias = Literal["free", "letter", "status"]
@@ -152,6 +154,17 @@ class HeaderFormat:
             return Close(code, str(body[2:], "utf-8", self.utf8_errors))
         except UnicodeDecodeError:
             raise RemoteProtocolError(1007, "the reason of a close is not UTF-8") from None
+
+    def over_limit(self, limit: float) -> MessageOverLimit:
+        """The violation of a message that is longer than `limit` bytes."""
+        return MessageOverLimit(self.too_big, f"a message is longer than {limit} bytes")
+
+    def excessive(self, reason: str) -> RemoteProtocolError:
+        """The violation of what is legal, but too much of it.
+
+        Drafts before version 13 have no code for that.
+        """
+        return RemoteProtocolError(1008 if self.strict else 1002, reason)
 
     @property
     def utf8_errors(self) -> Literal["strict", "replace"]:

@@ -9,22 +9,20 @@ from __future__ import annotations
 import sys
 from collections.abc import Hashable
 
-from .assembler import TEXT, Assembler
-from .codec import (
+from trio_draftws.drafts._events import (
     Buffer,
     Close,
-    CodecFactory,
-    DecodesInOrder,
     Event,
     Fragment,
     MessageOverLimit,
-    NegotiatedParameters,
     RemoteProtocolError,
     Role,
-    ShortReceive,
-    ShortSend,
     refuse_to_encode,
 )
+
+from .assembler import TEXT, Assembler
+from .bounded_decoder import BoundedDecoder
+from .codec import CodecFactory, NegotiatedParameters, ShortReceive, ShortSend
 from .fast_path import take_texts, text_frame
 from .payload import encode_long_text
 from .short_io import texts_receiver, texts_sender
@@ -40,7 +38,7 @@ LENGTH_DIGITS = 9
 _TYPE, _TEXT, _SENTINEL_SKIP, _LENGTH, _LENGTH_SKIP = range(5)
 
 
-class HixieCodec(DecodesInOrder):
+class HixieCodec(BoundedDecoder):
     """hixie-76 sections 4 and 5.3; hixie-75 is the same without a closing frame."""
 
     __slots__ = (

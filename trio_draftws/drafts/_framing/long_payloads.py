@@ -10,14 +10,16 @@ from __future__ import annotations
 
 from typing import Literal
 
+from trio_draftws.drafts._events import Event, Fragment, RemoteProtocolError
+
 from .assembler import Assembler
-from .codec import DecodesInOrder, Event, Fragment, RemoteProtocolError
+from .bounded_decoder import BoundedDecoder
 
 # From so many bytes that are missing of a frame on, they are put where they will stay.
 WORTH_A_PLACE = 16384
 
 
-class TakesPayloads(DecodesInOrder):
+class TakesPayloads(BoundedDecoder):
     """The half of a codec that takes the payload of frames, once their header was taken."""
 
     __slots__ = ("_final", "_key", "_key_offset", "_left", "_messages")

@@ -16,7 +16,7 @@ import functools
 import os
 from typing import Protocol
 
-from .codec import Buffer
+from trio_draftws.drafts._events import Buffer
 
 KEY_SIZE = 4
 _KEYS_AT_ONCE = 256

@@ -11,7 +11,8 @@ import codecs
 from collections.abc import Callable
 from typing import Protocol
 
-from .codec import Buffer, encode_text, not_encodable
+from trio_draftws.drafts._events import Buffer, encode_text, not_encodable
+
 from .masking import MASKS_IN_C, apply_mask_in_python
 
 # How much text is looked at together: what Python makes of it takes up to four times the memory.

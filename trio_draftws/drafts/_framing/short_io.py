@@ -11,7 +11,9 @@ import os
 from collections.abc import Callable
 from functools import lru_cache, partial
 
-from .codec import MOST_AT_ONCE, Buffer, Event, ShortReceive, ShortSend
+from trio_draftws.drafts._events import Buffer, Event
+
+from .codec import MOST_AT_ONCE, ShortReceive, ShortSend
 from .fast_path import (
     short_frame_in_python,
     take_short_messages_in_python,

@@ -9,19 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-from .assembler import TEXT
-from .codec import (
+from trio_draftws.drafts._events import (
     Buffer,
     Close,
     Event,
     MessageOverLimit,
-    NegotiatedParameters,
     RemoteProtocolError,
     Role,
-    ShortReceive,
-    ShortSend,
     refuse_to_encode,
 )
+
+from .assembler import TEXT
+from .codec import NegotiatedParameters, ShortReceive, ShortSend
 from .fast_path import take_texts, text_frame
 from .long_payloads import TakesPayloads
 from .payload import encode_long_text

@@ -7,7 +7,7 @@ import re
 
 import attrs
 
-from trio_draftws.drafts._framing.codec import Buffer
+from trio_draftws.drafts._events import Buffer
 
 from .http1 import MAX_LINE, Headers, Response
 

@@ -139,7 +139,7 @@ def check_frames(
             stream_from=stream_from,
         )
 
-    worth_a_place = LITTLE if seed & 0x10 else _long_payloads.WORTH_A_PLACE
+    worth_a_place = LITTLE if seed & 0x10 else _long_payloads.WORTH_A_BUFFER
     enough = 1 if seed & 0x08 else _inflating.MOST_INFLATED
     with sizes(worth_a_place, enough):
         return allowing_for_zlib(check, deflate)
@@ -150,12 +150,12 @@ def sizes(worth_a_place: int, enough: int) -> Iterator[None]:
     """From so many bytes that are missing on, there is a place for them; and so many inflated are
     enough for one call.
     """
-    before = _long_payloads.WORTH_A_PLACE, _inflating.MOST_INFLATED
-    _long_payloads.WORTH_A_PLACE, _inflating.MOST_INFLATED = worth_a_place, enough
+    before = _long_payloads.WORTH_A_BUFFER, _inflating.MOST_INFLATED
+    _long_payloads.WORTH_A_BUFFER, _inflating.MOST_INFLATED = worth_a_place, enough
     try:
         yield
     finally:
-        _long_payloads.WORTH_A_PLACE, _inflating.MOST_INFLATED = before
+        _long_payloads.WORTH_A_BUFFER, _inflating.MOST_INFLATED = before
 
 
 def allowing_for_zlib(

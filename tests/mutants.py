@@ -150,8 +150,8 @@ BREAKS = [
     ),
     Break(
         "any small type closes the draft of August 2010",
-        "elif kind == 0x00:  # r5241",
-        "elif kind < 0x80:  # r5241",
+        "elif frame_type == 0x00:  # r5241",
+        "elif frame_type < 0x80:  # r5241",
         "limits empty_frames",
     ),
     # Short messages and masks, in Python
@@ -367,8 +367,8 @@ BREAKS = [
     ),
     Break(
         "what hung up is excused from pings alone",
-        "        self._handed_out_at_look = self.handed_out\n        self._pinged_at = now\n",
-        "        self._pinged_at = now\n",
+        "        self._handed_out_at_look = self.handed_out\n        self._pong_due_since = now\n",
+        "        self._pong_due_since = now\n",
         "protocol_times hung_up",
     ),
     Break(

@@ -328,11 +328,11 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
         if not self._protocol.can_send:
             raise self._why_not_sendable()
         with trio.CancelScope() as scope:
-            self._protocol.when_sending_stops(scope.cancel)
+            self._protocol.add_stop_callback(scope.cancel)
             try:
                 yield
             finally:
-                self._protocol.forget_stop(scope.cancel)
+                self._protocol.remove_stop_callback(scope.cancel)
         if scope.cancelled_caught:
             raise self._why_not_sendable()
 
@@ -496,7 +496,7 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
                     if unread:
                         return unread.pop()  # type: ignore[return-value]
                 elif end.kind is EndKind.CLOSE and not unread:
-                    protocol.reach_end(self._scope.now())
+                    protocol.note_end_reached(self._scope.now())
                     raise StopAsyncIteration
         self._check_not_in_parts()
         try:
@@ -606,7 +606,7 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
 
     def _reach_end(self) -> Exception:
         """All was received: returns what says how the connection has ended."""
-        self._protocol.reach_end(self._scope.now())
+        self._protocol.note_end_reached(self._scope.now())
         return self._end_error()
 
     def _end_error(self) -> Exception:
@@ -657,7 +657,7 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
         protocol, sender = self._protocol, self._sender
         return ConnectionStatistics(
             opened_at=self.opened_at,
-            last_heard=None if math.isinf(protocol.heard_at) else protocol.heard_at,
+            last_heard=None if math.isinf(protocol.last_received_at) else protocol.last_received_at,
             messages_received=protocol.messages_received,
             messages_sent=self._messages_sent,
             bytes_received=protocol.bytes_received,
@@ -726,7 +726,7 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
         receiver = self._receiver
         if receiver.may_look and receiver.direct is not None:
             receiver.look_once()
-        self._protocol.on_deadline(self._scope.now(), full=receiver.full, looked=True)
+        self._protocol.on_deadline(self._scope.now(), full=receiver.full, just_read=True)
         self._after_deadline()
 
     def _after_deadline(self) -> None:
@@ -735,13 +735,13 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
 
     def _on_left_alone(self) -> None:
         """Nobody is found receiving."""
-        self._protocol.found_left_alone(self._scope.now())
+        self._protocol.note_nobody_receives(self._scope.now())
         self._after_deadline()
 
     def _on_hang_up(self, *, reset: bool) -> None:
         """The peer has gone, behind bytes that are not read yet."""
         self._receiver.note_hang_up()
-        self._protocol.hang_up(self._scope.now(), reset=reset)
+        self._protocol.note_hangup(self._scope.now(), reset=reset)
         self._scope.hasten(self)
 
     def _on_waiting(self) -> None:

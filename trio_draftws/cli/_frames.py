@@ -158,10 +158,13 @@ class Length64Frames(FrameReader):
 class HeaderFrames(FrameReader):
     """hybi-01 to RFC 6455: two bytes of header, as a `HeaderFormat` says."""
 
-    def __init__(self, dialect: HeaderFormat, sender: Role, masking_key: bytes) -> None:
+    def __init__(self, header_format: HeaderFormat, sender: Role, masking_key: bytes) -> None:
         super().__init__()
-        self._dialect = dialect
-        self._whole_masked = sender == "client" and dialect.masking in ("frame-key", "whole-frame")
+        self._format = header_format
+        self._whole_masked = sender == "client" and header_format.masking in (
+            "frame-key",
+            "whole-frame",
+        )
         self._masking_key = masking_key
 
     def _take(self) -> Frame | None:
@@ -180,7 +183,7 @@ class HeaderFrames(FrameReader):
                 return None
             length = int.from_bytes(head[2:size], "big")
         offset = size
-        if self._dialect.masking == "payload" and head[1] & 0x80:
+        if self._format.masking == "payload" and head[1] & 0x80:
             offset = 0
             prefix = key = bytes(self._buffer[size : size + KEY_SIZE])
             if len(key) < KEY_SIZE:
@@ -194,13 +197,13 @@ class HeaderFrames(FrameReader):
         return Frame(start, self._meaning(head[0], prefix, payload, length), bool(self._left))
 
     def _key_of(self, prefix: bytes) -> bytes:
-        if self._dialect.masking == "whole-frame":
+        if self._format.masking == "whole-frame":
             return prefix
         return hashlib.sha1(prefix + self._masking_key, usedforsecurity=False).digest()
 
     def _meaning(self, first: int, key: bytes, payload: bytes, length: int) -> str:
-        kind = self._dialect.kinds[first & 0x0F]
-        bit = "MORE" if self._dialect.more_bit else "FIN"
+        kind = self._format.opcodes[first & 0x0F]
+        bit = "MORE" if self._format.more_bit else "FIN"
         facts = [
             f"reserved opcode {first & 0x0F:#x}" if kind is None else NAMES[kind],
             bit if first & 0x80 else f"no {bit}",
@@ -208,7 +211,7 @@ class HeaderFrames(FrameReader):
         facts += [f"RSV{place}" for place in (1, 2, 3) if first & 0x80 >> place]
         if key:
             facts.append(f"mask {key.hex()}")
-        if kind == CLOSE and self._dialect.close_body == "status" and length >= 2:
+        if kind == CLOSE and self._format.close_body == "status" and length >= 2:
             facts.append(f"code {int.from_bytes(payload[:2], 'big')}")
             if length > 2:
                 facts.append(f"reason of {_content(payload[2:], length - 2, text=True)}")

@@ -32,7 +32,7 @@ The rules:
    `on_deadline(now)` leaves `due > now`. Times are compared as moments: a sum and a difference are
    rounded to different ones.
 5. Nobody is given up before what has come was read: `on_deadline` says that it is about to, and
-   does so only when it is called again with `looked`. While the receiver is full, the peer's
+   does so only when it is called again with `just_read`. While the receiver is full, the peer's
    silence is ours. One that has reset the connection behind that is kept while somebody takes what
    it sent, and then for as long as one that vanishes is kept where it is pinged. A pong's time
    runs while the peer has room for what we send: else, as where it reads nothing, it may not have
@@ -72,7 +72,7 @@ from ._registry import Draft
 GRACE = 2.0
 PONGS_AT_ONCE = 16
 #: Seconds after which it wants to be asked again at the latest
-LONGEST_UNASKED = 60.0
+LONGEST_WAIT = 60.0
 
 
 class State(Enum):
@@ -170,12 +170,12 @@ class WebSocketProtocol:
     codec: Codec
     _output: Output
     _timeouts: Timeouts
-    heard_at: float
+    last_received_at: float
     """When bytes came last, or it was opened; `math.inf` once the peer was given up."""
     on_latency: Callable[[float], None] | None = None
     """Called with each measured latency."""
     _on_sending_stopped: tuple[Callable[[], None], ...] = ()
-    """Who waits for something else while it sends; see `when_sending_stops`."""
+    """Who waits for something else while it sends; see `add_stop_callback`."""
 
     unread: list[str | bytes | Fragment] = attrs.field(factory=list)
     """What nobody has received yet, newest first, so that the next one is popped from the end."""
@@ -209,14 +209,14 @@ class WebSocketProtocol:
     _holds_answer: bool = False
     _answer_at: float = math.inf
     _ended_at: float = math.inf
-    _taken_at: float = -math.inf
+    _message_taken_at: float = -math.inf
     """When a message was taken last, from where the input has ended."""
-    _left_alone_since: float = -math.inf
+    _unattended_since: float = -math.inf
     """When nobody was first found receiving."""
-    _handed_out_then: int = 0
-    _quiet_since: float = -math.inf
+    _handed_out_when_left: int = 0
+    _excused_until: float = -math.inf
     """A moment up to which the peer's silence is excused, as by a full receiver."""
-    _unstuck_at: float = -math.inf
+    _blocked_excused_until: float = -math.inf
     """A moment up to which it is excused that the peer takes nothing."""
     _hung_up: bool = False
     """Whether the peer has ended its side behind bytes that a full receiver did not read."""
@@ -224,23 +224,23 @@ class WebSocketProtocol:
     """Whether it has ended the whole connection there."""
     _handed_out_at_look: int = 0
     _sent_pings: dict[bytes, SentPing] | None = None
-    _pinged_at: float = 0
+    _pong_due_since: float = 0
     """When the time for a pong began."""
-    _received_when_pinged: int = -1
+    _bytes_received_at_ping: int = -1
     _was_blocked: bool = False
     """Whether the latest look since then found that the peer had no room."""
 
     def __attrs_post_init__(self) -> None:
-        self.due = self.heard_at + self._shortest
+        self.due = self.last_received_at + self._longest_wait
 
     @property
-    def _shortest(self) -> float:
+    def _longest_wait(self) -> float:
         """How long it may go unasked: so what is noticed only then, as that bytes wait, is noticed
         before its own deadline.
         """
         times = self._timeouts
         silence = min(times.ping_interval, times.ping_timeout) if self.draft.ping else math.inf
-        return min(times.idle_timeout, times.write_timeout, silence, LONGEST_UNASKED)
+        return min(times.idle_timeout, times.write_timeout, silence, LONGEST_WAIT)
 
     @property
     def grace(self) -> float:
@@ -257,34 +257,34 @@ class WebSocketProtocol:
     def feed(self, data: bytes | bytearray, now: float) -> None:
         """Takes bytes that were read; none are the end of the stream."""
         if data:
-            self.heard_at = now
+            self.last_received_at = now
             self.bytes_received += len(data)
             self._decode(data, now)
         else:
             self._feed_end(now)
 
     def feed_rest(self, now: float) -> None:
-        """Takes more of what came, while `codec.owes`."""
+        """Takes more of what came, while `codec.has_more_output`."""
         self._decode(b"", now)
 
     def buffer_updated(self, size: int, now: float) -> None:
-        """Takes bytes that were read into `codec.place`; none are the end of the stream."""
+        """Takes bytes that were read into `codec.get_buffer()`; none are the end of the stream."""
         if not size:
             self._feed_end(now)
             return
-        self.heard_at = now
+        self.last_received_at = now
         self.bytes_received += size
         try:
-            events = self.codec.fill(size)
+            events = self.codec.buffer_updated(size)
         except RemoteProtocolError as violation:
-            self._violated(violation, now)
+            self._end_by_violation(violation, now)
         else:
             if events:
                 self._add(events, now)
 
     def add_messages(self, messages: list[Event], size: int, now: float) -> None:
         """Takes whole messages that were decoded from `size` bytes that were read."""
-        self.heard_at = now
+        self.last_received_at = now
         self.bytes_received += size
         if not self.unread and messages and self.end is None and self.close_at == math.inf:
             self.messages_received += len(messages)
@@ -298,12 +298,12 @@ class WebSocketProtocol:
         try:
             events = codec.decode(data)
         except RemoteProtocolError as violation:
-            self._violated(violation, now)
+            self._end_by_violation(violation, now)
             return
-        if codec.heard_control:
+        if codec.decoded_control:
             events = self._without_control(events, now)
         if self._skipping:
-            events = self._behind_skipped(events)
+            events = self._after_skipped(events)
         if events:
             self._add(events, now)
 
@@ -324,7 +324,7 @@ class WebSocketProtocol:
             self._output.flush()
         return kept
 
-    def _behind_skipped(self, events: list[Event]) -> list[Event]:
+    def _after_skipped(self, events: list[Event]) -> list[Event]:
         for position, event in enumerate(events):
             if not isinstance(event, Fragment):
                 return events[position:]  # a Close, behind which nothing comes
@@ -379,8 +379,8 @@ class WebSocketProtocol:
     def note_taken(self, now: float) -> None:
         """To be called when a message was taken, from where the input has ended."""
         if self.end is not None:
-            self._taken_at = now
-            self._put_off_answer(now)
+            self._message_taken_at = now
+            self._schedule_answer(now)
 
     # How the input ends
 
@@ -392,32 +392,32 @@ class WebSocketProtocol:
             end = End(EndKind.STREAM, reason)
         self._end_input(end, now)
 
-    def _violated(self, violation: RemoteProtocolError, now: float) -> None:
+    def _end_by_violation(self, violation: RemoteProtocolError, now: float) -> None:
         code, reason = violation.close_code, violation.reason
         answer = None if code is None else Close(code, reason)
         too_big = isinstance(violation, MessageOverLimit)
         self._end_input(End(EndKind.VIOLATION, reason, answer=answer, too_big=too_big), now)
 
-    def lose(self, reason: str, cause: BaseException | None, now: float) -> None:
+    def note_transport_lost(self, reason: str, cause: BaseException | None, now: float) -> None:
         """The transport broke, or was closed by somebody else."""
         self._end_input(End(EndKind.LOST, reason, cause=cause), now)
 
     def give_up(self, reason: str, answer: Close | None, now: float) -> None:
         """Ends the connection from our side: the peer may be told, and nothing else is sent."""
-        self.heard_at = math.inf
+        self.last_received_at = math.inf
         if self.end is not None and not self.end_applied:
             # Nothing is owed any more; what the reader gets stays what it was.
             self._note_end_applied(self.end, now)
             self._output.abort(reason)
         self._end_input(End(EndKind.GIVEN_UP, reason, answer=answer), now)
 
-    def hang_up(self, now: float, *, reset: bool) -> None:
+    def note_hangup(self, now: float, *, reset: bool) -> None:
         """The peer has ended its side, behind bytes that a full receiver has not read yet; or the
         whole connection, if `reset`.
         """
         if not self._hung_up:
             self._hung_up = True
-            self._quiet_since = now
+            self._excused_until = now
         if reset and not self._was_reset:
             self._was_reset = True
             self.cannot_write()
@@ -432,9 +432,9 @@ class WebSocketProtocol:
             sent = self.state is State.CLOSE_SENT
             self.state = State.CLOSED if sent else State.CLOSE_RECEIVED
         self._forget_pings()
-        self._put_off_answer(now)
+        self._schedule_answer(now)
 
-    def _put_off_answer(self, now: float) -> None:
+    def _schedule_answer(self, now: float) -> None:
         """Sets when what is owed for the end goes out, or lets it go out."""
         end = self.end
         if end is None or self.end_applied:
@@ -444,32 +444,32 @@ class WebSocketProtocol:
         elif self._holds_answer and end.kind is EndKind.CLOSE:
             answer_at = self._ended_at + self._timeouts.close_timeout * 3 / 4
         elif self.unread:
-            answer_at = max(self._ended_at, self._taken_at) + self.grace
+            answer_at = max(self._ended_at, self._message_taken_at) + self.grace
         elif self.handed_out == 0:
             answer_at = now
-        elif self.handed_out == self._handed_out_then:
-            answer_at = self._left_alone_since + self.grace
+        elif self.handed_out == self._handed_out_when_left:
+            answer_at = self._unattended_since + self.grace
         else:
             # A grace for whoever may still be found receiving, and the one after that
-            answer_at = max(self._ended_at, self._taken_at) + 2 * self.grace
+            answer_at = max(self._ended_at, self._message_taken_at) + 2 * self.grace
         if answer_at <= now:
             self.apply_end(now)
         else:
             self._answer_at = answer_at
             self.due = min(self.due, answer_at)
 
-    def found_left_alone(self, now: float) -> None:
+    def note_nobody_receives(self, now: float) -> None:
         """To be called when nobody is found receiving."""
-        if self.handed_out != self._handed_out_then or math.isinf(self._left_alone_since):
-            self._handed_out_then = self.handed_out
-            self._left_alone_since = now
-        self._put_off_answer(now)
+        if self.handed_out != self._handed_out_when_left or math.isinf(self._unattended_since):
+            self._handed_out_when_left = self.handed_out
+            self._unattended_since = now
+        self._schedule_answer(now)
 
-    def reach_end(self, now: float) -> None:
+    def note_end_reached(self, now: float) -> None:
         """To be called when the reader has received all and comes to the end."""
         assert self.end is not None
         if self._holds_answer and self.end.kind is EndKind.CLOSE:
-            self._put_off_answer(now)
+            self._schedule_answer(now)
         elif not self.end_applied:
             self.apply_end(now)
 
@@ -507,7 +507,7 @@ class WebSocketProtocol:
     def hold_answer(self, now: float) -> None:
         """Lets the peer's Close wait for `release_answer`: its side may still be listening."""
         self._holds_answer = True
-        self._put_off_answer(now)
+        self._schedule_answer(now)
 
     def release_answer(self, now: float) -> None:
         """Answers a Close that the reader has reached, and any other as usual."""
@@ -516,7 +516,7 @@ class WebSocketProtocol:
             if self.end is not None and not self.unread and not self.end_applied:
                 self.apply_end(now)
             else:
-                self._put_off_answer(now)
+                self._schedule_answer(now)
 
     # What goes out
 
@@ -555,11 +555,11 @@ class WebSocketProtocol:
         for do in self._on_sending_stopped:
             do()
 
-    def when_sending_stops(self, do: Callable[[], None]) -> None:
-        """Calls `do` when nothing can be sent any more; `forget_stop` takes that back."""
+    def add_stop_callback(self, do: Callable[[], None]) -> None:
+        """Calls `do` when nothing can be sent any more; `remove_stop_callback` takes that back."""
         self._on_sending_stopped += (do,)
 
-    def forget_stop(self, do: Callable[[], None]) -> None:
+    def remove_stop_callback(self, do: Callable[[], None]) -> None:
         """Does not call `do` any more."""
         self._on_sending_stopped = tuple(other for other in self._on_sending_stopped if other != do)
 
@@ -567,7 +567,7 @@ class WebSocketProtocol:
         """To be called when bytes begin to wait, or senders do; `full` as for `on_deadline`."""
         if full:
             # Up to now it may have been us that the peer waited for.
-            self._unstuck_at = now
+            self._blocked_excused_until = now
         self.due = min(self.due, now + self._timeouts.write_timeout / 20)
 
     def cannot_write(self) -> None:
@@ -585,10 +585,10 @@ class WebSocketProtocol:
         self._sent_pings[payload] = sent
         self.pings_sent += 1
         self._output.put(self.codec.encode(Ping(payload)))
-        if not self._is_pinged:
+        if not self._awaits_pong:
             # Else its time runs since the first that was not answered.
-            self._pinged_at = now
-            self._received_when_pinged = self.bytes_received
+            self._pong_due_since = now
+            self._bytes_received_at_ping = self.bytes_received
             self._was_blocked = False
         self._output.flush()
         # From now on it is known to wait, if it does.
@@ -597,9 +597,9 @@ class WebSocketProtocol:
         return sent
 
     @property
-    def _is_pinged(self) -> bool:
+    def _awaits_pong(self) -> bool:
         """Whether a ping was sent and nothing has come since."""
-        return self._received_when_pinged == self.bytes_received
+        return self._bytes_received_at_ping == self.bytes_received
 
     def _take_pong(self, pong: Pong, now: float) -> None:
         self.pongs_received += 1
@@ -630,65 +630,65 @@ class WebSocketProtocol:
 
     # Time
 
-    def on_deadline(self, now: float, *, full: bool = False, looked: bool = False) -> bool:
+    def on_deadline(self, now: float, *, full: bool = False, just_read: bool = False) -> bool:
         """Does what is due, and sets `due` to a later moment.
 
         Args:
             full: whether the receiver reads no more before something is taken.
-            looked: whether what has come was read just now.
+            just_read: whether what has come was read just now.
 
         Returns:
             Whether the peer is about to be given up: what has come is to be read first, and this
-            to be called again with `looked`.
+            to be called again with `just_read`.
         """
         # What the codec has more of stands before all that the peer has said since.
         full = full or self.codec.has_more_output
         wants_look = False
         if self.end is None:
-            wants_look = self._watch_peer(now, full, looked)
+            wants_look = self._check_peer(now, full, just_read)
         elif not self.end_applied and self._answer_at <= now:
             self.apply_end(now)
         self.due = max(self._next_due(now, full), math.nextafter(now, math.inf))
         return wants_look
 
-    def _watch_peer(self, now: float, full: bool, looked: bool) -> bool:
+    def _check_peer(self, now: float, full: bool, just_read: bool) -> bool:
         if full:
             self._excuse_silence(now)
-        why = self._why_given_up(now)
+        why = self._reason_to_give_up(now)
         if why is not None:
-            if not looked:
+            if not just_read:
                 return True
             self.give_up(why, Close(1001, "silent"), now)
-        elif self._may_ping and not self._is_pinged and self._silent_for_ping <= now and not full:
+        elif self._may_ping and not self._awaits_pong and self._ping_at <= now and not full:
             self.ping(now)
         return False
 
     def _excuse_silence(self, now: float) -> None:
         """What the peer says is not read; behind a hang-up, only while somebody still takes."""
         if not self._hung_up or self._handed_out_at_look != self.handed_out:
-            self._quiet_since = now
+            self._excused_until = now
         self._handed_out_at_look = self.handed_out
-        self._pinged_at = now
+        self._pong_due_since = now
         if not self._output.waiting_senders:
             # It may be us that the peer waits for.
-            self._unstuck_at = now
+            self._blocked_excused_until = now
 
-    def _why_given_up(self, now: float) -> str | None:
+    def _reason_to_give_up(self, now: float) -> str | None:
         if self.close_at <= now:
             return f"the peer did not close within {self._timeouts.close_timeout} s"
         if self._idle_at <= now and self._was_reset:
             return "the peer has reset the connection behind what nobody took"
         if self._idle_at <= now:
             return f"nothing came from the peer for {self._timeouts.idle_timeout} s"
-        if self._stuck_at(now) <= now:
+        if self._write_timeout_at(now) <= now:
             seconds = self._timeouts.write_timeout
             return f"the peer took nothing of what waits for it for {seconds} s"
-        if self._may_ping and self._is_pinged:
+        if self._may_ping and self._awaits_pong:
             blocked = self._output.blocked(now)
             if blocked or self._was_blocked:
-                self._pinged_at = now
+                self._pong_due_since = now
                 self._was_blocked = blocked
-            elif self._pinged_at + self._timeouts.ping_timeout <= now:
+            elif self._pong_due_since + self._timeouts.ping_timeout <= now:
                 return f"no answer to a ping came within {self._timeouts.ping_timeout} s"
         return None
 
@@ -703,33 +703,33 @@ class WebSocketProtocol:
         if self._was_reset:
             # As long as one that vanishes is kept where it is pinged
             seconds = min(seconds, times.ping_interval + times.ping_timeout)
-        return max(self.heard_at, self._quiet_since) + seconds
+        return max(self.last_received_at, self._excused_until) + seconds
 
     @property
-    def _silent_for_ping(self) -> float:
-        return max(self.heard_at, self._quiet_since) + self._timeouts.ping_interval
+    def _ping_at(self) -> float:
+        return max(self.last_received_at, self._excused_until) + self._timeouts.ping_interval
 
-    def _stuck_at(self, now: float) -> float:
+    def _write_timeout_at(self, now: float) -> float:
         since = self._output.stuck_since(now)
         if since is None:
             return math.inf
-        return max(since, self._unstuck_at) + self._timeouts.write_timeout
+        return max(since, self._blocked_excused_until) + self._timeouts.write_timeout
 
     def _next_due(self, now: float, full: bool) -> float:
         if self.end is not None:
             return self._answer_at
-        due = min(now + self._shortest, self._idle_at, self.close_at)
-        stuck_at = self._stuck_at(now)
+        due = min(now + self._longest_wait, self._idle_at, self.close_at)
+        stuck_at = self._write_timeout_at(now)
         if stuck_at < math.inf:
             # What the peer takes is noticed only when somebody looks.
             due = min(due, stuck_at, now + self._timeouts.write_timeout / 20)
         if self._may_ping and not full:
             seconds = self._timeouts.ping_timeout
-            if not self._is_pinged:
-                due = min(due, self._silent_for_ping)
+            if not self._awaits_pong:
+                due = min(due, self._ping_at)
             elif self._was_blocked:
                 # Its time begins when nothing is found to wait any more.
                 due = min(due, now + min(seconds / 4, 1))
             else:
-                due = min(due, self._pinged_at + seconds)
+                due = min(due, self._pong_due_since + seconds)
         return due

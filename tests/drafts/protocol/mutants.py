@@ -178,12 +178,12 @@ MUTANTS = [
     ),
     Mutant(
         "no grace for what is unread",
-        "            answer_at = max(self._ended_at, self._taken_at) + self.grace",
+        "            answer_at = max(self._ended_at, self._message_taken_at) + self.grace",
         "            answer_at = now",
     ),
     Mutant(
         "taking a message gives no further grace",
-        "            self._taken_at = now\n",
+        "            self._message_taken_at = now\n",
         "",
     ),
     Mutant(
@@ -193,7 +193,7 @@ MUTANTS = [
     ),
     Mutant(
         "every look gives a further grace",
-        "if self.handed_out != self._handed_out_then or math.isinf(self._left_alone_since):",
+        "if self.handed_out != self._handed_out_when_left or math.isinf(self._unattended_since):",
         "if self.unread or not self.end_applied:",
         test="_answers",
     ),
@@ -205,7 +205,7 @@ MUTANTS = [
     Mutant(
         "the reader's coming to the end means nothing",
         "        elif not self.end_applied:\n            self.apply_end(now)",
-        "        elif not self.end_applied:\n            self._put_off_answer(now)",
+        "        elif not self.end_applied:\n            self._schedule_answer(now)",
     ),
     # Rule 3
     Mutant(
@@ -253,12 +253,12 @@ MUTANTS = [
     Mutant(
         "the silent are told apart by a span",
         "if self._idle_at <= now:",
-        "if now - max(self.heard_at, self._quiet_since) >= self._timeouts.idle_timeout:",
+        "if now - max(self.last_received_at, self._excused_until) >= self._timeouts.idle_timeout:",
     ),
     # Rule 5
     Mutant(
         "nothing is read before giving up",
-        "            if not looked:\n                return True\n",
+        "            if not just_read:\n                return True\n",
         "",
     ),
     Mutant(
@@ -268,17 +268,17 @@ MUTANTS = [
     ),
     Mutant(
         "the time to write is ignored",
-        "        if self._stuck_at(now) <= now:",
-        "        if self._stuck_at(now) < 0:",
+        "        if self._write_timeout_at(now) <= now:",
+        "        if self._write_timeout_at(now) < 0:",
     ),
     Mutant(
         "a full receiver's silence counts",
-        "            self._quiet_since = now\n        self._handed_out_at_look",
+        "            self._excused_until = now\n        self._handed_out_at_look",
         "            pass\n        self._handed_out_at_look",
     ),
     Mutant(
         "a ping is held against who cannot be read",
-        "        self._pinged_at = now\n        if not self._output.waiting_senders:",
+        "        self._pong_due_since = now\n        if not self._output.waiting_senders:",
         "        if not self._output.waiting_senders:",
     ),
     Mutant(
@@ -317,7 +317,7 @@ MUTANTS = [
     ),
     Mutant(
         "whoever begins to send has less time",
-        "            self._unstuck_at = now\n        self.due",
+        "            self._blocked_excused_until = now\n        self.due",
         "            pass\n        self.due",
         test="_times",
     ),
@@ -341,23 +341,23 @@ MUTANTS = [
     ),
     Mutant(
         "each ping gives more time",
-        "        if not self._is_pinged:\n            # Else",
+        "        if not self._awaits_pong:\n            # Else",
         "        if True:\n            # Else",
     ),
     Mutant(
         "no pong is missed",
-        "            elif self._pinged_at + self._timeouts.ping_timeout <= now:",
-        "            elif self._pinged_at < 0:",
+        "            elif self._pong_due_since + self._timeouts.ping_timeout <= now:",
+        "            elif self._pong_due_since < 0:",
     ),
     Mutant(
         "whoever has just spoken is pinged",
-        "return max(self.heard_at, self._quiet_since) + self._timeouts.ping_interval",
-        "return max(self.heard_at, self._quiet_since) + self._timeouts.ping_interval / 2",
+        "return max(self.last_received_at, self._excused_until) + self._timeouts.ping_interval",
+        "return max(self.last_received_at, self._excused_until) + self._timeouts.ping_interval / 2",
     ),
     Mutant(
         "pinged again and again",
-        "elif self._may_ping and not self._is_pinged and self._silent",
-        "elif self._may_ping and self._silent",
+        "elif self._may_ping and not self._awaits_pong and self._ping_at",
+        "elif self._may_ping and self._ping_at",
     ),
     # Rule 6
     Mutant(
@@ -398,8 +398,8 @@ MUTANTS = [
     ),
     Mutant(
         "whoever waits for a pong waits for ever",
-        "        self._forget_pings()\n        self._put_off_answer(now)",
-        "        self._put_off_answer(now)",
+        "        self._forget_pings()\n        self._schedule_answer(now)",
+        "        self._schedule_answer(now)",
     ),
 ]
 

@@ -178,7 +178,7 @@ class Promises:
             assert protocol.end is None
             self.check_due()
             of.read_some(LOOK)
-            assert not protocol.on_deadline(now, full=of.full, looked=True)
+            assert not protocol.on_deadline(now, full=of.full, just_read=True)
         self.check_due()
         of.note_asked()
         if protocol.pings_sent > pings:

@@ -19,27 +19,27 @@ class BoundedDecoder(ABC):
     """
 
     __slots__ = (
+        "_buffer",
         "_closed",
         "_kept",
         "_kept_from",
         "_later",
         "_violation",
         "_work",
-        "between",
+        "between_messages",
+        "decoded_control",
         "has_more_output",
-        "heard_control",
-        "place",
     )
 
     def __init__(self) -> None:
-        #: As `Codec.heard_control`.
-        self.heard_control = False
-        #: As `Codec.owes`.
+        #: As `Codec.decoded_control`.
+        self.decoded_control = False
+        #: As `Codec.has_more_output`.
         self.has_more_output = False
-        #: As `Codec.between`.
-        self.between = True
-        #: As `Codec.place`.
-        self.place: memoryview | None = None
+        #: As `Codec.between_messages`.
+        self.between_messages = True
+        # What `get_buffer` returns
+        self._buffer: memoryview | None = None
         # Not the exception: its traceback would hold on to the bytes that it was found in.
         self._violation: Callable[[], RemoteProtocolError] | None = None
         # Whether a `Close` was given; then nothing more is.
@@ -68,8 +68,8 @@ class BoundedDecoder(ABC):
             data = bytes(data)
         events: list[Event] = []
         position = 0
-        self.heard_control = False
-        if self.between:
+        self.decoded_control = False
+        if self.between_messages:
             position = self._take_short_messages(data, 0, events, MOST_AT_ONCE)
             if position == len(data):
                 return events
@@ -80,7 +80,7 @@ class BoundedDecoder(ABC):
         elif self._closed:
             return events
         self._work = MOST_AT_ONCE - len(events)
-        self.between = False
+        self.between_messages = False
         try:
             self._decode(data, position, events)
         except RemoteProtocolError as violation:
@@ -89,13 +89,17 @@ class BoundedDecoder(ABC):
             raise self._violation()
         return events
 
-    def fill(self, size: int) -> list[Event]:
-        """As `Codec.fill`."""
+    def get_buffer(self) -> memoryview | None:
+        """See `Codec.get_buffer`."""
+        return self._buffer
+
+    def buffer_updated(self, size: int) -> list[Event]:
+        """As `Codec.buffer_updated`."""
         events: list[Event] = []
-        self.heard_control = False
+        self.decoded_control = False
         try:
-            self._fill(size, events)
-            self.between = self._is_between()
+            self._take_from_buffer(size, events)
+            self.between_messages = self._is_between()
         except RemoteProtocolError as violation:
             self._keep_back(violation)
             raise
@@ -125,7 +129,7 @@ class BoundedDecoder(ABC):
             return
         self._kept, self._kept_from = (data, position) if position < len(data) else (b"", 0)
         self.has_more_output = bool(self._kept or self._later)
-        self.between = not self.has_more_output and self._is_between()
+        self.between_messages = not self.has_more_output and self._is_between()
 
     def _keep_back(self, violation: RemoteProtocolError) -> None:
         """Keeps a violation, and nothing of what is behind it."""
@@ -141,8 +145,8 @@ class BoundedDecoder(ABC):
         self._work -= len(events) - before
         return position
 
-    def _fill(self, size: int, events: list[Event]) -> None:
-        """As `_decode`, for what was put at `place`; only for those who ever have one."""
+    def _take_from_buffer(self, size: int, events: list[Event]) -> None:
+        """As `_decode`, for what was put at `get_buffer`; only for those who ever have one."""
         raise NotImplementedError
 
     @abstractmethod

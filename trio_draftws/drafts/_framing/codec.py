@@ -28,8 +28,8 @@ class Codec(Protocol):
     def receive_short(self) -> ShortReceive | None:
         """Receives from a descriptor once, and adds the whole short messages that came to a list:
         returns how many bytes came, and with them those that are for `decode`, if any; None where
-        nothing has come. For while the codec is `between` messages; None where there is no such
-        short way.
+        nothing has come. Only while `between_messages`. None if the codec has no such fast
+        path.
         """
         ...
 
@@ -51,7 +51,7 @@ class Codec(Protocol):
         ...
 
     @property
-    def between(self) -> bool:
+    def between_messages(self) -> bool:
         """Whether the next byte, if any comes, begins a message, and nothing is owed."""
         ...
 
@@ -61,7 +61,7 @@ class Codec(Protocol):
         ...
 
     @property
-    def heard_control(self) -> bool:
+    def decoded_control(self) -> bool:
         """Whether pings or pongs are among what the last `decode` gave."""
         ...
 
@@ -94,22 +94,22 @@ class Codec(Protocol):
         """
         ...
 
-    @property
-    def place(self) -> memoryview | None:
-        """Where the next bytes may be put, instead of giving them to `decode`: the payload of a
-        long frame. `fill` has to follow.
+    def get_buffer(self) -> memoryview | None:
+        """Writable view for the rest of a long frame's payload; None if there is no such frame.
+
+        Bytes that are read into it need no `decode`: call `buffer_updated` with their number.
         """
         ...
 
-    def fill(self, size: int) -> list[Event]:
-        """As `decode`, for `size` bytes that were put at the beginning of `place`.
+    def buffer_updated(self, size: int) -> list[Event]:
+        """Like `decode`, for `size` bytes that were put at the beginning of the buffer.
 
         Raises:
             RemoteProtocolError: as `decode`.
         """
         ...
 
-    def shared(self, message: str | bytes, compress: bool | None = None) -> Hashable | None:
+    def encoding_key(self, message: str | bytes, compress: bool | None = None) -> Hashable | None:
         """The same for all codecs that `encode` a message to the same bytes, which any of them
         may then send; None where only this one can say it so, as with a mask of its own.
         """
@@ -146,5 +146,5 @@ class CodecFactory(Protocol):
     """
 
     def __call__(
-        self, role: Role, max_message_size: float, agreement: NegotiatedParameters = ..., /
+        self, role: Role, max_message_size: float, negotiated: NegotiatedParameters = ..., /
     ) -> Codec: ...

@@ -28,7 +28,7 @@ from .header import (
     HeaderFormat,
 )
 from .inflating import INFLATED_AT_ONCE, BoundedInflater
-from .long_payloads import TakesPayloads
+from .long_payloads import PayloadDecoder
 from .masking import KEY_SIZE, apply_mask
 
 # Empty fragments cost their receiver time, and never reach a limit in bytes.
@@ -37,7 +37,7 @@ MAX_EMPTY_FRAGMENTS = 1000
 HEADER_SIZE = 10
 
 
-class FrameDecoder(TakesPayloads):
+class FrameDecoder(PayloadDecoder):
     """Reads what one side receives; a subclass knows where a masked header begins."""
 
     __slots__ = (
@@ -89,15 +89,15 @@ class FrameDecoder(TakesPayloads):
     def _decode(self, data: bytes, position: int, events: list[Event]) -> None:
         if self._inflater is not None:
             self._inflater.begin_call()
-        if self.place is not None:
-            position = self._fill_place(data, position, events)
+        if self._buffer is not None:
+            position = self._copy_to_buffer(data, position, events)
         if self._rest:
             data = self._rest + data[position:]
             position = 0
             self._rest = b""
         try:
             while position < len(data) and self._work > 0:
-                if self._left:
+                if self._missing:
                     self._work -= 1
                     position = self._take_payload(data, position, events)
                 else:
@@ -116,7 +116,7 @@ class FrameDecoder(TakesPayloads):
         return position
 
     def _is_between(self) -> bool:
-        return not (self._rest or self._left or self._messages.kind)
+        return not (self._rest or self._missing or self._messages.kind)
 
     def _take_frame(self, data: bytes, position: int, events: list[Event]) -> int:
         """Takes a header, and what has come of its payload; or whole pings and pongs."""
@@ -164,7 +164,7 @@ class FrameDecoder(TakesPayloads):
             assert self._inflater is not None
             self._inflater.begin_frame()
         self._final = bool(head[0] & 0x80) is not self._format.more_bit
-        self._left = length
+        self._missing = length
         self._key = key
         self._key_offset = offset
         if length or self._final:
@@ -198,7 +198,7 @@ class FrameDecoder(TakesPayloads):
             position = end
         if len(events) > before:
             self._work = most - len(events)
-            self.heard_control = True
+            self.decoded_control = True
         return position
 
     def _begin_compressed(self, opcode: int, length: int, key: bytes) -> None:
@@ -207,7 +207,7 @@ class FrameDecoder(TakesPayloads):
         self._messages.begin(opcode)
         self._inflater.begin_frame()
         self._compressed = self._final = True
-        self._left = length
+        self._missing = length
         self._key = key
         self._key_offset = 0
         self._empty_fragments = 0
@@ -225,7 +225,7 @@ class FrameDecoder(TakesPayloads):
         # RFC 6455 section 5.2: RSV1 to RSV3
         if first & 0x70 and (self._inflater is None or first & 0x70 != RSV1):
             raise RemoteProtocolError(1002, "a reserved bit is set, and no extension was agreed to")
-        opcode = self._format.kinds[first & 0x0F]
+        opcode = self._format.opcodes[first & 0x0F]
         if opcode is None:
             raise RemoteProtocolError(1002, f"the opcode {first & 0x0F:#x} is reserved")
         if self._format.masking != "payload":
@@ -274,7 +274,7 @@ class FrameDecoder(TakesPayloads):
 
     def _control(self, opcode: int, payload: bytes) -> Event:
         if opcode != CLOSE:
-            self.heard_control = True
+            self.decoded_control = True
             return Ping(payload) if opcode == PING else Pong(payload)
         close = self._format.decode_close(payload)
         self._closed = True
@@ -287,20 +287,20 @@ class FrameDecoder(TakesPayloads):
             return super()._take_payload(data, position, events)
         inflater = self._inflater
         assert inflater is not None
-        end = min(position + self._left, len(data), position + INFLATED_AT_ONCE)
+        end = min(position + self._missing, len(data), position + INFLATED_AT_ONCE)
         part: bytes | bytearray = data[position:end]
         if self._key:
             part = apply_mask(part, self._key, self._key_offset)
-        ends = self._left == len(part) and (self._final or inflater.per_frame)
+        ends = self._missing == len(part) and (self._final or inflater.per_frame)
         # This frame has been counted already.
         inflated = inflater.inflate_part(
             part, self._messages, ends=ends, most_blocks=self._work + 1
         )
         self._work = 0 if inflater.has_enough else self._work - inflater.blocks
         came = len(part) - inflater.left
-        self._left -= came
+        self._missing -= came
         self._key_offset += came
-        if self._left or not self._final:
+        if self._missing or not self._final:
             self._messages.add(inflated)
         else:
             events.append(self._messages.end(inflated))

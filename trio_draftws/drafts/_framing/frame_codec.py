@@ -21,6 +21,6 @@ class FrameCodec(FrameDecoder):
         """See `Codec.encode`."""
         return self._encoder.encode(event, compress)
 
-    def shared(self, message: str | bytes, compress: bool | None = None) -> Hashable | None:
-        """See `Codec.shared`."""
+    def encoding_key(self, message: str | bytes, compress: bool | None = None) -> Hashable | None:
+        """See `Codec.encoding_key`."""
         return self._encoder.encoding_key(message, compress)

@@ -31,7 +31,7 @@ RSV1 = 0x40
 
 FIRST_OPCODES = {CONTINUATION: 0, CLOSE: 1, PING: 2, PONG: 3, TEXT: 4, BINARY: 5}
 """The wire's numbers in hybi-01 to hybi-06, section 4.2."""
-OPCODES = {kind: kind for kind in FIRST_OPCODES}
+OPCODES = {opcode: opcode for opcode in FIRST_OPCODES}
 """The wire's numbers from hybi-07 on: RFC 6455 section 5.2."""
 
 MAX_CONTROL_PAYLOAD = 125
@@ -45,7 +45,7 @@ with codes allows."""
 class HeaderFormat:
     """The framing of some drafts."""
 
-    opcodes: dict[int, int]
+    wire_opcodes: dict[int, int]
     """The wire's number for each kind of frame."""
     more_bit: bool
     """Whether the first bit says that more fragments follow, and not that this is the last."""
@@ -61,13 +61,13 @@ class HeaderFormat:
     """The close code for a message over the limit."""
     strict: bool
     """Whether version 13's rules hold: lengths in their shortest form, and its close codes."""
-    kinds: tuple[int | None, ...] = attrs.field(init=False, repr=False)
+    opcodes: tuple[int | None, ...] = attrs.field(init=False, repr=False)
     """What each opcode on the wire means; None for those that are reserved."""
 
-    @kinds.default
-    def _kinds(self) -> tuple[int | None, ...]:
-        meanings = {opcode: kind for kind, opcode in self.opcodes.items()}
-        return tuple(meanings.get(opcode) for opcode in range(16))
+    @opcodes.default
+    def _opcodes(self) -> tuple[int | None, ...]:
+        opcodes = {number: opcode for opcode, number in self.wire_opcodes.items()}
+        return tuple(opcodes.get(number) for number in range(16))
 
     empty_pings: dict[int, Ping | Pong] = attrs.field(init=False, repr=False)
     """What a ping and a pong that carry nothing are, by the first byte of their frame."""
@@ -75,7 +75,7 @@ class HeaderFormat:
     @empty_pings.default
     def _empty_pings(self) -> dict[int, Ping | Pong]:
         final = 0 if self.more_bit else 0x80
-        return {final | self.opcodes[PING]: Ping(), final | self.opcodes[PONG]: Pong()}
+        return {final | self.wire_opcodes[PING]: Ping(), final | self.wire_opcodes[PONG]: Pong()}
 
     plain_closes: dict[Close, list[Buffer]] = attrs.field(init=False, repr=False)
     """The frames of `PLAIN_CLOSES` as a side that masks nothing sends them."""
@@ -89,13 +89,13 @@ class HeaderFormat:
         }
 
     def header(
-        self, kind: int, length: int, *, final: bool = True, marks: int = 0, mask_bit: int = 0
+        self, opcode: int, length: int, *, final: bool = True, rsv: int = 0, mask_bit: int = 0
     ) -> bytes:
         """A header with its length in the shortest form (RFC 6455 section 5.2).
 
-        `marks` and `mask_bit` are further bits of its first and of its second byte.
+        `rsv` and `mask_bit` are further bits of its first and of its second byte.
         """
-        first = self.opcodes[kind] | marks | (0 if final is self.more_bit else 0x80)
+        first = self.wire_opcodes[opcode] | rsv | (0 if final is self.more_bit else 0x80)
         if length < 126:
             return bytes((first, mask_bit | length))
         if length < 1 << 16:

@@ -91,7 +91,7 @@ class HixieCodec(BoundedDecoder):
             raise refuse_to_encode(event, "hixie-76", "text and close")
         raise refuse_to_encode(event, "hixie-75", "text only")
 
-    def shared(self, message: str | bytes, compress: bool | None = None) -> Hashable:
+    def encoding_key(self, message: str | bytes, compress: bool | None = None) -> Hashable:
         del message, compress
         return HixieCodec
 
@@ -193,9 +193,9 @@ def hixie(*, closing_frame: bool) -> CodecFactory:
     """Makes sentinel codecs: `closing_frame` for hixie-76, none for hixie-75."""
 
     def make(
-        role: Role, max_message_size: float, agreement: NegotiatedParameters | None = None, /
+        role: Role, max_message_size: float, negotiated: NegotiatedParameters | None = None, /
     ) -> HixieCodec:
-        del agreement
+        del negotiated
         return HixieCodec(role, max_message_size, closing_frame=closing_frame)
 
     return make

@@ -48,7 +48,7 @@ class EarlyHybiEncoder(FrameEncoder):
     def write_frame(
         self, opcode: int, payload: Buffer, *, final: bool = True, rsv: int = 0
     ) -> list[Buffer]:
-        header = self._format.header(opcode, len(payload), final=final, marks=rsv)
+        header = self._format.header(opcode, len(payload), final=final, rsv=rsv)
         if self.new_key is not None:
             prefix = self.new_key()
             key = frame_key(self._format, prefix, self._connection_key)
@@ -97,7 +97,7 @@ def hybi_01_to_06(
 
     `more_bit`: the first bit of a frame says that more follow, as in hybi-01 to 03.
     `masking`: what begins a client's frame and masks the whole of it. Nothing (hybi-01 to 03), four
-    bytes from which its key is made with the agreement's `masking_key` ("frame-key": hybi-04), or
+    bytes from which its key is made with the negotiated `masking_key` ("frame-key": hybi-04), or
     the key itself ("whole-frame": hybi-05 and 06).
     `close_body`: what a closing frame carries: anything ("free": hybi-01 to 04), its sender's
     letter ("letter": hybi-05), or a code and a reason ("status": hybi-06).
@@ -105,7 +105,7 @@ def hybi_01_to_06(
     violations say 1009, and it is for the connection to leave it out.
     """
     header_format = HeaderFormat(
-        opcodes=FIRST_OPCODES,
+        wire_opcodes=FIRST_OPCODES,
         more_bit=more_bit,
         masking=masking,
         close_body=close_body,
@@ -115,9 +115,9 @@ def hybi_01_to_06(
     )
 
     def make(
-        role: Role, max_message_size: float, agreement: NegotiatedParameters | None = None, /
+        role: Role, max_message_size: float, negotiated: NegotiatedParameters | None = None, /
     ) -> EarlyHybiCodec:
-        agreement = agreement or NegotiatedParameters()
-        return EarlyHybiCodec(role, max_message_size, header_format, agreement.masking_key)
+        negotiated = negotiated or NegotiatedParameters()
+        return EarlyHybiCodec(role, max_message_size, header_format, negotiated.masking_key)
 
     return make

@@ -35,10 +35,10 @@ class Rfc6455Encoder(FrameEncoder):
         size = len(payload)
         new_key = self.new_key
         if new_key is None:
-            header = self._format.header(opcode, size, final=final, marks=rsv)
+            header = self._format.header(opcode, size, final=final, rsv=rsv)
         else:
             key = new_key()
-            header = self._format.header(opcode, size, final=final, marks=rsv, mask_bit=MASKED)
+            header = self._format.header(opcode, size, final=final, rsv=rsv, mask_bit=MASKED)
             header += key
             payload = apply_mask(payload, key)
         if size <= JOIN_UP_TO:
@@ -146,7 +146,7 @@ def rfc6455(*, fails_bad_utf8: bool, too_big: int, strict: bool) -> CodecFactory
     (version 13).
     """
     header_format = HeaderFormat(
-        opcodes=OPCODES,
+        wire_opcodes=OPCODES,
         more_bit=False,
         masking="payload",
         close_body="status",
@@ -156,9 +156,9 @@ def rfc6455(*, fails_bad_utf8: bool, too_big: int, strict: bool) -> CodecFactory
     )
 
     def make(
-        role: Role, max_message_size: float, agreement: NegotiatedParameters | None = None, /
+        role: Role, max_message_size: float, negotiated: NegotiatedParameters | None = None, /
     ) -> Rfc6455Codec:
-        deflate = agreement.deflate if agreement else None
+        deflate = negotiated.deflate if negotiated else None
         return Rfc6455Codec(role, max_message_size, header_format, deflate)
 
     return make

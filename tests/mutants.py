@@ -367,7 +367,7 @@ BREAKS = [
     ),
     Break(
         "what hung up is excused from pings alone",
-        "        self._handed_out_at_look = self.handed_out\n        self._pong_due_since = now\n",
+        "        self._handed_out_at_look = handed_out\n        self._pong_due_since = now\n",
         "        self._pong_due_since = now\n",
         "protocol_times hung_up",
     ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from trio_draftws.drafts import Close, Draft
-from trio_draftws.drafts._protocol import GRACE
+from trio_draftws.drafts._protocol.ends import GRACE
 
 from .helpers import in_turn
 from .protocol.sides import WAYS, Side, each_draft, handed_out, side_of

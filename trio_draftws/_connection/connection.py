@@ -1,6 +1,6 @@
 """A connection: a channel of messages over a stream and a codec.
 
-What its life is made of stands in the protocol object (`drafts/_protocol.py`), who reads in the
+What its life is made of stands in the protocol object (`drafts/_protocol/`), who reads in the
 receiver, what is written in the sender, and what looks after all of it in the scope. Here is what a
 user calls. The rules:
 
@@ -155,7 +155,8 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
         self._transport_over = None
         self._on_transport_over = None
         if instruments is not None:
-            self._protocol.on_latency = partial(instruments.tell, "latency_measured", self)
+            keepalive = self._protocol.keepalive
+            keepalive.on_latency = partial(instruments.tell, "latency_measured", self)
             instruments.tell("connection_opened", self)
         scope.keep(self)
         if rest:
@@ -618,7 +619,7 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
     @property
     def latency(self) -> float | None:
         """Seconds that the latest answered ping took; None before the first."""
-        return self._protocol.latency
+        return self._protocol.keepalive.latency
 
     async def ping(self) -> float:
         """Pings the peer and waits for its answer; returns the round trip in seconds.
@@ -645,7 +646,7 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
         try:
             await done.wait()
         finally:
-            protocol.forget_ping(sent)
+            protocol.keepalive.forget_ping(sent)
         if sent.round_trip is None:
             raise self._why_not_sendable()
         return sent.round_trip
@@ -664,9 +665,9 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
             bytes_sent=sender.written,
             bytes_waiting=sender.size,
             pings_received=protocol.pings_received,
-            pings_sent=protocol.pings_sent,
-            pongs_received=protocol.pongs_received,
-            latency=protocol.latency,
+            pings_sent=protocol.keepalive.pings_sent,
+            pongs_received=protocol.keepalive.pongs_received,
+            latency=protocol.keepalive.latency,
             compression=self.compression,
         )
 

@@ -56,7 +56,8 @@ from ._http.http1 import (
 )
 from ._http.url import NOT_IN_URL, SplitURL, WebSocketURL, is_ws_url, is_wss_url, split_url
 from ._identify import check_plain, identify, is_plain
-from ._protocol import End, EndKind, WebSocketProtocol
+from ._protocol.ends import End, EndKind
+from ._protocol.protocol import WebSocketProtocol
 from ._registry import DRAFTS, Draft, allowed_drafts, auto_drafts, draft_named
 
 __all__ = [

@@ -8,7 +8,7 @@ import attrs
 
 from tests.drafts.helpers import encoded
 from trio_draftws.drafts import Close, Event, Fragment
-from trio_draftws.drafts._protocol import SentPing
+from trio_draftws.drafts._protocol.keepalive import SentPing
 
 from .reader import LOOK, Reader
 
@@ -228,7 +228,7 @@ class Endpoint(Reader):
         if waits:
             self.waiters[number] = sent[0]
         self.note_ping()
-        assert len(protocol._sent_pings or ()) <= len(self.waiters) + 1
+        assert len(protocol.keepalive._sent_pings or ()) <= len(self.waiters) + 1
 
     def note_ping(self) -> None:
         if self.pinged_at is None:
@@ -246,7 +246,7 @@ class Endpoint(Reader):
 
     def forget_ping(self) -> None:
         """Whoever waited longest for an answer waits no more."""
-        self.side.protocol.forget_ping(self.waiters.pop(min(self.waiters)))
+        self.side.protocol.keepalive.forget_ping(self.waiters.pop(min(self.waiters)))
 
     def hold(self) -> None:
         self.holds = True

@@ -9,7 +9,7 @@ from typing import Literal
 import attrs
 
 from trio_draftws.drafts import Event
-from trio_draftws.drafts._protocol import PONGS_AT_ONCE
+from trio_draftws.drafts._protocol.incoming import PONGS_AT_ONCE
 
 from .sides import FakeOutput, Side
 

@@ -22,7 +22,7 @@ from trio_draftws.drafts import (
     Pong,
     Role,
 )
-from trio_draftws.drafts._protocol import WebSocketProtocol
+from trio_draftws.drafts._protocol.protocol import WebSocketProtocol
 
 Said: TypeAlias = Event | Literal["end", "abort"]
 NORMAL = Close(1000)

@@ -1,0 +1,339 @@
+"""The life of one connection, between codec and channel: no I/O, and the time is an argument.
+
+What both sides have said decides the state; how the input ended stands apart:
+
+| state          | `send_close`, `start_closing` | the peer's Close comes, or its end of TCP where |
+|                |                               | the draft has no other                          |
+|----------------|-------------------------------|-------------------------------------------------|
+| OPEN           | CLOSE_SENT                    | CLOSE_RECEIVED: an answer is owed               |
+| CLOSE_SENT     | waits for the peer's          | CLOSED                                          |
+| CLOSE_RECEIVED | CLOSED                        | - (codecs say nothing behind a Close)           |
+| CLOSED         | ends the transport            | -                                               |
+
+| what ends the input | we may send                 | what is then owed                          |
+|---------------------|-----------------------------|--------------------------------------------|
+| the peer's Close    | until the answer is out     | our Close                                  |
+| the stream's end    | until the reader reaches it | the end of our side                        |
+| a violation         | until the reader reaches it | Close with its code, where there are codes |
+| a broken transport  | no more                     | nothing: what waits is dropped             |
+| giving up           | no more                     | Close, if it fits at once; all is dropped  |
+
+The rules:
+
+1. The first end is the only one. It stands behind all that came before it, and the reader gets it
+   from then on.
+2. What is owed goes out when the reader reaches the end, or when a *grace* has passed, two seconds
+   or half of `close_timeout`. With nothing unread: at once if no message was ever handed out, else
+   a grace after nobody was first found receiving. With messages unread: a grace after the later of
+   the end and the latest message that was taken. So a handler can answer what it received, and a
+   peer is not left waiting by one that receives nothing. After it nothing can be sent.
+3. Whoever relays may hold the answer to a Close, for three quarters of `close_timeout` at most.
+4. Every time is a deadline of this object. `due` is never later than the next one, and
+   `on_deadline(now)` leaves `due > now`. Times are compared as moments: a sum and a difference are
+   rounded to different ones.
+5. Nobody is given up before what has come was read: `on_deadline` says that it is about to, and
+   does so only when it is called again with `just_read`. While the receiver is full, the peer's
+   silence is ours. One that has reset the connection behind that is kept while somebody takes what
+   it sent, and then for as long as one that vanishes is kept where it is pinged. A pong's time
+   runs while the peer has room for what we send: else, as where it reads nothing, it may not have
+   come to the ping yet, and `write_timeout` counts.
+6. In CLOSE_SENT pings are still answered (RFC 6455 section 5.5.2), and nobody is pinged. There is
+   never a second Close.
+7. One call that brings bytes makes 16 pongs at most, the latest (RFC 6455 section 5.5.3 asks for
+   one). The latest ping of ours stands for those before it that nobody waits for.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from enum import Enum
+
+import attrs
+
+from trio_draftws.drafts._events import Close, Role
+
+from .ends import AnswerTimer, End, EndKind
+from .incoming import Incoming
+from .keepalive import SentPing
+
+
+class State(Enum):
+    """What has been said, by both sides."""
+
+    OPEN = "open"
+    CLOSE_SENT = "close sent"
+    CLOSE_RECEIVED = "close received"
+    CLOSED = "closed"
+
+
+@attrs.define(eq=False, weakref_slot=False)
+class WebSocketProtocol(Incoming):
+    """One side of one connection, from its opening handshake on."""
+
+    _on_sending_stopped: tuple[Callable[[], None], ...] = ()
+    """Who waits for something else while it sends; see `add_stop_callback`."""
+    state: State = State.OPEN
+    can_send: bool = True
+    close_sent: Close | None = None
+    close_received: Close | None = None
+    """The peer's closing frame, once its answer was due."""
+    closed_by: Role | None = None
+    due: float = attrs.field(init=False)
+    """When to call `on_deadline`; it may be earlier than the next deadline, never later."""
+    _answer: AnswerTimer = attrs.field(init=False)
+    _answer_at: float = math.inf
+    """When what is owed for the end goes out; `math.inf` while nothing is."""
+
+    def __attrs_post_init__(self) -> None:
+        super().__attrs_post_init__()
+        self._answer = AnswerTimer(self._timeouts)
+        self.due = self.last_received_at + self.keepalive.longest_wait
+
+    # How the input ends
+
+    def note_taken(self, now: float) -> None:
+        """Gives whoever takes messages after the end a further grace."""
+        if self.end is not None:
+            self._answer.note_taken(now)
+            self._schedule_answer(now)
+
+    def note_transport_lost(self, reason: str, cause: BaseException | None, now: float) -> None:
+        """The transport broke, or was closed by somebody else."""
+        self._end_input(End(EndKind.LOST, reason, cause=cause), now)
+
+    def give_up(self, reason: str, answer: Close | None, now: float) -> None:
+        """Ends the connection from our side: the peer may be told, and nothing else is sent."""
+        self.last_received_at = math.inf
+        if self.end is not None and not self.end_applied:
+            # Nothing is owed any more; what the reader gets stays what it was.
+            self._note_end_applied(self.end, now)
+            self._output.abort(reason)
+        self._end_input(End(EndKind.GIVEN_UP, reason, answer=answer), now)
+
+    def note_hangup(self, now: float, *, reset: bool) -> None:
+        """The peer has ended its side, behind bytes that a full receiver has not read yet; or the
+        whole connection, if `reset`.
+        """
+        if self.keepalive.note_hangup(now, reset=reset):
+            self.cannot_write()
+            self.due = min(self.due, self._next_due(now, full=True))
+
+    def _end_input(self, end: End, now: float) -> None:
+        if self.end is not None:
+            return
+        self.end = end
+        self._answer.note_end(now)
+        if end.kind is EndKind.CLOSE:
+            sent = self.state is State.CLOSE_SENT
+            self.state = State.CLOSED if sent else State.CLOSE_RECEIVED
+        self.keepalive.forget_pings()
+        self._schedule_answer(now)
+
+    def _schedule_answer(self, now: float) -> None:
+        """Sets when what is owed for the end goes out, or lets it go out."""
+        end = self.end
+        if end is None or self.end_applied:
+            return
+        answer_at = self._answer.answer_at(
+            end.kind,
+            now,
+            closing=self.close_at < math.inf,
+            unread=bool(self.unread),
+            handed_out=self.handed_out,
+        )
+        if answer_at <= now:
+            self.apply_end(now)
+        else:
+            self._answer_at = answer_at
+            self.due = min(self.due, answer_at)
+
+    def note_nobody_receives(self, now: float) -> None:
+        """To be called when nobody is found receiving."""
+        self._answer.note_nobody_receives(self.handed_out, now)
+        self._schedule_answer(now)
+
+    def note_end_reached(self, now: float) -> None:
+        """To be called when the reader has received all and comes to the end."""
+        assert self.end is not None
+        if self._answer.holds and self.end.kind is EndKind.CLOSE:
+            self._schedule_answer(now)
+        elif not self.end_applied:
+            self.apply_end(now)
+
+    def apply_end(self, now: float) -> None:
+        """Lets out what is owed for the end; nothing can be sent behind it."""
+        end = self.end
+        assert end is not None
+        self._note_end_applied(end, now)
+        if end.kind is EndKind.LOST:
+            self._output.abort(end.reason)
+        else:
+            if end.answer is not None:
+                self._put_close(end.answer)
+            self._output.finish()
+            self._output.flush()
+        if end.kind is EndKind.GIVEN_UP:
+            self._output.abort(end.reason)
+
+    def _note_end_applied(self, end: End, now: float) -> None:
+        self.end_applied = True
+        self.state = State.CLOSED
+        self._answer_at = math.inf
+        self.due = now + self._answer.grace
+        if end.kind is EndKind.CLOSE:
+            self.close_received = end.close
+            self.closed_by = self.closed_by or self._peer
+        elif end.answer is not None:
+            self.closed_by = self.closed_by or self.role
+        self._stop_sending()
+
+    @property
+    def _peer(self) -> Role:
+        return "client" if self.role == "server" else "server"
+
+    def hold_answer(self, now: float) -> None:
+        """Lets the peer's Close wait for `release_answer`: its side may still be listening."""
+        self._answer.hold()
+        self._schedule_answer(now)
+
+    def release_answer(self, now: float) -> None:
+        """Answers a Close that the reader has reached, and any other as usual."""
+        if self._answer.holds:
+            self._answer.release()
+            if self.end is not None and not self.unread and not self.end_applied:
+                self.apply_end(now)
+            else:
+                self._schedule_answer(now)
+
+    # What goes out
+
+    def send_close(self, close: Close) -> None:
+        """Says that nothing more is sent."""
+        received = self.state is State.CLOSE_RECEIVED
+        self.closed_by = self.closed_by or (self._peer if received else self.role)
+        self._stop_sending()
+        self._put_close(close)
+        self.state = State.CLOSED if received else State.CLOSE_SENT
+        if self.role in self.draft.close_ends_stream:
+            self._output.finish()
+        self._output.flush()
+
+    def start_closing(self, close: Close, now: float) -> None:
+        """Closes: drops what is unread, and says goodbye, unless that was said."""
+        self.close_at = now + self._timeouts.close_timeout
+        self.due = min(self.due, self.close_at)
+        self.unread.clear()
+        self._answer.release()
+        if self.end is not None:
+            if not self.end_applied:
+                self.apply_end(now)
+        elif self.state is State.OPEN:
+            self.send_close(close)
+
+    def _put_close(self, close: Close) -> None:
+        if self.close_sent is None and self.draft.closing_handshake:
+            self.close_sent = close if self.draft.close_status else Close()
+            # A code that may be received may be sent, so an answer is never refused.
+            self._output.put(self.codec.encode(self.close_sent))
+
+    def _stop_sending(self) -> None:
+        self.can_send = False
+        self.keepalive.forget_pings()
+        for do in self._on_sending_stopped:
+            do()
+
+    def add_stop_callback(self, do: Callable[[], None]) -> None:
+        """Calls `do` when nothing can be sent any more; `remove_stop_callback` takes that back."""
+        self._on_sending_stopped += (do,)
+
+    def remove_stop_callback(self, do: Callable[[], None]) -> None:
+        """Does not call `do` any more."""
+        self._on_sending_stopped = tuple(other for other in self._on_sending_stopped if other != do)
+
+    def note_waiting(self, now: float, *, full: bool) -> None:
+        """To be called when bytes begin to wait, or senders do; `full` as for `on_deadline`."""
+        if full:
+            self.keepalive.excuse_blocked(now)
+        self.due = min(self.due, now + self._timeouts.write_timeout / 20)
+
+    def cannot_write(self) -> None:
+        """The transport takes nothing more; what it still brings is read."""
+        self._stop_sending()
+
+    # Time
+
+    def ping(self, now: float, on_done: Callable[[], None] | None = None) -> SentPing:
+        """Sends a ping, as soon as what stands before it is written.
+
+        Args:
+            on_done: called when its answer has come, or never will.
+        """
+        sent, ping = self.keepalive.add_ping(self.bytes_received, now, on_done)
+        self._output.put(self.codec.encode(ping))
+        self._output.flush()
+        # The output now notes since when the ping waits, if it does.
+        self._output.blocked(now)
+        self.due = min(self.due, self._next_due(now, full=False))
+        return sent
+
+    def on_deadline(self, now: float, *, full: bool = False, just_read: bool = False) -> bool:
+        """Does what is due, and sets `due` to a later moment.
+
+        Args:
+            full: whether the receiver reads no more before something is taken.
+            just_read: whether what has come was read just now.
+
+        Returns:
+            Whether the peer is about to be given up: what has come is to be read first, and this
+            to be called again with `just_read`.
+        """
+        # What the codec has more of stands before all that the peer has said since.
+        full = full or self.codec.has_more_output
+        wants_look = False
+        if self.end is None:
+            wants_look = self._check_peer(now, full, just_read)
+        elif not self.end_applied and self._answer_at <= now:
+            self.apply_end(now)
+        self.due = max(self._next_due(now, full), math.nextafter(now, math.inf))
+        return wants_look
+
+    def _check_peer(self, now: float, full: bool, just_read: bool) -> bool:
+        keepalive = self.keepalive
+        if full:
+            keepalive.excuse_silence(self.handed_out, now)
+        reason = self._reason_to_give_up(now)
+        if reason is not None:
+            if not just_read:
+                return True
+            self.give_up(reason, Close(1001, "silent"), now)
+        elif (
+            self._may_ping
+            and not full
+            and not keepalive.awaits_pong(self.bytes_received)
+            and keepalive.ping_at(self.last_received_at) <= now
+        ):
+            self.ping(now)
+        return False
+
+    def _reason_to_give_up(self, now: float) -> str | None:
+        if self.close_at <= now:
+            return f"the peer did not close within {self._timeouts.close_timeout} s"
+        return self.keepalive.reason_to_give_up(
+            self.last_received_at, self.bytes_received, now, may_ping=self._may_ping
+        )
+
+    @property
+    def _may_ping(self) -> bool:
+        return self.draft.ping and self.can_send and self.end is None
+
+    def _next_due(self, now: float, full: bool) -> float:
+        if self.end is not None:
+            return self._answer_at
+        due = self.keepalive.next_due(
+            self.last_received_at,
+            self.bytes_received,
+            now,
+            may_ping=self._may_ping and not full,
+        )
+        return min(due, self.close_at)

@@ -28,7 +28,7 @@ from .test_deflate import (
     other,
     payloads,
 )
-from .test_portions import portions
+from .test_inflating import portions
 
 EMPTY = b"\x03\x00"
 

@@ -25,7 +25,7 @@ from trio_draftws.drafts._framing.frame_codec import FrameCodec
 from trio_draftws.drafts._framing.header import CONTINUATION
 
 from .helpers import ROLES, Outcome, bytewise, encoded, in_turn, outcome, split_at
-from .test_hybi_codecs import FACTORIES, SPEAKS
+from .test_frame_codec import FACTORIES, SPEAKS
 from .test_opening_hybi import FAMILIES
 from .test_split import traced
 

@@ -1,6 +1,6 @@
-"""What goes into a codec and comes out of it, and the errors of both.
+"""What codecs encode and decode, and the errors they raise.
 
-A message is a plain `str` or `bytes`; all else that a draft can say is a class here.
+A message is a plain `str` or `bytes`; fragments and control frames are classes.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Pong:
 class Close:
     """The closing handshake's frame.
 
-    `code` is None where the frame carried none, as it always is in drafts before hybi-06.
+    `code` is None if the frame carried none, which is always so in drafts before hybi-06.
     """
 
     code: int | None = None
@@ -42,28 +42,28 @@ class Close:
 
 @attrs.frozen
 class Fragment:
-    """A part of a message that is sent or received part by part."""
+    """A part of a message that is sent or received in parts."""
 
     data: str | bytes
     final: bool = False
-    """Whether the message ends with it."""
+    """Whether the message ends with this part."""
 
 
 Event: TypeAlias = str | bytes | Fragment | Ping | Pong | Close
-"""What goes in and comes out of a codec; a message is a plain str or bytes."""
+"""What a codec encodes and decodes; a message is a plain str or bytes."""
 
 
 class LocalProtocolError(ValueError):
-    """You asked for something that the connection's draft has no way to say.
+    """You asked for something that the connection's draft cannot express.
 
-    The connection is as good as before.
+    The connection stays open, and nothing was sent.
     """
 
 
 class RemoteProtocolError(Exception):
     """The peer broke its draft.
 
-    `close_code` is what to answer where the draft has close codes; None means that the
+    `close_code` is the code to answer with if the draft has close codes. None means that the
     connection is to be cut without a closing frame.
     """
 
@@ -81,10 +81,10 @@ class MessageOverLimit(RemoteProtocolError):
 
 
 def encode_text(message: str) -> bytes:
-    """`message` in UTF-8.
+    """Returns `message` in UTF-8.
 
     Raises:
-        LocalProtocolError: it holds a lone surrogate, which UTF-8 cannot say.
+        LocalProtocolError: it holds a lone surrogate, which UTF-8 cannot express.
     """
     try:
         return message.encode()
@@ -93,7 +93,7 @@ def encode_text(message: str) -> bytes:
 
 
 def not_encodable(error: UnicodeEncodeError) -> LocalProtocolError:
-    """The error for a text that UTF-8 cannot say."""
+    """The error for a text that UTF-8 cannot express."""
     return LocalProtocolError(
         f"text must be encodable in UTF-8, but character {error.start} is the lone surrogate "
         f"U+{ord(error.object[error.start]):04X}"
@@ -101,9 +101,9 @@ def not_encodable(error: UnicodeEncodeError) -> LocalProtocolError:
 
 
 def refuse_to_encode(event: object, draft: str, can: str) -> LocalProtocolError | TypeError:
-    """The error for an event that the text-only codec of `draft` was asked to encode.
+    """The error for an event that the text-only codec of `draft` cannot encode.
 
-    `can` is what it can send.
+    `can` names what it can send.
     """
     if isinstance(event, (bytes, bytearray, memoryview)):
         so = f", so {type(event).__name__} cannot be sent"
@@ -117,7 +117,7 @@ def refuse_to_encode(event: object, draft: str, can: str) -> LocalProtocolError 
 
 
 def cannot_say(draft: str, what: str, so: str = "") -> LocalProtocolError:
-    """The error for what `draft` has no way to say, which names one that has."""
+    """The error for what `draft` cannot express; it names a draft that can."""
     return LocalProtocolError(f'{draft} has no {what}{so}; draft="rfc6455" has them')
 
 

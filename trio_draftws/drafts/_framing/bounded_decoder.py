@@ -1,4 +1,4 @@
-"""How much one call of `decode` does: what is behind that is kept for the next call."""
+"""Decodes a bounded amount in one call, and keeps the rest for the next one."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from .codec import MOST_AT_ONCE, ShortReceive, ShortSend
 
 
 class BoundedDecoder(ABC):
-    """The half of a codec that keeps back what is due only when what came before it was taken.
+    """The half of a codec that decodes; a subclass knows the frames.
 
-    Most of what a connection gets is whole short messages, so those have a short way; `_decode`
-    knows everything. What is behind enough for one call stays as it came until it is asked for.
+    Most of what a connection receives is whole short messages, which have a fast path; `_decode`
+    takes everything. Bytes that are too many for one call are kept undecoded.
     """
 
     __slots__ = (
@@ -32,38 +32,37 @@ class BoundedDecoder(ABC):
     )
 
     def __init__(self) -> None:
-        #: As `Codec.decoded_control`.
+        #: See `Codec.decoded_control`.
         self.decoded_control = False
-        #: As `Codec.has_more_output`.
+        #: See `Codec.has_more_output`.
         self.has_more_output = False
-        #: As `Codec.between_messages`.
+        #: See `Codec.between_messages`.
         self.between_messages = True
         # What `get_buffer` returns
         self._buffer: memoryview | None = None
-        # Not the exception: its traceback would hold on to the bytes that it was found in.
+        # Makes the exception: a stored one would keep the bytes alive through its traceback.
         self._violation: Callable[[], RemoteProtocolError] | None = None
-        # Whether a `Close` was given; then nothing more is.
+        # Whether a `Close` was returned; nothing is decoded after it.
         self._closed = False
         # How many more steps this call may take
         self._work = 0
-        # What is behind enough for one call, from there on; and what came when that was not yet
-        # taken
+        # Bytes that were too many for one call, from `_kept_from` on; and bytes that came later
         self._kept = b""
         self._kept_from = 0
         self._later: bytearray | None = None
 
     @property
     def receive_short(self) -> ShortReceive | None:
-        """As `Codec.receive_short`."""
+        """See `Codec.receive_short`."""
         return None
 
     @property
     def send_short(self) -> ShortSend | None:
-        """As `Codec.send_short`."""
+        """See `Codec.send_short`."""
         return None
 
     def decode(self, data: Buffer) -> list[Event]:
-        """As `Codec.decode`."""
+        """See `Codec.decode`."""
         if type(data) is not bytes:
             data = bytes(data)
         events: list[Event] = []
@@ -94,7 +93,7 @@ class BoundedDecoder(ABC):
         return self._buffer
 
     def buffer_updated(self, size: int) -> list[Event]:
-        """As `Codec.buffer_updated`."""
+        """See `Codec.buffer_updated`."""
         events: list[Event] = []
         self.decoded_control = False
         try:
@@ -106,22 +105,21 @@ class BoundedDecoder(ABC):
         return events
 
     def _go_on(self, data: bytes) -> tuple[bytes, int]:
-        """What was kept, and where to go on in it; `data` has come behind it."""
+        """Returns the bytes to decode next, and the position in them, after `data` has come."""
         if self._kept:
             if data:
                 if self._later is None:
                     self._later = bytearray()
                 self._later += data
             return self._kept, self._kept_from
-        # All that came later together, and once: whoever gives bytes and never asks for the rest
-        # pays for each byte as others do.
+        # Joined once, so that the cost per byte stays the same however the calls are cut.
         assert self._later is not None
         data = bytes(self._later + data)
         self._later = None
         return data, 0
 
     def _keep(self, data: bytes, position: int) -> None:
-        """Keeps what is behind enough for one call, but nothing behind a close."""
+        """Keeps the bytes from `position` on for the next call, but none after a close."""
         if self._closed:
             self._kept = b""
             self._later = None
@@ -132,37 +130,40 @@ class BoundedDecoder(ABC):
         self.between_messages = not self.has_more_output and self._is_between()
 
     def _keep_back(self, violation: RemoteProtocolError) -> None:
-        """Keeps a violation, and nothing of what is behind it."""
+        """Keeps a violation for the next call, and drops the bytes after it."""
         self._violation = partial(type(violation), violation.close_code, violation.reason)
         self._kept = b""
         self._later = None
         self.has_more_output = True
 
     def _take_more_messages(self, data: bytes, position: int, events: list[Event]) -> int:
-        """As `_take_short_messages`, within what this call may still do."""
+        """Like `_take_short_messages`, within the work that is left for this call."""
         before = len(events)
         position = self._take_short_messages(data, position, events, self._work)
         self._work -= len(events) - before
         return position
 
     def _take_from_buffer(self, size: int, events: list[Event]) -> None:
-        """As `_decode`, for what was put at `get_buffer`; only for those who ever have one."""
+        """Like `_decode`, for `size` bytes in the buffer. Only for codecs that ever have one."""
         raise NotImplementedError
 
     @abstractmethod
     def _take_short_messages(
         self, data: bytes, position: int, events: list[Event], most: int
     ) -> int:
-        """Takes whole short messages, as many as follow each other, but not more than `most`; says
-        where the rest begins.
+        """Takes consecutive whole short messages, `most` of them at most.
 
-        It stops at anything else, and before anything wrong. Only called between messages.
+        Stops at anything else, and before anything wrong. Only called between messages.
+
+        Returns:
+            The position where the rest begins.
         """
 
     @abstractmethod
     def _decode(self, data: bytes, position: int, events: list[Event]) -> None:
-        """Adds the events that `data` from `position` on completes, in at most `_work` steps of
-        which none takes more than one frame; what is then left goes to `_keep`.
+        """Adds the events that `data` from `position` on completes, and passes the rest to `_keep`.
+
+        It takes at most `_work` steps, of one frame each at most.
 
         Raises:
             RemoteProtocolError: a violation.
@@ -170,4 +171,4 @@ class BoundedDecoder(ABC):
 
     @abstractmethod
     def _is_between(self) -> bool:
-        """Whether the next byte, if any comes, begins a message."""
+        """Whether the next byte begins a frame of a new message."""

@@ -14,7 +14,7 @@ from trio_draftws.drafts._events import Buffer, Event, Fragment, Role
 
 from .compression import Deflate
 
-# One call of `decode` takes so many frames, of whatever kind: others want their turn too.
+# One call of `decode` takes at most so many frames of any kind: other connections get a turn too.
 MOST_AT_ONCE = 256
 
 ShortReceive: TypeAlias = Callable[[int, "list[Event]"], "int | tuple[int, bytes] | None"]
@@ -26,68 +26,71 @@ class Codec(Protocol):
 
     @property
     def receive_short(self) -> ShortReceive | None:
-        """Receives from a descriptor once, and adds the whole short messages that came to a list:
-        returns how many bytes came, and with them those that are for `decode`, if any; None where
-        nothing has come. Only while `between_messages`. None if the codec has no such fast
-        path.
+        """A function that receives from a descriptor once, and adds the whole short messages that
+        came to a list; None if the codec has no such fast path.
+
+        It returns how many bytes came, with those that are left for `decode`, if any; None if
+        nothing has come. Call it only while `between_messages`.
         """
         ...
 
     @property
     def send_short(self) -> ShortSend | None:
-        """Frames a short message and sends it to a descriptor: returns how many bytes were sent,
-        and with them the frame, if that was not all of it; None for what is no short message. For
-        where nothing else waits, and nothing has to be compressed. None where there is no such
-        short way.
+        """A function that frames a short message and sends it to a descriptor; None if the codec
+        has no such fast path.
+
+        It returns how many bytes were sent, with the frame if that was not all of it; None if it
+        is no short message. Call it only if nothing waits to be sent, and the message need not be
+        compressed.
         """
         ...
 
     @property
     def mid_message(self) -> bool:
-        """True while a message has begun and not ended: an end of stream now cuts it.
+        """Whether a message has begun and not ended, so that an end of stream would cut it.
 
-        While something is owed, it says nothing of the bytes that are kept back.
+        Bytes that are kept for the next call, while `has_more_output`, do not count.
         """
         ...
 
     @property
     def between_messages(self) -> bool:
-        """Whether the next byte, if any comes, begins a message, and nothing is owed."""
+        """Whether the next byte begins a frame of a new message, and nothing is kept."""
         ...
 
     @property
     def has_more_output(self) -> bool:
-        """Whether `decode(b"")` has something to say: more of what came, or a violation."""
+        """Whether `decode(b"")` would give more of what came, or raise a violation."""
         ...
 
     @property
     def decoded_control(self) -> bool:
-        """Whether pings or pongs are among what the last `decode` gave."""
+        """Whether the last `decode` returned pings or pongs."""
         ...
 
     def encode(self, event: Event | Buffer, compress: bool | None = None) -> list[Buffer]:
-        """The bytes that say `event`, in one buffer or several.
+        """Returns the bytes of `event`, in one buffer or several.
 
         Between the fragments of a message, only control frames may be encoded.
 
         Args:
-            compress: whether to compress a message, where that was agreed to; None leaves it to
-                the settings. What counts is what was said with its first fragment.
+            compress: whether to compress a message, if compression was negotiated; None leaves it
+                to the settings. For a message in fragments, that of the first one counts.
 
         Raises:
-            LocalProtocolError: the draft has no way to say it; nothing has changed.
+            LocalProtocolError: the draft cannot express it; nothing has changed.
         """
         ...
 
     def decode(self, data: Buffer) -> list[Event]:
-        """The events that `data` completes; any split of the wire gives the same ones.
+        """Returns the events that `data` completes; any split of the bytes gives the same ones.
 
-        One call takes at most `MOST_AT_ONCE` frames, of whatever kind, and stops soon after it has
-        inflated 64 KiB. It keeps the rest for the next call, in front of whatever that brings; so
-        it may give nothing, and there is still more.
-        Events that came before a violation are returned first, and the violation is raised by
-        the next call (and every one after). Until both are done `has_more_output` is true; calling
-        `decode(b"")` while it is gives all that came. Nothing is decoded after a `Close`.
+        One call takes at most `MOST_AT_ONCE` frames of any kind, and stops soon after it has
+        inflated 64 KiB. The rest is kept for the next call, in front of its `data`, so an empty
+        list does not mean that nothing is left: call `decode(b"")` while `has_more_output`.
+
+        Events before a violation are returned first, and the violation is raised by the next call
+        and every one after it. Nothing is decoded after a `Close`.
 
         Raises:
             RemoteProtocolError: the peer broke the draft. Nothing else is ever raised.
@@ -105,44 +108,45 @@ class Codec(Protocol):
         """Like `decode`, for `size` bytes that were put at the beginning of the buffer.
 
         Raises:
-            RemoteProtocolError: as `decode`.
+            RemoteProtocolError: the peer broke the draft.
         """
         ...
 
     def encoding_key(self, message: str | bytes, compress: bool | None = None) -> Hashable | None:
-        """The same for all codecs that `encode` a message to the same bytes, which any of them
-        may then send; None where only this one can say it so, as with a mask of its own.
+        """Cache key: codecs with equal keys encode this message to the same bytes.
+
+        None if the bytes cannot be shared, for example because they are masked.
         """
         ...
 
     def stream(self) -> Fragment | None:
-        """What has come of a message that has not ended; None where none has begun.
+        """Returns what has come of the current message; None if none has begun.
 
-        The rest of that message is then given as `Fragment`s, as it comes; those behind it are
-        whole again.
+        From then on the rest of that message is decoded to `Fragment`s as it comes. Later messages
+        are whole again.
         """
         ...
 
 
 @attrs.frozen
 class NegotiatedParameters:
-    """What an opening handshake settled beside the draft; codecs are made from it."""
+    """What the opening handshake settled in addition to the draft; codecs are made from it."""
 
     subprotocol: str | None = None
     masking_key: bytes = b""
     """The connection's masking key, which only hybi-04 has: 20 bytes."""
     deflate: Deflate | None = None
-    """How messages are compressed; None where they are not."""
+    """How messages are compressed; None if they are not."""
 
 
-# One for all, since most are it
+# Most connections share this one.
 NOTHING_NEGOTIATED = NegotiatedParameters()
 
 
 class CodecFactory(Protocol):
     """Makes a codec for one side.
 
-    It is given the most bytes that a received message may have, and what the opening settled.
+    Its arguments are the role, the limit in bytes for received messages, and what was negotiated.
     """
 
     def __call__(

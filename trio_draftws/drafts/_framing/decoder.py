@@ -119,7 +119,7 @@ class FrameDecoder(PayloadDecoder):
         return not (self._rest or self._missing or self._messages.kind)
 
     def _take_frame(self, data: bytes, position: int, events: list[Event]) -> int:
-        """Takes a header, and what has come of its payload; or whole pings and pongs."""
+        """Takes a header and what has come of its payload, or whole pings and pongs."""
         if data[position] in self._empty_pings:
             behind = self._take_pings(data, position, events)
             if behind > position:
@@ -174,9 +174,9 @@ class FrameDecoder(PayloadDecoder):
         return self._take_payload(data, begin, events)
 
     def _take_pings(self, data: bytes, position: int, events: list[Event]) -> int:
-        """Takes whole pings and pongs, as many as follow each other; says where the rest begins.
+        """Takes consecutive whole pings and pongs; returns where the rest begins.
 
-        They come in masses if somebody means ill. It stops before anything wrong.
+        An attacker may send very many. It stops before anything wrong.
         """
         size = len(data)
         mask_bit, header_size = (0x80, 2 + KEY_SIZE) if self._expects_masked else (0, 2)
@@ -202,7 +202,7 @@ class FrameDecoder(PayloadDecoder):
         return position
 
     def _begin_compressed(self, opcode: int, length: int, key: bytes) -> None:
-        """A message begins whose one frame is compressed."""
+        """Begins a message of one compressed frame."""
         assert self._inflater is not None
         self._messages.begin(opcode)
         self._inflater.begin_frame()
@@ -213,7 +213,7 @@ class FrameDecoder(PayloadDecoder):
         self._empty_fragments = 0
 
     def _begin_frame(self, data: bytes, position: int) -> tuple[int, bytes, bytes]:
-        """Where the header begins, as much of it as has come, unmasked, and the key if it was."""
+        """Returns where the header begins, what has come of it, unmasked, and its masking key."""
         return position, data[position : position + HEADER_SIZE], b""
 
     def _wait(self, data: bytes, position: int) -> int:
@@ -221,7 +221,7 @@ class FrameDecoder(PayloadDecoder):
         return len(data)
 
     def _check_header(self, first: int, second: int) -> tuple[int, int]:
-        """The opcode that two bytes announce, and the seven bits of its length."""
+        """Checks the first two bytes; returns the opcode and the seven bits of the length."""
         # RFC 6455 section 5.2: RSV1 to RSV3
         if first & 0x70 and (self._inflater is None or first & 0x70 != RSV1):
             raise RemoteProtocolError(1002, "a reserved bit is set, and no extension was agreed to")

@@ -1,7 +1,7 @@
 """Frames between sentinels, 0x00 ... 0xFF: hixie-75 and hixie-76.
 
 Text is `00`, UTF-8, `ff`. hixie-76 adds the closing frame `ff 00`. Every other frame is reserved:
-it is read to its end, never stored and never delivered.
+it is skipped, never stored and never delivered.
 """
 
 from __future__ import annotations
@@ -54,14 +54,14 @@ class HixieCodec(BoundedDecoder):
 
     def __init__(self, role: Role, max_message_size: float, *, closing_frame: bool) -> None:
         super().__init__()
-        # Both sides speak alike.
+        # Both sides use the same frames.
         del role
         self._closing_frame = closing_frame
         self._max_message_size = max_message_size
         self._longest = int(min(max_message_size, sys.maxsize))
         self._state = _TYPE
         self._type = 0
-        # hixie-76 section 4.2: U+FFFD stands for what is not UTF-8
+        # hixie-76 section 4.2: bad UTF-8 becomes U+FFFD
         self._messages = Assembler(max_message_size, "replace")
         self._length = 0
         self._length_digits = 0
@@ -152,7 +152,7 @@ class HixieCodec(BoundedDecoder):
         return position + 1
 
     def _decode_text(self, data: bytes, position: int, events: list[Event]) -> int:
-        """Takes text up to its 0xFF, or all there is; each byte is looked at once."""
+        """Takes text up to its 0xFF, or all there is; scans each byte once."""
         end = data.find(b"\xff", position)
         stop = len(data) if end < 0 else end
         if stop - position > self._messages.room:
@@ -180,7 +180,7 @@ class HixieCodec(BoundedDecoder):
         elif self._length:
             self._state = _LENGTH_SKIP
         elif self._type == 0xFF and self._closing_frame:
-            # hixie-76 section 4.2: whatever follows the closing frame means nothing
+            # hixie-76 section 4.2: nothing after the closing frame counts
             self._closed = True
             self._work = 0
             events.append(Close())

@@ -3,7 +3,7 @@
 They differ in their first bit, in the closing frame, and in what a client masks: nothing in hybi-01
 to 03, from hybi-04 on whole frames, headers included. In hybi-04 a frame's key is made from four
 bytes in front of the frame and from a key of the connection; in hybi-05 and 06 it is those four
-bytes. Nothing in a frame tells whether it is masked; its direction does.
+bytes. Whether a frame is masked depends on its direction alone; no bit of it shows that.
 """
 
 from __future__ import annotations
@@ -95,14 +95,15 @@ def hybi_01_to_06(
 ) -> CodecFactory:
     """Makes codecs of hybi-01 to 06.
 
-    `more_bit`: the first bit of a frame says that more follow, as in hybi-01 to 03.
-    `masking`: what begins a client's frame and masks the whole of it. Nothing (hybi-01 to 03), four
-    bytes from which its key is made with the negotiated `masking_key` ("frame-key": hybi-04), or
-    the key itself ("whole-frame": hybi-05 and 06).
-    `close_body`: what a closing frame carries: anything ("free": hybi-01 to 04), its sender's
-    letter ("letter": hybi-05), or a code and a reason ("status": hybi-06).
-    `too_big`: the code for a message over the limit, which only hybi-06 has. Where there is none,
-    violations say 1009, and it is for the connection to leave it out.
+    Args:
+        more_bit: whether the first bit of a frame means that more follow, as in hybi-01 to 03.
+        masking: what a client masks: "none" (hybi-01 to 03), or the whole frame, with a key made
+            from the four bytes in front of it and the negotiated `masking_key` ("frame-key":
+            hybi-04), or with those four bytes ("whole-frame": hybi-05 and 06).
+        close_body: what a closing frame carries: anything ("free": hybi-01 to 04), its sender's
+            letter ("letter": hybi-05), or a code and a reason ("status": hybi-06).
+        too_big: the code for a message over the limit, which only hybi-06 has. Without it,
+            violations have 1009, and the connection leaves that out.
     """
     header_format = HeaderFormat(
         wire_opcodes=FIRST_OPCODES,

@@ -1,9 +1,8 @@
-"""Payloads whose length stands before them: what comes of a long one is put where it will stay.
+"""Takes payload whose length stands before it; long payload is read into its final place.
 
-A codec says what a frame's payload is; here it is taken, and joined to the message that it is a
-part of. From a certain length on, who reads is given memory of that message to read to. A length
-costs nobody memory: so much address space is reserved as is in proportion to what has come, and
-memory is taken when something is put there.
+The payload of each frame is joined to its message. If much of it is missing, the reader gets a part
+of the message's memory to read into, which saves a copy. An announced length alone takes no memory:
+address space is reserved in proportion to what has come, and memory is used when it is written to.
 """
 
 from __future__ import annotations
@@ -15,19 +14,19 @@ from trio_draftws.drafts._events import Event, Fragment, RemoteProtocolError
 from .assembler import Assembler
 from .bounded_decoder import BoundedDecoder
 
-# From so many bytes that are missing of a frame on, they are put where they will stay.
+# If at least so many bytes of a frame are missing, there is a buffer to read them into.
 WORTH_A_BUFFER = 16384
 
 
 class PayloadDecoder(BoundedDecoder):
-    """The half of a codec that takes the payload of frames, once their header was taken."""
+    """Takes the payload of frames; a subclass takes their headers."""
 
     __slots__ = ("_final", "_key", "_key_offset", "_messages", "_missing")
 
     def __init__(self, max_message_size: float, utf8_errors: Literal["strict", "replace"]) -> None:
         super().__init__()
         self._messages = Assembler(max_message_size, utf8_errors)
-        # The frame that is coming: how many bytes are missing, how they are masked, and whether its
+        # The current frame: how many bytes are missing, how they are masked, and whether its
         # message ends with it
         self._missing = 0
         self._key = b""
@@ -35,14 +34,14 @@ class PayloadDecoder(BoundedDecoder):
         self._final = True
 
     def stream(self) -> Fragment | None:
-        """As `Codec.stream`."""
+        """See `Codec.stream`."""
         if self._buffer is not None:
             self._buffer.release()
             self._buffer = None
         return self._messages.stream()
 
     def _take_payload(self, data: bytes, position: int, events: list[Event]) -> int:
-        """Takes what has come of a frame's payload, and ends the message if that is its end."""
+        """Takes what has come of a frame's payload; returns where the rest begins."""
         came = min(self._missing, len(data) - position)
         end = position + came
         if self._missing - came >= WORTH_A_BUFFER and self._may_use_buffer(came):
@@ -60,10 +59,10 @@ class PayloadDecoder(BoundedDecoder):
                 events.append(self._messages.end(part, key, offset))
         return end
 
-    # Where it will stay
+    # Reading into the message's memory
 
     def _copy_to_buffer(self, data: bytes, position: int, events: list[Event]) -> int:
-        """Puts what came there, as a read into `get_buffer` does; returns where the rest begins."""
+        """Copies bytes into the buffer, as a read would; returns where the rest begins."""
         while self._buffer is not None and position < len(data):
             size = min(len(self._buffer), len(data) - position)
             self._buffer[:size] = memoryview(data)[position : position + size]
@@ -72,7 +71,7 @@ class PayloadDecoder(BoundedDecoder):
         return position
 
     def _may_use_buffer(self, came: int) -> bool:
-        # What was kept back comes first, and is not put anywhere.
+        # Bytes that were kept come first, and need no buffer.
         if self._later or self._messages.streaming:
             return False
         return self._messages.may_reserve(came) >= WORTH_A_BUFFER

@@ -100,7 +100,7 @@ class Rfc6455Codec(FrameCodec):
         return super()._take_frame(data, position, events)
 
     def _take_compressed(self, data: bytes, position: int, events: list[Event]) -> int:
-        """Takes a message of one frame with at most 64 KiB, if all of it has come."""
+        """Takes a compressed message of one frame, of at most 64 KiB, if all of it has come."""
         mask_bit, key_size = (MASKED, KEY_SIZE) if self._expects_masked else (0, 0)
         key_at = position + 2
         begin = key_at + key_size
@@ -111,7 +111,7 @@ class Rfc6455Codec(FrameCodec):
             length = data[key_at] << 8 | data[key_at + 1]
             key_at += 2
             begin += 2
-            # Whether this is its shortest form is for others to judge.
+            # A length that could be shorter is left to `FrameDecoder`.
             if length <= LONGEST:
                 return position
         elif not 0 <= length <= LONGEST:
@@ -139,11 +139,12 @@ class Rfc6455Codec(FrameCodec):
 def rfc6455(*, fails_bad_utf8: bool, too_big: int, strict: bool) -> CodecFactory:
     """Makes codecs of hybi-07 to RFC 6455.
 
-    `fails_bad_utf8`: bad UTF-8 fails the connection with 1007 (version 8 on), and 1005, 1006 and
-    1015 are refused in a closing frame; else U+FFFD stands for it (version 7).
-    `too_big`: the close code for a message over the limit, 1004 before version 13 and then 1009.
-    `strict`: lengths have to be in their shortest form, and codes to close with those of RFC 6455
-    (version 13).
+    Args:
+        fails_bad_utf8: whether bad UTF-8 fails the connection with 1007, and 1005, 1006 and 1015
+            are refused in a closing frame (version 8 on); else bad UTF-8 becomes U+FFFD (7).
+        too_big: the close code for a message over the limit: 1004 before version 13, then 1009.
+        strict: whether lengths must be in their shortest form, and close codes be those of RFC
+            6455 (version 13).
     """
     header_format = HeaderFormat(
         wire_opcodes=OPCODES,

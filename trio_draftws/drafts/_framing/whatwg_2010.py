@@ -27,9 +27,9 @@ from .payload import encode_long_text
 from .short_io import texts_receiver, texts_sender
 
 _HEADER_SIZE = 9
-# Up to here one buffer of header and payload is cheaper to write than two.
+# Up to this size it is cheaper to write header and payload as one buffer than as two.
 JOIN_UP_TO = 4096
-# r5241: what begins a text of less than 256 bytes; its size follows
+# r5241: a text of less than 256 bytes begins with this, and its size
 _SHORT_START = b"\xff" + bytes(7)
 
 
@@ -39,15 +39,15 @@ class Whatwg2010Codec(PayloadDecoder):
     __slots__ = ("_header", "_longest", "_max_message_size", "_skip")
 
     def __init__(self, role: Role, max_message_size: float) -> None:
-        # as in hixie-76 section 4.2: U+FFFD stands for what is not UTF-8
+        # As in hixie-76 section 4.2, bad UTF-8 becomes U+FFFD
         super().__init__(max_message_size, "replace")
-        # Both sides speak alike.
+        # Both sides use the same frames.
         del role
         self._max_message_size = max_message_size
         self._longest = int(min(max_message_size, 255))
         # The start of a header
         self._header = bytearray()
-        # How many bytes are to be skipped, of a frame that means nothing
+        # How many bytes of a reserved frame are still to be skipped
         self._skip = 0
 
     @property
@@ -130,7 +130,7 @@ class Whatwg2010Codec(PayloadDecoder):
             raise RemoteProtocolError(None, "a frame's length has its top bit set")
         if frame_type == 0xFF:  # r5241: text
             if length > self._max_message_size:
-                # The draft has no word for it, so the connection is cut.
+                # The draft has no close code for it, so the connection is cut.
                 raise MessageOverLimit(
                     None,
                     f"a message of {length} bytes is longer than {self._max_message_size} bytes",

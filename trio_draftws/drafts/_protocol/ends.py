@@ -36,10 +36,10 @@ class End:
     close: Close | None = None
     """The peer's closing frame; None if the draft has none."""
     answer: Close | None = None
-    """What to send to the peer, if the draft has a closing frame."""
+    """The closing frame to send, if the draft has one."""
     cause: BaseException | None = None
     too_big: bool = False
-    """Whether a VIOLATION is of our own limit for messages, and of no draft."""
+    """Whether a VIOLATION is only of our own limit for messages."""
 
 
 def _end_of(close: Close) -> End:
@@ -58,7 +58,7 @@ def end_by_close(close: Close) -> End:
 
 @attrs.define(eq=False, weakref_slot=False)
 class AnswerTimer:
-    """When what is owed for the end goes out: rules 2 and 3 of `WebSocketProtocol`."""
+    """When what is owed for the end goes out: rules 2 and 3 of protocol.py."""
 
     _timeouts: Timeouts
     holds: bool = False

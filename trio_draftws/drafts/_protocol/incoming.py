@@ -1,4 +1,4 @@
-"""What comes in on one connection: from bytes to messages that wait to be received."""
+"""The input of one connection, from bytes to messages that wait to be received."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PONGS_AT_ONCE = 16
 class Incoming(ABC):
     """Decodes what is read, answers pings, and keeps messages until they are received.
 
-    A base class, not a part: a call in between would cost for each read.
+    It is a base class, since calling a separate object would cost time for each read.
     """
 
     draft: Draft
@@ -40,44 +40,44 @@ class Incoming(ABC):
     _output: Output
     _timeouts: Timeouts
     last_received_at: float
-    """When bytes came last, or it was opened; `math.inf` once the peer was given up."""
+    """When bytes came last, at first when it was opened; `math.inf` after the peer was given up."""
 
     unread: list[str | bytes | Fragment] = attrs.field(factory=list)
-    """What nobody has received yet, newest first, so that the next one is popped from the end."""
+    """Messages that nobody has received yet, newest first: the next one is popped from the end."""
     end: End | None = None
-    """How the input ended, after what is unread."""
+    """How the input ended; the reader gets it after the unread messages."""
     end_applied: bool = False
-    """Whether what was owed for that went out."""
+    """Whether what was owed for the end has been sent."""
     close_at: float = math.inf
-    """When the closing handshake has to be over."""
+    """When the closing handshake must be complete; `math.inf` unless we close."""
     keepalive: Keepalive = attrs.field(init=False)
 
     bytes_received: int = 0
     messages_received: int = 0
-    """Those that came whole, received or not."""
+    """Whole messages that came, received or not."""
     pings_received: int = 0
     _parts_received: int = 0
     _skipping: bool = False
-    """Whether what comes next is the rest of a message that nobody wants."""
+    """Whether the rest of the current message is dropped."""
 
     def __attrs_post_init__(self) -> None:
         self.keepalive = Keepalive(self._output, self._timeouts, self.draft.ping)
 
     @property
     def handed_out(self) -> int:
-        """How many messages, and parts of some, were received so far."""
+        """How many messages and parts of messages were received so far."""
         return self.messages_received + self._parts_received - len(self.unread)
 
     @abstractmethod
     def note_taken(self, now: float) -> None:
-        """To be called when a message was taken after the input has ended."""
+        """Call this when a message was taken after the input had ended."""
 
     @abstractmethod
     def _end_input(self, end: End, now: float) -> None:
-        """Notes the end of the input, unless it has ended already."""
+        """Ends the input, unless it has ended already."""
 
     def feed(self, data: bytes | bytearray, now: float) -> None:
-        """Takes bytes that were read; none are the end of the stream."""
+        """Takes bytes that were read; an empty read is the end of the stream."""
         if data:
             self.last_received_at = now
             self.bytes_received += len(data)
@@ -86,11 +86,11 @@ class Incoming(ABC):
             self._feed_end(now)
 
     def feed_rest(self, now: float) -> None:
-        """Takes more of what came, while `codec.has_more_output`."""
+        """Decodes more of what came; for while `codec.has_more_output`."""
         self._decode(b"", now)
 
     def buffer_updated(self, size: int, now: float) -> None:
-        """Takes bytes that were read into `codec.get_buffer()`; none are the end of the stream."""
+        """Takes bytes that were read into `codec.get_buffer()`; 0 is the end of the stream."""
         if not size:
             self._feed_end(now)
             return
@@ -105,7 +105,7 @@ class Incoming(ABC):
                 self._add(events, now)
 
     def add_messages(self, messages: list[Event], size: int, now: float) -> None:
-        """Takes whole messages that were decoded from `size` bytes that were read."""
+        """Takes whole messages that were already decoded, from `size` bytes that were read."""
         self.last_received_at = now
         self.bytes_received += size
         if not self.unread and messages and self.end is None and self.close_at == math.inf:
@@ -149,10 +149,10 @@ class Incoming(ABC):
     def _after_skipped(self, events: list[Event]) -> list[Event]:
         for position, event in enumerate(events):
             if not isinstance(event, Fragment):
-                return events[position:]  # a Close, behind which nothing comes
+                return events[position:]  # a Close, after which nothing comes
             if event.final:
                 self._skipping = False
-                # The part that was handed out is the message now.
+                # The part that was handed out counts as the message now.
                 self.messages_received += 1
                 self._parts_received -= 1
                 return events[position + 1 :]
@@ -166,7 +166,7 @@ class Incoming(ABC):
             del events[-1]
         self.messages_received += len(events)
         if events and type(events[-1]) is Fragment and not events[-1].final:
-            # Only the last of what came can be a part that others follow.
+            # Only the last event can be a part that others follow.
             self.messages_received -= 1
             self._parts_received += 1
         if self.close_at == math.inf:
@@ -176,13 +176,13 @@ class Incoming(ABC):
             self._end_input(end_by_close(last), now)
 
     def begin_parts(self) -> None:
-        """Makes the codec give the message that is coming in parts, if one has begun."""
+        """Makes the codec decode the current message in parts, if one has begun."""
         if not self._skipping and self.end is None and (begun := self.codec.stream()) is not None:
             self._parts_received += 1
             self.unread.append(begun)
 
     def skip_parts(self, now: float) -> None:
-        """Drops the rest of a message that was given in parts up to here."""
+        """Drops the rest of a message that was received in parts so far."""
         while self.unread:
             part = self.unread.pop()
             if isinstance(part, Fragment) and part.final:
@@ -192,7 +192,7 @@ class Incoming(ABC):
         self.note_taken(now)
 
     def take_all(self, now: float) -> list[str | bytes | Fragment]:
-        """Takes all that is unread, the oldest first."""
+        """Returns all unread messages, oldest first, and forgets them."""
         taken = self.unread[::-1]
         self.unread.clear()
         self.note_taken(now)

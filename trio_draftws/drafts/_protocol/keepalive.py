@@ -22,17 +22,17 @@ class SentPing:
 
     at: float
     on_done: Callable[[], None] | None = None
-    """Called when its answer has come, or never will. None: nobody waits."""
+    """Called when its answer has come, or can no longer come. None: nobody waits."""
     round_trip: float | None = None
     """Seconds; None while there is no answer."""
 
 
 @attrs.define(eq=False, weakref_slot=False)
 class Keepalive:
-    """Pings, and the deadlines of a peer's silence: rule 5 of `WebSocketProtocol`.
+    """Pings, and the deadlines of a peer's silence: rule 5 of protocol.py.
 
-    What came from the peer is counted by whoever reads it. Methods take it as arguments:
-    `received_at` is when bytes came last, and `received` how many there were in all.
+    What came from the peer is counted elsewhere. Methods take it as arguments: `received_at` is
+    when bytes came last, and `received` how many have come in all.
     """
 
     _output: Output

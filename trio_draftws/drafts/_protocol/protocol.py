@@ -1,18 +1,18 @@
 """The life of one connection, between codec and channel: no I/O, and the time is an argument.
 
-What both sides have said decides the state; how the input ended stands apart:
+The state is what both sides have sent; how the input ended is kept apart:
 
 | state          | `send_close`, `start_closing` | the peer's Close comes, or its end of TCP where |
 |                |                               | the draft has no other                          |
 |----------------|-------------------------------|-------------------------------------------------|
 | OPEN           | CLOSE_SENT                    | CLOSE_RECEIVED: an answer is owed               |
 | CLOSE_SENT     | waits for the peer's          | CLOSED                                          |
-| CLOSE_RECEIVED | CLOSED                        | - (codecs say nothing behind a Close)           |
+| CLOSE_RECEIVED | CLOSED                        | - (codecs decode nothing after a Close)         |
 | CLOSED         | ends the transport            | -                                               |
 
 | what ends the input | we may send                 | what is then owed                          |
 |---------------------|-----------------------------|--------------------------------------------|
-| the peer's Close    | until the answer is out     | our Close                                  |
+| the peer's Close    | until the answer is sent    | our Close                                  |
 | the stream's end    | until the reader reaches it | the end of our side                        |
 | a violation         | until the reader reaches it | Close with its code, where there are codes |
 | a broken transport  | no more                     | nothing: what waits is dropped             |
@@ -20,27 +20,28 @@ What both sides have said decides the state; how the input ended stands apart:
 
 The rules:
 
-1. The first end is the only one. It stands behind all that came before it, and the reader gets it
-   from then on.
-2. What is owed goes out when the reader reaches the end, or when a *grace* has passed, two seconds
-   or half of `close_timeout`. With nothing unread: at once if no message was ever handed out, else
-   a grace after nobody was first found receiving. With messages unread: a grace after the later of
-   the end and the latest message that was taken. So a handler can answer what it received, and a
-   peer is not left waiting by one that receives nothing. After it nothing can be sent.
-3. Whoever relays may hold the answer to a Close, for three quarters of `close_timeout` at most.
+1. Only the first end counts. It comes after all messages before it, and from then on the reader
+   gets nothing else.
+2. What is owed goes out when the reader reaches the end, or when a *grace* has passed: two seconds,
+   or half of `close_timeout` if that is less. With nothing unread: at once if no message was ever
+   received, else a grace after the first look that found nobody receiving. With messages unread: a
+   grace after the end or after the latest message was taken, whichever is later. So a handler can
+   still answer what it received, and one that receives nothing does not keep the peer waiting.
+   After that nothing can be sent.
+3. A relay may hold the answer to a Close, for three quarters of `close_timeout` at most.
 4. Every time is a deadline of this object. `due` is never later than the next one, and
-   `on_deadline(now)` leaves `due > now`. Times are compared as moments: a sum and a difference are
-   rounded to different ones.
-5. Nobody is given up before what has come was read: `on_deadline` says that it is about to, and
-   does so only when it is called again with `just_read`. While the receiver is full, the peer's
-   silence is ours. One that has reset the connection behind that is kept while somebody takes what
-   it sent, and then for as long as one that vanishes is kept where it is pinged. A pong's time
-   runs while the peer has room for what we send: else, as where it reads nothing, it may not have
-   come to the ping yet, and `write_timeout` counts.
-6. In CLOSE_SENT pings are still answered (RFC 6455 section 5.5.2), and nobody is pinged. There is
+   `on_deadline(now)` leaves `due > now`. Moments are compared, never spans: a sum and a difference
+   may round differently.
+5. Nobody is given up before what has come was read: `on_deadline` returns True first, and gives up
+   only if it is called again with `just_read`. A full receiver reads nothing, so while it is full
+   the peer's silence does not count. A peer that reset the connection meanwhile is kept while
+   somebody takes its messages, and then for `ping_interval` and `ping_timeout` at most. The time
+   for a pong runs only while the peer has room for what we send: otherwise it may not have read the
+   ping yet, and `write_timeout` applies.
+6. In CLOSE_SENT pings are still answered (RFC 6455 section 5.5.2), and no pings are sent. There is
    never a second Close.
-7. One call that brings bytes makes 16 pongs at most, the latest (RFC 6455 section 5.5.3 asks for
-   one). The latest ping of ours stands for those before it that nobody waits for.
+7. One call that brings bytes makes 16 pongs at most, for the latest pings (RFC 6455 section 5.5.3
+   asks for one). Our latest ping replaces earlier ones whose answer nobody waits for.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ from .keepalive import SentPing
 
 
 class State(Enum):
-    """What has been said, by both sides."""
+    """Which closing frames have been sent, by both sides."""
 
     OPEN = "open"
     CLOSE_SENT = "close sent"
@@ -72,18 +73,18 @@ class WebSocketProtocol(Incoming):
     """One side of one connection, from its opening handshake on."""
 
     _on_sending_stopped: tuple[Callable[[], None], ...] = ()
-    """Who waits for something else while it sends; see `add_stop_callback`."""
+    """See `add_stop_callback`."""
     state: State = State.OPEN
     can_send: bool = True
     close_sent: Close | None = None
     close_received: Close | None = None
-    """The peer's closing frame, once its answer was due."""
+    """The peer's closing frame; set when it is answered."""
     closed_by: Role | None = None
     due: float = attrs.field(init=False)
     """When to call `on_deadline`; it may be earlier than the next deadline, never later."""
     _answer: AnswerTimer = attrs.field(init=False)
     _answer_at: float = math.inf
-    """When what is owed for the end goes out; `math.inf` while nothing is."""
+    """When what is owed for the end goes out; `math.inf` if nothing is owed."""
 
     def __attrs_post_init__(self) -> None:
         super().__attrs_post_init__()
@@ -103,17 +104,17 @@ class WebSocketProtocol(Incoming):
         self._end_input(End(EndKind.LOST, reason, cause=cause), now)
 
     def give_up(self, reason: str, answer: Close | None, now: float) -> None:
-        """Ends the connection from our side: the peer may be told, and nothing else is sent."""
+        """Ends the connection from our side. Only `answer` is still sent, if it fits."""
         self.last_received_at = math.inf
         if self.end is not None and not self.end_applied:
-            # Nothing is owed any more; what the reader gets stays what it was.
+            # Nothing is owed any more; the reader still gets the first end.
             self._note_end_applied(self.end, now)
             self._output.abort(reason)
         self._end_input(End(EndKind.GIVEN_UP, reason, answer=answer), now)
 
     def note_hangup(self, now: float, *, reset: bool) -> None:
-        """The peer has ended its side, behind bytes that a full receiver has not read yet; or the
-        whole connection, if `reset`.
+        """The peer has ended its side, or with `reset` the whole connection, after bytes that a
+        full receiver has not read yet.
         """
         if self.keepalive.note_hangup(now, reset=reset):
             self.cannot_write()
@@ -131,7 +132,7 @@ class WebSocketProtocol(Incoming):
         self._schedule_answer(now)
 
     def _schedule_answer(self, now: float) -> None:
-        """Sets when what is owed for the end goes out, or lets it go out."""
+        """Sets when what is owed for the end goes out, or sends it now if that is past."""
         end = self.end
         if end is None or self.end_applied:
             return
@@ -149,12 +150,12 @@ class WebSocketProtocol(Incoming):
             self.due = min(self.due, answer_at)
 
     def note_nobody_receives(self, now: float) -> None:
-        """To be called when nobody is found receiving."""
+        """Call this when nobody is found receiving."""
         self._answer.note_nobody_receives(self.handed_out, now)
         self._schedule_answer(now)
 
     def note_end_reached(self, now: float) -> None:
-        """To be called when the reader has received all and comes to the end."""
+        """Call this when the reader has received everything and reaches the end."""
         assert self.end is not None
         if self._answer.holds and self.end.kind is EndKind.CLOSE:
             self._schedule_answer(now)
@@ -162,7 +163,7 @@ class WebSocketProtocol(Incoming):
             self.apply_end(now)
 
     def apply_end(self, now: float) -> None:
-        """Lets out what is owed for the end; nothing can be sent behind it."""
+        """Sends what is owed for the end; nothing can be sent after it."""
         end = self.end
         assert end is not None
         self._note_end_applied(end, now)
@@ -193,12 +194,12 @@ class WebSocketProtocol(Incoming):
         return "client" if self.role == "server" else "server"
 
     def hold_answer(self, now: float) -> None:
-        """Lets the peer's Close wait for `release_answer`: its side may still be listening."""
+        """Delays the answer to the peer's Close until `release_answer`."""
         self._answer.hold()
         self._schedule_answer(now)
 
     def release_answer(self, now: float) -> None:
-        """Answers a Close that the reader has reached, and any other as usual."""
+        """Answers a Close that the reader has reached now, and a later one as usual."""
         if self._answer.holds:
             self._answer.release()
             if self.end is not None and not self.unread and not self.end_applied:
@@ -209,7 +210,7 @@ class WebSocketProtocol(Incoming):
     # What goes out
 
     def send_close(self, close: Close) -> None:
-        """Says that nothing more is sent."""
+        """Sends a closing frame, or the draft's other close; nothing can be sent after it."""
         received = self.state is State.CLOSE_RECEIVED
         self.closed_by = self.closed_by or (self._peer if received else self.role)
         self._stop_sending()
@@ -220,7 +221,7 @@ class WebSocketProtocol(Incoming):
         self._output.flush()
 
     def start_closing(self, close: Close, now: float) -> None:
-        """Closes: drops what is unread, and says goodbye, unless that was said."""
+        """Closes the connection: drops what is unread, and sends a Close unless one was sent."""
         self.close_at = now + self._timeouts.close_timeout
         self.due = min(self.due, self.close_at)
         self.unread.clear()
@@ -244,21 +245,21 @@ class WebSocketProtocol(Incoming):
             do()
 
     def add_stop_callback(self, do: Callable[[], None]) -> None:
-        """Calls `do` when nothing can be sent any more; `remove_stop_callback` takes that back."""
+        """Calls `do` when nothing can be sent any more, unless it is removed before."""
         self._on_sending_stopped += (do,)
 
     def remove_stop_callback(self, do: Callable[[], None]) -> None:
-        """Does not call `do` any more."""
+        """Removes what `add_stop_callback` added."""
         self._on_sending_stopped = tuple(other for other in self._on_sending_stopped if other != do)
 
     def note_waiting(self, now: float, *, full: bool) -> None:
-        """To be called when bytes begin to wait, or senders do; `full` as for `on_deadline`."""
+        """Call this when bytes or senders begin to wait; `full` as for `on_deadline`."""
         if full:
             self.keepalive.excuse_blocked(now)
         self.due = min(self.due, now + self._timeouts.write_timeout / 20)
 
     def cannot_write(self) -> None:
-        """The transport takes nothing more; what it still brings is read."""
+        """The transport takes nothing more; what still comes is read."""
         self._stop_sending()
 
     # Time
@@ -281,14 +282,14 @@ class WebSocketProtocol(Incoming):
         """Does what is due, and sets `due` to a later moment.
 
         Args:
-            full: whether the receiver reads no more before something is taken.
+            full: whether the receiver reads nothing more until messages are taken.
             just_read: whether what has come was read just now.
 
         Returns:
-            Whether the peer is about to be given up: what has come is to be read first, and this
-            to be called again with `just_read`.
+            Whether the peer is about to be given up. Then read what has come, and call this again
+            with `just_read`.
         """
-        # What the codec has more of stands before all that the peer has said since.
+        # Bytes that the codec keeps come before anything that the peer has sent since.
         full = full or self.codec.has_more_output
         wants_look = False
         if self.end is None:

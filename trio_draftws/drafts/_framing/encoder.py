@@ -68,8 +68,7 @@ class FrameEncoder(ABC):
             opcode, payload = BINARY, _as_bytes(event)
         else:
             return self._encode_other(event, compress)
-        deflate = self._deflate
-        if deflate is None or not deflate.applies_to(len(payload), compress):
+        if self._deflate is None or not self._deflate.applies_to(len(payload), compress):
             return self.write_frame(opcode, payload)
         return self.write_frame(opcode, self._deflater.deflate(payload, ends=True), rsv=RSV1)
 

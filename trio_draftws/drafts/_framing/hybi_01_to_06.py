@@ -55,7 +55,7 @@ class EarlyHybiEncoder(FrameEncoder):
             payload = apply_mask(payload, key, len(header))
             header = prefix + apply_mask(header, key)
         if len(payload) <= JOIN_UP_TO:
-            return [b"".join((header, payload))]
+            return [header + payload]
         return [header, payload]
 
 

@@ -42,7 +42,7 @@ class Rfc6455Encoder(FrameEncoder):
             header += key
             payload = apply_mask(payload, key)
         if size <= JOIN_UP_TO:
-            return [b"".join((header, payload))]
+            return [header + payload]
         return [header, payload]
 
 

@@ -55,7 +55,7 @@ def outcome(codec: Codec, chunks: Iterable[bytes], puts: int = 0) -> Outcome:
         for number, chunk in enumerate(chunks):
             for found in taken(codec, chunk, puts >> number % 8 & 1):
                 has_control = any(isinstance(event, (Ping, Pong)) for event in found)
-                expect(codec.heard_control is has_control, "`heard_control` is wrong", found)
+                expect(codec.decoded_control is has_control, "`decoded_control` is wrong", found)
                 events += found
         expect(codec.decode(b"") == [], "something is said of nothing", codec)
     except RemoteProtocolError as error:
@@ -64,12 +64,12 @@ def outcome(codec: Codec, chunks: Iterable[bytes], puts: int = 0) -> Outcome:
 
 
 def taken(codec: Codec, chunk: bytes, puts: int) -> Iterator[list[Event]]:
-    """What is made of a chunk; where the codec has a place for it, it is put there if `puts`."""
-    while puts and chunk and (place := codec.place) is not None:
-        size = min(len(chunk), len(place))
-        place[:size] = chunk[:size]
+    """What is made of a chunk; where the codec has a buffer for it, it is put there if `puts`."""
+    while puts and chunk and (buffer := codec.get_buffer()) is not None:
+        size = min(len(chunk), len(buffer))
+        buffer[:size] = chunk[:size]
         chunk = chunk[size:]
-        yield codec.fill(size)
+        yield codec.buffer_updated(size)
     if chunk:
         yield codec.decode(chunk)
         yield from owed(codec)

@@ -20,11 +20,11 @@ from trio_draftws.drafts import (
     RemoteProtocolError,
     Role,
 )
-from trio_draftws.drafts._framing import decoder as _frames
+from trio_draftws.drafts._framing import inflating as _inflating
 from trio_draftws.drafts._framing import long_payloads as _long_payloads
 from trio_draftws.drafts._framing.compression import Window
-from trio_draftws.drafts._framing.decoder import FrameCodec
-from trio_draftws.drafts._framing.hybi_01_to_06 import EarlyHybiCodec
+from trio_draftws.drafts._framing.frame_codec import FrameCodec
+from trio_draftws.drafts._framing.hybi_01_to_06 import EarlyHybiCodec, frame_key
 from trio_draftws.drafts._framing.masking import apply_mask
 from trio_draftws.drafts._framing.rfc6455 import Rfc6455Codec
 
@@ -61,8 +61,8 @@ def new_codec(
     codec = draft.codec(
         role, limit, NegotiatedParameters(masking_key=CONNECTION_KEY, deflate=deflate)
     )
-    if isinstance(codec, FrameCodec):
-        codec._new_key = lambda: KEY
+    if isinstance(codec, FrameCodec) and codec._encoder.new_key is not None:
+        codec._encoder.new_key = lambda: KEY
     return codec
 
 
@@ -100,8 +100,8 @@ def as_client(draft: Draft, wire: bytes) -> bytes:
             + apply_mask(payload, KEY)
             for header, payload in clear_frames(wire)
         )
-    if isinstance(codec, EarlyHybiCodec) and codec._masks:
-        key = codec._frame_key(KEY)
+    if isinstance(codec, EarlyHybiCodec) and codec._encoder.new_key is not None:
+        key = frame_key(codec.header_format, KEY, CONNECTION_KEY)
         return b"".join(
             KEY + apply_mask(header + payload, key) for header, payload in clear_frames(wire)
         )
@@ -139,8 +139,8 @@ def check_frames(
             stream_from=stream_from,
         )
 
-    worth_a_place = LITTLE if seed & 0x10 else _long_payloads.WORTH_A_PLACE
-    enough = 1 if seed & 0x08 else _frames.ENOUGH
+    worth_a_place = LITTLE if seed & 0x10 else _long_payloads.WORTH_A_BUFFER
+    enough = 1 if seed & 0x08 else _inflating.MOST_INFLATED
     with sizes(worth_a_place, enough):
         return allowing_for_zlib(check, deflate)
 
@@ -150,12 +150,12 @@ def sizes(worth_a_place: int, enough: int) -> Iterator[None]:
     """From so many bytes that are missing on, there is a place for them; and so many inflated are
     enough for one call.
     """
-    before = _long_payloads.WORTH_A_PLACE, _frames.ENOUGH
-    _long_payloads.WORTH_A_PLACE, _frames.ENOUGH = worth_a_place, enough
+    before = _long_payloads.WORTH_A_BUFFER, _inflating.MOST_INFLATED
+    _long_payloads.WORTH_A_BUFFER, _inflating.MOST_INFLATED = worth_a_place, enough
     try:
         yield
     finally:
-        _long_payloads.WORTH_A_PLACE, _frames.ENOUGH = before
+        _long_payloads.WORTH_A_BUFFER, _inflating.MOST_INFLATED = before
 
 
 def allowing_for_zlib(

@@ -15,7 +15,7 @@ from trio_draftws.drafts import (
     is_ws_url,
     is_wss_url,
 )
-from trio_draftws.drafts._framing.decoder import FrameCodec
+from trio_draftws.drafts._framing.frame_codec import FrameCodec
 from trio_draftws.drafts._framing.header import CLOSE, MAX_CONTROL_PAYLOAD
 from trio_draftws.drafts._handshake.extensions import (
     PER_FRAME,
@@ -178,7 +178,7 @@ def check_close(data: bytes) -> None:
     body = choices.rest[:MAX_CONTROL_PAYLOAD]
     peer = new_codec(draft, PEER[role])
     assert isinstance(peer, FrameCodec)
-    wire = b"".join(bytes(part) for part in peer._write(CLOSE, body))
+    wire = b"".join(bytes(part) for part in peer._encoder.write_frame(CLOSE, body))
     heard = outcome(new_codec(draft, role), [wire])
     if heard.violation is not None:
         expect(draft.close_status and heard.violation[0] in (1002, 1007), "it is wrong", heard)

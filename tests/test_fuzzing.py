@@ -219,10 +219,11 @@ class Raises(Broken):
 class ForgetsToMask(Broken):
     """What is put where it will stay stays as it was."""
 
-    def fill(self, size: int) -> list[Event]:
-        assert self.codec.place is not None
-        self.codec.place[:1] = b"?"
-        return self.codec.fill(size)
+    def buffer_updated(self, size: int) -> list[Event]:
+        buffer = self.codec.get_buffer()
+        assert buffer is not None
+        buffer[:1] = b"?"
+        return self.codec.buffer_updated(size)
 
 
 class Keeps(Broken):
@@ -329,7 +330,7 @@ def another_window(
     return said, attrs.evolve(agreed, deflate=deflate)
 
 
-def another_code(dialect: HeaderFormat, body: bytes) -> Close:
+def another_code(header_format: HeaderFormat, body: bytes) -> Close:
     return Close(int.from_bytes(body[:2], "big") + 1)
 
 
@@ -355,7 +356,7 @@ BREAKS: dict[str, tuple[object, str, object]] = {
     "masks": (with_zlib, "apply_mask", lambda payload, key, offset: bytes(payload)),
     "short-io": (_short_io, "send_short_message", lambda *arguments: None),
     "payloads": (_payload, "utf8_of", lambda text: b""),
-    "life": (WebSocketProtocol, "on_deadline", lambda protocol, now, full, looked=False: False),
+    "life": (WebSocketProtocol, "on_deadline", lambda protocol, now, full, just_read=False: False),
 }
 
 

@@ -429,9 +429,9 @@ def test_the_wrapped_codec_is_a_codec() -> None:
 def test_the_wrapped_codec_knows_whether_a_message_has_begun() -> None:
     inner = draft_named("rfc6455").codec("client", 1000)
     codec = InstrumentedCodec(inner, cast(Connection, None), Instruments([]))
-    assert codec.between
+    assert codec.between_messages
     codec.decode(b"\x81")
-    assert not codec.between
+    assert not codec.between_messages
 
 
 @pytest.mark.parametrize("why", ["origin", "route", "conn_headers"])

@@ -24,7 +24,7 @@ async def test_an_end_within_one(transport: str) -> None:
             async def cut() -> None:
                 await client._stream.send_all(wire[:16_000])
                 await trio.testing.wait_all_tasks_blocked(0.01)
-                assert server._protocol.codec.place is not None
+                assert server._protocol.codec.get_buffer() is not None
                 await trio.aclose_forcefully(client._stream)
 
             with pytest.raises(ConnectionLost, match="ended the stream"):
@@ -45,7 +45,7 @@ async def test_bad_utf8_within_one(transport: str) -> None:
             async def send() -> None:
                 await client._stream.send_all(wire[:16_000])
                 await trio.testing.wait_all_tasks_blocked(0.01)
-                assert server._protocol.codec.place is not None
+                assert server._protocol.codec.get_buffer() is not None
                 await client._stream.send_all(wire[16_000:60_000])
 
             with pytest.raises(PeerViolation, match="not UTF-8"):

@@ -24,6 +24,8 @@ never from one above, and no modules import each other in a circle.
       _handshake        the opening handshakes
       _framing          frames and messages as bytes; masking, compression, UTF-8
       _http             heads, bodies, cookies, URLs, host names
+      _events           messages, fragments, pings and closes; the errors of codecs
+      _close_codes      the close codes
 """
 
 import warnings

@@ -71,7 +71,7 @@ ROWS = [
             "test_the_violation_comes_with_the_byte_that_is_too_much",
             "drafts/test_split": "test_a_frame_skipped_to_its_sentinel_is_not_stored "
             "test_a_trickle_costs_linear_work test_a_trickle_is_not_copied",
-            "drafts/test_hybi_codecs": "test_a_trickle_costs_linear_work",
+            "drafts/test_frame_codec": "test_a_trickle_costs_linear_work",
             "attacks/test_memory": "test_a_message_that_never_ends",
         },
     ),
@@ -107,7 +107,7 @@ ROWS = [
         "1002, before any memory is taken",
         {
             "drafts/test_limits": "test_top_bit_of_a_length",
-            "drafts/test_hybi_codecs": "test_top_bit_of_a_length",
+            "drafts/test_frame_codec": "test_top_bit_of_a_length",
         },
     ),
     Row(
@@ -118,7 +118,7 @@ ROWS = [
         {
             "drafts/test_limits": "test_a_huge_length_is_refused_at_once "
             "test_a_huge_length_within_the_limit_takes_no_memory",
-            "drafts/test_hybi_codecs": "test_limit test_memory_is_taken_for_what_came",
+            "drafts/test_frame_codec": "test_limit test_memory_is_taken_for_what_came",
             "attacks/test_memory": "test_a_length_that_takes_nothing test_a_message_over_the_limit",
         },
     ),
@@ -129,7 +129,7 @@ ROWS = [
         "all go into one buffer, without an object for each; at most a thousand empty ones in a "
         "row. 4 MiB in fragments of 64 bytes are accepted",
         {
-            "drafts/test_hybi_codecs": "test_many_small_fragments test_empty_fragments "
+            "drafts/test_frame_codec": "test_many_small_fragments test_empty_fragments "
             "test_many_empty_messages test_limit_is_for_all_fragments",
             "drafts/test_fragments": "test_the_limit_is_for_all_that_is_streamed "
             "test_what_was_handed_on_takes_no_memory",
@@ -147,7 +147,7 @@ ROWS = [
             "drafts/test_deflate": "test_a_bomb_is_refused test_the_limit_is_for_what_was_inflated "
             "test_room",
             "drafts/test_final_blocks": "test_too_many_for_what_they_say test_blocks_are_work",
-            "drafts/test_portions": "test_every_split_gives_the_same "
+            "drafts/test_inflating": "test_every_split_gives_the_same "
             "test_no_more_than_enough_at_once test_who_never_asks_pays_for_each_byte_once",
             "test_compression": "test_a_bomb test_what_a_read_brings_is_inflated_bit_by_bit "
             "test_what_is_inflated_counts_as_read_ahead",
@@ -173,7 +173,7 @@ ROWS = [
         "both",
         "1002",
         {
-            "drafts/test_hybi_codecs": "test_reserved_bit test_fourth_reserved_bit "
+            "drafts/test_frame_codec": "test_reserved_bit test_fourth_reserved_bit "
             "test_reserved_opcode",
             "drafts/test_deflate": "test_bits_that_nothing_was_agreed_for "
             "test_a_continuation_that_is_marked",
@@ -302,7 +302,7 @@ ROWS = [
         "both",
         "1002; each frame has a new key from the system's source of randomness",
         {
-            "drafts/test_hybi_codecs": "test_wrong_masking test_each_frame_has_a_key_of_its_own",
+            "drafts/test_frame_codec": "test_wrong_masking test_each_frame_has_a_key_of_its_own",
             "drafts/test_masking": "test_keys_are_new test_keys_are_the_systems_randomness "
             "test_threads_share_no_key test_a_fork_shares_no_key",
             "drafts/test_opening": "test_keys_come_from_the_operating_system",
@@ -316,7 +316,7 @@ ROWS = [
         "both",
         "1007 at the first invalid byte, or U+FFFD if the draft says so; 1002",
         {
-            "drafts/test_hybi_codecs": "test_every_beginning_of_a_character "
+            "drafts/test_frame_codec": "test_every_beginning_of_a_character "
             "test_bad_utf8_fails_at_its_first_byte test_bad_utf8_in_a_text "
             "test_bad_utf8_in_a_reason test_close_codes test_close_codes_that_are_no_codes "
             "test_close_of_one_byte test_close_that_cannot_be_said",
@@ -558,7 +558,7 @@ ROWS = [
         {
             "drafts/test_split": "test_any_split_of_any_bytes "
             "test_any_split_gives_the_same_violation",
-            "drafts/test_hybi_codecs": "test_any_split_of_any_bytes",
+            "drafts/test_frame_codec": "test_any_split_of_any_bytes",
             "drafts/test_deflate": "test_any_bytes_in_compressed_frames",
             "drafts/test_http": "test_any_bytes_are_a_head_or_a_bad_one",
             "drafts/test_url": "test_text_is_one_or_none test_no_hostile_object_raises",

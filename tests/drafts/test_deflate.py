@@ -217,7 +217,7 @@ def test_no_memory_before_the_first_message() -> None:
     codec = codec_of("server", attrs.evolve(AGREED, client=once, server=once))
     codec.decode(masked(vector("pmd-hello")))
     codec.encode("Hello" * 100)
-    assert codec._deflater._compressor is None  # type: ignore[attr-defined]
+    assert codec._encoder._deflater._compressor is None  # type: ignore[attr-defined]
     assert codec._inflater._inflater is None  # type: ignore[attr-defined]
 
 

@@ -28,7 +28,7 @@ from .test_deflate import (
     other,
     payloads,
 )
-from .test_portions import portions
+from .test_inflating import portions
 
 EMPTY = b"\x03\x00"
 
@@ -207,7 +207,7 @@ def test_blocks_are_work(role: Role, deflate: Deflate) -> None:
     assert len(given) >= 1000 // MOST_AT_ONCE
     assert max(map(len, given)) <= MOST_AT_ONCE // 50 + 1
     assert [event for each in given for event in each] == [b"".join(pieces[:50])] * 20
-    assert codec.between
+    assert codec.between_messages
 
 
 @each_role

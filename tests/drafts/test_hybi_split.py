@@ -21,11 +21,11 @@ from trio_draftws.drafts import (
     RemoteProtocolError,
     Role,
 )
-from trio_draftws.drafts._framing.decoder import FrameCodec
+from trio_draftws.drafts._framing.frame_codec import FrameCodec
 from trio_draftws.drafts._framing.header import CONTINUATION
 
 from .helpers import ROLES, Outcome, bytewise, encoded, in_turn, outcome, split_at
-from .test_hybi_codecs import FACTORIES, SPEAKS
+from .test_frame_codec import FACTORIES, SPEAKS
 from .test_opening_hybi import FAMILIES
 from .test_split import traced
 
@@ -59,7 +59,9 @@ def said_to(draft: Draft, role: Role, *events: Event) -> bytes:
 
 def wrong_for(draft: Draft, role: Role) -> bytes:
     """A fragment that continues nothing."""
-    return b"".join(map(bytes, codec_of(draft, OTHER[role])._write(CONTINUATION, b"x")))
+    return b"".join(
+        map(bytes, codec_of(draft, OTHER[role])._encoder.write_frame(CONTINUATION, b"x"))
+    )
 
 
 def test_every_row_is_looked_at() -> None:
@@ -74,7 +76,7 @@ def test_the_rules_of_the_row_are_tested(draft: Draft) -> None:
     tested = FACTORIES[name]("client", LIMIT, AGREEMENT)
     assert isinstance(tested, FrameCodec)
     codec = codec_of(draft, "client")
-    assert (type(tested), tested._dialect) == (type(codec), codec._dialect)
+    assert (type(tested), tested.header_format) == (type(codec), codec.header_format)
     if draft.version is not None:
         assert draft.opening in FAMILIES.values()
 

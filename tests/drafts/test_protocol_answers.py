@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from trio_draftws.drafts import Close, Draft
-from trio_draftws.drafts._protocol import GRACE
+from trio_draftws.drafts._protocol.ends import GRACE
 
 from .helpers import in_turn
 from .protocol.sides import WAYS, Side, each_draft, handed_out, side_of
@@ -71,9 +71,9 @@ def test_a_grace_after_nobody_was_found(
     draft: Draft, way: str, close_timeout: float, grace: float
 ) -> None:
     side = handed_out(draft, close_timeout=close_timeout)
-    side.protocol.found_left_alone(10)
+    side.protocol.note_nobody_receives(10)
     # Only the first time counts.
-    side.protocol.found_left_alone(10.25)
+    side.protocol.note_nobody_receives(10.25)
     WAYS[way](side, 10.3)
     goes_out(side, 10 + grace)
 
@@ -82,7 +82,7 @@ def test_a_grace_after_nobody_was_found(
 @each_draft
 def test_at_once_if_that_grace_is_past(draft: Draft, way: str) -> None:
     side = handed_out(draft)
-    side.protocol.found_left_alone(10)
+    side.protocol.note_nobody_receives(10)
     WAYS[way](side, 12)
     assert side.protocol.end_applied
 
@@ -91,12 +91,12 @@ def test_at_once_if_that_grace_is_past(draft: Draft, way: str) -> None:
 @each_draft
 def test_whoever_received_since_has_a_grace_of_its_own(draft: Draft, way: str) -> None:
     side = handed_out(draft)
-    side.protocol.found_left_alone(10)
+    side.protocol.note_nobody_receives(10)
     side.hear(20, "another")
     side.receive(20)
     WAYS[way](side, 30)
     assert not side.protocol.end_applied
-    side.protocol.found_left_alone(30.25)
+    side.protocol.note_nobody_receives(30.25)
     goes_out(side, 30.25 + GRACE)
 
 
@@ -117,7 +117,7 @@ def test_two_graces_where_nobody_looks(
 def test_a_grace_after_the_end_with_messages_unread(draft: Draft, way: str) -> None:
     side = side_of(draft)
     side.hear(9, "one")
-    side.protocol.found_left_alone(9)
+    side.protocol.note_nobody_receives(9)
     WAYS[way](side, 10)
     goes_out(side, 10 + GRACE)
     assert side.receive(13) == "one"
@@ -132,7 +132,7 @@ def test_a_grace_after_the_latest_message_that_was_taken(draft: Draft, way: str)
     side.receive(11.5)
     assert not side.ask(10 + GRACE)
     side.receive(13)
-    side.protocol.found_left_alone(13.25)
+    side.protocol.note_nobody_receives(13.25)
     goes_out(side, 13 + GRACE)
 
 
@@ -157,7 +157,7 @@ def test_a_held_answer_waits_for_its_release(draft: Draft) -> None:
     side = handed_out(draft)
     side.protocol.hold_answer(0)
     side.hear_close(10)
-    side.protocol.reach_end(10)
+    side.protocol.note_end_reached(10)
     assert side.protocol.can_send
     side.protocol.release_answer(12)
     assert side.protocol.end_applied
@@ -168,10 +168,10 @@ def test_a_held_answer_waits_for_its_release(draft: Draft) -> None:
 @each_draft
 def test_a_held_answer_goes_out_in_three_quarters_of_the_timeout(draft: Draft) -> None:
     side = handed_out(draft, close_timeout=8)
-    side.protocol.found_left_alone(1)
+    side.protocol.note_nobody_receives(1)
     side.protocol.hold_answer(1)
     side.hear_close(10)
-    side.protocol.reach_end(12)
+    side.protocol.note_end_reached(12)
     goes_out(side, 16)
 
 
@@ -199,7 +199,7 @@ def test_the_next_answer_is_not_held(draft: Draft) -> None:
     side.protocol.hold_answer(1)
     side.protocol.release_answer(2)
     side.hear_close(10)
-    side.protocol.reach_end(10)
+    side.protocol.note_end_reached(10)
     assert side.protocol.end_applied
 
 
@@ -213,7 +213,7 @@ def test_only_a_close_is_held(draft: Draft, way: str) -> None:
     side = handed_out(draft)
     side.protocol.hold_answer(1)
     WAYS[way](side, 10)
-    side.protocol.reach_end(10)
+    side.protocol.note_end_reached(10)
     assert side.protocol.end_applied
 
 

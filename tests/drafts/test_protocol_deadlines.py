@@ -106,8 +106,8 @@ SITUATIONS: dict[str, Situation] = {
     "with what waits": has_what_waits,
     "close sent": lambda side, now: side.protocol.send_close(Close(1000)),
     "closing": lambda side, now: side.protocol.start_closing(Close(1000), now),
-    "hung up": lambda side, now: side.protocol.hang_up(now, reset=False),
-    "reset": lambda side, now: side.protocol.hang_up(now, reset=True),
+    "hung up": lambda side, now: side.protocol.note_hangup(now, reset=False),
+    "reset": lambda side, now: side.protocol.note_hangup(now, reset=True),
     **{f"{way} unread": is_owed(way) for way in WAYS},
     **WAYS,
 }
@@ -122,7 +122,7 @@ spans = st.sampled_from([math.inf, 5e-324, 1e-9, 0.1, 20]) | st.floats(0, exclud
     now=moments,
     steps=st.lists(st.sampled_from(["due", "before", "behind", "later"]) | spans, max_size=6),
     full=st.booleans(),
-    looked=st.booleans(),
+    just_read=st.booleans(),
 )
 def test_it_is_always_due_later_than_now(
     name: str,
@@ -131,7 +131,7 @@ def test_it_is_always_due_later_than_now(
     now: float,
     steps: list[str | float],
     full: bool,
-    looked: bool,
+    just_read: bool,
 ) -> None:
     draft = draft_named(name)
     side = side_of(draft, now=now, times=times)
@@ -146,7 +146,7 @@ def test_it_is_always_due_later_than_now(
             "later": 2 * due + 1,
         }
         now = min(places[step] if isinstance(step, str) else now + step, 1e300)
-        protocol.on_deadline(now, full=full, looked=looked)
+        protocol.on_deadline(now, full=full, just_read=just_read)
         assert protocol.due > now
 
 

@@ -28,7 +28,7 @@ def test_messages_come_in_order(draft: Draft, role: Role) -> None:
     assert side.protocol.take_all(3) == ["three"]
     assert side.protocol.handed_out == side.protocol.messages_received == 3
     assert side.protocol.bytes_received == len(data)
-    assert side.protocol.heard_at == 3
+    assert side.protocol.last_received_at == 3
 
 
 @each_draft
@@ -40,7 +40,7 @@ def test_messages_that_were_decoded_as_they_were_read(draft: Draft) -> None:
     assert side.protocol.take_all(3) == ["one", "two", "three"]
     assert side.protocol.messages_received == 3
     assert side.protocol.bytes_received == 13
-    assert side.protocol.heard_at == 3
+    assert side.protocol.last_received_at == 3
 
 
 @each_draft
@@ -52,20 +52,20 @@ def test_more_than_a_codec_takes_at_once(draft: Draft) -> None:
     side.hear_rest(1)
     received += side.protocol.take_all(1)
     assert received == [str(number) for number in range(600)]
-    assert side.protocol.heard_at == 0
+    assert side.protocol.last_received_at == 0
 
 
 def put_where_it_stays(side: Side, data: bytes) -> None:
     """Feeds bytes as a receiver does, into the codec's place where there is one."""
     view = memoryview(data)
     while view:
-        place = side.protocol.codec.place
-        if place is None:
+        buffer = side.protocol.codec.get_buffer()
+        if buffer is None:
             side.protocol.feed(bytes(view[:20_000]), 1)
             view = view[20_000:]
         else:
-            size = min(len(place), len(view))
-            place[:size] = view[:size]
+            size = min(len(buffer), len(view))
+            buffer[:size] = view[:size]
             side.protocol.buffer_updated(size, 2)
             view = view[size:]
 
@@ -92,10 +92,10 @@ def test_a_violation_where_it_stays() -> None:
 def test_the_stream_ends_where_it_stays() -> None:
     side = side_of(DRAFTS[-1], "client")
     put_where_it_stays(side, side.encoded(LONG)[:-1])
-    assert side.protocol.codec.place is not None
+    assert side.protocol.codec.get_buffer() is not None
     side.protocol.buffer_updated(0, 3)
     assert side.end.kind.name == "STREAM"
-    assert side.protocol.heard_at == 2
+    assert side.protocol.last_received_at == 2
 
 
 def test_the_end_of_tcp_is_a_close_between_two_messages() -> None:
@@ -210,7 +210,7 @@ def test_what_is_skipped_behind_an_end_is_taken(draft: Draft) -> None:
     assert side.protocol.unread == []
     side.ask(13)
     assert not side.protocol.end_applied
-    side.protocol.found_left_alone(13)
+    side.protocol.note_nobody_receives(13)
     side.ask(15)
     assert side.protocol.end_applied
 
@@ -220,7 +220,7 @@ def test_the_end_of_what_is_skipped_is_nobodys_doing(draft: Draft) -> None:
     """Whoever left it was found doing something else since."""
     side = begun(draft)
     side.protocol.skip_parts(0)
-    side.protocol.found_left_alone(1)
+    side.protocol.note_nobody_receives(1)
     side.hear(10, Fragment("two", final=True))
     side.hear_close(11)
     assert side.protocol.end_applied

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from trio_draftws.drafts import DRAFTS, Close, Draft, Ping, Pong, Role
-from trio_draftws.drafts._protocol import PONGS_AT_ONCE, SentPing
+from trio_draftws.drafts._protocol.incoming import PONGS_AT_ONCE
+from trio_draftws.drafts._protocol.keepalive import SentPing
 
 from .helpers import ROLES, encoded, in_turn
 from .protocol.sides import WAYS, Side, each_draft, handed_out, side_of
@@ -67,7 +68,7 @@ def test_behind_our_close_nobody_is_pinged(draft: Draft) -> None:
     side.output.taken = side.output.written
     for now in range(0, 3600, 10):
         side.ask(now)
-    assert side.protocol.pings_sent == 0
+    assert side.protocol.keepalive.pings_sent == 0
     assert side.protocol.end is None
     assert side.ask(3600)
 
@@ -91,7 +92,7 @@ def test_behind_an_end_nobody_is_pinged(draft: Draft, way: str) -> None:
     WAYS[way](side, 1)
     for now in range(1, 1000, 7):
         side.ask(now)
-    assert side.protocol.pings_sent == 0
+    assert side.protocol.keepalive.pings_sent == 0
 
 
 @with_pings
@@ -126,14 +127,14 @@ def payloads(side: Side) -> list[bytes]:
 def test_a_pong_measures_latency(draft: Draft) -> None:
     side = side_of(draft)
     measured: list[float] = []
-    side.protocol.on_latency = measured.append
+    side.protocol.keepalive.on_latency = measured.append
     done: list[str] = []
     sent = side.protocol.ping(1, lambda: done.append("sent"))
-    assert (sent.round_trip, side.protocol.latency) == (None, None)
+    assert (sent.round_trip, side.protocol.keepalive.latency) == (None, None)
     side.hear(3, Pong(payloads(side)[0]))
-    assert sent.round_trip == side.protocol.latency == 2
+    assert sent.round_trip == side.protocol.keepalive.latency == 2
     assert (measured, done) == ([2], ["sent"])
-    assert side.protocol.pongs_received == 1
+    assert side.protocol.keepalive.pongs_received == 1
 
 
 @with_pings
@@ -145,12 +146,12 @@ def test_a_pong_stands_for_the_pings_before_it(draft: Draft) -> None:
     side.hear(5, Pong(payloads(side)[1]))
     assert done == [1, 2]
     assert [each.round_trip for each in pings] == [4, 3, None]
-    assert side.protocol.latency == 3
+    assert side.protocol.keepalive.latency == 3
     side.hear(7, Pong(payloads(side)[2]))
     assert done == [1, 2, 4]
-    assert side.protocol.latency == 3
+    assert side.protocol.keepalive.latency == 3
     # Without anyone who listens to it
-    assert side.protocol.on_latency is None
+    assert side.protocol.keepalive.on_latency is None
 
 
 @with_pings
@@ -159,8 +160,8 @@ def test_pongs_that_nobody_asked_for_mean_nothing(draft: Draft) -> None:
     side.hear(1, Pong(b"before any ping"))
     sent = side.protocol.ping(2, lambda: None)
     side.hear(3, Pong(b"another"))
-    assert (sent.round_trip, side.protocol.latency) == (None, None)
-    assert side.protocol.pongs_received == 2
+    assert (sent.round_trip, side.protocol.keepalive.latency) == (None, None)
+    assert side.protocol.keepalive.pongs_received == 2
 
 
 @with_pings
@@ -171,16 +172,16 @@ def test_few_pings_are_remembered(draft: Draft) -> None:
     for _ in range(100):
         side.protocol.ping(2)
         assert remembered(side) == 4
-    side.protocol.forget_ping(waiting[0])
+    side.protocol.keepalive.forget_ping(waiting[0])
     side.protocol.ping(3)
     assert remembered(side) == 3
     # A pong to one of those that were forgotten is none.
     side.hear(4, Pong(payloads(side)[50]))
-    assert side.protocol.latency is None
+    assert side.protocol.keepalive.latency is None
 
 
 def remembered(side: Side) -> int:
-    return len(side.protocol._sent_pings or ())
+    return len(side.protocol.keepalive._sent_pings or ())
 
 
 @with_pings
@@ -191,7 +192,7 @@ def test_whoever_waits_no_more_is_not_called(draft: Draft) -> None:
         raise AssertionError
 
     sent = side.protocol.ping(1, never)
-    side.protocol.forget_ping(sent)
+    side.protocol.keepalive.forget_ping(sent)
     side.hear(2, Pong(payloads(side)[0]))
     assert sent.round_trip == 1
 
@@ -209,7 +210,7 @@ def test_an_end_tells_whoever_waits_for_a_pong(draft: Draft, way: str) -> None:
     elif way == "a broken pipe":
         side.output.fail()
     elif way == "a reset":
-        side.protocol.hang_up(2, reset=True)
+        side.protocol.note_hangup(2, reset=True)
     else:
         WAYS[way](side, 2)
     assert told == [sent]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 
 from trio_draftws.drafts import DRAFTS, Close, Draft, Role
-from trio_draftws.drafts._protocol import GRACE, EndKind, State
+from trio_draftws.drafts._protocol.ends import GRACE, EndKind
+from trio_draftws.drafts._protocol.protocol import State
 
 from .helpers import ROLES, encoded, in_turn
 from .protocol.sides import (
@@ -124,7 +125,7 @@ def test_we_close_behind_the_peer(draft: Draft, role: Role, close: str) -> None:
     if draft.close_status:
         assert side.codes == [1000 if close == "send_close" else 1001]
     # Nothing is said twice when the reader reaches the end.
-    side.protocol.reach_end(2)
+    side.protocol.note_end_reached(2)
     assert len(side.codes) == draft.closing_handshake
     assert side.said[-1] == "end"
 
@@ -164,7 +165,7 @@ def test_an_end_lets_us_send_until_it_is_reached(draft: Draft, role: Role, way: 
     assert side.end.kind.name == way
     assert side.protocol.can_send
     assert side.said == []
-    side.protocol.reach_end(1.5)
+    side.protocol.note_end_reached(1.5)
     assert (side.protocol.can_send, side.protocol.state) == (False, State.CLOSED)
     assert side.said[-1] == "end"
     assert side.protocol.due == 1.5 + GRACE
@@ -180,7 +181,7 @@ def test_the_peers_close_is_owed_ours(draft: Draft, role: Role) -> None:
     close = Close(1001, "bye") if draft.close_status else Close()
     side.hear_close(1, close)
     known = [side.protocol.close_received]
-    side.protocol.reach_end(1.5)
+    side.protocol.note_end_reached(1.5)
     # It is known once its answer was due.
     assert [*known, side.protocol.close_received] == [None, side.end.close]
     if draft.closing_handshake:
@@ -199,7 +200,7 @@ def test_the_peers_close_is_owed_ours(draft: Draft, role: Role) -> None:
 def test_the_streams_end_is_owed_the_end_of_our_side(draft: Draft, role: Role) -> None:
     side = handed_out(draft, role)
     stream_ends(side, 1)
-    side.protocol.reach_end(1.5)
+    side.protocol.note_end_reached(1.5)
     assert side.said == ["end"]
     assert side.protocol.closed_by is None
     assert "without closing" in side.end.reason
@@ -210,7 +211,7 @@ def test_the_streams_end_is_owed_the_end_of_our_side(draft: Draft, role: Role) -
 def test_a_violation_is_owed_a_close_with_its_code(draft: Draft, role: Role) -> None:
     side = handed_out(draft, role)
     violates(side, 1)
-    side.protocol.reach_end(1.5)
+    side.protocol.note_end_reached(1.5)
     # Where the framing is broken before there were codes, there is nothing to say it with.
     code = 1002 if draft.fragments else None
     assert (None if side.end.answer is None else side.end.answer.code) == code
@@ -252,7 +253,7 @@ def test_giving_up_says_so_if_that_fits(draft: Draft, role: Role, room: float) -
     assert bool(side.output.on_the_way) is (draft.closing_handshake and room > 0)
     assert side.output.waiting == b""
     assert side.protocol.closed_by == role
-    assert side.protocol.heard_at == math.inf
+    assert side.protocol.last_received_at == math.inf
 
 
 @each_draft

@@ -42,7 +42,7 @@ def test_giving_up_waits_for_a_look(draft: Draft, why: str) -> None:
         assert side.protocol.on_deadline(now)
         assert side.protocol.end is None
         assert side.protocol.due == math.nextafter(now, math.inf)
-    assert not side.protocol.on_deadline(at + 1, looked=True)
+    assert not side.protocol.on_deadline(at + 1, just_read=True)
     assert side.end.reason == reason
     assert len(side.codes) == draft.closing_handshake
     if draft.close_status:
@@ -57,12 +57,12 @@ def test_what_is_read_then_saves_the_peer(draft: Draft, why: str) -> None:
     assert side.protocol.on_deadline(at)
     if why == "idle":
         side.hear(at, "alive")
-        assert not side.protocol.on_deadline(at, looked=True)
+        assert not side.protocol.on_deadline(at, just_read=True)
         assert side.protocol.end is None
         assert goes_by(side, 100) == 14
     else:
         side.hear_close(at)
-        assert not side.protocol.on_deadline(at, looked=True)
+        assert not side.protocol.on_deadline(at, just_read=True)
         assert side.end.kind.name == "CLOSE"
 
 
@@ -70,7 +70,7 @@ def test_what_is_read_then_saves_the_peer(draft: Draft, why: str) -> None:
 def test_whoever_does_not_answer_a_ping_is_given_up(draft: Draft) -> None:
     side = side_of(draft)
     assert goes_by(side, math.inf) == 40
-    assert side.protocol.pings_sent == 1
+    assert side.protocol.keepalive.pings_sent == 1
     assert side.end.reason == "no answer to a ping came within 20 s"
     assert side.codes == [1001 if draft.close_status else None]
 
@@ -81,7 +81,7 @@ def test_anything_that_comes_answers_a_ping(draft: Draft) -> None:
     assert goes_by(side, 35) is None
     side.hear(36, Pong(b"of another kind"))
     assert goes_by(side, 75) is None
-    assert side.protocol.pings_sent == 2
+    assert side.protocol.keepalive.pings_sent == 2
     assert goes_by(side, 100) == 76
 
 
@@ -91,7 +91,7 @@ def test_whoever_has_just_spoken_is_not_pinged(draft: Draft) -> None:
     for now in range(10, 1000, 10):
         side.hear(now, Pong())
         side.ask(now)
-    assert side.protocol.pings_sent == 0
+    assert side.protocol.keepalive.pings_sent == 0
 
 
 @with_pings
@@ -165,20 +165,20 @@ def test_nothing_that_waits_is_no_deadline(draft: Draft) -> None:
 def test_while_it_is_full_nobody_is_silent(draft: Draft, times: dict[str, float]) -> None:
     side = silent(draft, **times)
     assert goes_by(side, 95, full=True) is None
-    assert side.protocol.pings_sent == 0
+    assert side.protocol.keepalive.pings_sent == 0
     at = side.protocol.due - 10
     if "idle_timeout" in times:
         assert goes_by(side, 1000) == at + 10
     elif draft.ping:
         assert goes_by(side, at + 10) is None
-        assert side.protocol.pings_sent == 1
+        assert side.protocol.keepalive.pings_sent == 1
 
 
 @with_pings
 def test_a_ping_is_not_held_against_who_cannot_be_read(draft: Draft) -> None:
     side = side_of(draft)
     assert goes_by(side, 20) is None
-    assert side.protocol.pings_sent == 1
+    assert side.protocol.keepalive.pings_sent == 1
     assert goes_by(side, 200, full=True) is None
     assert goes_by(side, 1000) == 220
 
@@ -190,7 +190,7 @@ def test_what_the_codec_has_more_of_makes_it_full(draft: Draft) -> None:
     side.hear(0, *["x"] * 600)
     assert side.protocol.codec.has_more_output
     assert goes_by(side, 100) is None
-    assert side.protocol.pings_sent == 0
+    assert side.protocol.keepalive.pings_sent == 0
     side.hear_rest(100)
     assert goes_by(side, 1000) is not None
 
@@ -224,11 +224,11 @@ def test_a_peer_that_hung_up_behind_a_full_receiver_is_given_up(draft: Draft) ->
     side = silent(draft, idle_timeout=10)
     side.hear(0, *"abc")
     assert goes_by(side, 50, full=True) is None
-    side.protocol.hang_up(51, reset=False)
+    side.protocol.note_hangup(51, reset=False)
     assert side.protocol.can_send
     assert goes_by(side, 55, full=True) is None
     # Once more does not make it later.
-    side.protocol.hang_up(56, reset=False)
+    side.protocol.note_hangup(56, reset=False)
     side.receive(57)
     given_up = goes_by(side, 1000, full=True)
     assert given_up is not None
@@ -242,7 +242,7 @@ def test_a_peer_that_reset_behind_a_full_receiver_is_given_up_sooner(draft: Draf
     side = silent(draft, ping_interval=20, ping_timeout=20)
     side.hear(0, *"abc")
     assert goes_by(side, 50, full=True) is None
-    side.protocol.hang_up(51, reset=True)
+    side.protocol.note_hangup(51, reset=True)
     assert side.protocol.due <= 91
     assert goes_by(side, 60, full=True) is None
     # Somebody takes what it said.
@@ -257,7 +257,7 @@ def test_a_peer_that_reset_behind_a_full_receiver_is_given_up_sooner(draft: Draf
 @each_draft
 def test_a_reset_behind_a_full_receiver_ends_what_we_send(draft: Draft) -> None:
     side = silent(draft)
-    side.protocol.hang_up(1, reset=True)
+    side.protocol.note_hangup(1, reset=True)
     assert not side.protocol.can_send
     assert side.protocol.end is None
     assert side.protocol.state.name == "OPEN"

@@ -40,7 +40,7 @@ from trio_draftws.drafts._handshake.hixie76 import (
     number_in,
 )
 
-from . import test_deflate, test_hybi_codecs, test_opening_hybi
+from . import test_deflate, test_frame_codec, test_opening_hybi
 from .helpers import (
     KEYS,
     ROLES,
@@ -70,7 +70,7 @@ ROWS: dict[Draft, str] = {}
 for _row in DRAFTS:
     for _name in (_row.name, *_row.aliases):
         ROWS.setdefault(draft_named(_name), _name)
-# The others' vectors are in `test_opening_hybi`, `test_hybi_codecs` and `test_deflate`.
+# The others' vectors are in `test_opening_hybi`, `test_frame_codec` and `test_deflate`.
 OPENED_HERE = [row for row in ROWS if isinstance(row.opening, Hixie75Opening | Hixie76Opening)]
 FRAMED_HERE = [
     row for row in ROWS if isinstance(row.codec("client", 0), HixieCodec | Whatwg2010Codec)
@@ -169,7 +169,7 @@ def test_every_vector_is_claimed() -> None:
     kinds = [VECTORS[kind] for kind in VECTORS if kind not in NO_VECTORS]
     vectors = [vector["id"] for kind in kinds for vector in kind]
     assert len(vectors) == len(set(vectors))
-    modules = (sys.modules[__name__], test_deflate, test_hybi_codecs, test_opening_hybi)
+    modules = (sys.modules[__name__], test_deflate, test_frame_codec, test_opening_hybi)
     assert set(vectors) - set().union(*map(claimed_by, modules)) == set()
 
 

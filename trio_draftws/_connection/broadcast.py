@@ -106,10 +106,10 @@ class _Once:
 
     def encode(self, codec: Codec) -> list[Buffer]:
         compress = self._compress
-        key = codec.shared(self._message, compress)
+        key = codec.encoding_key(self._message, compress)
         if key is None and compress is None:
             compress = False
-            key = codec.shared(self._message, compress)
+            key = codec.encoding_key(self._message, compress)
         if key is None:
             return codec.encode(self._message, compress)
         if key not in self._encoded:

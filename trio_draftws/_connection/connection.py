@@ -1,6 +1,6 @@
 """A connection: a channel of messages over a stream and a codec.
 
-What its life is made of stands in the protocol object (`drafts/_protocol.py`), who reads in the
+What its life is made of stands in the protocol object (`drafts/_protocol/`), who reads in the
 receiver, what is written in the sender, and what looks after all of it in the scope. Here is what a
 user calls. The rules:
 
@@ -156,7 +156,8 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
         self._transport_over = None
         self._on_transport_over = None
         if instruments is not None:
-            self._protocol.on_latency = partial(instruments.tell, "latency_measured", self)
+            keepalive = self._protocol.keepalive
+            keepalive.on_latency = partial(instruments.tell, "latency_measured", self)
             instruments.tell("connection_opened", self)
         scope.keep(self)
         if rest:
@@ -329,11 +330,11 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
         if not self._protocol.can_send:
             raise self._why_not_sendable()
         with trio.CancelScope() as scope:
-            self._protocol.when_sending_stops(scope.cancel)
+            self._protocol.add_stop_callback(scope.cancel)
             try:
                 yield
             finally:
-                self._protocol.forget_stop(scope.cancel)
+                self._protocol.remove_stop_callback(scope.cancel)
         if scope.cancelled_caught:
             raise self._why_not_sendable()
 
@@ -497,7 +498,7 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
                     if unread:
                         return unread.pop()  # type: ignore[return-value]
                 elif end.kind is EndKind.CLOSE and not unread:
-                    protocol.reach_end(self._scope.now())
+                    protocol.note_end_reached(self._scope.now())
                     raise StopAsyncIteration
         self._check_not_in_parts()
         try:
@@ -607,7 +608,7 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
 
     def _reach_end(self) -> Exception:
         """All was received: returns what says how the connection has ended."""
-        self._protocol.reach_end(self._scope.now())
+        self._protocol.note_end_reached(self._scope.now())
         return self._end_error()
 
     def _end_error(self) -> Exception:
@@ -619,7 +620,7 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
     @property
     def latency(self) -> float | None:
         """Seconds that the latest answered ping took; None before the first."""
-        return self._protocol.latency
+        return self._protocol.keepalive.latency
 
     async def ping(self) -> float:
         """Pings the peer and waits for its answer; returns the round trip in seconds.
@@ -646,7 +647,7 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
         try:
             await done.wait()
         finally:
-            protocol.forget_ping(sent)
+            protocol.keepalive.forget_ping(sent)
         if sent.round_trip is None:
             raise self._why_not_sendable()
         return sent.round_trip
@@ -658,16 +659,16 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
         protocol, sender = self._protocol, self._sender
         return ConnectionStatistics(
             opened_at=self.opened_at,
-            last_heard=None if math.isinf(protocol.heard_at) else protocol.heard_at,
+            last_heard=None if math.isinf(protocol.last_received_at) else protocol.last_received_at,
             messages_received=protocol.messages_received,
             messages_sent=self._messages_sent,
             bytes_received=protocol.bytes_received,
             bytes_sent=sender.written,
             bytes_waiting=sender.size,
             pings_received=protocol.pings_received,
-            pings_sent=protocol.pings_sent,
-            pongs_received=protocol.pongs_received,
-            latency=protocol.latency,
+            pings_sent=protocol.keepalive.pings_sent,
+            pongs_received=protocol.keepalive.pongs_received,
+            latency=protocol.keepalive.latency,
             compression=self.compression,
         )
 
@@ -727,7 +728,7 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
         receiver = self._receiver
         if receiver.may_look and receiver.direct is not None:
             receiver.look_once()
-        self._protocol.on_deadline(self._scope.now(), full=receiver.full, looked=True)
+        self._protocol.on_deadline(self._scope.now(), full=receiver.full, just_read=True)
         self._after_deadline()
 
     def _after_deadline(self) -> None:
@@ -736,13 +737,13 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
 
     def _on_left_alone(self) -> None:
         """Nobody is found receiving."""
-        self._protocol.found_left_alone(self._scope.now())
+        self._protocol.note_nobody_receives(self._scope.now())
         self._after_deadline()
 
     def _on_hang_up(self, *, reset: bool) -> None:
         """The peer has gone, behind bytes that are not read yet."""
         self._receiver.note_hang_up()
-        self._protocol.hang_up(self._scope.now(), reset=reset)
+        self._protocol.note_hangup(self._scope.now(), reset=reset)
         self._scope.hasten(self)
 
     def _on_waiting(self) -> None:

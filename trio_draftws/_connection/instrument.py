@@ -140,24 +140,23 @@ class InstrumentedCodec:
         return self.inner.mid_message
 
     @property
-    def between(self) -> bool:
-        """As `Codec.between`."""
-        return self.inner.between
+    def between_messages(self) -> bool:
+        """As `Codec.between_messages`."""
+        return self.inner.between_messages
 
     @property
     def has_more_output(self) -> bool:
-        """As `Codec.owes`."""
+        """As `Codec.has_more_output`."""
         return self.inner.has_more_output
 
     @property
-    def heard_control(self) -> bool:
-        """As `Codec.heard_control`."""
-        return self.inner.heard_control
+    def decoded_control(self) -> bool:
+        """As `Codec.decoded_control`."""
+        return self.inner.decoded_control
 
-    @property
-    def place(self) -> memoryview | None:
-        """As `Codec.place`."""
-        return self.inner.place
+    def get_buffer(self) -> memoryview | None:
+        """As `Codec.get_buffer`."""
+        return self.inner.get_buffer()
 
     def encode(self, event: Event | Buffer, compress: bool | None = None) -> list[Buffer]:
         """As `Codec.encode`."""
@@ -173,10 +172,10 @@ class InstrumentedCodec:
             self._tell("bytes_received", self._connection, len(data))
         return self._tell_received(self.inner.decode(data))
 
-    def fill(self, size: int) -> list[Event]:
-        """As `Codec.fill`."""
+    def buffer_updated(self, size: int) -> list[Event]:
+        """As `Codec.buffer_updated`."""
         self._tell("bytes_received", self._connection, size)
-        return self._tell_received(self.inner.fill(size))
+        return self._tell_received(self.inner.buffer_updated(size))
 
     def stream(self) -> Fragment | None:
         """As `Codec.stream`."""
@@ -185,10 +184,10 @@ class InstrumentedCodec:
             self._tell_received([begun])
         return begun
 
-    def shared(self, message: str | bytes, compress: bool | None = None) -> Hashable | None:
-        """As `Codec.shared`, but each encodes for itself, so that each is told of."""
-        shared = self.inner.shared(message, compress)
-        return None if shared is None else (id(self), shared)
+    def encoding_key(self, message: str | bytes, compress: bool | None = None) -> Hashable | None:
+        """As `Codec.encoding_key`, but each encodes for itself, so that each is told of."""
+        key = self.inner.encoding_key(message, compress)
+        return None if key is None else (id(self), key)
 
     def _tell_received(self, events: list[Event]) -> list[Event]:
         for event in events:

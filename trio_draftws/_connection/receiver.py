@@ -225,7 +225,7 @@ class Receiver:
         assert stream is not None
         codec = self._protocol.codec
         try:
-            if self._receive_short is not None and codec.between and most == RECEIVE_SIZE:
+            if self._receive_short is not None and codec.between_messages and most == RECEIVE_SIZE:
                 # Most of what comes is whole short messages: received and decoded in one step
                 messages: list[Event] = []
                 received = self._receive_short(stream.fileno, messages)
@@ -234,14 +234,14 @@ class Receiver:
                     self._protocol.add_messages(messages, received, self._now())
                     return
                 self._note_received(stream, messages, received)
-            elif codec.place is None:
+            elif (buffer := codec.get_buffer()) is None:
                 data = stream.receive_nowait(most)
                 if data is not None:
                     self._feed(data)
             else:
                 if most == RECEIVE_SIZE:
                     most = LONG_READ
-                size = stream.receive_into_nowait(codec.place[:most])
+                size = stream.receive_into_nowait(buffer[:most])
                 if size is not None:
                     self.stream_ended = not size
                     self._protocol.buffer_updated(size, self._now())
@@ -290,7 +290,7 @@ class Receiver:
 
     def _note_lost(self, reason: str, cause: BaseException) -> None:
         self.stream_ended = True
-        self._protocol.lose(reason, without_frames(cause), self._now())
+        self._protocol.note_transport_lost(reason, without_frames(cause), self._now())
 
     def forget_observer(self) -> None:
         """The connection is over, and wants to know nothing more."""
@@ -388,7 +388,7 @@ class Receiver:
                         self._feed_rest()
                     else:
                         await self._read_foreign(LOOK_SIZE)
-                    self._protocol.found_left_alone(self._now())
+                    self._protocol.note_nobody_receives(self._now())
                     await trio.lowlevel.checkpoint()
         finally:
             self._look = None

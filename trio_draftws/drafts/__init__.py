@@ -9,26 +9,23 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING
 
-from ._fast_handshake import begin_answer, scan_opening, spoken_today
-from ._frame_reader import FrameReader, frame_reader
-from ._framing.close_codes import EARLY_MESSAGE_TOO_BIG, CloseCode
-from ._framing.codec import (
+from ._close_codes import EARLY_MESSAGE_TOO_BIG, CloseCode
+from ._events import (
     Buffer,
     Close,
-    Codec,
     Event,
     Fragment,
     LocalProtocolError,
-    NegotiatedParameters,
     Ping,
     Pong,
     RemoteProtocolError,
     Role,
-    ShortReceive,
-    ShortSend,
     cannot_say,
     no_message,
 )
+from ._fast_handshake import begin_answer, scan_opening, spoken_today
+from ._frame_reader import FrameReader, frame_reader
+from ._framing.codec import Codec, NegotiatedParameters, ShortReceive, ShortSend
 from ._framing.compression import COMPRESSION, Compression, Deflate
 from ._framing.masking import HAS_SPEEDUPS
 from ._framing.payload import IMMUTABLE_BUFFERS, encode_long_text
@@ -45,7 +42,8 @@ from ._http.host import ascii_host, split_authority, tls_name
 from ._http.response import HTTPResponse, Response, write_response
 from ._http.url import NOT_IN_URL, SplitURL, WebSocketURL, is_ws_url, is_wss_url, split_url
 from ._identify import check_plain, identify, is_plain
-from ._protocol import End, EndKind, WebSocketProtocol
+from ._protocol.ends import End, EndKind
+from ._protocol.protocol import WebSocketProtocol
 from ._registry import DRAFTS, Draft, allowed_drafts, auto_drafts, draft_named
 from ._request import Request
 

@@ -13,9 +13,9 @@ from abc import ABC, abstractmethod
 
 import attrs
 
+from ._events import Role
 from ._framing.assembler import BINARY, TEXT
-from ._framing.codec import Role
-from ._framing.decoder import FrameCodec
+from ._framing.frame_codec import FrameCodec
 from ._framing.header import CLOSE, CONTINUATION, PING, PONG, RSV1, HeaderFormat
 from ._framing.hixie import HixieCodec
 from ._framing.masking import KEY_SIZE, apply_mask
@@ -202,7 +202,7 @@ class HeaderFrames(FrameReader):
         return hashlib.sha1(prefix + self._masking_key, usedforsecurity=False).digest()
 
     def _meaning(self, first: int, key: bytes, payload: bytes, length: int) -> str:
-        kind = self._format.kinds[first & 0x0F]
+        kind = self._format.opcodes[first & 0x0F]
         bit = "MORE" if self._format.more_bit else "FIN"
         facts = [
             f"reserved opcode {first & 0x0F:#x}" if kind is None else NAMES[kind],
@@ -253,7 +253,7 @@ def frame_reader(draft: Draft, sender: Role, masking_key: bytes = b"") -> FrameR
     """
     codec = draft.codec(sender, math.inf)
     if isinstance(codec, FrameCodec):
-        return HeaderFrames(codec.dialect, sender, masking_key)
+        return HeaderFrames(codec.header_format, sender, masking_key)
     if isinstance(codec, Whatwg2010Codec):
         return Length64Frames()
     if isinstance(codec, HixieCodec):

@@ -9,8 +9,9 @@ from collections.abc import Iterable
 
 import attrs
 
-from ._framing.close_codes import EARLY_MESSAGE_TOO_BIG, CloseCode
-from ._framing.codec import CodecFactory, Role
+from ._close_codes import EARLY_MESSAGE_TOO_BIG, CloseCode
+from ._events import Role
+from ._framing.codec import CodecFactory
 from ._framing.hixie import hixie
 from ._framing.hybi_01_to_06 import hybi_01_to_06
 from ._framing.rfc6455 import rfc6455

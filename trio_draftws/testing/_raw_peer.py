@@ -200,14 +200,14 @@ class RawPeer(trio.abc.AsyncResource):
         taken = 0
         events: list[Event] = []
         while taken < len(self._received) and not events:
-            place = codec.place
-            if place is None:
+            buffer = codec.get_buffer()
+            if buffer is None:
                 events = codec.decode(self._received[taken : taken + 1])
                 taken += 1
             else:
-                size = min(len(place), len(self._received) - taken)
-                place[:size] = self._received[taken : taken + size]
-                events = codec.fill(size)
+                size = min(len(buffer), len(self._received) - taken)
+                buffer[:size] = self._received[taken : taken + size]
+                events = codec.buffer_updated(size)
                 taken += size
         self._take(taken)
         return events

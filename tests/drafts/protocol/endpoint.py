@@ -8,7 +8,7 @@ import attrs
 
 from tests.drafts.helpers import encoded
 from trio_draftws.drafts import Close, Event, Fragment
-from trio_draftws.drafts._protocol import SentPing
+from trio_draftws.drafts._protocol.keepalive import SentPing
 
 from .reader import LOOK, Reader
 
@@ -97,7 +97,7 @@ class Endpoint(Reader):
         if protocol.unread:
             self._take(part=part)
         elif protocol.end is not None:
-            self.reach_end()
+            self.note_end_reached()
         else:
             self.receiving = not part
 
@@ -161,13 +161,13 @@ class Endpoint(Reader):
         if self.side.protocol.end is not None:
             self.taken_at = self.now
 
-    def reach_end(self) -> None:
+    def note_end_reached(self) -> None:
         """All was received."""
         protocol = self.side.protocol
         assert protocol.end is not None
         if not (self.holds and protocol.end.kind.name == "CLOSE"):
             self.excused = True
-        protocol.reach_end(self.now)
+        protocol.note_end_reached(self.now)
 
     def put(self, *events: Event) -> None:
         self.side.output.put([encoded(self.side.protocol.codec, *events)])
@@ -228,7 +228,7 @@ class Endpoint(Reader):
         if waits:
             self.waiters[number] = sent[0]
         self.note_ping()
-        assert len(protocol._sent_pings or ()) <= len(self.waiters) + 1
+        assert len(protocol.keepalive._sent_pings or ()) <= len(self.waiters) + 1
 
     def note_ping(self) -> None:
         if self.pinged_at is None:
@@ -246,7 +246,7 @@ class Endpoint(Reader):
 
     def forget_ping(self) -> None:
         """Whoever waited longest for an answer waits no more."""
-        self.side.protocol.forget_ping(self.waiters.pop(min(self.waiters)))
+        self.side.protocol.keepalive.forget_ping(self.waiters.pop(min(self.waiters)))
 
     def hold(self) -> None:
         self.holds = True
@@ -263,7 +263,7 @@ class Endpoint(Reader):
         """Its scope finds that the peer has ended, behind what a full receiver does not read."""
         self.hung_up_at = min(self.hung_up_at, self.now)
         self.cut = self.cut or self.ending == "reset"
-        self.side.protocol.hang_up(self.now, reset=self.ending == "reset")
+        self.side.protocol.note_hangup(self.now, reset=self.ending == "reset")
 
     def give_up(self) -> None:
         self.excused = True
@@ -276,7 +276,7 @@ class Endpoint(Reader):
         protocol = self.side.protocol
         if self.alone_at is None:
             self.alone_at = self.now
-        protocol.found_left_alone(self.now)
+        protocol.note_nobody_receives(self.now)
         if protocol.end is None and not self.full:
             self.read_some(LOOK)
 

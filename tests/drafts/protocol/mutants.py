@@ -1,4 +1,4 @@
-"""Small breaks of `_protocol.py`, each of which the tests of a connection's life have to find.
+"""Small breaks of `drafts/_protocol/`, each of which the tests of a connection's life have to find.
 
 `python -m tests.drafts.protocol.mutants NAME` breaks it so and says what finds it: mostly a life by
 chance, sometimes only a test of `tests/drafts/test_protocol_*.py`. Where the text that is to be
@@ -8,14 +8,15 @@ replaced does not stand there once, the break has to be written anew.
 from __future__ import annotations
 
 import sys
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
+from types import CodeType
 
 import attrs
 import pytest
 
-from trio_draftws.drafts import _protocol
-
 LIVES = 500
+BROKEN = Path(__file__).parents[3] / "trio_draftws" / "drafts" / "_protocol"
 
 
 @attrs.frozen
@@ -29,13 +30,20 @@ class Mutant:
     """Which tests find it; a life by chance, if none are named."""
 
     def apply(self) -> None:
-        """Makes the module what its broken text says, before anything else of it is imported."""
-        path = Path(_protocol.__file__)
-        text = path.read_text()
-        count = text.count(self.old)
-        if count != 1:
-            sys.exit(f"to be written anew: its text stands there {count} times")
-        exec(compile(text.replace(self.old, self.new), str(path), "exec"), vars(_protocol))
+        """Makes whoever imports the package from now on get its broken text."""
+        texts = {path: path.read_text() for path in BROKEN.glob("*.py")}
+        paths = [path for path, text in texts.items() for _ in range(text.count(self.old))]
+        if len(paths) != 1:
+            sys.exit(f"to be written anew: its text stands there {len(paths)} times")
+        path = paths[0]
+        broken = compile(texts[path].replace(self.old, self.new), str(path), "exec")
+        load = SourceFileLoader.get_code
+
+        def load_broken(loader: SourceFileLoader, name: str) -> CodeType | None:
+            return broken if loader.path == str(path) else load(loader, name)
+
+        SourceFileLoader.get_code = load_broken  # type: ignore[assignment,method-assign]
+        assert "trio_draftws" not in sys.modules
 
     def found_by(self) -> str | None:
         """What finds it; None if nothing does."""
@@ -136,8 +144,8 @@ MUTANTS = [
     ),
     Mutant(
         "unread messages are dropped at the end",
-        "        self.end = end\n        self._ended_at = now",
-        "        self.end = end\n        self.unread.clear()\n        self._ended_at = now",
+        "        self.end = end\n        self._answer.note_end(now)",
+        "        self.end = end\n        self.unread.clear()\n        self._answer.note_end(now)",
     ),
     Mutant(
         "messages of one chunk are turned round",
@@ -178,23 +186,23 @@ MUTANTS = [
     ),
     Mutant(
         "no grace for what is unread",
-        "            answer_at = max(self._ended_at, self._taken_at) + self.grace",
-        "            answer_at = now",
+        "            return max(self._ended_at, self._message_taken_at) + self.grace\n",
+        "            return now\n",
     ),
     Mutant(
         "taking a message gives no further grace",
-        "            self._taken_at = now\n",
-        "",
+        "        self._message_taken_at = now\n",
+        "        pass\n",
     ),
     Mutant(
         "nobody waits for those who received nothing",
-        "        elif self.handed_out == 0:\n            answer_at = now\n",
+        "        if handed_out == 0:\n            return now\n",
         "",
     ),
     Mutant(
         "every look gives a further grace",
-        "if self.handed_out != self._handed_out_then or math.isinf(self._left_alone_since):",
-        "if self.unread or not self.end_applied:",
+        "if handed_out != self._handed_out_when_left or math.isinf(self._unattended_since):",
+        "if True:",
         test="_answers",
     ),
     Mutant(
@@ -205,17 +213,17 @@ MUTANTS = [
     Mutant(
         "the reader's coming to the end means nothing",
         "        elif not self.end_applied:\n            self.apply_end(now)",
-        "        elif not self.end_applied:\n            self._put_off_answer(now)",
+        "        elif not self.end_applied:\n            self._schedule_answer(now)",
     ),
     # Rule 3
     Mutant(
         "a hold never ends",
-        "answer_at = self._ended_at + self._timeouts.close_timeout * 3 / 4",
-        "answer_at = math.inf",
+        "return self._ended_at + self._timeouts.close_timeout * 3 / 4",
+        "return math.inf",
     ),
     Mutant(
         "a hold is forgotten where the reader comes",
-        "if self._holds_answer and self.end.kind is EndKind.CLOSE:",
+        "if self._answer.holds and self.end.kind is EndKind.CLOSE:",
         "if self.end.kind is not EndKind.CLOSE:",
     ),
     Mutant(
@@ -252,13 +260,13 @@ MUTANTS = [
     ),
     Mutant(
         "the silent are told apart by a span",
-        "if self._idle_at <= now:",
-        "if now - max(self.heard_at, self._quiet_since) >= self._timeouts.idle_timeout:",
+        "if self._idle_at(received_at) <= now:",
+        "if now - max(received_at, self._excused_until) >= self._timeouts.idle_timeout:",
     ),
     # Rule 5
     Mutant(
         "nothing is read before giving up",
-        "            if not looked:\n                return True\n",
+        "            if not just_read:\n                return True\n",
         "",
     ),
     Mutant(
@@ -268,17 +276,17 @@ MUTANTS = [
     ),
     Mutant(
         "the time to write is ignored",
-        "        if self._stuck_at(now) <= now:",
-        "        if self._stuck_at(now) < 0:",
+        "        if self._write_timeout_at(now) <= now:",
+        "        if self._write_timeout_at(now) < 0:",
     ),
     Mutant(
         "a full receiver's silence counts",
-        "            self._quiet_since = now\n        self._handed_out_at_look",
+        "            self._excused_until = now\n        self._handed_out_at_look",
         "            pass\n        self._handed_out_at_look",
     ),
     Mutant(
         "a ping is held against who cannot be read",
-        "        self._pinged_at = now\n        if not self._output.waiting_senders:",
+        "        self._pong_due_since = now\n        if not self._output.waiting_senders:",
         "        if not self._output.waiting_senders:",
     ),
     Mutant(
@@ -289,19 +297,19 @@ MUTANTS = [
     ),
     Mutant(
         "who hung up is excused for ever",
-        "if not self._hung_up or self._handed_out_at_look != self.handed_out:",
+        "if not self._hung_up or self._handed_out_at_look != handed_out:",
         "if True:",
         test="_times",
     ),
     Mutant(
         "who was reset is kept as long as who is idle",
-        "        if self._was_reset:\n            # As long",
-        "        if False:\n            # As long",
+        "        if self._was_reset:\n            # Like a",
+        "        if False:\n            # Like a",
         test="_times",
     ),
     Mutant(
         "who hung up is excused for no moment",
-        "if not self._hung_up or self._handed_out_at_look != self.handed_out:",
+        "if not self._hung_up or self._handed_out_at_look != handed_out:",
         "if not self._hung_up:",
         test="_times",
     ),
@@ -317,7 +325,7 @@ MUTANTS = [
     ),
     Mutant(
         "whoever begins to send has less time",
-        "            self._unstuck_at = now\n        self.due",
+        "            self.keepalive.excuse_blocked(now)\n        self.due",
         "            pass\n        self.due",
         test="_times",
     ),
@@ -341,23 +349,23 @@ MUTANTS = [
     ),
     Mutant(
         "each ping gives more time",
-        "        if not self._is_pinged:\n            # Else",
-        "        if True:\n            # Else",
+        "        if not self.awaits_pong(received):\n            # Otherwise",
+        "        if True:\n            # Otherwise",
     ),
     Mutant(
         "no pong is missed",
-        "            elif self._pinged_at + self._timeouts.ping_timeout <= now:",
-        "            elif self._pinged_at < 0:",
+        "            elif self._pong_due_since + self._timeouts.ping_timeout <= now:",
+        "            elif self._pong_due_since < 0:",
     ),
     Mutant(
         "whoever has just spoken is pinged",
-        "return max(self.heard_at, self._quiet_since) + self._timeouts.ping_interval",
-        "return max(self.heard_at, self._quiet_since) + self._timeouts.ping_interval / 2",
+        "return max(received_at, self._excused_until) + self._timeouts.ping_interval",
+        "return max(received_at, self._excused_until) + self._timeouts.ping_interval / 2",
     ),
     Mutant(
         "pinged again and again",
-        "elif self._may_ping and not self._is_pinged and self._silent",
-        "elif self._may_ping and self._silent",
+        "            and not keepalive.awaits_pong(self.bytes_received)\n",
+        "",
     ),
     # Rule 6
     Mutant(
@@ -398,8 +406,8 @@ MUTANTS = [
     ),
     Mutant(
         "whoever waits for a pong waits for ever",
-        "        self._forget_pings()\n        self._put_off_answer(now)",
-        "        self._put_off_answer(now)",
+        "        self.keepalive.forget_pings()\n        self._schedule_answer(now)",
+        "        self._schedule_answer(now)",
     ),
 ]
 

@@ -1,4 +1,4 @@
-"""What the rules of `_protocol.py` promise, held against what was observed of one side."""
+"""What the rules of `WebSocketProtocol` promise, held against what was observed of one side."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import math
 import attrs
 
 from trio_draftws.drafts import Close, End, Pong, Role
-from trio_draftws.drafts._protocol import EndKind, State
+from trio_draftws.drafts._protocol.ends import EndKind
+from trio_draftws.drafts._protocol.protocol import State
 
 from .endpoint import Endpoint
 from .reader import LOOK
@@ -159,7 +160,7 @@ class Promises:
     def check_pongs(self) -> None:
         """A pong stands for the pings before it: nobody waits for one of those."""
         pongs = self.of.peers_output.pongs
-        while self.pongs < self.of.side.protocol.pongs_received:
+        while self.pongs < self.of.side.protocol.keepalive.pongs_received:
             pong = pongs[self.pongs]
             self.pongs += 1
             if not pong.startswith(b"strange"):
@@ -172,19 +173,19 @@ class Promises:
         """Asks for what is due, as a scope does, and looks at what is done about it."""
         of = self.of
         protocol = of.side.protocol
-        pings, could_ping, now = protocol.pings_sent, of.may_ping and not of.full, of.now
+        pings, could_ping, now = protocol.keepalive.pings_sent, of.may_ping and not of.full, of.now
         of.note_excuse()
         if protocol.on_deadline(now, full=of.full):
             assert protocol.end is None
             self.check_due()
             of.read_some(LOOK)
-            assert not protocol.on_deadline(now, full=of.full, looked=True)
+            assert not protocol.on_deadline(now, full=of.full, just_read=True)
         self.check_due()
         of.note_asked()
-        if protocol.pings_sent > pings:
+        if protocol.keepalive.pings_sent > pings:
             assert could_ping
             assert of.pinged_at is None
-            assert protocol.pings_sent == pings + 1
+            assert protocol.keepalive.pings_sent == pings + 1
             assert of.read_at + of.side.times.ping_interval <= now
             of.note_ping()
         end = protocol.end

@@ -9,7 +9,7 @@ from typing import Literal
 import attrs
 
 from trio_draftws.drafts import Event
-from trio_draftws.drafts._protocol import PONGS_AT_ONCE
+from trio_draftws.drafts._protocol.incoming import PONGS_AT_ONCE
 
 from .sides import FakeOutput, Side
 
@@ -70,7 +70,7 @@ class Reader:
         elif self.ending == "end":
             self._feed(self._read_end)
         elif self.ending:
-            protocol.lose("reset by the peer", ConnectionResetError(), self.now)
+            protocol.note_transport_lost("reset by the peer", ConnectionResetError(), self.now)
         self.note_end()
 
     def note_end(self) -> None:
@@ -80,15 +80,15 @@ class Reader:
 
     def _read(self, most: int) -> None:
         protocol = self.side.protocol
-        if protocol.codec.place is not None:
-            size = min(most, len(protocol.codec.place), len(self.arrived))
-            protocol.codec.place[:size] = self.arrived[:size]
+        if (buffer := protocol.codec.get_buffer()) is not None:
+            size = min(most, len(buffer), len(self.arrived))
+            buffer[:size] = self.arrived[:size]
             del self.arrived[:size]
             protocol.buffer_updated(size, self.now)
             return
         data = bytes(self.arrived[:most])
         del self.arrived[:most]
-        if self.short and protocol.codec.between:
+        if self.short and protocol.codec.between_messages:
             # As C does in one step with the read
             messages: list[Event] = []
             took = protocol.codec._take_short_messages(data, 0, messages, 256)  # type: ignore[attr-defined]
@@ -98,7 +98,7 @@ class Reader:
             protocol.feed(data, self.now)
 
     def _read_end(self) -> None:
-        if self.side.protocol.codec.place is None:
+        if self.side.protocol.codec.get_buffer() is None:
             self.side.protocol.feed(b"", self.now)
         else:
             self.side.protocol.buffer_updated(0, self.now)

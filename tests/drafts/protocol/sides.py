@@ -22,7 +22,7 @@ from trio_draftws.drafts import (
     Pong,
     Role,
 )
-from trio_draftws.drafts._protocol import WebSocketProtocol
+from trio_draftws.drafts._protocol.protocol import WebSocketProtocol
 
 Said: TypeAlias = Event | Literal["end", "abort"]
 NORMAL = Close(1000)
@@ -243,7 +243,7 @@ class Side:
         was given up.
         """
         if self.protocol.on_deadline(now, full=full):
-            self.protocol.on_deadline(now, full=full, looked=True)
+            self.protocol.on_deadline(now, full=full, just_read=True)
         assert self.protocol.due > now
         return self.protocol.end is not None and self.protocol.end.kind.name == "GIVEN_UP"
 
@@ -291,7 +291,7 @@ def violates(side: Side, now: float) -> None:
 
 def is_lost(side: Side, now: float) -> None:
     """The transport breaks."""
-    side.protocol.lose("broken", ConnectionResetError(), now)
+    side.protocol.note_transport_lost("broken", ConnectionResetError(), now)
 
 
 def is_given_up(side: Side, now: float) -> None:

@@ -1,4 +1,4 @@
-"""How messages are compressed: what one side wants, and what both settled on."""
+"""How messages are compressed: what one side wants, and what both agreed on."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ import attrs
 Backend: TypeAlias = Literal["zlib", "isal"]
 """A library that compresses and inflates."""
 
-# Which levels each backend has. isal's own 0 is not among them: it makes short messages longer than
-# they were.
+# The levels of each backend. Level 0 of isal is left out: it makes short messages longer.
 LEVELS: dict[Backend, range] = {"zlib": range(10), "isal": range(1, 4)}
-# What they take by default; docs/compression.rst says what was weighed.
+# Their defaults; docs/compression.rst has the reasons.
 DEFAULT_LEVELS: dict[Backend, int] = {"zlib": 2, "isal": 1}
 DEFAULT_MEM_LEVELS: dict[Backend, int] = {"zlib": 5, "isal": 3}
 
@@ -27,7 +26,7 @@ OLDEST_ISAL = (1, 9)
 
 @cache
 def library_of(backend: Backend) -> Any:
-    """The module that compresses and inflates: zlib, or one with the same functions.
+    """Returns the module that compresses and inflates: zlib, or one with the same functions.
 
     Raises:
         ImportError: it is not installed, or too old.
@@ -84,11 +83,11 @@ def _level(instance: Compression, attribute: attrs.Attribute[Any], value: object
 
 @attrs.frozen(kw_only=True)
 class Compression:
-    """How to compress messages, as `compression=` takes it.
+    """How to compress messages: the value of `compression=`.
 
-    The extension is permessage-deflate (RFC 7692). It is used where the draft has room for it
-    (`draft.compression`) and the other side takes it too. No memory is taken for it before the
-    first compressed message, in each direction.
+    The extension is permessage-deflate (RFC 7692). It is used if the draft has extensions
+    (`draft.compression`) and the other side supports it too. In each direction it takes no memory
+    before the first compressed message.
 
     Raises:
         ValueError: a setting is out of range.
@@ -110,35 +109,35 @@ class Compression:
     connection of a server, where zlib takes 18.
     """
     server_no_context_takeover: bool = attrs.field(default=False, validator=_flag)
-    """Whether the server begins each message anew: less memory, and less is saved."""
+    """Whether the server compresses each message by itself: less memory, and less is saved."""
     client_no_context_takeover: bool = attrs.field(default=False, validator=_flag)
-    """Whether the client does."""
+    """Whether the client compresses each message by itself."""
     server_max_window_bits: int | None = attrs.field(
         default=None, validator=_within(8, 15, or_none=True)
     )
     """How far back the server looks for repetitions, as a power of two of bytes: 8 to 15.
 
     None leaves it to the other side. A server then agrees to what the client asks for; with zlib it
-    looks back 13 at most, which takes 54 KiB of memory for a connection in place of 150.
+    uses 13 at most, which takes 54 KiB of memory for a connection instead of 150.
     """
     client_max_window_bits: int | None = attrs.field(
         default=None, validator=_within(8, 15, or_none=True)
     )
-    """How far back the client looks. A server can only ask for it where the client offered it."""
+    """How far back the client looks. A server can ask for it only if the client offered it."""
     level: int | None = attrs.field(default=None, validator=_level)
     """How much time our compressor spends. zlib has 0 to 9: 1 is fast, 9 is thorough, 0 compresses
-    nothing. isal has 1 to 3. None stands for 2 with zlib, and for 1 with isal."""
+    nothing. isal has 1 to 3. None means 2 with zlib, and 1 with isal."""
     mem_level: int | None = attrs.field(default=None, validator=_within(1, 9, or_none=True))
-    """How much memory our compressor takes beside its window: 1 is the least, 9 the most. More is
-    not always faster. None stands for 5 with zlib, and for 3 with isal."""
+    """How much memory our compressor takes in addition to its window: 1 is the least, 9 the most.
+    More is not always faster. None means 5 with zlib, and 3 with isal."""
     threshold: int = attrs.field(default=256, validator=_within(0, 2**63))
-    """Messages of fewer bytes go as they are, unless `send` is told to compress them."""
+    """Messages of fewer bytes are sent uncompressed, except by `send(compress=True)`."""
     webkit: bool = attrs.field(default=False, validator=_flag)
-    """Whether to speak x-webkit-deflate-frame too, which Safari 6 to 14 had in its place."""
+    """Whether to support x-webkit-deflate-frame too, which Safari 6 to 14 had instead."""
 
     @property
     def levels(self) -> tuple[int, int]:
-        """`level` and `mem_level`, with the backend's own where they are None."""
+        """`level` and `mem_level`, with the backend's defaults in place of None."""
         level, mem_level = self.level, self.mem_level
         return (
             DEFAULT_LEVELS[self.backend] if level is None else level,
@@ -147,7 +146,7 @@ class Compression:
 
 
 COMPRESSION = Compression()
-"""What is used where nobody says otherwise."""
+"""The default."""
 
 
 @attrs.frozen
@@ -157,28 +156,28 @@ class Window:
     bits: int
     """How far back it looks: a power of two of bytes."""
     takeover: bool
-    """Whether a message may repeat what messages before it said."""
+    """Whether a message may refer to earlier ones."""
 
 
 @attrs.frozen
 class Deflate:
-    """What both sides settled on."""
+    """What both sides agreed on."""
 
     field: str
-    """As the answer's Sec-WebSocket-Extensions has it."""
+    """The answer's Sec-WebSocket-Extensions."""
     client: Window
-    """How the client compresses: at most so, as the server has it."""
+    """How the client compresses; for a server, the most that the client may do."""
     server: Window
-    """How the server does. On a server it is what its own compressor does, which may look back less
-    far than `field` says."""
+    """How the server compresses. On a server it is its own compressor's window, which may be
+    smaller than that in `field`."""
     settings: Compression
-    """Our own: how our compressor does it."""
+    """The settings of our own compressor."""
     per_frame: bool = False
-    """Whether each frame is compressed for itself, as in x-webkit-deflate-frame."""
+    """Whether each frame is compressed by itself, as in x-webkit-deflate-frame."""
 
     def applies_to(self, size: int, compress: bool | None) -> bool:
-        """Whether a message of `size` bytes is compressed; `compress` is the sender's own word."""
+        """Whether a message of `size` bytes is compressed; `compress` is the argument of `send`."""
         if compress is None:
             compress = size >= self.settings.threshold
-        # An empty one would only grow.
+        # An empty message would only grow.
         return compress and size > 0

@@ -1,11 +1,11 @@
 """Compressing and inflating the payload of messages: RFC 7692 section 7.2.
 
 A message is a raw DEFLATE stream that is flushed to a byte boundary; the last four bytes of the
-flush are always the same, so they stay off the wire. A compressor or an inflater is made with the
-first message that needs it, and without context takeover it is dropped behind each.
+flush are always the same, so they are not sent. A compressor or an inflater is made for the first
+message that needs it, and without context takeover it is dropped after each message.
 
-isal has the same functions as zlib. What differs: it raises an error of its own, it has no window
-of 8 bits for compressing, and a flush right behind another gives a block once more.
+isal has the same functions as zlib. Differences: it raises an error class of its own, has no window
+of 8 bits for compressing, and a second flush in a row gives another block.
 """
 
 from __future__ import annotations
@@ -15,16 +15,17 @@ import sys
 import zlib
 from typing import Any
 
-from .codec import Buffer
+from trio_draftws.drafts._events import Buffer
+
 from .compression import Backend, Compression, Window, library_of
 
 # RFC 7692 section 7.2.1: the end of an empty stored block
 TAIL = b"\x00\x00\xff\xff"
-# Behind a final block, what follows is read in slices: zlib copies the rest of its input at each.
+# After a final block the input is read in slices, since zlib copies the rest of it at each of them.
 _SLICE = 1024
-# A final block may say nothing in two bytes, but zlib has to begin anew behind it. That is fine now
-# and then: each ought to have so many bytes, or a frame of its own, and so many may be missing in
-# all until longer ones make up for them.
+# A final block can be as short as two bytes, but zlib has to be set up anew after each. A few are
+# fine: each should have so many bytes, or a frame of its own. At most so many bytes may be missing
+# in total, until longer blocks make up for them.
 FINAL_BLOCK_SIZE = 8
 MOST_MISSING = 8000
 
@@ -39,14 +40,14 @@ class Deflater:
         self._settings = settings
         self._library = library_of(settings.backend)
         self._compressor: Any = None
-        # The tail of the fragment before; it is the message's own unless another one follows.
+        # The tail of the previous fragment, which is sent only if another one follows.
         self._held = b""
 
     def deflate(self, payload: Buffer, *, ends: bool) -> bytes:
-        """A payload, or a part of one, such that the other side can inflate all of it at once.
+        """Compresses a payload, or a part of one, such that the peer can inflate all of it at once.
 
         Args:
-            ends: whether the message (or the frame, where each is for itself) ends with it.
+            ends: whether the message ends with it (or the frame, if each is compressed by itself).
         """
         compressor = self._compressor
         if compressor is None:
@@ -59,13 +60,13 @@ class Deflater:
             self._held = data[-len(TAIL) :]
         elif not self._window.takeover:
             self._compressor = None
-        # zlib's flush right behind another gives nothing: RFC 7692 section 7.2.3.6, the empty block
+        # A second flush of zlib gives nothing: RFC 7692 section 7.2.3.6, the empty block
         return data[: -len(TAIL)] if data else b"\x00" if ends else b""
 
     def _new_compressor(self) -> Any:
         library, settings, bits = self._library, self._settings, self._window.bits
         if bits == 8:
-            # There is no such window, but with one of 9 bits zlib looks back 250 bytes at most: a
+            # zlib has no such window, but with 9 bits it looks back 250 bytes at most, since a
             # match of 258 has to fit ahead. isal looks back 512.
             library, bits = zlib, 9
         level, mem_level = settings.levels
@@ -92,38 +93,38 @@ class Inflater:
         self._window = window
         self._library = library_of(backend)
         self._inflater: Any = None
-        # What blocks behind a final one may refer to: zlib itself forgets it there.
+        # What blocks after a final one may refer to; zlib itself forgets it there.
         self._history = bytearray()
         self._had_final_block = False
-        # How many came since the last final block, and some for each frame
+        # How many bytes came since the last final block, and `FINAL_BLOCK_SIZE` for each frame
         self._bytes = 0
-        # How many final blocks so far ought to have had, and had not
+        # How many bytes the final blocks so far should have had, and had not
         self._missing = 0
-        #: Whether there were so many final blocks with so little in them that none may follow.
+        #: Whether too many final blocks had too little in them.
         self.is_wasteful = False
         #: How many final blocks ended in the last call.
         self.blocks = 0
-        #: How many bytes it did not get to then.
+        #: How many bytes the last call did not use.
         self.left = 0
 
     def begin_frame(self) -> None:
-        """A frame begins, which may well have a final block."""
+        """Begins a frame, which may have a final block."""
         self._bytes += FINAL_BLOCK_SIZE
 
     def inflate(
         self, data: Buffer, room: float, *, ends: bool, most_blocks: float = math.inf
     ) -> bytes:
-        """What a part of a message's payload (or of a frame's) says.
+        """Inflates a part of a message's payload (or of a frame's).
 
         Args:
-            room: how many bytes it may say. Where it says more, one more is returned, and no
-                memory is taken for the rest: there is no going on then.
-            ends: whether the message (or the frame, where each is for itself) ends with it.
-            most_blocks: behind so many final blocks it stops; `left` tells how much is to be
-                given again.
+            room: how many bytes it may inflate to. If there are more, one more is returned, no
+                memory is taken for the rest, and the object must not be used any more.
+            ends: whether the message ends with it (or the frame, if each is compressed by itself).
+            most_blocks: stop after so many final blocks; the last `left` bytes are then to be
+                passed again.
 
         Raises:
-            zlib.error: it was not compressed like this.
+            zlib.error: the data is broken.
         """
         most = sys.maxsize if math.isinf(room) else int(room) + 1
         tail = TAIL if ends else b""
@@ -142,7 +143,7 @@ class Inflater:
         return inflated
 
     def _go_on(self, behind: bytes, tail: bytes, most: int, most_blocks: float) -> bytes:
-        """Inflates what is behind a final block (RFC 7692 section 7.2.3.4), and ends in `tail`."""
+        """Inflates what follows a final block (RFC 7692 section 7.2.3.4), and ends in `tail`."""
         parts = []
         rest = memoryview(behind)
         while True:
@@ -152,7 +153,7 @@ class Inflater:
                 self._missing = max(0, self._missing + FINAL_BLOCK_SIZE - (self._bytes - left))
                 self._bytes = left
                 self.is_wasteful = self._missing > MOST_MISSING
-                # The tail says nothing here, nor does it behind a zero: an empty block that is one
+                # The tail adds nothing here, nor after a zero, which is an empty block
                 if tail and rest in (tail, b"\x00" + tail):
                     break
                 if self.is_wasteful or (left and self.blocks >= most_blocks):
@@ -168,7 +169,7 @@ class Inflater:
         return b"".join(parts)
 
     def _run(self, data: Buffer, most: int) -> tuple[bytes, bytes | None]:
-        """Inflates `most` bytes at most; and what is behind a final block, if one ended."""
+        """Inflates `most` bytes at most; also returns what follows a final block if one ended."""
         inflater = self._inflater
         if inflater is None:
             inflater = self._library.decompressobj(-self._window.bits, self._history)

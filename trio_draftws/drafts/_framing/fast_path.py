@@ -1,8 +1,8 @@
-"""Whole messages of one short frame each: most of what a connection gets and sends.
+"""Whole messages of one short frame each: most of what a connection receives and sends.
 
-Reading and writing them are written twice, as masks are: here, and in C, which is taken where that
-is taken for masks. Reading stops at what is anything else, and before what is wrong; `FrameCodec`
-then finds it at the same byte. Writing says None to what is no short message.
+Reading and writing exist twice, like masking: in Python, and in C, which is used if it was built.
+Reading stops at anything else, and before anything wrong, which the codec then finds at the same
+byte. Writing returns None for anything but a short message.
 """
 
 from __future__ import annotations
@@ -10,25 +10,25 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+from trio_draftws.drafts._events import Buffer, Event
+
 from .assembler import BINARY, TEXT, decode_leniently
-from .codec import Buffer, Event
 from .masking import HAS_SPEEDUPS, KEY_SIZE, apply_mask, unmask
 
-#: How long a message may be whose length stands in the second byte (RFC 6455 section 5.2)
+#: The most bytes of a message whose length fits into the second byte (RFC 6455 section 5.2)
 LONGEST = 125
 
-# RFC 6455 section 5.2: FIN and the opcode, and the bit that says "masked"
+# RFC 6455 section 5.2: FIN and the opcode, and the bit that means "masked"
 WHOLE_TEXT = 0x80 | TEXT
 WHOLE_BINARY = 0x80 | BINARY
 MASKED = 0x80
 
 
 class TakeShortMessages(Protocol):
-    """Adds the messages that begin at `position` to `events`, `most` of them at most; says where
+    """Adds the messages that begin at `position` to `events`, `most` of them at most; returns where
     the rest begins.
 
-    `longest` is at most `LONGEST`; `utf8_errors` says what becomes of bad UTF-8, as it does to
-    `bytes.decode`.
+    `longest` is at most `LONGEST`; `utf8_errors` is what `bytes.decode` calls `errors`.
     """
 
     def __call__(
@@ -79,7 +79,7 @@ def take_short_messages_in_python(
     return position
 
 
-# What begins the frame of a short message, by its size; masked or not, and then by kind
+# The headers of short messages: masked or not, then by opcode, then by size
 _HEADERS = {
     masked: {
         kind: tuple(bytes((0x80 | kind, bit | size)) for size in range(LONGEST + 1))
@@ -90,10 +90,10 @@ _HEADERS = {
 
 
 class ShortFrame(Protocol):
-    """The frame of a `str` or `bytes` of at most `longest` bytes; None for anything else.
+    """Returns the frame of a `str` or `bytes` of at most `longest` bytes; None for anything else.
 
-    `longest` is at most `LONGEST`. The payload is masked with what `new_key` gives, if that is
-    not None.
+    `longest` is at most `LONGEST`. The payload is masked with a key from `new_key`, unless that is
+    None.
     """
 
     def __call__(
@@ -124,15 +124,15 @@ def short_frame_in_python(
     return b"".join((_HEADERS[True][kind][size], key, apply_mask(payload, key)))
 
 
-# Of the drafts before opcodes: a text stands behind `start` and a byte with its size, or between
-# `start` and `end`, which is one byte that UTF-8 never has.
+# Drafts without opcodes: a text stands between `start` and `end`, one byte that UTF-8 never has;
+# if `end` is empty, it stands after `start` and a byte with its size.
 
 
 class TakeTexts(Protocol):
-    """Adds the texts that begin at `position` to `events`, `most` of them at most; says where the
-    rest begins.
+    """Adds the texts that begin at `position` to `events`, `most` of them at most; returns where
+    the rest begins.
 
-    None of them has more than `longest` bytes. What is no UTF-8 is replaced.
+    It stops at a text of more than `longest` bytes. Bad UTF-8 becomes U+FFFD.
     """
 
     def __call__(
@@ -174,8 +174,9 @@ def take_texts_in_python(
 
 
 class TextFrame(Protocol):
-    """The frame of a `str` of at most `longest` bytes, 255 where its size is in a byte; None for
-    anything else.
+    """Returns the frame of a `str` of at most `longest` bytes; None for anything else.
+
+    A text whose size stands in a byte has 255 bytes at most.
     """
 
     def __call__(

@@ -1,4 +1,4 @@
-"""What the drafts with a header of two bytes, hybi-01 to RFC 6455, say differently."""
+"""How the drafts with a header of two bytes, hybi-01 to RFC 6455, differ from each other."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from typing import Literal, TypeAlias
 
 import attrs
 
-from .assembler import BINARY, TEXT
-from .close_codes import EARLY_MESSAGE_TOO_BIG, CloseCode
-from .codec import (
+from trio_draftws.drafts._close_codes import EARLY_MESSAGE_TOO_BIG, CloseCode
+from trio_draftws.drafts._events import (
     Buffer,
     Close,
     LocalProtocolError,
+    MessageOverLimit,
     Ping,
     Pong,
     RemoteProtocolError,
@@ -19,19 +19,21 @@ from .codec import (
     encode_text,
 )
 
+from .assembler import BINARY, TEXT
+
 Masking: TypeAlias = Literal["none", "frame-key", "whole-frame", "payload"]
 CloseBody: TypeAlias = Literal["free", "letter", "status"]
 
-# What a frame is, in the numbers of RFC 6455 section 5.2; control frames have bit 3 set.
+# Opcodes as RFC 6455 section 5.2 numbers them; those of control frames have bit 3 set.
 CONTINUATION, CLOSE, PING, PONG = 0, 8, 9, 10
 CONTROL = 8
 RSV1 = 0x40
-"""Of a frame's first byte, the bit that extensions mark compressed ones with."""
+"""The bit of a frame's first byte that is set if the frame is compressed."""
 
 FIRST_OPCODES = {CONTINUATION: 0, CLOSE: 1, PING: 2, PONG: 3, TEXT: 4, BINARY: 5}
-"""The wire's numbers in hybi-01 to hybi-06, section 4.2."""
-OPCODES = {kind: kind for kind in FIRST_OPCODES}
-"""The wire's numbers from hybi-07 on: RFC 6455 section 5.2."""
+"""The numbers on the wire in hybi-01 to hybi-06, section 4.2."""
+OPCODES = {opcode: opcode for opcode in FIRST_OPCODES}
+"""The numbers on the wire from hybi-07 on: RFC 6455 section 5.2."""
 
 MAX_CONTROL_PAYLOAD = 125
 
@@ -40,8 +42,8 @@ PLAIN_CLOSES = {
     b"\x03\xe8": Close(CloseCode.NORMAL_CLOSURE),
     b"\x03\xe9": Close(CloseCode.GOING_AWAY),
 }
-"""Most closing frames that there are, by what they carry: no reason, and a code that every draft
-with codes allows."""
+"""The commonest closing frames by their payload: no reason, and a code that every draft with codes
+allows."""
 
 # RFC 6455 section 7.4.1; and what was reserved by then
 _NEVER_SENT = (
@@ -54,42 +56,42 @@ _NEVER_SENT_NOW = (*_NEVER_SENT, EARLY_MESSAGE_TOO_BIG)
 
 @attrs.frozen
 class HeaderFormat:
-    """The framing of some drafts."""
+    """How some drafts lay out their frames."""
 
-    opcodes: dict[int, int]
-    """The wire's number for each kind of frame."""
+    wire_opcodes: dict[int, int]
+    """The number on the wire of each opcode."""
     more_bit: bool
-    """Whether the first bit says that more fragments follow, and not that this is the last."""
+    """Whether the first bit means that more fragments follow; else that this is the last one."""
     masking: Masking
-    """What a client masks: "frame-key" and "whole-frame" frames begin with four bytes, and all
-    behind them is masked; "payload" has its key behind the length. A server masks nothing."""
+    """What a client masks. "frame-key" and "whole-frame": a frame begins with four bytes, and all
+    after them is masked; "payload": the key stands after the length. A server masks nothing."""
     close_body: CloseBody
     """What a closing frame carries: anything, and the answer repeats it; its sender's letter; or a
     code and a reason."""
     fails_bad_utf8: bool
-    """Whether bad UTF-8 fails the connection with 1007; else U+FFFD stands for it."""
+    """Whether bad UTF-8 fails the connection with 1007; else it becomes U+FFFD."""
     too_big: int
     """The close code for a message over the limit."""
     strict: bool
-    """Whether version 13's rules hold: lengths in their shortest form, and its close codes."""
-    kinds: tuple[int | None, ...] = attrs.field(init=False, repr=False)
-    """What each opcode on the wire means; None for those that are reserved."""
+    """Whether version 13's rules apply: lengths in their shortest form, and its close codes."""
+    opcodes: tuple[int | None, ...] = attrs.field(init=False, repr=False)
+    """The opcode of each number on the wire; None for the reserved ones."""
 
-    @kinds.default
-    def _kinds(self) -> tuple[int | None, ...]:
-        meanings = {opcode: kind for kind, opcode in self.opcodes.items()}
-        return tuple(meanings.get(opcode) for opcode in range(16))
+    @opcodes.default
+    def _opcodes(self) -> tuple[int | None, ...]:
+        opcodes = {number: opcode for opcode, number in self.wire_opcodes.items()}
+        return tuple(opcodes.get(number) for number in range(16))
 
     empty_pings: dict[int, Ping | Pong] = attrs.field(init=False, repr=False)
-    """What a ping and a pong that carry nothing are, by the first byte of their frame."""
+    """An empty ping and an empty pong, by the first byte of their frame."""
 
     @empty_pings.default
     def _empty_pings(self) -> dict[int, Ping | Pong]:
         final = 0 if self.more_bit else 0x80
-        return {final | self.opcodes[PING]: Ping(), final | self.opcodes[PONG]: Pong()}
+        return {final | self.wire_opcodes[PING]: Ping(), final | self.wire_opcodes[PONG]: Pong()}
 
     plain_closes: dict[Close, list[Buffer]] = attrs.field(init=False, repr=False)
-    """The frames of `PLAIN_CLOSES` as a side that masks nothing sends them."""
+    """The frames of `PLAIN_CLOSES` without a mask."""
 
     @plain_closes.default
     def _plain_closes(self) -> dict[Close, list[Buffer]]:
@@ -100,13 +102,13 @@ class HeaderFormat:
         }
 
     def header(
-        self, kind: int, length: int, *, final: bool = True, marks: int = 0, mask_bit: int = 0
+        self, opcode: int, length: int, *, final: bool = True, rsv: int = 0, mask_bit: int = 0
     ) -> bytes:
-        """A header with its length in the shortest form (RFC 6455 section 5.2).
+        """Returns a header with its length in the shortest form (RFC 6455 section 5.2).
 
-        `marks` and `mask_bit` are further bits of its first and of its second byte.
+        `rsv` and `mask_bit` are further bits of its first and of its second byte.
         """
-        first = self.opcodes[kind] | marks | (0 if final is self.more_bit else 0x80)
+        first = self.wire_opcodes[opcode] | rsv | (0 if final is self.more_bit else 0x80)
         if length < 126:
             return bytes((first, mask_bit | length))
         if length < 1 << 16:
@@ -126,7 +128,7 @@ class HeaderFormat:
         return not self.fails_bad_utf8 or code not in _NEVER_SENT
 
     def encode_close(self, close: Close, role: Role) -> bytes:
-        """What the closing frame carries that `role` sends; what it cannot say is left out.
+        """Returns the payload of a closing frame of `role`, without what the draft cannot express.
 
         Raises:
             LocalProtocolError: it is too long, or its code may not be sent.
@@ -147,7 +149,7 @@ class HeaderFormat:
         return close.code.to_bytes(2, "big") + reason  # RFC 6455 section 5.5.1
 
     def decode_close(self, body: bytes) -> Close:
-        """What a closing frame says.
+        """Reads the payload of a closing frame.
 
         Raises:
             RemoteProtocolError: its body is broken.
@@ -170,14 +172,25 @@ class HeaderFormat:
                 CloseCode.INVALID_PAYLOAD, "the reason of a close is not UTF-8"
             ) from None
 
+    def over_limit(self, limit: float) -> MessageOverLimit:
+        """The violation of a message that is longer than `limit` bytes."""
+        return MessageOverLimit(self.too_big, f"a message is longer than {limit} bytes")
+
+    def excessive(self, reason: str) -> RemoteProtocolError:
+        """The violation of what is legal, but too much of it.
+
+        Drafts before version 13 have no code for that.
+        """
+        return RemoteProtocolError(CloseCode.POLICY_VIOLATION if self.strict else 1002, reason)
+
     @property
     def utf8_errors(self) -> Literal["strict", "replace"]:
-        """What becomes of bad UTF-8, as Python's codecs call it."""
+        """How to treat bad UTF-8, in the words of Python's codecs."""
         return "strict" if self.fails_bad_utf8 else "replace"
 
 
 def control_payload(what: str, payload: bytes, limit: int = MAX_CONTROL_PAYLOAD) -> bytes:
-    """A copy of `payload`, which is to fit a control frame (RFC 6455 section 5.5).
+    """Returns a copy of `payload`, for a control frame (RFC 6455 section 5.5).
 
     Raises:
         LocalProtocolError: it is longer than `limit`.

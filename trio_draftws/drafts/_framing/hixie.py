@@ -1,7 +1,7 @@
 """Frames between sentinels, 0x00 ... 0xFF: hixie-75 and hixie-76.
 
 Text is `00`, UTF-8, `ff`. hixie-76 adds the closing frame `ff 00`. Every other frame is reserved:
-it is read to its end, never stored and never delivered.
+it is skipped, never stored and never delivered.
 """
 
 from __future__ import annotations
@@ -9,23 +9,21 @@ from __future__ import annotations
 import sys
 from collections.abc import Hashable
 
-from .assembler import TEXT, Assembler
-from .close_codes import CloseCode
-from .codec import (
+from trio_draftws.drafts._close_codes import CloseCode
+from trio_draftws.drafts._events import (
     Buffer,
     Close,
-    CodecFactory,
-    DecodesInOrder,
     Event,
     Fragment,
     MessageOverLimit,
-    NegotiatedParameters,
     RemoteProtocolError,
     Role,
-    ShortReceive,
-    ShortSend,
     refuse_to_encode,
 )
+
+from .assembler import TEXT, Assembler
+from .bounded_decoder import BoundedDecoder
+from .codec import CodecFactory, NegotiatedParameters, ShortReceive, ShortSend
 from .fast_path import take_texts, text_frame
 from .payload import encode_long_text
 from .short_io import texts_receiver, texts_sender
@@ -41,7 +39,7 @@ LENGTH_DIGITS = 9
 _TYPE, _TEXT, _SENTINEL_SKIP, _LENGTH, _LENGTH_SKIP = range(5)
 
 
-class HixieCodec(DecodesInOrder):
+class HixieCodec(BoundedDecoder):
     """hixie-76 sections 4 and 5.3; hixie-75 is the same without a closing frame."""
 
     __slots__ = (
@@ -57,14 +55,14 @@ class HixieCodec(DecodesInOrder):
 
     def __init__(self, role: Role, max_message_size: float, *, closing_frame: bool) -> None:
         super().__init__()
-        # Both sides speak alike.
+        # Both sides use the same frames.
         del role
         self._closing_frame = closing_frame
         self._max_message_size = max_message_size
         self._longest = int(min(max_message_size, sys.maxsize))
         self._state = _TYPE
         self._type = 0
-        # hixie-76 section 4.2: U+FFFD stands for what is not UTF-8
+        # hixie-76 section 4.2: bad UTF-8 becomes U+FFFD
         self._messages = Assembler(max_message_size, "replace")
         self._length = 0
         self._length_digits = 0
@@ -94,7 +92,7 @@ class HixieCodec(DecodesInOrder):
             raise refuse_to_encode(event, "hixie-76", "text and close")
         raise refuse_to_encode(event, "hixie-75", "text only")
 
-    def shared(self, message: str | bytes, compress: bool | None = None) -> Hashable:
+    def encoding_key(self, message: str | bytes, compress: bool | None = None) -> Hashable:
         del message, compress
         return HixieCodec
 
@@ -155,7 +153,7 @@ class HixieCodec(DecodesInOrder):
         return position + 1
 
     def _decode_text(self, data: bytes, position: int, events: list[Event]) -> int:
-        """Takes text up to its 0xFF, or all there is; each byte is looked at once."""
+        """Takes text up to its 0xFF, or all there is; scans each byte once."""
         end = data.find(b"\xff", position)
         stop = len(data) if end < 0 else end
         if stop - position > self._messages.room:
@@ -186,7 +184,7 @@ class HixieCodec(DecodesInOrder):
         elif self._length:
             self._state = _LENGTH_SKIP
         elif self._type == 0xFF and self._closing_frame:
-            # hixie-76 section 4.2: whatever follows the closing frame means nothing
+            # hixie-76 section 4.2: nothing after the closing frame counts
             self._closed = True
             self._work = 0
             events.append(Close())
@@ -199,9 +197,9 @@ def hixie(*, closing_frame: bool) -> CodecFactory:
     """Makes sentinel codecs: `closing_frame` for hixie-76, none for hixie-75."""
 
     def make(
-        role: Role, max_message_size: float, agreement: NegotiatedParameters | None = None, /
+        role: Role, max_message_size: float, negotiated: NegotiatedParameters | None = None, /
     ) -> HixieCodec:
-        del agreement
+        del negotiated
         return HixieCodec(role, max_message_size, closing_frame=closing_frame)
 
     return make

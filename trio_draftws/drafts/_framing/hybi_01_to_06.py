@@ -3,7 +3,7 @@
 They differ in their first bit, in the closing frame, and in what a client masks: nothing in hybi-01
 to 03, from hybi-04 on whole frames, headers included. In hybi-04 a frame's key is made from four
 bytes in front of the frame and from a key of the connection; in hybi-05 and 06 it is those four
-bytes. Nothing in a frame tells whether it is masked; its direction does.
+bytes. Whether a frame is masked depends on its direction alone; no bit of it shows that.
 """
 
 from __future__ import annotations
@@ -12,57 +12,78 @@ import hashlib
 from collections.abc import Callable
 from typing import Literal
 
-from .close_codes import CloseCode
-from .codec import Buffer, CodecFactory, NegotiatedParameters, Role
-from .decoder import HEADER_SIZE, JOIN_UP_TO, FrameCodec
+from trio_draftws.drafts._close_codes import CloseCode
+from trio_draftws.drafts._events import Buffer, Role
+
+from .codec import CodecFactory, NegotiatedParameters
+from .decoder import HEADER_SIZE
+from .encoder import JOIN_UP_TO, FrameEncoder
+from .frame_codec import FrameCodec
 from .header import FIRST_OPCODES, CloseBody, HeaderFormat
 from .masking import KEY_SIZE, apply_mask, new_key
+
+
+def frame_key(header_format: HeaderFormat, prefix: bytes, connection_key: bytes) -> bytes:
+    """The masking key of a frame, made from the four bytes in front of it."""
+    if header_format.masking == "whole-frame":  # hybi-05 section 4.3
+        return prefix
+    # hybi-04 section 4.3
+    return hashlib.sha1(prefix + connection_key, usedforsecurity=False).digest()
+
+
+class EarlyHybiEncoder(FrameEncoder):
+    """Writes frames of which all is masked, header included, or nothing."""
+
+    __slots__ = ("_connection_key",)
+
+    def __init__(
+        self,
+        role: Role,
+        header_format: HeaderFormat,
+        connection_key: bytes,
+        new_key: Callable[[], bytes],
+    ) -> None:
+        super().__init__(role, header_format, None, new_key)
+        self._connection_key = connection_key
+
+    def write_frame(
+        self, opcode: int, payload: Buffer, *, final: bool = True, rsv: int = 0
+    ) -> list[Buffer]:
+        header = self._format.header(opcode, len(payload), final=final, rsv=rsv)
+        if self.new_key is not None:
+            prefix = self.new_key()
+            key = frame_key(self._format, prefix, self._connection_key)
+            payload = apply_mask(payload, key, len(header))
+            header = prefix + apply_mask(header, key)
+        if len(payload) <= JOIN_UP_TO:
+            return [header + payload]
+        return [header, payload]
 
 
 class EarlyHybiCodec(FrameCodec):
     """hybi-01 to hybi-06, section 4."""
 
-    __slots__ = ("_connection_key", "_masks", "_unmasks")
+    __slots__ = ("_connection_key", "_unmasks")
 
     def __init__(
         self,
         role: Role,
         max_message_size: float,
-        dialect: HeaderFormat,
+        header_format: HeaderFormat,
         connection_key: bytes = b"",
         *,
         new_key: Callable[[], bytes] = new_key,
     ) -> None:
-        super().__init__(role, max_message_size, dialect, new_key=new_key)
+        super().__init__(role, max_message_size, header_format)
         self._connection_key = connection_key
-        masked = dialect.masking != "none"
-        self._masks = masked and role == "client"
-        self._unmasks = masked and role == "server"
-
-    def _frame_key(self, prefix: bytes) -> bytes:
-        if self._dialect.masking == "whole-frame":  # hybi-05 section 4.3
-            return prefix
-        # hybi-04 section 4.3
-        return hashlib.sha1(prefix + self._connection_key, usedforsecurity=False).digest()
-
-    def _write(
-        self, kind: int, payload: Buffer, *, final: bool = True, marks: int = 0
-    ) -> list[Buffer]:
-        header = self._dialect.header(kind, len(payload), final=final, marks=marks)
-        if self._masks:
-            prefix = self._new_key()
-            key = self._frame_key(prefix)
-            payload = apply_mask(payload, key, len(header))
-            header = prefix + apply_mask(header, key)
-        if len(payload) <= JOIN_UP_TO:
-            return [b"".join((header, payload))]
-        return [header, payload]
+        self._unmasks = header_format.masking != "none" and role == "server"
+        self._encoder = EarlyHybiEncoder(role, header_format, connection_key, new_key)
 
     def _begin_frame(self, data: bytes, position: int) -> tuple[int, bytes, bytes]:
         if not self._unmasks:
             return super()._begin_frame(data, position)
         start = position + KEY_SIZE
-        key = self._frame_key(data[position:start])
+        key = frame_key(self._format, data[position:start], self._connection_key)
         return start, bytes(apply_mask(data[start : start + HEADER_SIZE], key)), key
 
 
@@ -75,17 +96,18 @@ def hybi_01_to_06(
 ) -> CodecFactory:
     """Makes codecs of hybi-01 to 06.
 
-    `more_bit`: the first bit of a frame says that more follow, as in hybi-01 to 03.
-    `masking`: what begins a client's frame and masks the whole of it. Nothing (hybi-01 to 03), four
-    bytes from which its key is made with the agreement's `masking_key` ("frame-key": hybi-04), or
-    the key itself ("whole-frame": hybi-05 and 06).
-    `close_body`: what a closing frame carries: anything ("free": hybi-01 to 04), its sender's
-    letter ("letter": hybi-05), or a code and a reason ("status": hybi-06).
-    `too_big`: the code for a message over the limit, which only hybi-06 has. Where there is none,
-    violations say 1009, and it is for the connection to leave it out.
+    Args:
+        more_bit: whether the first bit of a frame means that more follow, as in hybi-01 to 03.
+        masking: what a client masks: "none" (hybi-01 to 03), or the whole frame, with a key made
+            from the four bytes in front of it and the negotiated `masking_key` ("frame-key":
+            hybi-04), or with those four bytes ("whole-frame": hybi-05 and 06).
+        close_body: what a closing frame carries: anything ("free": hybi-01 to 04), its sender's
+            letter ("letter": hybi-05), or a code and a reason ("status": hybi-06).
+        too_big: the code for a message over the limit, which only hybi-06 has. Without it,
+            violations have 1009, and the connection leaves that out.
     """
-    dialect = HeaderFormat(
-        opcodes=FIRST_OPCODES,
+    header_format = HeaderFormat(
+        wire_opcodes=FIRST_OPCODES,
         more_bit=more_bit,
         masking=masking,
         close_body=close_body,
@@ -95,9 +117,9 @@ def hybi_01_to_06(
     )
 
     def make(
-        role: Role, max_message_size: float, agreement: NegotiatedParameters | None = None, /
+        role: Role, max_message_size: float, negotiated: NegotiatedParameters | None = None, /
     ) -> EarlyHybiCodec:
-        agreement = agreement or NegotiatedParameters()
-        return EarlyHybiCodec(role, max_message_size, dialect, agreement.masking_key)
+        negotiated = negotiated or NegotiatedParameters()
+        return EarlyHybiCodec(role, max_message_size, header_format, negotiated.masking_key)
 
     return make

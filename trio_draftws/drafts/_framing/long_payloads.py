@@ -1,94 +1,95 @@
-"""Payloads whose length stands before them: what comes of a long one is put where it will stay.
+"""Takes payload whose length stands before it; long payload is read into its final place.
 
-A codec says what a frame's payload is; here it is taken, and joined to the message that it is a
-part of. From a certain length on, who reads is given memory of that message to read to. A length
-costs nobody memory: so much address space is reserved as is in proportion to what has come, and
-memory is taken when something is put there.
+The payload of each frame is joined to its message. If much of it is missing, the reader gets a part
+of the message's memory to read into, which saves a copy. An announced length alone takes no memory:
+address space is reserved in proportion to what has come, and memory is used when it is written to.
 """
 
 from __future__ import annotations
 
 from typing import Literal
 
+from trio_draftws.drafts._events import Event, Fragment, RemoteProtocolError
+
 from .assembler import Assembler
-from .codec import DecodesInOrder, Event, Fragment, RemoteProtocolError
+from .bounded_decoder import BoundedDecoder
 
-# From so many bytes that are missing of a frame on, they are put where they will stay.
-WORTH_A_PLACE = 16384
+# If at least so many bytes of a frame are missing, there is a buffer to read them into.
+WORTH_A_BUFFER = 16384
 
 
-class TakesPayloads(DecodesInOrder):
-    """The half of a codec that takes the payload of frames, once their header was taken."""
+class PayloadDecoder(BoundedDecoder):
+    """Takes the payload of frames; a subclass takes their headers."""
 
-    __slots__ = ("_final", "_key", "_key_offset", "_left", "_messages")
+    __slots__ = ("_final", "_key", "_key_offset", "_messages", "_missing")
 
     def __init__(self, max_message_size: float, utf8_errors: Literal["strict", "replace"]) -> None:
         super().__init__()
         self._messages = Assembler(max_message_size, utf8_errors)
-        # The frame that is coming: how many bytes are missing, how they are masked, and whether its
+        # The current frame: how many bytes are missing, how they are masked, and whether its
         # message ends with it
-        self._left = 0
+        self._missing = 0
         self._key = b""
         self._key_offset = 0
         self._final = True
 
     def stream(self) -> Fragment | None:
-        """As `Codec.stream`."""
-        if self.place is not None:
-            self.place.release()
-            self.place = None
+        """See `Codec.stream`."""
+        if self._buffer is not None:
+            self._buffer.release()
+            self._buffer = None
         return self._messages.stream()
 
     def _take_payload(self, data: bytes, position: int, events: list[Event]) -> int:
-        """Takes what has come of a frame's payload, and ends the message if that is its end."""
-        came = min(self._left, len(data) - position)
+        """Takes what has come of a frame's payload; returns where the rest begins."""
+        came = min(self._missing, len(data) - position)
         end = position + came
-        if self._left - came >= WORTH_A_PLACE and self._may_have_place(came):
-            self.place = self._messages.reserve(self._left, came)
-            self.place[:came] = memoryview(data)[position:end]
-            self._fill(came, events)
+        if self._missing - came >= WORTH_A_BUFFER and self._may_use_buffer(came):
+            self._buffer = self._messages.reserve(self._missing, came)
+            self._buffer[:came] = memoryview(data)[position:end]
+            self._take_from_buffer(came, events)
             return end
         key, offset = self._key, self._key_offset
-        self._left -= came
+        self._missing -= came
         self._key_offset += came
         with memoryview(data)[position:end] as part:
-            if self._left or not self._final:
+            if self._missing or not self._final:
                 self._messages.add(part, key, offset)
             else:
                 events.append(self._messages.end(part, key, offset))
         return end
 
-    # Where it will stay
+    # Reading into the message's memory
 
-    def _fill_place(self, data: bytes, position: int, events: list[Event]) -> int:
-        """Puts what came there, as a read into `place` does; returns where the rest begins."""
-        while self.place is not None and position < len(data):
-            size = min(len(self.place), len(data) - position)
-            self.place[:size] = memoryview(data)[position : position + size]
-            self._fill(size, events)
+    def _copy_to_buffer(self, data: bytes, position: int, events: list[Event]) -> int:
+        """Copies bytes into the buffer, as a read would; returns where the rest begins."""
+        while self._buffer is not None and position < len(data):
+            size = min(len(self._buffer), len(data) - position)
+            self._buffer[:size] = memoryview(data)[position : position + size]
+            self._take_from_buffer(size, events)
             position += size
         return position
 
-    def _may_have_place(self, came: int) -> bool:
-        # What was kept back comes first, and is not put anywhere.
+    def _may_use_buffer(self, came: int) -> bool:
+        # Bytes that were kept come first, and need no buffer.
         if self._later or self._messages.streaming:
             return False
-        return self._messages.may_reserve(came) >= WORTH_A_PLACE
+        return self._messages.may_reserve(came) >= WORTH_A_BUFFER
 
-    def _fill(self, size: int, events: list[Event]) -> None:
-        assert self.place is not None
-        with self.place as place:
-            self.place = None if size == len(place) else place[size:]
+    def _take_from_buffer(self, size: int, events: list[Event]) -> None:
+        assert self._buffer is not None
+        with self._buffer as buffer:
+            self._buffer = None if size == len(buffer) else buffer[size:]
         offset = self._key_offset
-        self._left -= size
+        self._missing -= size
         self._key_offset += size
         try:
             self._messages.take(size, self._key, offset)
         except RemoteProtocolError:
-            self.place = None
+            self._buffer = None
             self._messages.forget()
             raise
-        if self.place is None and self._left:
-            self.place = self._messages.reserve(self._left)
-        elif self._final and not self._left:
+        if self._buffer is None and self._missing:
+            self._buffer = self._messages.reserve(self._missing)
+        elif self._final and not self._missing:
             events.append(self._messages.end(b""))

@@ -1,13 +1,12 @@
 """Masks over frames and payloads, and the keys for them.
 
-A mask is a key repeated over the bytes and XORed with them, so that putting it on and taking it off
-is the same thing. Keys must not be foreseen by whoever chooses the payload (RFC 6455 section 10.3):
-they come from the system's randomness, a new one for each frame.
+A mask is a key repeated over the bytes and XORed with them, so masking and unmasking are the same.
+Keys must be unpredictable for whoever chooses the payload (RFC 6455 section 10.3): they come from
+the system's randomness, a new one for each frame.
 
-Masks are put on by `apply_mask`. It is written twice: here, and in C, which is taken where it was
-built, unless the environment has TRIO_DRAFTWS_PURE_PYTHON=1. What is short and lies among other
-frames has its mask taken off in `_short_messages`, and what is long where it will stay, in
-`_payload`.
+`apply_mask` exists twice: in Python, and in C, which is used if it was built, unless the
+environment has TRIO_DRAFTWS_PURE_PYTHON=1. Short messages are unmasked by fast_path.py, and long
+ones in place by payload.py.
 """
 
 from __future__ import annotations
@@ -16,16 +15,16 @@ import functools
 import os
 from typing import Protocol
 
-from .codec import Buffer
+from trio_draftws.drafts._events import Buffer
 
 KEY_SIZE = 4
 """How many bytes a masking key has (RFC 6455 section 5.3)."""
 _KEYS_AT_ONCE = 256
-# Up to so many repeats of the key, one XOR of two long integers is faster than a translation for
-# each byte of the key. Both are measured; above it, translation takes half the time.
+# Up to so many repeats of the key, one XOR of two long integers is faster than a translation table
+# for each byte of the key. Measured: above it, translation takes half the time.
 _REPEATS_FOR_XOR = 128
 
-# Times a key of four bytes as a number, this is the key repeated until it covers so many bytes.
+# Multiplied by a key of four bytes, as a number, gives the key repeated over so many bytes.
 _REPEATED = tuple(sum(1 << at for at in range(0, 8 * size, 32)) for size in range(126))
 
 _new_keys: list[bytes] = []
@@ -40,8 +39,8 @@ class ApplyMask(Protocol):
 
 
 def new_key() -> bytes:
-    """Four random bytes that were never handed out before."""
-    # One call of the system for many keys; `pop` gives a key to one thread only.
+    """Returns four random bytes, drawn anew for each call."""
+    # One system call makes many keys; `pop` gives each to one thread only.
     try:
         return _new_keys.pop()
     except IndexError:
@@ -55,8 +54,8 @@ def new_key() -> bytes:
 def apply_mask_in_python(payload: Buffer, key: bytes, offset: int = 0, /) -> bytes | bytearray:
     """`payload` XOR `key`, repeated, beginning `offset` bytes into it.
 
-    The key may have any length but none. The payload is one of bytes, and is left as it was. What
-    is short is given as bytes; of what is long, that would be one copy more.
+    The key must not be empty. The payload is not changed. Short results are bytes, long ones a
+    bytearray, which saves a copy.
     """
     period = len(key)
     if offset:
@@ -81,7 +80,7 @@ def _table(key: int) -> bytes:
 def unmask(data: bytes, begin: int, end: int, /) -> bytes:
     """`data[begin:end]` XOR the four bytes before it, repeated: a payload behind its key.
 
-    For what is there, and at most 125 bytes; nothing is checked.
+    At most 125 bytes; nothing is checked.
     """
     size = end - begin
     both = int.from_bytes(data[begin - 4 : end], "little")
@@ -91,7 +90,7 @@ def unmask(data: bytes, begin: int, end: int, /) -> bytes:
 
 
 def fastest() -> ApplyMask:
-    """What `speedups` has, if that was built and is wanted; else what is written in Python."""
+    """The function of `speedups`, if that was built and is wanted; else the one in Python."""
     if os.environ.get("TRIO_DRAFTWS_PURE_PYTHON") != "1":
         try:
             from .speedups import apply_mask

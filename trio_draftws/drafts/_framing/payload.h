@@ -1,10 +1,10 @@
 /* Payload: the payload of one message, in memory that becomes the message; and Text: the memory of
-   a text, to be sent from. As _payload.py has both in Python, a method for a method.
+   a text, to be sent from. payload.py has both in Python, with the same methods.
 
-   The memory is a str of ASCII, or bytes, that nobody else has yet. It is written to only while that
-   is so: it is handed out once, by `finish`, where it was reserved for just what came, and not while
-   somebody could still write to it. What nobody has written to costs address space and no memory,
-   and grows without being copied where the system can move pages. */
+   The memory is a str of ASCII, or bytes, that nobody else has yet, and is only written to until it
+   is handed out: once, by `finish`, if it has just the size of what came and nobody can write to it
+   any more. Memory that was never written to costs only address space, and grows without a copy if
+   the system can move pages. */
 
 #include <Python.h>
 
@@ -17,8 +17,8 @@ typedef struct {
     Py_ssize_t views;    /* How many can do so */
     Utf8 text;
     char is_text;
-    char is_lenient;     /* Whether U+FFFD stands for what is no UTF-8 */
-    char is_broken;      /* Whether it is none, and lenient */
+    char is_lenient;     /* Whether bad UTF-8 becomes U+FFFD */
+    char is_broken;      /* Whether it is bad UTF-8, and lenient */
 } Payload;
 
 enum { LITTLE = 1 << 18 };
@@ -59,7 +59,7 @@ payload_resize(Payload *self, Py_ssize_t room)
     return failed ? -1 : 0;
 }
 
-/* Makes room for so many bytes more. */
+/* Makes room for `more` bytes. */
 static int
 payload_make_room(Payload *self, Py_ssize_t more, int exactly)
 {
@@ -77,8 +77,8 @@ payload_make_room(Payload *self, Py_ssize_t more, int exactly)
     return payload_resize(self, needed + (needed < LITTLE ? needed : needed / 8) + 16);
 }
 
-/* Takes so many bytes that were put behind those that have come; says whether they can be a part of
-   the message. */
+/* Takes `size` bytes that were put behind those that have come; returns whether the message can
+   still be UTF-8. */
 static int
 payload_took(Payload *self, Py_ssize_t size, int is_ascii)
 {
@@ -97,7 +97,7 @@ payload_took(Payload *self, Py_ssize_t size, int is_ascii)
     return 1;
 }
 
-/* A key that masks, or none, and a place in it. */
+/* Gets a masking key, which may be empty, and where to begin in it. */
 static int
 get_key(PyObject *key, PyObject *offset, Py_buffer *buffer, Py_ssize_t *at)
 {
@@ -153,7 +153,7 @@ payload_take(Payload *self, PyObject *const *args, Py_ssize_t count)
     if (size > 0 && key.len > 0) {
         unsigned char *came = payload_data(self) + self->used;
         if (key.len == 4)
-            is_ascii = mask_where_it_lies(came, size, key.buf, at);
+            is_ascii = mask_in_place(came, size, key.buf, at);
         else
             mask_bytes(came, came, size, key.buf, key.len, at);
     }
@@ -215,8 +215,7 @@ payload_check(Payload *self, PyObject *argument)
     return PyBool_FromLong(is_good);
 }
 
-/* A text of what has come; what of the end may be a part of a character only counts as wrong if
-   `final`. */
+/* The text of what has come. An unfinished character at its end is an error only if `final`. */
 static PyObject *
 payload_text(Payload *self, int final, Py_ssize_t *taken)
 {
@@ -378,9 +377,9 @@ static PyMethodDef payload_methods[] = {
     {"check", (PyCFunction)payload_check, METH_O,
      PyDoc_STR("check(part, /)\n--\n\nWhether a part can follow.")},
     {"pop", (PyCFunction)payload_pop, METH_O,
-     PyDoc_STR("pop(final, /)\n--\n\nGives what has come, and forgets it.")},
+     PyDoc_STR("pop(final, /)\n--\n\nReturns what has come, and forgets it.")},
     {"finish", (PyCFunction)payload_finish, METH_NOARGS,
-     PyDoc_STR("finish()\n--\n\nGives the message.")},
+     PyDoc_STR("finish()\n--\n\nReturns the message.")},
     {NULL, NULL, 0, NULL},
 };
 
@@ -403,7 +402,7 @@ static PyType_Spec payload_spec = {
     .slots = payload_slots,
 };
 
-/* What `utf8_of` gives of an ASCII text: a buffer whose memory is the text's. */
+/* What `utf8_of` returns for an ASCII text: a buffer over the memory of the text. */
 typedef struct {
     PyObject_HEAD
     PyObject *text;

@@ -1,8 +1,8 @@
-"""The payload of one message, in memory that becomes the message; and texts as bytes and back.
+"""The payload of one message, in memory that becomes the message; and text to UTF-8 and back.
 
-All of it is written twice, as masks are: here, and in C, which is taken where that is taken for
-masks. There a message that is ASCII, or binary, is handed out as it lies; other text is looked at
-as it comes, and decoded once, at the end. Here all is copied then, and decoded to be looked at.
+All of it exists twice, like masking: in Python, and in C, which is used if it was built. In C, a
+message that is binary or ASCII is handed out without a copy; other text is validated as it comes,
+and decoded once, at the end. In Python everything is copied, and decoded to be validated.
 """
 
 from __future__ import annotations
@@ -11,21 +11,22 @@ import codecs
 from collections.abc import Callable
 from typing import Protocol
 
-from .codec import Buffer, encode_text, not_encodable
+from trio_draftws.drafts._events import Buffer, encode_text, not_encodable
+
 from .masking import HAS_SPEEDUPS, apply_mask_in_python
 
-# How much text is looked at together: what Python makes of it takes up to four times the memory.
+# How many bytes are validated at a time: decoded, they take up to four times the memory.
 _SLICE = 16384
 # Below that, a copy is cheaper than a view.
 LONG = 4096
 
 
 class Payload(Protocol):
-    """The payload of one message, made with what it is: `is_text`, and whether it `is_lenient`,
-    so that U+FFFD stands for what is no UTF-8.
+    """The payload of one message.
 
-    Where `take` and `add` return False, no further bytes can make UTF-8 of it; then it is of no use
-    any more. `key` is what it is masked with, if not empty, beginning `offset` bytes into it.
+    It is made with two flags: `is_text`, and `is_lenient`, with which bad UTF-8 becomes U+FFFD.
+    If `take` or `add` returns False, no further bytes can make it valid UTF-8, and the object must
+    not be used any more. `key` is the masking key, empty for none, applied from `offset` on.
     """
 
     def __len__(self) -> int:
@@ -33,43 +34,40 @@ class Payload(Protocol):
         ...
 
     def reserve(self, size: int, /) -> memoryview:
-        """Memory for `size` more bytes, where they may be put. It has to be released before more is
-        reserved or added.
-        """
+        """Returns memory for `size` more bytes. Release it before more is reserved or added."""
         ...
 
     def take(self, size: int, key: bytes, offset: int, /) -> bool:
-        """Takes `size` bytes that were put at the beginning of what is left of that memory."""
+        """Appends the next `size` bytes of the reserved memory, which were put there."""
         ...
 
     def add(self, part: Buffer, key: bytes = b"", offset: int = 0, /) -> bool:
-        """Takes a copy of a part."""
+        """Appends a copy of a part."""
         ...
 
     def check(self, part: Buffer, /) -> bool:
-        """As `add`, but does not take it."""
+        """Like `add`, without appending anything."""
         ...
 
     def pop(self, final: bool, /) -> str | bytes:
-        """Gives what has come, and forgets it; a character that has begun is kept unless it is
-        `final`.
+        """Returns what has come, and forgets it; keeps an unfinished character unless `final`.
 
         Raises:
-            UnicodeDecodeError: it is final and no UTF-8.
+            UnicodeDecodeError: it is final, and not UTF-8.
         """
         ...
 
     def finish(self) -> str | bytes:
-        """Gives the message, and forgets it.
+        """Returns the message, and forgets it.
 
         Raises:
-            UnicodeDecodeError: it is no UTF-8.
+            UnicodeDecodeError: it is not UTF-8.
         """
         ...
 
 
 class PayloadInPython:
-    """As `Payload`."""
+    """`Payload` without C."""
 
     __slots__ = ("_data", "_errors", "_is_text", "_unchecked", "_used")
 
@@ -115,7 +113,7 @@ class PayloadInPython:
         return unchecked is not None
 
     def _after(self, part: Buffer) -> bytes | None:
-        """What is unchecked behind a part; None if that cannot be."""
+        """The unfinished character after a part; None if the part cannot follow."""
         if not self._is_text or self._errors != "strict":
             return b""
         return unchecked_utf8(self._unchecked, part)
@@ -159,9 +157,9 @@ def unchecked_utf8(before: bytes, part: Buffer) -> bytes | None:
 
 
 class UTF8Of(Protocol):
-    """The UTF-8 of a text; where that is how it lies in memory, a view of it, which keeps it.
+    """Returns a text in UTF-8; for ASCII, in C, that is a view of the text's own memory.
 
-    It raises UnicodeEncodeError for a lone surrogate.
+    Raises UnicodeEncodeError for a lone surrogate.
     """
 
     def __call__(self, text: str, /) -> Buffer: ...
@@ -172,7 +170,7 @@ def utf8_of_in_python(text: str, /) -> Buffer:
 
 
 class DecodeUTF8(Protocol):
-    """As `bytes.decode`, for what may be long and not ASCII."""
+    """Like `bytes.decode`, for long text that may not be ASCII."""
 
     def __call__(self, data: Buffer, errors: str, /) -> str: ...
 
@@ -184,11 +182,11 @@ def decode_utf8_in_python(data: Buffer, errors: str, /) -> str:
 new_payload: Callable[[bool, bool], Payload] = PayloadInPython
 utf8_of: UTF8Of = utf8_of_in_python
 decode_utf8: DecodeUTF8 = decode_utf8_in_python
-#: How many times as much memory as has come may be reserved for what is announced: that takes no
-#: memory in C before it is written to, but address space; in Python it is filled with zeros.
+#: How many times the bytes that have come may be reserved ahead. In C that costs only address space
+#: until it is written to; in Python it is filled with zeros.
 RESERVED_AHEAD = 4
 IMMUTABLE_BUFFERS: tuple[type, ...] = (bytes,)
-"""What holds bytes that never change: such objects, and views of them, need no copy to be kept."""
+"""Types whose bytes never change: such objects, and views of them, can be kept without a copy."""
 if HAS_SPEEDUPS:  # pragma: no branch - a process has it one way or the other
     from .speedups import Payload as _PayloadInC
     from .speedups import Text
@@ -201,10 +199,10 @@ if HAS_SPEEDUPS:  # pragma: no branch - a process has it one way or the other
 
 
 def encode_long_text(message: str) -> Buffer:
-    """As `encode_text`; of what is long and ASCII, a view of the memory that it has already.
+    """Like `encode_text`; for long ASCII text it is a view of the text's own memory.
 
     Raises:
-        LocalProtocolError: it holds a lone surrogate, which UTF-8 cannot say.
+        LocalProtocolError: it holds a lone surrogate, which UTF-8 cannot express.
     """
     if len(message) < LONG:
         return encode_text(message)

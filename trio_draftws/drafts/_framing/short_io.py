@@ -1,8 +1,8 @@
-"""Receiving and sending whole short messages in one step, for descriptors that never block.
+"""Receives or sends whole short messages in one step, for descriptors that never block.
 
-A codec does no I/O: it hands out one of these functions, bound to how its frames look, to whoever
-owns the descriptor. Each is written twice, as masks are: here, and in C. They return None where
-there is nothing to be done: nothing has come, or it is no short message.
+A codec does no I/O: it provides one of these functions, bound to the layout of its frames, to the
+owner of the descriptor. Each exists twice, like masking: in Python and in C. They return None if
+there is nothing to do: nothing has come, or it is no short message.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ import os
 from collections.abc import Callable
 from functools import lru_cache, partial
 
-from .codec import MOST_AT_ONCE, Buffer, Event, ShortReceive, ShortSend
+from trio_draftws.drafts._events import Buffer, Event
+
+from .codec import MOST_AT_ONCE, ShortReceive, ShortSend
 from .fast_path import (
     short_frame_in_python,
     take_short_messages_in_python,
@@ -31,12 +33,12 @@ def _receive(fileno: int) -> bytes | None:
 
 
 def _received(data: bytes, position: int) -> int | tuple[int, bytes]:
-    """How much came; and what of it was not taken, if anything."""
+    """How many bytes came, with those that were not taken, if any."""
     return len(data) if position == len(data) else (len(data), data[position:])
 
 
 def _send(fileno: int, frame: bytes | None) -> int | tuple[int, bytes] | None:
-    """How much was sent; and the frame, if that is not all of it."""
+    """Sends a frame; returns how many bytes were sent, with the frame if that is not all of it."""
     if frame is None:
         return None
     try:
@@ -61,7 +63,7 @@ def receive_short_messages_in_python(
 def receive_texts_in_python(
     start: bytes, end: bytes, longest: int, fileno: int, events: list[Event], /
 ) -> int | tuple[int, bytes] | None:
-    """As `receive_short_messages_in_python`, for the drafts before opcodes."""
+    """Like `receive_short_messages_in_python`, for the drafts without opcodes."""
     if (data := _receive(fileno)) is None:
         return None
     position = take_texts_in_python(data, 0, events, start, end, longest, MOST_AT_ONCE)
@@ -78,7 +80,7 @@ def send_short_message_in_python(
 def send_text_in_python(
     start: bytes, end: bytes, longest: int, fileno: int, message: Event | Buffer, /
 ) -> int | tuple[int, bytes] | None:
-    """As `send_short_message_in_python`, for the drafts before opcodes."""
+    """Like `send_short_message_in_python`, for the drafts without opcodes."""
     return _send(fileno, text_frame_in_python(message, start, end, longest))
 
 
@@ -96,7 +98,7 @@ if HAS_SPEEDUPS:  # pragma: no branch - a process has it one way or the other
         pass  # Windows, whose sockets have no descriptors
 
 
-# There is one codec for every connection, and few ways to bind these.
+# Cached: every connection has its own codec, but there are few different ways to bind these.
 
 
 @lru_cache
@@ -107,7 +109,7 @@ def short_messages_receiver(masked: bool, longest: int, utf8_errors: str) -> Sho
 
 @lru_cache
 def texts_receiver(start: bytes, end: bytes, longest: int) -> ShortReceive:
-    """`Codec.receive_short`, for the drafts before opcodes."""
+    """`Codec.receive_short`, for the drafts without opcodes."""
     return partial(receive_texts, start, end, longest)
 
 
@@ -119,5 +121,5 @@ def short_messages_sender(longest: int, new_key: Callable[[], bytes] | None) -> 
 
 @lru_cache
 def texts_sender(start: bytes, end: bytes, longest: int) -> ShortSend:
-    """`Codec.send_short`, for the drafts before opcodes."""
+    """`Codec.send_short`, for the drafts without opcodes."""
     return partial(send_text, start, end, longest)

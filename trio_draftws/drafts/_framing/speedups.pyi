@@ -1,6 +1,6 @@
 from collections.abc import Callable
 
-from .codec import Buffer, Event
+from trio_draftws.drafts._events import Buffer, Event
 
 class Payload:
     def __init__(self, is_text: bool, is_lenient: bool, /) -> None: ...

@@ -9,51 +9,50 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-from .assembler import TEXT
-from .codec import (
+from trio_draftws.drafts._events import (
     Buffer,
     Close,
     Event,
     MessageOverLimit,
-    NegotiatedParameters,
     RemoteProtocolError,
     Role,
-    ShortReceive,
-    ShortSend,
     refuse_to_encode,
 )
+
+from .assembler import TEXT
+from .codec import NegotiatedParameters, ShortReceive, ShortSend
 from .fast_path import take_texts, text_frame
-from .long_payloads import TakesPayloads
+from .long_payloads import PayloadDecoder
 from .payload import encode_long_text
 from .short_io import texts_receiver, texts_sender
 
 _HEADER_SIZE = 9
-# Up to here one buffer of header and payload is cheaper to write than two.
+# Up to this size it is cheaper to write header and payload as one buffer than as two.
 JOIN_UP_TO = 4096
-# r5241: what begins a text of less than 256 bytes; its size follows
+# r5241: a text of less than 256 bytes begins with this, and its size
 _SHORT_START = b"\xff" + bytes(7)
 
 
-class Whatwg2010Codec(TakesPayloads):
+class Whatwg2010Codec(PayloadDecoder):
     """The framing of r5241, called `'new` by Racket's net/websocket."""
 
-    __slots__ = ("_buffer", "_longest", "_max_message_size", "_skip")
+    __slots__ = ("_header", "_longest", "_max_message_size", "_skip")
 
     def __init__(self, role: Role, max_message_size: float) -> None:
-        # as in hixie-76 section 4.2: U+FFFD stands for what is not UTF-8
+        # As in hixie-76 section 4.2, bad UTF-8 becomes U+FFFD
         super().__init__(max_message_size, "replace")
-        # Both sides speak alike.
+        # Both sides use the same frames.
         del role
         self._max_message_size = max_message_size
         self._longest = int(min(max_message_size, 255))
         # The start of a header
-        self._buffer = bytearray()
-        # How many bytes are to be skipped, of a frame that means nothing
+        self._header = bytearray()
+        # How many bytes of a reserved frame are still to be skipped
         self._skip = 0
 
     @property
     def mid_message(self) -> bool:
-        return bool(self._messages.kind or self._buffer)
+        return bool(self._messages.kind or self._header)
 
     @property
     def receive_short(self) -> ShortReceive:
@@ -77,20 +76,20 @@ class Whatwg2010Codec(TakesPayloads):
             return [bytes(_HEADER_SIZE)]  # r5241: type 0x00 with length 0
         raise refuse_to_encode(event, "whatwg-2010-08", "text and close")
 
-    def shared(self, message: str | bytes, compress: bool | None = None) -> Hashable:
+    def encoding_key(self, message: str | bytes, compress: bool | None = None) -> Hashable:
         del message, compress
         return Whatwg2010Codec
 
     def _decode(self, data: bytes, position: int, events: list[Event]) -> None:
-        if self.place is not None:
-            position = self._fill_place(data, position, events)
+        if self._buffer is not None:
+            position = self._copy_to_buffer(data, position, events)
         position = self._take_frames(data, position, events)
         if self._messages.streaming:
             self._messages.hand_on(events)
         self._keep(data, position)
 
     def _is_between(self) -> bool:
-        return not (self._left or self._skip or self._buffer)
+        return not (self._missing or self._skip or self._header)
 
     def _take_short_messages(
         self, data: bytes, position: int, events: list[Event], most: int
@@ -101,7 +100,7 @@ class Whatwg2010Codec(TakesPayloads):
         size = len(data)
         while position < size and self._work > 0:
             self._work -= 1
-            if self._left:
+            if self._missing:
                 position = self._take_payload(data, position, events)
             elif self._skip:
                 skipped = min(self._skip, size - position)
@@ -113,45 +112,45 @@ class Whatwg2010Codec(TakesPayloads):
 
     def _begin_frame(self, data: bytes, position: int, events: list[Event]) -> int:
         """Takes what has come of a header, or whole texts."""
-        if not self._buffer and data[position] == 0xFF:
+        if not self._header and data[position] == 0xFF:
             behind = self._take_more_messages(data, position, events)
             if behind > position:
                 return behind
-        taken = min(_HEADER_SIZE - len(self._buffer), len(data) - position)
-        self._buffer += data[position : position + taken]
-        if len(self._buffer) == _HEADER_SIZE:
+        taken = min(_HEADER_SIZE - len(self._header), len(data) - position)
+        self._header += data[position : position + taken]
+        if len(self._header) == _HEADER_SIZE:
             self._decode_header(events)
         return position + taken
 
     def _decode_header(self, events: list[Event]) -> None:
-        kind = self._buffer[0]
-        length = int.from_bytes(self._buffer[1:], "big")
-        self._buffer = bytearray()
+        frame_type = self._header[0]
+        length = int.from_bytes(self._header[1:], "big")
+        self._header = bytearray()
         if length >= 1 << 63:
             raise RemoteProtocolError(None, "a frame's length has its top bit set")
-        if kind == 0xFF:  # r5241: text
+        if frame_type == 0xFF:  # r5241: text
             if length > self._max_message_size:
-                # The draft has no word for it, so the connection is cut.
+                # The draft has no close code for it, so the connection is cut.
                 raise MessageOverLimit(
                     None,
                     f"a message of {length} bytes is longer than {self._max_message_size} bytes",
                 )
             if length:
                 self._messages.begin(TEXT)
-                self._left = length
+                self._missing = length
             else:
                 events.append("")
         elif length:
             self._skip = length
-        elif kind == 0x00:  # r5241: nine zero bytes close
+        elif frame_type == 0x00:  # r5241: nine zero bytes close
             self._closed = True
             self._work = 0
             events.append(Close())
 
 
 def whatwg_2010(
-    role: Role, max_message_size: float, agreement: NegotiatedParameters | None = None, /
+    role: Role, max_message_size: float, negotiated: NegotiatedParameters | None = None, /
 ) -> Whatwg2010Codec:
     """Makes a codec of r5241."""
-    del agreement
+    del negotiated
     return Whatwg2010Codec(role, max_message_size)

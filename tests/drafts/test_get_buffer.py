@@ -21,12 +21,12 @@ from trio_draftws.drafts import (
     Role,
     draft_named,
 )
-from trio_draftws.drafts._framing.long_payloads import WORTH_A_PLACE, TakesPayloads
+from trio_draftws.drafts._framing.long_payloads import WORTH_A_BUFFER, PayloadDecoder
 from trio_draftws.drafts._framing.payload import RESERVED_AHEAD
 
 from .helpers import in_turn
 
-WITH_LENGTHS = [draft for draft in DRAFTS if isinstance(draft.codec("client", 0), TakesPayloads)]
+WITH_LENGTHS = [draft for draft in DRAFTS if isinstance(draft.codec("client", 0), PayloadDecoder)]
 FRAGMENTING = [draft for draft in DRAFTS if draft.fragments]
 RFC6455 = draft_named("rfc6455")
 STATM = Path("/proc/self/statm")
@@ -41,17 +41,17 @@ def wire_of(sender: Codec, events: list[Event]) -> bytes:
     return b"".join(bytes(buffer) for event in events for buffer in sender.encode(event))
 
 
-def read(receiver: Codec, wire: bytes, dice: random.Random, into_place: float = 1) -> list[Event]:
+def read(receiver: Codec, wire: bytes, dice: random.Random, into_buffer: float = 1) -> list[Event]:
     """Reads as a connection does: into the codec's place where it has one, now and then not."""
     events: list[Event] = []
     position = 0
     while position < len(wire):
         size = dice.choice([1, 7, 1000, 16_384, 50_000])
-        place = receiver.place
-        if place is not None and dice.random() < into_place:
-            size = min(size, len(place), len(wire) - position)
-            place[:size] = wire[position : position + size]
-            events += receiver.fill(size)
+        buffer = receiver.get_buffer()
+        if buffer is not None and dice.random() < into_buffer:
+            size = min(size, len(buffer), len(wire) - position)
+            buffer[:size] = wire[position : position + size]
+            events += receiver.buffer_updated(size)
         else:
             size = min(size, len(wire) - position)
             events += receiver.decode(wire[position : position + size])
@@ -62,10 +62,10 @@ def read(receiver: Codec, wire: bytes, dice: random.Random, into_place: float = 
 def read_bytewise(receiver: Codec, wire: bytearray, dice: random.Random) -> list[Event]:
     events: list[Event] = []
     for byte in wire:
-        place = receiver.place
-        if place is not None and dice.random() < 0.9:
-            place[0] = byte
-            events += receiver.fill(1)
+        buffer = receiver.get_buffer()
+        if buffer is not None and dice.random() < 0.9:
+            buffer[0] = byte
+            events += receiver.buffer_updated(1)
         else:
             events += receiver.decode(bytes((byte,)))
     return events
@@ -76,35 +76,35 @@ def resident() -> int:
     return int(STATM.read_text().split()[1]) * mmap.PAGESIZE
 
 
-def has_place(receiver: Codec) -> bool:
-    return receiver.place is not None
+def has_buffer(receiver: Codec) -> bool:
+    return receiver.get_buffer() is not None
 
 
 @in_turn("role", ["client", "server"])
-@in_turn("into_place", [1, 0.5])
+@in_turn("into_buffer", [1, 0.5])
 @pytest.mark.parametrize("draft", WITH_LENGTHS, ids=lambda draft: draft.name)
-def test_the_same_events(draft: Draft, into_place: float, role: Role) -> None:
+def test_the_same_events(draft: Draft, into_buffer: float, role: Role) -> None:
     sent: list[Event] = [*TEXTS, "last"]
     if draft.binary:
         sent[-1:] = [*(text.encode() for text in TEXTS), Ping(b"?"), "last"]
     for seed in range(8):
         sender = codec(draft, "server" if role == "client" else "client")
         receiver = codec(draft, role)
-        found = read(receiver, wire_of(sender, sent), random.Random(seed), into_place)
+        found = read(receiver, wire_of(sender, sent), random.Random(seed), into_buffer)
         assert found == sent
         assert not receiver.mid_message
-        assert not has_place(receiver)
+        assert not has_buffer(receiver)
 
 
 def test_there_is_a_place_for_what_is_long_only() -> None:
     sender, receiver = codec(RFC6455, "client"), codec(RFC6455, "server")
-    for missing, expected in ((WORTH_A_PLACE - 1, False), (WORTH_A_PLACE, True)):
+    for missing, expected in ((WORTH_A_BUFFER - 1, False), (WORTH_A_BUFFER, True)):
         wire = wire_of(sender, ["x" * 65_000])
         assert receiver.decode(wire[:-missing]) == []
-        assert has_place(receiver) is expected
+        assert has_buffer(receiver) is expected
         assert receiver.mid_message
         assert receiver.decode(wire[-missing:]) == ["x" * 65_000]
-        assert not has_place(receiver)
+        assert not has_buffer(receiver)
         assert not receiver.mid_message
 
 
@@ -115,12 +115,12 @@ def test_a_length_alone_takes_no_place() -> None:
     came = 6000
     assert receiver.decode(wire[: 14 + came]) == []
     while came < 10_000_000:
-        place = receiver.place
-        assert place is not None
-        assert came + len(place) <= max(min(RESERVED_AHEAD * came, 2**24), 2 * came)
-        came += len(place)
-        place[:] = wire[14 + came - len(place) : 14 + came]
-        events = receiver.fill(len(place))
+        buffer = receiver.get_buffer()
+        assert buffer is not None
+        assert came + len(buffer) <= max(min(RESERVED_AHEAD * came, 2**24), 2 * came)
+        came += len(buffer)
+        buffer[:] = wire[14 + came - len(buffer) : 14 + came]
+        events = receiver.buffer_updated(len(buffer))
     assert events == [b"x" * 10_000_000]
 
 
@@ -133,10 +133,10 @@ def test_what_is_reserved_takes_no_memory(draft: Draft) -> None:
     before = resident()
     for receiver in receivers:
         assert receiver.decode(wire[:16_384]) == []
-        place = receiver.place
-        assert place is not None
-        place[:100] = wire[16_384:16_484]
-        assert receiver.fill(100) == []
+        buffer = receiver.get_buffer()
+        assert buffer is not None
+        buffer[:100] = wire[16_384:16_484]
+        assert receiver.buffer_updated(100) == []
     assert resident() - before < 200 * 2**17
 
 
@@ -171,7 +171,7 @@ def test_bad_utf8_is_found_where_it_is(at: int) -> None:
             read_bytewise(receiver, wire[before : before + 1], dice)
         assert raised.value.close_code == 1007
         assert receiver.has_more_output
-        assert not has_place(receiver)
+        assert not has_buffer(receiver)
         with pytest.raises(RemoteProtocolError, match="not UTF-8"):
             receiver.decode(b"more")
 
@@ -189,7 +189,7 @@ def test_what_is_too_long_gets_no_place() -> None:
     sender, receiver = codec(RFC6455, "client"), codec(RFC6455, "server", 60_000)
     with pytest.raises(RemoteProtocolError, match="longer than 60000"):
         receiver.decode(wire_of(sender, ["x" * 60_001])[:20])
-    assert not has_place(receiver)
+    assert not has_buffer(receiver)
 
 
 @in_turn("filled", [0, 1, 20_000])
@@ -199,13 +199,14 @@ def test_to_be_given_part_by_part_after_all(filled: int) -> None:
     text = "aé" * 30_000
     wire = wire_of(sender, [text, "next"])
     assert receiver.decode(wire[:8000]) == []
-    assert receiver.place is not None
+    buffer = receiver.get_buffer()
+    assert buffer is not None
     if filled:
-        receiver.place[:filled] = wire[8000 : 8000 + filled]
-        assert receiver.fill(filled) == []
+        buffer[:filled] = wire[8000 : 8000 + filled]
+        assert receiver.buffer_updated(filled) == []
     first = receiver.stream()
     assert first is not None
-    assert not has_place(receiver)
+    assert not has_buffer(receiver)
     events = read(receiver, wire[8000 + filled :], random.Random(filled))
     assert events[-1] == "next"
     parts = [first, *(event for event in events if isinstance(event, Fragment))]
@@ -217,7 +218,7 @@ def test_a_close_within_a_message_ends_it() -> None:
     sender, receiver = codec(RFC6455, "client"), codec(RFC6455, "server")
     wire = wire_of(sender, [Fragment("x" * 50_000), Close(1000)])
     assert read(receiver, wire, random.Random(3)) == [Close(1000)]
-    assert not has_place(receiver)
+    assert not has_buffer(receiver)
 
 
 @pytest.mark.parametrize(
@@ -228,7 +229,7 @@ def test_drafts_without_one(draft: Draft) -> None:
     sender, receiver = codec(draft, "client"), codec(draft, "server")
     wire = wire_of(sender, ["x" * 100_000])
     assert receiver.decode(wire[:50_000]) == []
-    assert not has_place(receiver)
+    assert not has_buffer(receiver)
     with pytest.raises(NotImplementedError):
-        receiver.fill(1)
+        receiver.buffer_updated(1)
     assert receiver.decode(wire[50_000:]) == ["x" * 100_000]

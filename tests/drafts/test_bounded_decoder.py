@@ -82,7 +82,7 @@ def portions(codec: Codec, data: bytes) -> list[list[Event]]:
     """What each call gives: that which brings the bytes, and those that ask for the rest."""
     given = [codec.decode(data)]
     while codec.has_more_output:
-        assert not codec.between
+        assert not codec.between_messages
         given.append(codec.decode(b""))
     return given
 
@@ -98,7 +98,7 @@ def test_so_many_at_once(draft: Draft, role: Role) -> None:
             assert len(given) >= 3
             assert max(map(len, given)) <= MOST_AT_ONCE
             assert [event for each in given for event in each] == frames.events
-            assert (codec.between, codec.mid_message) == (True, False)
+            assert (codec.between_messages, codec.mid_message) == (True, False)
             assert codec.decode(encoded(peer_of(draft, role), "next")) == ["next"]
 
 
@@ -148,7 +148,7 @@ def test_a_violation_is_behind_what_is_owed(draft: Draft, role: Role) -> None:
     assert found == frames.events
     for data in (b"", frames.wire, b""):
         assert codec.has_more_output
-        assert not codec.between
+        assert not codec.between_messages
         with pytest.raises(RemoteProtocolError):
             codec.decode(data)
         assert codec._kept == b""  # type: ignore[attr-defined]
@@ -169,7 +169,7 @@ def test_nothing_is_owed_behind_a_close(draft: Draft, role: Role) -> None:
         found += codec.decode(b"")
     assert found[:-1] == frames.events
     assert type(found[-1]) is Close
-    assert not codec.between
+    assert not codec.between_messages
     assert not codec.mid_message
     assert codec.decode(frames.wire) == []
     assert not codec.has_more_output
@@ -182,10 +182,10 @@ def test_between(draft: Draft, role: Role) -> None:
     codec = draft.codec(role, LIMIT)
     wire = encoded(peer_of(draft, role), "hello")
     for _ in range(2):
-        seen = [codec.between]
+        seen = [codec.between_messages]
         for byte in bytewise(wire):
             codec.decode(byte)
-            seen.append(codec.between)
+            seen.append(codec.between_messages)
         assert [True, *[False] * (len(wire) - 1), True] == seen
 
 

@@ -30,7 +30,9 @@ from trio_draftws.drafts import (
     Role,
 )
 from trio_draftws.drafts._framing.codec import CodecFactory
-from trio_draftws.drafts._framing.decoder import JOIN_UP_TO, MAX_EMPTY_FRAGMENTS, FrameCodec
+from trio_draftws.drafts._framing.decoder import MAX_EMPTY_FRAGMENTS
+from trio_draftws.drafts._framing.encoder import JOIN_UP_TO
+from trio_draftws.drafts._framing.frame_codec import FrameCodec
 from trio_draftws.drafts._framing.hybi_01_to_06 import hybi_01_to_06
 from trio_draftws.drafts._framing.rfc6455 import rfc6455
 
@@ -86,7 +88,8 @@ def codec_of(
     """A codec that masks everything with the same key."""
     codec = FACTORIES[name](role, limit, NegotiatedParameters(masking_key=connection_key))
     assert isinstance(codec, FrameCodec)
-    codec._new_key = lambda: key
+    if codec._encoder.new_key is not None:
+        codec._encoder.new_key = lambda: key
     return codec
 
 
@@ -241,7 +244,7 @@ def in_fragments(codec: FrameCodec, text: str, count: int) -> bytes:
     parts = [b"Hel", b"lo", text[5:].encode()][:count]
     kinds = [1] + [0] * len(parts)
     written = [
-        codec._write(kind, part, final=part is parts[-1])
+        codec._encoder.write_frame(kind, part, final=part is parts[-1])
         for kind, part in zip(kinds, parts, strict=False)
     ]
     return b"".join(bytes(buffer) for buffers in written for buffer in buffers)

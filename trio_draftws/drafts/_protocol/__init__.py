@@ -1,0 +1,1 @@
+"""The life of one connection, between codec and channel: states, deadlines and ends."""

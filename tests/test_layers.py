@@ -142,7 +142,7 @@ def test_no_private_name_of_trio_is_used() -> None:
 def test_the_checks_see_what_they_look_for() -> None:
     """So that a map or an import which they cannot read does not pass unseen."""
     assert ROOMS[0] == "__main__"
-    assert ROOMS[-1] == "drafts._events"
+    assert ROOMS[-1] == "drafts._close_codes"
     for place, source, used in [
         ("_client/open.py", "from .._connection import connection", "_connection.connection"),
         ("_client/open.py", "from .._exceptions import DialFailed", "_exceptions"),

@@ -12,7 +12,6 @@ import trio
 from trio_draftws._connection.connection import Connection
 from trio_draftws._connection.scope import Scope
 from trio_draftws._exceptions import HandshakeTimeout, Rejected
-from trio_draftws._server.basic_auth import write_basic
 from trio_draftws._settings.framing_mode import framing_mode
 from trio_draftws._settings.limits import Limits
 from trio_draftws._transport.handshake_io import (
@@ -33,6 +32,7 @@ from trio_draftws.drafts import (
     auto_drafts,
     checked_fields,
     draft_named,
+    write_basic,
     write_cookies,
 )
 

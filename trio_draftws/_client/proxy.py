@@ -15,7 +15,6 @@ import attrs
 import trio
 
 from trio_draftws._exceptions import ProxyFailed, why_not_dialled
-from trio_draftws._server.basic_auth import write_basic
 from trio_draftws._transport.dialling import open_tcp
 from trio_draftws._transport.handshake_io import HeadReader, dress, tls_failed
 from trio_draftws._transport.sockets import take_over
@@ -27,6 +26,7 @@ from trio_draftws.drafts import (
     escaped,
     split_authority,
     split_url,
+    write_basic,
     write_head,
 )
 

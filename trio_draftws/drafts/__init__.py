@@ -36,6 +36,7 @@ from ._handshake.base import (
     ServerOpening,
     checked_answer_fields,
 )
+from ._http.basic_auth import read_basic, write_basic
 from ._http.body import ResponseBody
 from ._http.cookies import write_cookies
 from ._http.host import ascii_host, split_authority, tls_name
@@ -122,6 +123,7 @@ __all__ = [
     "line_too_long",
     "may_begin_head",
     "no_message",
+    "read_basic",
     "scan_opening",
     "shown",
     "shown_line",
@@ -129,6 +131,7 @@ __all__ = [
     "split_url",
     "spoken_today",
     "tls_name",
+    "write_basic",
     "write_cookies",
     "write_head",
     "write_response",

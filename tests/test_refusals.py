@@ -26,7 +26,7 @@ from trio_draftws import (
     open_websocket,
     ssl_stream_factory,
 )
-from trio_draftws._transport.handshake_io import MAX_INTERIM
+from trio_draftws._transport.head_reader import MAX_INTERIM
 from trio_draftws.cli._client import Target
 from trio_draftws.cli._probe import probe
 from trio_draftws.cli._tap import Trace

@@ -17,7 +17,7 @@ from tests.pairs import connected, mute, unmute
 from tests.wire import dial, read_until, request_13, serving
 from trio_draftws import Connection, ConnectionLost, Draft
 from trio_draftws._connection.sender import ROOM
-from trio_draftws._transport.sockets import DirectStream, untaken
+from trio_draftws._transport.sockets import DirectStream, kernel_unacked
 from trio_draftws.drafts import draft_named
 
 # A memory stream takes everything, whether it is read or not.
@@ -112,7 +112,7 @@ async def take_some(sender: Connection, peer: Connection) -> None:
     output = sender._sender
 
     def seen() -> tuple[int, int]:
-        return output.written, untaken(output.stream)
+        return output.written, kernel_unacked(output.stream)
 
     before = seen()
     while seen() == before:

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 from tests.pairs import tls_contexts
 from tests.test_streams import direct_streams
 from trio_draftws._transport.sockets import DirectStream
-from trio_draftws._transport.tls import MOST_OUTPUT, TLSStream
+from trio_draftws._transport.tls import MAX_OUTPUT, TLSStream
 from trio_draftws.drafts import Role
 
 HANDSHAKE = 22
@@ -280,7 +280,7 @@ async def read_until_blocked(victim: TLSStream) -> bytes:
     while not victim.blocked_by_output:
         await victim.wait_readable()
         heard += victim.receive_nowait() or b""
-        assert victim.unsent <= MOST_OUTPUT + ANSWER_SIZE
+        assert victim.unsent <= MAX_OUTPUT + ANSWER_SIZE
     return heard
 
 

@@ -12,13 +12,13 @@ import trio
 from trio_draftws._connection.connection import Connection
 from trio_draftws._connection.scope import Scope
 from trio_draftws._exceptions import HandshakeTimeout, Rejected
+from trio_draftws._settings.checks import check_subprotocols
 from trio_draftws._settings.framing_mode import framing_mode
 from trio_draftws._settings.limits import Limits
-from trio_draftws._transport.handshake_io import (
-    check_subprotocols,
-    closed_unless_opened,
-    dress,
-    too_late,
+from trio_draftws._transport.opening import (
+    apply_stream_factory,
+    close_on_failure,
+    handshake_timed_out,
 )
 from trio_draftws._transport.sockets import StreamFactory
 from trio_draftws._transport.tls import ssl_stream_factory
@@ -126,8 +126,8 @@ class Connector:
                 # One deadline over TCP, the proxy, TLS and the opening handshake
                 with trio.move_on_after(limits.handshake_timeout):
                     dialled = await dial(self.route, wish.url)
-                    async with closed_unless_opened(dialled):
-                        stream = await dress(dialled, factory)
+                    async with close_on_failure(dialled):
+                        stream = await apply_stream_factory(dialled, factory)
                         asked = True
                         connection = await ask(stream, draft, wish, limits, scope, self._goes_on)
                         if self.default not in (None, draft):
@@ -135,7 +135,7 @@ class Connector:
                         return connection
                 if dialled is None:
                     raise _too_late_to_dial(self.route.via(wish.url), limits.handshake_timeout)
-                raise too_late(limits.handshake_timeout)
+                raise handshake_timed_out(limits.handshake_timeout)
             except HandshakeError as error:
                 if dialled is None:
                     raise

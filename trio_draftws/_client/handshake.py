@@ -12,7 +12,7 @@ from trio_draftws._connection.connection import Connection
 from trio_draftws._connection.scope import Scope
 from trio_draftws._exceptions import Rejected
 from trio_draftws._settings.limits import Limits
-from trio_draftws._transport.handshake_io import HeadReader
+from trio_draftws._transport.head_reader import HeadReader
 from trio_draftws.drafts import (
     BadHead,
     Draft,
@@ -60,7 +60,7 @@ async def ask(
     reader = HeadReader(stream)
     try:
         # One write for head and body: several servers of the time want them in one read.
-        head, response = await reader.ask(client.request(), limits.max_head_size)
+        head, response = await reader.exchange(client.request(), limits.max_head_size)
     except BadHead as error:
         raise HandshakeError(f"the server's answer is no HTTP: {error}") from error
     if response.status != 101:

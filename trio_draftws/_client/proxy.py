@@ -16,7 +16,8 @@ import trio
 
 from trio_draftws._exceptions import ProxyFailed, why_not_dialled
 from trio_draftws._transport.dialling import open_tcp
-from trio_draftws._transport.handshake_io import HeadReader, dress, tls_failed
+from trio_draftws._transport.head_reader import HeadReader
+from trio_draftws._transport.opening import apply_stream_factory, tls_failed
 from trio_draftws._transport.sockets import take_over
 from trio_draftws._transport.tls import ssl_stream_factory
 from trio_draftws.drafts import (
@@ -162,7 +163,9 @@ async def tunnel_through(
     try:
         if proxy.scheme == "https":
             context = ssl_context or ssl.create_default_context()
-            stream = await dress(stream, ssl_stream_factory(context, server_hostname=proxy.host))
+            stream = await apply_stream_factory(
+                stream, ssl_stream_factory(context, server_hostname=proxy.host)
+            )
         await _connect(stream, proxy, target)
     except BaseException as error:
         await trio.aclose_forcefully(stream)
@@ -182,7 +185,7 @@ async def _connect(stream: trio.abc.Stream, proxy: ProxyURL, target: WebSocketUR
         fields.append((b"Proxy-Authorization", write_basic(*proxy.user).encode()))
     reader = HeadReader(stream)
     request = write_head(b"CONNECT %b HTTP/1.1" % authority, fields)
-    _, response = await reader.ask(request, MAX_HEAD)
+    _, response = await reader.exchange(request, MAX_HEAD)
     if not 200 <= response.status < 300:
         raise ProxyFailed(
             f"the proxy {proxy} refused with status {response.status} "

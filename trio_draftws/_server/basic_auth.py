@@ -7,7 +7,12 @@ import hmac
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeAlias
 
-from trio_draftws._settings.checks import at_once, awaitable, check_async_function, check_kind
+from trio_draftws._settings.checks import (
+    check_async_function,
+    check_awaitable,
+    check_kind,
+    check_sync_result,
+)
 from trio_draftws.drafts import HeaderFields, Reject, Request, read_basic
 
 PasswordCheck: TypeAlias = Callable[[str, str], Awaitable[bool]]
@@ -49,7 +54,9 @@ def basic_auth(
 
     async def authenticate(request: Request) -> tuple[HeaderFields, str]:
         given = read_basic(request)
-        if given is None or not at_once("users", await awaitable("users", check(*given))):
+        if given is None or not check_sync_result(
+            "users", await check_awaitable("users", check(*given))
+        ):
             raise Reject(401, refusal, "A user and a password are needed.\n")
         return (), given[0]
 

@@ -21,9 +21,14 @@ import trio
 from trio_draftws._connection.connection import Connection
 from trio_draftws._connection.scope import Scope
 from trio_draftws._exceptions import FlashPolicyServed, PageServed, RequestRefused
-from trio_draftws._settings.checks import awaitable, fields_and_state
+from trio_draftws._settings.checks import check_awaitable, fields_and_state
 from trio_draftws._settings.limits import Limits
-from trio_draftws._transport.handshake_io import HeadReader, dress, opening, too_late
+from trio_draftws._transport.head_reader import HeadReader
+from trio_draftws._transport.opening import (
+    apply_stream_factory,
+    handshake_deadline,
+    handshake_timed_out,
+)
 from trio_draftws._transport.sockets import DirectStream, StreamFactory, TCPStream, take_over
 from trio_draftws._transport.tls import is_secure
 from trio_draftws.drafts import (
@@ -170,11 +175,11 @@ async def answer(
         else:
             if connection is not None:
                 return connection
-    async with opening(stream, timeout, begun) as deadline:
+    async with handshake_deadline(stream, timeout, begun) as deadline:
         try:
             if failure is not None:
                 raise failure
-            visit.stream = await dress(stream, terms.stream_factory)
+            visit.stream = await apply_stream_factory(stream, terms.stream_factory)
             connection = await visit.answer()
             return connection
         except Reject as reject:
@@ -277,7 +282,7 @@ class ServerHandshake:
         await trio.lowlevel.checkpoint_if_cancelled()
         while (data := stream.receive_nowait()) is None:
             if not await self.scope.wait_for_first_bytes(stream, self.deadline):
-                raise too_late(self.terms.limits.handshake_timeout)
+                raise handshake_timed_out(self.terms.limits.handshake_timeout)
         return data
 
     async def in_time(self, done: Awaitable[T]) -> T:
@@ -288,7 +293,7 @@ class ServerHandshake:
         """
         with trio.move_on_at(self.deadline):
             return await done
-        raise too_late(self.terms.limits.handshake_timeout)
+        raise handshake_timed_out(self.terms.limits.handshake_timeout)
 
     # All else
 
@@ -361,7 +366,7 @@ class ServerHandshake:
         Raises:
             Exception: whatever `conn_headers` raises.
         """
-        made = awaitable("conn_headers", conn_headers(request))
+        made = check_awaitable("conn_headers", conn_headers(request))
         fields, self.state = fields_and_state(await made)
         return checked_answer_fields(fields)
 
@@ -420,7 +425,7 @@ class ServerHandshake:
         response = (
             page
             if isinstance(page, HTTPResponse)
-            else await awaitable("http_handler", page(request))
+            else await check_awaitable("http_handler", page(request))
         )
         if not isinstance(response, HTTPResponse):
             raise TypeError(f"http_handler returned {response!r}, which is no HTTPResponse")

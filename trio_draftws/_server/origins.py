@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 import attrs
 
-from trio_draftws._settings.checks import at_once, check_function, several
+from trio_draftws._settings.checks import check_function, check_sync_result, tuple_of
 from trio_draftws.drafts import Reject, Request, split_authority
 
 OriginPolicy: TypeAlias = Callable[[Request], bool]
@@ -121,7 +121,7 @@ class OriginCheck:
         if callable(origins):
             check_function("origins", origins, "request")
             return cls(origins)
-        listed = several("origins", origins, "origins", str, type(None))
+        listed = tuple_of("origins", origins, "origins", str, type(None))
         for origin in listed:
             _check_origin(origin)
         return cls(frozenset(map(_comparable, listed)))
@@ -140,7 +140,7 @@ class OriginCheck:
         if self._allowed is None:
             return
         if callable(self._allowed):
-            may = at_once("origins", self._allowed(request))
+            may = check_sync_result("origins", self._allowed(request))
         else:
             may = _comparable(request.origin) in self._allowed
         if not may:

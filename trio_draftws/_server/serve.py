@@ -24,18 +24,18 @@ from trio_draftws._connection.scope import Scope, open_scope, what_ends_the_prog
 from trio_draftws._connection.statistics import ServerStatistics, Tally
 from trio_draftws._exceptions import FlashPolicyServed, PageServed, RequestRefused, code_after
 from trio_draftws._settings.checks import (
-    awaitable,
     check_address,
     check_async_function,
+    check_awaitable,
     check_function,
     check_kind,
+    check_subprotocols,
     needs_trio,
-    several,
+    tuple_of,
 )
 from trio_draftws._settings.framing_mode import framing_mode
-from trio_draftws._settings.keywords import complete, shows
+from trio_draftws._settings.keywords import expand_signature, with_defaults
 from trio_draftws._settings.limits import Limits
-from trio_draftws._transport.handshake_io import check_subprotocols
 from trio_draftws._transport.listeners import cannot_listen
 from trio_draftws._transport.sockets import DirectStream, take_over
 from trio_draftws._transport.tls import ssl_stream_factory
@@ -188,7 +188,7 @@ class Server:
             # Its place is free as soon as its stream is, even if its handler takes no notice.
             connection._when_transport_over(place.leave)
             self._tally.accepted += 1
-            await awaitable("handler", handler(connection, connection.state))
+            await check_awaitable("handler", handler(connection, connection.state))
             code = 1000
             if (end := connection._lost) is not None:
                 _note_end_under_handler(connection, end, peer)
@@ -304,7 +304,7 @@ class _Started:
         self.task_status.started(self.server)
 
 
-@shows(ListenSettings)
+@expand_signature(ListenSettings)
 async def serve_websocket(
     handler: Handler | Mapping[str, Handler],
     port: int = 80,
@@ -342,12 +342,12 @@ async def serve_websocket(
         RuntimeError: it was called outside of Trio.
     """
     needs_trio("serve_websocket")
-    settings = complete(ListenSettings, settings, "serve_websocket")
+    settings = with_defaults(ListenSettings, settings, "serve_websocket")
     host, backlog = settings["host"], settings["backlog"]
     listeners, handler_nursery = settings["listeners"], settings["handler_nursery"]
     check_address(port, host, backlog)
     if listeners is not None:
-        listeners = several("listeners", listeners, "listeners", trio.abc.Listener)
+        listeners = tuple_of("listeners", listeners, "listeners", trio.abc.Listener)
         if not listeners:
             raise ValueError("listeners is empty; there is nothing to listen on")
     served: Handler | Routes[Handler] = with_routes("handler", handler, *HANDLER_ARGUMENTS)
@@ -398,7 +398,7 @@ async def _serve_tcp(
         raise cannot_listen(error, host, port) from error
 
 
-@shows(AcceptSettings)
+@expand_signature(AcceptSettings)
 @asynccontextmanager
 async def accept(
     stream: trio.abc.Stream,
@@ -432,7 +432,7 @@ async def accept(
     needs_trio("accept")
     check_kind("stream", stream, trio.abc.Stream, "a trio.abc.Stream")
     try:
-        settings = complete(AcceptSettings, settings, "accept")
+        settings = with_defaults(AcceptSettings, settings, "accept")
         terms = _make_terms(conn_headers, settings)
         told = Instruments.of(settings["instruments"])
     except BaseException:
@@ -478,7 +478,7 @@ def _make_terms(
         subprotocols = check_subprotocols(subprotocols)
     drafts = settings["drafts"]
     if drafts is not None:
-        drafts = several("drafts", drafts, "names of drafts", str, Draft)
+        drafts = tuple_of("drafts", drafts, "names of drafts", str, Draft)
     # A name that no draft has is the caller's mistake, not a client's.
     draft_named(framing_mode.get())
     return ServerOptions(

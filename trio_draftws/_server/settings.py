@@ -15,7 +15,7 @@ from trio_draftws._settings.checks import (
     check_function,
     check_kind,
     check_ssl_context,
-    several,
+    tuple_of,
 )
 from trio_draftws._settings.keywords import Default
 from trio_draftws._settings.limits import check_positive
@@ -37,7 +37,7 @@ SubprotocolSelector: TypeAlias = Callable[[Sequence[str]], "str | None"]
 
 def _check_drafts(name: str, given: object) -> None:
     if given is not None:
-        several(name, given, "names of drafts", str, Draft)
+        tuple_of(name, given, "names of drafts", str, Draft)
 
 
 def _check_framing_mode(name: str, given: object) -> None:

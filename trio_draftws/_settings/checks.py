@@ -4,7 +4,7 @@ Each check names the argument, what it should be and what was given: a `TypeErro
 another kind, a `ValueError` where it is out of range. What may hold a password is not shown.
 
 Whether a lambda, a partial, a callable object or a decorated function returns something to await
-can only be known once it was called; `awaitable` and `at_once` check that then.
+can only be known once it was called; `check_awaitable` and `check_sync_result` check that then.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from trio_draftws.drafts import Compression
 T = TypeVar("T")
 
 # What `listen` takes for the length of its queue
-MOST_WAITING = 2**31 - 1
+MAX_BACKLOG = 2**31 - 1
 
 _SAYS_AWAITABLE = re.compile("Awaitable|Coroutine")
 # A scheme, brackets and a port, where a host alone is wanted
@@ -81,7 +81,7 @@ def check_function(name: str, given: object, *arguments: str) -> None:
         )
 
 
-def awaitable(name: str, returned: Awaitable[T]) -> Awaitable[T]:
+def check_awaitable(name: str, returned: Awaitable[T]) -> Awaitable[T]:
     """What an async function returned when it was called, to be awaited.
 
     Raises:
@@ -95,7 +95,7 @@ def awaitable(name: str, returned: Awaitable[T]) -> Awaitable[T]:
     return returned
 
 
-def at_once(name: str, returned: T) -> T:
+def check_sync_result(name: str, returned: T) -> T:
     """What a function returned that answers at once.
 
     Raises:
@@ -162,7 +162,7 @@ def check_kind(name: str, given: object, kind: type | tuple[type, ...], expected
         raise TypeError(f"{name} is {expected}, not {given!r}")
 
 
-def several(name: str, given: object, what: str, *kinds: type) -> tuple[Any, ...]:
+def tuple_of(name: str, given: object, what: str, *kinds: type) -> tuple[Any, ...]:
     """Those of an argument that takes several.
 
     Args:
@@ -185,7 +185,16 @@ def several(name: str, given: object, what: str, *kinds: type) -> tuple[Any, ...
     return those
 
 
-def check_whole(name: str, given: object, lowest: int, highest: float, hint: str = "") -> None:
+def check_subprotocols(names: Iterable[str]) -> tuple[str, ...]:
+    """Returns the names as a tuple.
+
+    Raises:
+        TypeError: it is a single str instead of several, or one of them is not a str.
+    """
+    return tuple_of("subprotocols", names, "names", str)
+
+
+def check_int(name: str, given: object, lowest: int, highest: float, hint: str = "") -> None:
     """For a whole number from `lowest` to `highest`; where that is `math.inf`, it may be that.
 
     Raises:
@@ -208,9 +217,9 @@ def check_address(port: object, host: object, backlog: object = None) -> None:
         TypeError: one of them is of another kind.
         ValueError: one of them is out of range, or the host is more than that.
     """
-    check_whole("port", port, 0, 65535, "; 0 picks a free one")
+    check_int("port", port, 0, 65535, "; 0 picks a free one")
     if backlog is not None:
-        check_whole("backlog", backlog, 0, MOST_WAITING)
+        check_int("backlog", backlog, 0, MAX_BACKLOG)
     if host is None:
         return
     if not isinstance(host, (str, bytes)):

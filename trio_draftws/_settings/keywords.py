@@ -37,7 +37,7 @@ def defaults_of(kind: type) -> dict[str, Default]:
     return found
 
 
-def complete(kind: type[D], given: Mapping[str, Any], function: str) -> D:
+def with_defaults(kind: type[D], given: Mapping[str, Any], function: str) -> D:
     """All settings of that kind: those given, checked, and the defaults of the others.
 
     Args:
@@ -61,7 +61,7 @@ def complete(kind: type[D], given: Mapping[str, Any], function: str) -> D:
     return cast("D", settings)
 
 
-def shows(kind: type) -> Callable[[F], F]:
+def expand_signature(kind: type) -> Callable[[F], F]:
     """For a function that takes the settings of that kind: gives it the signature that it would
     have if each stood there by itself.
     """

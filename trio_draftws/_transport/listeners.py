@@ -16,7 +16,7 @@ from pathlib import Path
 import attrs
 import trio
 
-from trio_draftws._settings.checks import MOST_WAITING, check_address, check_whole, needs_trio
+from trio_draftws._settings.checks import MAX_BACKLOG, check_address, check_int, needs_trio
 
 try:
     import fcntl
@@ -91,9 +91,9 @@ async def open_unix_listener(
         TypeError: an argument is of another kind.
     """
     needs_trio("open_unix_listener")
-    check_whole("mode", mode, 0, 0o7777, "; as 0o660")
+    check_int("mode", mode, 0, 0o7777, "; as 0o660")
     if backlog is not None:
-        check_whole("backlog", backlog, 0, MOST_WAITING)
+        check_int("backlog", backlog, 0, MAX_BACKLOG)
     return await trio.to_thread.run_sync(
         _listen, os.fspath(path), mode, _BACKLOG if backlog is None else backlog
     )

@@ -15,7 +15,7 @@ Its rules:
    one task can take the reading over from another.
 6. TLS holds bytes of its own, which are no events on the descriptor. Whoever waits for that without
    `wait_readable` looks first: `blocked_by_output` means to wait until it is writable and call
-   `write_waiting`; else `may_have_more` or `has_buffered` means to read again without waiting.
+   `flush_nowait`; else `may_have_more` or `has_buffered` means to read again without waiting.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ try:
     import fcntl
     import termios
 except ImportError:  # pragma: no cover
-    # Windows, where the kernel cannot be asked for what `untaken` says
+    # Windows, where the kernel cannot be asked for what `kernel_unacked` says
     pass
 
 from trio_draftws.drafts import Buffer
@@ -45,7 +45,7 @@ StreamFactory: TypeAlias = Callable[[trio.abc.Stream], Awaitable[trio.abc.Stream
 RECEIVE_SIZE = 16384
 # How much of what is large may lie in the kernel before it could be sent: Trio says 16 KiB, for
 # which a message of a megabyte is written in five parts, with a wait before each.
-MOST_UNSENT = 2**19
+MAX_UNSENT = 2**19
 # Below what every kernel takes in one call (IOV_MAX is 1024 on Linux)
 MAX_GATHERED = 512
 
@@ -104,7 +104,7 @@ class DirectStream(trio.abc.Stream):
         """As `socket.socket.setsockopt`."""
         self.socket.setsockopt(level, option, value)
 
-    def wait_through(self, poller: Poller) -> None:
+    def use_poller(self, poller: Poller) -> None:
         """Has `poller` wait from now on; for when nobody waits."""
         self.poller = poller
 
@@ -122,7 +122,7 @@ class DirectStream(trio.abc.Stream):
         """How many bytes the stream itself holds until the kernel takes them."""
         return 0
 
-    def write_waiting(self) -> None:
+    def flush_nowait(self) -> None:
         """Writes what the kernel takes of `unsent`; a failure shows in the next read or send."""
 
     def receive_nowait(self, max_bytes: int = RECEIVE_SIZE) -> bytes | None:
@@ -161,10 +161,10 @@ class DirectStream(trio.abc.Stream):
             raise as_trio_error(error) from error
 
     def send_large_nowait(self, buffers: Sequence[Buffer]) -> int:
-        """As `send_nowait`, for what is large: the kernel takes more of it, up to `MOST_UNSENT`
+        """As `send_nowait`, for what is large: the kernel takes more of it, up to `MAX_UNSENT`
         bytes that it cannot send yet.
         """
-        before = self._change_most_unsent(MOST_UNSENT)
+        before = self._change_most_unsent(MAX_UNSENT)
         sent = self.send_nowait(buffers)
         if before:
             # What is in the kernel already stays there.
@@ -178,7 +178,7 @@ class DirectStream(trio.abc.Stream):
         try:
             before = self.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT)
             # 0 stands for the system's own, which is none as a rule.
-            if before in (0, most) or most == MOST_UNSENT < before:
+            if before in (0, most) or most == MAX_UNSENT < before:
                 return 0
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, most)
         except (OSError, AttributeError):
@@ -193,7 +193,7 @@ class DirectStream(trio.abc.Stream):
         try:
             await self.poller.wait_readable(self.fileno)
         except OSError as error:
-            raise self._closed_by_stranger(error) from error
+            raise self._closed_elsewhere(error) from error
         self.may_have_more = True
 
     async def wait_writable(self) -> None:
@@ -205,10 +205,10 @@ class DirectStream(trio.abc.Stream):
             except trio.ClosedResourceError:
                 continue
             except OSError as error:
-                raise self._closed_by_stranger(error) from error
+                raise self._closed_elsewhere(error) from error
             return
 
-    def _closed_by_stranger(self, error: OSError) -> Exception:
+    def _closed_elsewhere(self, error: OSError) -> Exception:
         """The number is no socket's any more: somebody who had it has closed it."""
         self.close()
         return as_trio_error(error)
@@ -318,7 +318,7 @@ def as_trio_error(error: OSError) -> Exception:
     return trio.BrokenResourceError(f"the connection broke: {error}")
 
 
-def without_frames(error: BaseException) -> BaseException:
+def without_tracebacks(error: BaseException) -> BaseException:
     """The same error, for keeping: its tracebacks would keep what the frames knew as well."""
     kept: BaseException | None = error
     while kept is not None:
@@ -340,7 +340,7 @@ def take_over(stream: trio.abc.Stream) -> trio.abc.Stream:
     return TCPStream(taken)
 
 
-def untaken(stream: trio.abc.Stream) -> int:
+def kernel_unacked(stream: trio.abc.Stream) -> int:
     """How many bytes the kernel has taken from us and the peer's has not taken from it.
 
     It takes more from us only when a third of its buffer is free, which may be a megabyte: so a
@@ -349,7 +349,7 @@ def untaken(stream: trio.abc.Stream) -> int:
     return _ask_kernel(stream, "TIOCOUTQ")
 
 
-def not_transmitted(stream: trio.abc.Stream) -> int:
+def kernel_unsent(stream: trio.abc.Stream) -> int:
     """How many bytes the kernel has taken from us and never sent yet: there is no room at the
     peer's. It is 0 where nobody can be asked.
     """

@@ -10,7 +10,7 @@ is read and written without asking the scheduler first. Its rules:
 2. One read gives what the records that are there hold, up to what was asked for. It takes from the
    kernel once, and passes over at most `RECORDS_WITHOUT_DATA`: each change of keys takes 30 µs.
 3. What OpenSSL has to say itself, such as an answer to a change of keys, goes out with the next
-   write, or at once if the kernel takes it. While more than `MOST_OUTPUT` bytes of it wait, nothing
+   write, or at once if the kernel takes it. While more than `MAX_OUTPUT` bytes of it wait, nothing
    is read: so a peer that makes us answer, and reads nothing, waits instead of filling our memory.
    What `send_nowait` encrypted does not count there, or two peers that both send much would each
    wait for the other to read.
@@ -37,7 +37,7 @@ from .sockets import RECEIVE_SIZE, DirectStream, StreamFactory, TCPStream
 # How much is encrypted before it is written: four records.
 RECORDS_AT_ONCE = 65536
 # How much of OpenSSL's own output may wait before reading stops
-MOST_OUTPUT = 65536
+MAX_OUTPUT = 65536
 RECORDS_WITHOUT_DATA = 32
 # Of a record
 HEADER_SIZE = 5
@@ -99,7 +99,7 @@ class TLSStream(DirectStream):
             except ssl.SSLWantReadError:
                 pass
             except ssl.SSLError as error:
-                self.write_waiting()
+                self.flush_nowait()
                 raise trio.BrokenResourceError("the TLS handshake failed") from error
             if done and self.ssl_object.version() == "TLSv1.3" and self.ssl_object.server_side:
                 # Only session tickets are left. A client that sends, never reads and closes would
@@ -130,7 +130,7 @@ class TLSStream(DirectStream):
         """Receives into `place`, or adds to `parts`; says how many bytes, as a read does."""
         self._check_open()
         if self.blocked_by_output:
-            self.write_waiting()
+            self.flush_nowait()
             if self.blocked_by_output:
                 return None
         received = 0
@@ -175,7 +175,7 @@ class TLSStream(DirectStream):
             self._has_plain_text = size == wanted and self.ssl_object.pending() > 0
         self.may_have_more = self._socket_may_have_more or self.has_buffered
         if self._outgoing.pending:
-            self.write_waiting()
+            self.flush_nowait()
         return received if has_received else None
 
     @property
@@ -253,7 +253,7 @@ class TLSStream(DirectStream):
         return len(self._unsent) + self._outgoing.pending
 
     def _too_much_output(self) -> bool:
-        return self.unsent - self._promised > MOST_OUTPUT
+        return self.unsent - self._promised > MAX_OUTPUT
 
     def _write_records(self) -> bool:
         """Writes what OpenSSL has made; says whether the kernel took all of it."""
@@ -280,7 +280,7 @@ class TLSStream(DirectStream):
         elif was_blocked:
             self.may_have_more = True
 
-    def write_waiting(self) -> None:
+    def flush_nowait(self) -> None:
         try:
             self._write_records()
         except (trio.BrokenResourceError, trio.ClosedResourceError):
@@ -295,7 +295,7 @@ class TLSStream(DirectStream):
             # One that came after the event and before this task ran found nobody to wake.
             if self._interrupts != interrupts:
                 raise trio.ClosedResourceError("another task interrupted this one")
-            self.write_waiting()
+            self.flush_nowait()
         if self.has_buffered:
             await trio.lowlevel.checkpoint()
             self.may_have_more = True
@@ -335,7 +335,7 @@ class TLSStream(DirectStream):
                 self.ssl_object.unwrap()
             except (ssl.SSLError, ValueError):
                 pass  # it waits for the peer's goodbye, as we do not; or there was no handshake
-            self.write_waiting()
+            self.flush_nowait()
         super().close(awaited=awaited)
 
 

@@ -17,7 +17,7 @@ from trio_draftws._connection.connection import Connection
 from trio_draftws._exceptions import DialFailed
 from trio_draftws._server.routing import Routes, with_routes
 from trio_draftws._server.serve import HANDLER_ARGUMENTS, Handler, Server, serve_websocket
-from trio_draftws._settings.checks import awaitable, needs_trio
+from trio_draftws._settings.checks import check_awaitable, needs_trio
 from trio_draftws.drafts import Draft, draft_named
 
 from ._nursery import plain_nursery
@@ -244,7 +244,7 @@ def _serve(
     def noting(handler: Handler) -> Handler:
         async def noted(connection: Connection, state: Any) -> None:
             try:
-                await awaitable("handler", handler(connection, state))
+                await check_awaitable("handler", handler(connection, state))
             except Exception as error:
                 errors.append(error)
                 raise

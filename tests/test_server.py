@@ -29,7 +29,7 @@ from trio_draftws import (
     serve_websocket,
     use_framing_mode,
 )
-from trio_draftws._server.handshake import ServerOptions
+from trio_draftws._server.handshake import ServerHandshake
 from trio_draftws._transport.sockets import take_over
 
 from .pairs import mute, open_client, stream_pair
@@ -632,11 +632,11 @@ class TestEnding:
                     assert server.connections == set()
 
     async def test_one_accepted_in_the_last_pass_is_sent_off(self) -> None:
-        """It has no visit yet when the others are told to end."""
+        """Its task has not begun when the handlers are cancelled."""
         async with serving() as (server, _):
             ours, theirs = await stream_pair("tcp")
-            server._ending = True
-            await server._welcome_abroad(take_over(theirs))
+            server._streams._is_shutting_down = True
+            await server._streams.serve_stream_in_own_scope(take_over(theirs))
             answer = await ours.receive_some()
             assert answer.startswith(b"HTTP/1.1 503 ")
             await ours.aclose()
@@ -646,17 +646,15 @@ class TestFaults:
     async def test_a_fault_of_our_own_is_one_error_with_its_cause(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        async def answer(
-            _: trio.abc.Stream, terms: ServerOptions, scope: Any, *__: Any
-        ) -> Connection:
-            scope.nursery.start_soon(fail)
+        async def open_and_fail(handshake: ServerHandshake) -> Connection:
+            handshake.scope.nursery.start_soon(fail)
             await trio.sleep_forever()
             raise AssertionError
 
         async def fail() -> None:
             raise RuntimeError("a bug")
 
-        monkeypatch.setattr("trio_draftws._server.serve.answer", answer)
+        monkeypatch.setattr(ServerHandshake, "open", open_and_fail)
         ours, theirs = await stream_pair("tcp")
         with pytest.raises(InternalError, match="a task of trio_draftws failed") as caught:
             async with accept(theirs):
@@ -700,11 +698,11 @@ async def test_the_log_names_who_was_there(caplog: pytest.LogCaptureFixture) -> 
         assert isinstance(ours, trio.SocketStream)
         port = ours.socket.getsockname()[1]
         await ours.aclose()
-        await server._welcome(theirs)
-        await server._welcome(trio.SocketStream(trio.socket.socket()))
+        await server._streams.serve_stream(theirs)
+        await server._streams.serve_stream(trio.SocketStream(trio.socket.socket()))
         ours, theirs = trio.testing.memory_stream_pair()
         await ours.aclose()
-        await server._welcome(theirs)
+        await server._streams.serve_stream(theirs)
     said = [record.message.partition(":")[0] for record in caplog.records]
     assert said == [
         f"no connection with 127.0.0.1 port {port}",

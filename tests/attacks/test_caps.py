@@ -90,10 +90,10 @@ async def test_each_host_has_its_own(draft: Draft) -> None:
             async with other:
                 await other.send_all(request_13())
                 assert (await other.receive_some()).startswith(b"HTTP/1.1 101 ")
-                assert server._door.hosts == {"127.0.0.1": 1, "127.0.0.2": 1}
+                assert server._streams._limiter.hosts == {"127.0.0.1": 1, "127.0.0.2": 1}
                 await is_well(inside)
-        assert server._door.hosts == {}
-        assert server._door.inside == 0
+        assert server._streams._limiter.hosts == {}
+        assert server._streams._limiter.admitted == 0
 
 
 async def test_those_who_wait_to_be_told_are_bounded(mock_clock: trio.testing.MockClock) -> None:
@@ -103,19 +103,19 @@ async def test_those_who_wait_to_be_told_are_bounded(mock_clock: trio.testing.Mo
         inside = await stack.enter_async_context(open_websocket(url))
         silent = [await stack.enter_async_context(await dial(server)) for _ in range(MAX_REFUSING)]
         await trio.testing.wait_all_tasks_blocked(0.01)
-        assert server._door.refusing == MAX_REFUSING
+        assert server._streams._limiter.refusing == MAX_REFUSING
         for said in (b"", request_13()):
             async with await dial(server) as unheard:
                 await unheard.send_all(said)
                 answer = Answer.parse(await read_to_end(unheard))
                 assert (answer.line, answer.text) == (UNAVAILABLE, FULL)
-        assert server._door.refusing == MAX_REFUSING
+        assert server._streams._limiter.refusing == MAX_REFUSING
         await is_well(inside)
         # Those who were to be heard have a deadline.
         mock_clock.jump(8)
         for stream in silent:
             assert await read_to_end(stream) == b""
-        assert server._door.refusing == 0
+        assert server._streams._limiter.refusing == 0
 
 
 async def test_with_tls(server_ssl: ssl.SSLContext, client_ssl: ssl.SSLContext) -> None:
@@ -192,14 +192,14 @@ async def test_one_that_vanishes_before_it_is_told(unheard: bool) -> None:
         url = f"ws://127.0.0.1:{server.port}/"
         inside = await stack.enter_async_context(open_websocket(url))
         if unheard:
-            server._door.refusing = MAX_REFUSING
+            server._streams._limiter.refusing = MAX_REFUSING
         for _ in range(10):
             async with await dial(server) as stream:
                 stream.setsockopt(
                     trio.socket.SOL_SOCKET, trio.socket.SO_LINGER, b"\1\0\0\0\0\0\0\0"
                 )
         await trio.testing.wait_all_tasks_blocked(0.01)
-        assert server._door.refusing == (MAX_REFUSING if unheard else 0)
+        assert server._streams._limiter.refusing == (MAX_REFUSING if unheard else 0)
         await is_well(inside)
 
 
@@ -225,7 +225,7 @@ async def test_over_ipv6() -> None:
         url = f"ws://[::1]:{server.port}/"
         async with open_websocket(url) as inside:
             assert await refused_with(url) == FULL_FOR_HOST
-            assert server._door.hosts == {"::/64": 1}
+            assert server._streams._limiter.hosts == {"::/64": 1}
             await is_well(inside)
 
 

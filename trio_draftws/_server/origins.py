@@ -127,7 +127,7 @@ class OriginCheck:
         return cls(frozenset(map(_comparable, listed)))
 
     @property
-    def lets_all(self) -> bool:
+    def allows_all(self) -> bool:
         """Whether every request passes, whatever it says."""
         return self._allowed is None
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, TypeAlias
 
 import trio
 
+from trio_draftws._connection.connection import Connection
 from trio_draftws._connection.settings import ConnectionSettings
 from trio_draftws._settings.checks import (
     check_async_function,
@@ -25,6 +26,9 @@ from trio_draftws.drafts import Draft, HeaderFields, HTTPResponse, Request
 from .flash_policy import FlashPolicy
 from .origins import OriginPolicy
 
+HANDLER_ARGUMENTS = ("connection", "state")
+Handler: TypeAlias = Callable[[Connection, Any], Awaitable[object]]
+"""What a server runs for each connection, with the state that `conn_headers` returned."""
 ConnHeaders: TypeAlias = Callable[[Request], Awaitable[tuple[HeaderFields, Any]]]
 """Sees a request before it is answered: returns fields for the answer and the connection's
 state, or raises `Reject`. A state that is an async context manager is left, not entered, where no

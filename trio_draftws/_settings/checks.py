@@ -283,7 +283,7 @@ def check_ssl_context(name: str, given: object, *, server_side: bool) -> None:
         )
 
 
-def fields_and_state(returned: object) -> tuple[Any, Any]:
+def check_headers_and_state(returned: object) -> tuple[Any, Any]:
     """What `conn_headers` returned.
 
     Raises:

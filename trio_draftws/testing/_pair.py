@@ -13,8 +13,8 @@ import trio.testing
 from trio_draftws._client.open import open_websocket
 from trio_draftws._connection.connection import Connection
 from trio_draftws._connection.settings import ConnectionSettings
+from trio_draftws._server.accept import accept
 from trio_draftws._server.origins import OriginPolicy
-from trio_draftws._server.serve import accept
 from trio_draftws._settings.checks import check_kind, needs_trio, tuple_of
 from trio_draftws.drafts import Draft, HandshakeError, HeaderFields, Request, draft_named
 

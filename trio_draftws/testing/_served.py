@@ -16,7 +16,9 @@ from trio_draftws._client.open import open_websocket
 from trio_draftws._connection.connection import Connection
 from trio_draftws._exceptions import DialFailed
 from trio_draftws._server.routing import Routes, with_routes
-from trio_draftws._server.serve import HANDLER_ARGUMENTS, Handler, Server, serve_websocket
+from trio_draftws._server.serve import serve_websocket
+from trio_draftws._server.server import Server
+from trio_draftws._server.settings import HANDLER_ARGUMENTS, Handler
 from trio_draftws._settings.checks import check_awaitable, needs_trio
 from trio_draftws.drafts import Draft, draft_named
 

@@ -76,8 +76,8 @@ class ServerHandshake:
     """What it asked for; None until that is known, or if nobody needs to know."""
     draft: Draft | None = attrs.field(default=None, init=False)
     """The draft that it speaks, once that is known."""
-    handler: Handler | None = attrs.field(init=False)
-    """What serves it: if there are routes, None until its path is known."""
+    handler: Handler | None = None
+    """What serves it. If there are routes, the one that its path leads to, once that is known."""
     _deadline: float = attrs.field(init=False)
     """When the handshake has to be done."""
     _state: Any = attrs.field(default=None, init=False)
@@ -90,9 +90,6 @@ class ServerHandshake:
     """Whether a function of the application is running, so that what is raised is its fault."""
     _has_responded: bool = attrs.field(default=False, init=False)
     """Whether a response was sent, or at least begun."""
-
-    def __attrs_post_init__(self) -> None:
-        self.handler = self.options.handler
 
     async def open(self) -> Connection:
         """Takes the stream over, reads the request and answers it: with `refusal`, if there is one.

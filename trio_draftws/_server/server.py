@@ -180,6 +180,7 @@ class StreamServer:
                 options=self._options,
                 scope=self._scope,
                 refusal=admission.refusal,
+                handler=self._options.handler,
             )
             connection = await self._open(handshake, admission)
             if connection is None:

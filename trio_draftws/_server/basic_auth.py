@@ -47,7 +47,7 @@ def basic_auth(
     # Checked now: a realm that cannot be sent is the caller's mistake, not a client's.
     Reject(401, refusal)
     if isinstance(users, Mapping):
-        check = _among(users)
+        check = _check_against(users)
     else:
         check_async_function("users", users, "user", "password")
         check = users
@@ -63,7 +63,7 @@ def basic_auth(
     return authenticate
 
 
-def _among(users: Mapping[str, str]) -> PasswordCheck:
+def _check_against(users: Mapping[str, str]) -> PasswordCheck:
     for user, password in users.items():
         check_kind("a user", user, str, "a str")
         if not isinstance(password, str):

@@ -20,8 +20,8 @@ from trio_draftws.drafts import Reject
 
 MAX_REFUSING = 100
 
-FULL = "This server has as many connections as it takes.\n"
-FULL_FOR_HOST = "This server has as many connections from your address as it takes.\n"
+FULL = "This server has reached its limit of connections.\n"
+FULL_FOR_HOST = "This server has reached its limit of connections from your address.\n"
 
 
 @attrs.frozen(kw_only=True)

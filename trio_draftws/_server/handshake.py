@@ -353,9 +353,9 @@ class ServerHandshake:
                 await state.__aexit__(*sys.exc_info())
             except Exception:
                 # Only logged, so that the caller still gets the reason of the failed handshake.
-                logger.exception("what conn_headers opened for %s was not given back", path)
+                logger.exception("the state that conn_headers returned for %s was not closed", path)
         if scope.cancelled_caught:
-            why = "what conn_headers opened for %s was not given back within %s s"
+            why = "the state that conn_headers returned for %s was not closed within %s s"
             logger.error(why, path, seconds)
 
     async def _respond(self, response: HTTPResponse | Reject) -> None:

@@ -22,8 +22,8 @@ async def tls_streams() -> tuple[TLSStream, TLSStream]:
     """Over sockets of the Unix domain, which take as much each time."""
     client_context, server_context = tls_contexts()
     a, b = await direct_streams("unix")
-    client = TLSStream(a.socket, client_context, "localhost")
-    server = TLSStream(b.socket, server_context, None)
+    client = TLSStream(a.socket, client_context, server_hostname="localhost")
+    server = TLSStream(b.socket, server_context, server_hostname=None)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(client.do_handshake)
         nursery.start_soon(server.do_handshake)
@@ -113,8 +113,8 @@ async def test_data_that_comes_with_the_end_of_the_handshake() -> None:
     """A whole record and the beginning of another."""
     client_context, server_context = tls_contexts()
     a, b = await direct_streams("unix")
-    client = TLSStream(a.socket, client_context, "localhost")
-    server = TLSStream(b.socket, server_context, None)
+    client = TLSStream(a.socket, client_context, server_hostname="localhost")
+    server = TLSStream(b.socket, server_context, server_hostname=None)
 
     async def speak() -> None:
         await client.do_handshake()

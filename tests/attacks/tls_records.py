@@ -226,11 +226,11 @@ async def attacked(
     theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2**20)
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     if role == "server":
-        victim = TLSStream(ours.socket, server_context, None)
+        victim = TLSStream(ours.socket, server_context, server_hostname=None)
         client_context.keylog_filename = str(log)
         session = client_context.wrap_bio(incoming, outgoing, server_hostname="localhost")
     else:
-        victim = TLSStream(ours.socket, client_context, "localhost")
+        victim = TLSStream(ours.socket, client_context, server_hostname="localhost")
         server_context.keylog_filename = str(log)
         session = server_context.wrap_bio(incoming, outgoing, server_side=True)
     async with trio.open_nursery() as nursery:

@@ -28,7 +28,7 @@ except ImportError:  # pragma: no cover
 _BACKLOG = 65535
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, kw_only=True)
 class UnixListener(trio.abc.Listener[trio.SocketStream]):
     """Listens on a Unix socket, and removes its file when it is closed."""
 
@@ -114,7 +114,7 @@ def _listen(place: str, mode: int, backlog: int) -> UnixListener:
                 path.chmod(mode)
                 made.listen(backlog)
                 listener = trio.SocketListener(trio.socket.from_stdlib_socket(made))
-                return UnixListener(path, listener, _identity(path))
+                return UnixListener(path=path, listener=listener, file=_identity(path))
             except BaseException:
                 path.unlink(missing_ok=True)
                 raise

@@ -48,7 +48,7 @@ class TLSStream(DirectStream):
     """TLS over a connected socket. Call `do_handshake` first."""
 
     _context: ssl.SSLContext
-    _server_hostname: str | None
+    _server_hostname: str | None = attrs.field(kw_only=True)
     """The name for SNI and for checking the certificate; None on a server."""
     _incoming: ssl.MemoryBIO = attrs.field(factory=ssl.MemoryBIO, init=False)
     _outgoing: ssl.MemoryBIO = attrs.field(factory=ssl.MemoryBIO, init=False)
@@ -368,7 +368,7 @@ def ssl_stream_factory(
     async def factory(stream: trio.abc.Stream) -> trio.abc.Stream:
         # Not over a TLSStream, which is what a tunnel through an https proxy is.
         if isinstance(stream, TCPStream):
-            direct = TLSStream(stream.socket, context, name)
+            direct = TLSStream(stream.socket, context, server_hostname=name)
             await direct.do_handshake()
             return direct
         ssl_stream = trio.SSLStream(

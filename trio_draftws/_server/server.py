@@ -31,6 +31,7 @@ from .handshake import ServerHandshake
 from .options import ServerOptions
 from .peer import PeerInfo
 from .responses import reject_now
+from .settings import Handler
 from .statistics import ServerStatistics
 
 if sys.version_info < (3, 11):  # pragma: no cover
@@ -174,20 +175,11 @@ class StreamServer:
         connection: Connection | None = None
         code = 1001
         try:
-            handshake = ServerHandshake(
-                stream=stream,
-                peer=peer_info,
-                options=self._options,
-                scope=self._scope,
-                refusal=admission.refusal,
-                handler=self._options.handler,
-            )
-            connection = await self._open(handshake, admission)
-            if connection is None:
+            opened = await self._open(stream, admission, peer_info)
+            if opened is None:
                 return
-            handler = handshake.handler
-            assert handler is not None
-            del handshake, peer_info
+            connection, handler = opened
+            del opened, peer_info
             self.connections.add(connection)
             # It stops counting when its stream is closed, even if its handler goes on.
             connection._when_transport_over(admission.release)
@@ -217,17 +209,32 @@ class StreamServer:
                 if self._is_shutting_down and not self._active:
                     self._all_done.set()
 
-    async def _open(self, handshake: ServerHandshake, admission: Admission) -> Connection | None:
-        """Returns the connection, or None if the handshake failed, which is then reported."""
+    async def _open(
+        self, stream: trio.abc.Stream, admission: Admission, peer: PeerInfo
+    ) -> tuple[Connection, Handler] | None:
+        """Returns the connection and what serves it, or None if the opening handshake failed, which
+        is then reported.
+        """
+        handshake = ServerHandshake(
+            stream=stream,
+            peer=peer,
+            options=self._options,
+            scope=self._scope,
+            refusal=admission.refusal,
+            handler=self._options.handler,
+        )
         try:
             if admission.refusal is not None and not admission.read_request:
-                await reject_now(handshake.stream, self._options, admission.refusal)
-            return await handshake.open()
+                await reject_now(stream, self._options, admission.refusal)
+            connection = await handshake.open()
+            # A path that leads to no handler was refused.
+            assert handshake.handler is not None
+            return connection, handshake.handler
         except BaseException as error:  # noqa: BLE001
             failure, cancelled = _split_failure(error)
             if failure is None:
                 failure = HandshakeError("the server is shutting down")
-            self._events.opening_failed(failure, handshake.peer.name, handshake.draft)
+            self._events.opening_failed(failure, peer.name, handshake.draft)
             del failure  # as in `serve_stream`
             if cancelled is not None:
                 raise cancelled from None

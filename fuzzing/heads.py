@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import attrs
 import trio
 
-from trio_draftws._transport.handshake_io import HeadReader
+from trio_draftws._transport.head_reader import HeadReader
 from trio_draftws.drafts import BadHead, HandshakeError, Request
 
 from . import vectors

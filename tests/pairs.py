@@ -18,7 +18,7 @@ from trio_draftws import Compression, Connection, Draft, accept, open_websocket,
 from trio_draftws._connection.receiver import Owner
 from trio_draftws._connection.scope import open_scope
 from trio_draftws._server import serve as _server
-from trio_draftws._settings.keywords import complete
+from trio_draftws._settings.keywords import with_defaults
 from trio_draftws._settings.limits import Limits, LimitSettings
 from trio_draftws._transport.sockets import StreamFactory, take_over
 from trio_draftws._transport.tls import is_secure, ssl_stream_factory
@@ -87,7 +87,7 @@ def in_pieces(stream: trio.abc.Stream) -> trio.abc.Stream:
 
 def make_limits(**changes: Any) -> Limits:
     """The defaults, but for `changes`."""
-    return Limits.of(complete(LimitSettings, changes, "make_limits"))
+    return Limits.of(with_defaults(LimitSettings, changes, "make_limits"))
 
 
 def open_client(

@@ -41,10 +41,10 @@ CLOSE = masked(0x88, b"\x03\xe8")
 def at_sight_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fails where an opening goes the other way."""
 
-    async def answer(visit: ServerHandshake) -> Connection:
-        raise AssertionError(f"{visit.begin!r} was not answered at sight")
+    async def answer(handshake: ServerHandshake) -> Connection:
+        raise AssertionError(f"{handshake._received!r} was not answered at sight")
 
-    monkeypatch.setattr(ServerHandshake, "answer", answer)
+    monkeypatch.setattr(ServerHandshake, "_answer", answer)
 
 
 @asynccontextmanager

@@ -22,7 +22,7 @@ from fuzzing.oracle import Choices, Finding, at_random, bytewise
 from fuzzing.report import Report, Result, as_rst, as_text
 from fuzzing.targets import TARGETS, names, target_named
 from fuzzing.with_wsproto import RULES, agree, wsproto_outcome
-from trio_draftws._transport import handshake_io as _handshake
+from trio_draftws._transport import head_reader as _handshake
 from trio_draftws.drafts import (
     DRAFTS,
     Buffer,

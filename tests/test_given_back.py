@@ -324,6 +324,6 @@ async def test_what_cannot_be_given_back(
     [record] = caplog.records
     assert record.levelno == logging.ERROR
     end = " within 3 s" if stuck else ""
-    assert record.message == f"what conn_headers opened for /a\\nb was not given back{end}"
+    assert record.message == f"the state that conn_headers returned for /a\\nb was not closed{end}"
     assert (record.exc_info is None) is stuck
     assert trio.current_time() == (3 if stuck else 0)

@@ -209,7 +209,7 @@ FAILURES = {
     ),
     "TLS failed": Failure(
         peer=partial(says, asks()),
-        cause="TLS did not come about: ",
+        cause="TLS failed: ",
         draft=None,
         settings={"tls": 1},
         path=None,

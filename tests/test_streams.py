@@ -15,7 +15,7 @@ import trio.testing
 
 from trio_draftws._transport.sockets import (
     MAX_GATHERED,
-    MOST_UNSENT,
+    MAX_UNSENT,
     RECEIVE_SIZE,
     DirectStream,
     TCPStream,
@@ -556,7 +556,7 @@ async def test_the_kernel_takes_more_of_what_is_large() -> None:
         assert ours.send_nowait([large]) < 2**16
 
 
-@pytest.mark.parametrize("chosen", [0, 2**13, MOST_UNSENT, 2 * MOST_UNSENT])
+@pytest.mark.parametrize("chosen", [0, 2**13, MAX_UNSENT, 2 * MAX_UNSENT])
 async def test_what_its_owner_chose_stays(chosen: int) -> None:
     ours, theirs = await direct_streams("tcp")
     async with ours, theirs:

@@ -22,8 +22,8 @@ async def tls_streams() -> tuple[TLSStream, TLSStream]:
     """Over sockets of the Unix domain, which take as much each time."""
     client_context, server_context = tls_contexts()
     a, b = await direct_streams("unix")
-    client = TLSStream(a.socket, client_context, "localhost")
-    server = TLSStream(b.socket, server_context, None)
+    client = TLSStream(a.socket, client_context, server_hostname="localhost")
+    server = TLSStream(b.socket, server_context, server_hostname=None)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(client.do_handshake)
         nursery.start_soon(server.do_handshake)
@@ -113,8 +113,8 @@ async def test_data_that_comes_with_the_end_of_the_handshake() -> None:
     """A whole record and the beginning of another."""
     client_context, server_context = tls_contexts()
     a, b = await direct_streams("unix")
-    client = TLSStream(a.socket, client_context, "localhost")
-    server = TLSStream(b.socket, server_context, None)
+    client = TLSStream(a.socket, client_context, server_hostname="localhost")
+    server = TLSStream(b.socket, server_context, server_hostname=None)
 
     async def speak() -> None:
         await client.do_handshake()
@@ -151,14 +151,14 @@ async def test_both_ends_send_more_than_fits_before_either_reads(
 ) -> None:
     """What they sent and the kernel has not taken does not keep them from reading."""
     # Four records are more than the bound only where the kernel takes nothing of them.
-    monkeypatch.setattr(tls, "MOST_OUTPUT", 100)
+    monkeypatch.setattr(tls, "MAX_OUTPUT", 100)
     data = bytes(range(256)) * 8000
     async with tls_pair() as (client, server), trio.open_nursery() as nursery:
         for end in (client, server):
             nursery.start_soon(end.send_all, data)
         await trio.testing.wait_all_tasks_blocked()
         for end in (client, server):
-            assert end.unsent > tls.MOST_OUTPUT
+            assert end.unsent > tls.MAX_OUTPUT
             assert not end.blocked_by_output
             nursery.start_soon(expect, end, data)
 
@@ -172,7 +172,7 @@ async def test_a_stream_without_tls_has_nothing_inside() -> None:
     async with a, b:
         clog(a)
         b.receive_nowait()
-        a.write_waiting()
+        a.flush_nowait()
         for end in (a, b):
             assert (end.unsent, end.has_buffered, end.blocked_by_output) == (0, False, False)
 

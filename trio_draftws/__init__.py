@@ -39,7 +39,7 @@ from ._connection.connection import Connection, TextChannel
 from ._connection.instrument import Instrument
 from ._connection.message_stream import MessageStream
 from ._connection.settings import ConnectionSettings
-from ._connection.statistics import ConnectionStatistics, ServerStatistics
+from ._connection.statistics import ConnectionStatistics
 from ._connection.wait_any import wait_any
 from ._exceptions import (
     ConnectionLost,
@@ -60,20 +60,24 @@ from ._exceptions import (
 )
 from ._relay.bridge import BinaryPolicy, bridge
 from ._relay.gateway import Gateway, open_gateway
+from ._server.accept import accept
 from ._server.basic_auth import PasswordCheck, basic_auth
 from ._server.flash_policy import FlashPolicy
 from ._server.origins import OriginPolicy, same_host
 from ._server.routing import Routes
-from ._server.serve import Handler, Server, accept, serve_websocket
+from ._server.serve import serve_websocket
+from ._server.server import Server
 from ._server.settings import (
     AcceptSettings,
     ConnHeaders,
     FramingModeSelector,
+    Handler,
     HTTPHandler,
     ListenSettings,
     ServerSettings,
     SubprotocolSelector,
 )
+from ._server.statistics import ServerStatistics
 from ._settings.framing_mode import framing_mode, use_framing_mode
 from ._transport.listeners import UnixListener, open_reuse_port_listeners, open_unix_listener
 from ._transport.sockets import StreamFactory

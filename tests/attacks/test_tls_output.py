@@ -24,7 +24,7 @@ from .tls_records import (
     HANDSHAKE,
     HELLO_REQUEST,
     KEY_UPDATE,
-    MOST_OUTPUT,
+    MAX_OUTPUT,
     RECEIVE_SIZE,
     RECORDS_AT_ONCE,
     RECORDS_WITHOUT_DATA,
@@ -46,7 +46,7 @@ def flood(request: pytest.FixtureRequest) -> Flood:
 async def test_output_is_bounded_and_nothing_more_is_read(flood: Flood, tmp_path: Path) -> None:
     async with blocked(tmp_path, flood) as (victim, _):
         held = victim.unsent
-        assert MOST_OUTPUT < held <= MOST_OUTPUT + ANSWER_SIZE
+        assert MAX_OUTPUT < held <= MAX_OUTPUT + ANSWER_SIZE
         assert not victim.may_have_more
         for _ in range(3):
             assert victim.receive_nowait() is None
@@ -87,7 +87,7 @@ async def test_a_reader_and_a_writer_wait_at_once(flood: Flood, tmp_path: Path) 
                 await victim.wait_readable()
                 heard += victim.receive_nowait() or b""
                 # Beside what the writer made, which waits in the same place
-                assert victim.unsent <= MOST_OUTPUT + ANSWER_SIZE + RECORDS_AT_ONCE + 200
+                assert victim.unsent <= MAX_OUTPUT + ANSWER_SIZE + RECORDS_AT_ONCE + 200
 
         async with trio.open_nursery() as draining:
             async with trio.open_nursery() as nursery:
@@ -164,7 +164,7 @@ async def test_a_record_full_of_messages_is_answered_at_once(tmp_path: Path) -> 
         await victim.wait_readable()
         while victim.receive_nowait() is None and not victim.blocked_by_output:
             await victim.wait_readable()
-        assert MOST_OUTPUT < victim.unsent <= messages * ANSWER_SIZE
+        assert MAX_OUTPUT < victim.unsent <= messages * ANSWER_SIZE
         async with trio.open_nursery() as nursery:
             nursery.start_soon(drain, peer)
             assert await victim.receive_some() == b"behind it"

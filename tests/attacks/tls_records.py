@@ -25,7 +25,7 @@ from tests.pairs import tls_contexts
 from tests.test_streams import direct_streams
 from trio_draftws._transport.sockets import RECEIVE_SIZE as RECEIVE_SIZE
 from trio_draftws._transport.sockets import DirectStream
-from trio_draftws._transport.tls import MOST_OUTPUT as MOST_OUTPUT
+from trio_draftws._transport.tls import MAX_OUTPUT as MAX_OUTPUT
 from trio_draftws._transport.tls import RECORDS_AT_ONCE as RECORDS_AT_ONCE
 from trio_draftws._transport.tls import RECORDS_WITHOUT_DATA as RECORDS_WITHOUT_DATA
 from trio_draftws._transport.tls import TLSStream as TLSStream
@@ -233,11 +233,11 @@ async def attacked(
     theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2**20)
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     if role == "server":
-        victim = TLSStream(ours.socket, server_context, None)
+        victim = TLSStream(ours.socket, server_context, server_hostname=None)
         client_context.keylog_filename = str(log)
         session = client_context.wrap_bio(incoming, outgoing, server_hostname="localhost")
     else:
-        victim = TLSStream(ours.socket, client_context, "localhost")
+        victim = TLSStream(ours.socket, client_context, server_hostname="localhost")
         server_context.keylog_filename = str(log)
         session = server_context.wrap_bio(incoming, outgoing, server_side=True)
     async with trio.open_nursery() as nursery:
@@ -287,7 +287,7 @@ async def read_until_blocked(victim: TLSStream) -> bytes:
     while not victim.blocked_by_output:
         await victim.wait_readable()
         heard += victim.receive_nowait() or b""
-        assert victim.unsent <= MOST_OUTPUT + ANSWER_SIZE
+        assert victim.unsent <= MAX_OUTPUT + ANSWER_SIZE
     return heard
 
 

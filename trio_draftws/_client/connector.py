@@ -12,14 +12,13 @@ import trio
 from trio_draftws._connection.connection import Connection
 from trio_draftws._connection.scope import Scope
 from trio_draftws._exceptions import HandshakeTimeout, Rejected
-from trio_draftws._server.basic_auth import write_basic
+from trio_draftws._settings.checks import check_subprotocols
 from trio_draftws._settings.framing_mode import framing_mode
 from trio_draftws._settings.limits import Limits
-from trio_draftws._transport.handshake_io import (
-    check_subprotocols,
-    closed_unless_opened,
-    dress,
-    too_late,
+from trio_draftws._transport.opening import (
+    apply_stream_factory,
+    close_on_failure,
+    handshake_timed_out,
 )
 from trio_draftws._transport.sockets import StreamFactory
 from trio_draftws._transport.tls import ssl_stream_factory
@@ -33,6 +32,7 @@ from trio_draftws.drafts import (
     auto_drafts,
     checked_fields,
     draft_named,
+    write_basic,
     write_cookies,
 )
 
@@ -135,8 +135,8 @@ class Connector:
                 # One deadline over TCP, the proxy, TLS and the opening handshake
                 with trio.move_on_after(limits.handshake_timeout):
                     dialled = await dial(self.route, request.url)
-                    async with closed_unless_opened(dialled):
-                        stream = await dress(dialled, factory)
+                    async with close_on_failure(dialled):
+                        stream = await apply_stream_factory(dialled, factory)
                         connection = await client_handshake(
                             stream, draft, request, limits, scope, self._may_retry
                         )
@@ -146,7 +146,7 @@ class Connector:
                 if dialled is None:
                     route = self.route.describe(request.url)
                     raise _dial_timed_out(route, limits.handshake_timeout)
-                raise too_late(limits.handshake_timeout)
+                raise handshake_timed_out(limits.handshake_timeout)
             except HandshakeError as error:
                 if dialled is None:
                     raise

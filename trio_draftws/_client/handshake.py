@@ -12,7 +12,7 @@ from trio_draftws._connection.connection import Connection
 from trio_draftws._connection.scope import Scope
 from trio_draftws._exceptions import Rejected
 from trio_draftws._settings.limits import Limits
-from trio_draftws._transport.handshake_io import HeadReader
+from trio_draftws._transport.head_reader import HeadReader
 from trio_draftws.drafts import (
     BadHead,
     Draft,
@@ -66,7 +66,7 @@ async def client_handshake(
     reader = HeadReader(stream)
     try:
         # Head and body in one write: several servers of 2010 expect both in one read.
-        head, response = await reader.ask(opening.request(), limits.max_head_size)
+        head, response = await reader.exchange(opening.request(), limits.max_head_size)
     except BadHead as error:
         raise HandshakeError(f"the server's answer is no HTTP: {error}") from error
     if response.status != 101:

@@ -13,7 +13,7 @@ from trio_draftws._connection.instrument import Instruments
 from trio_draftws._connection.scope import open_scope
 from trio_draftws._exceptions import close_code_after
 from trio_draftws._settings.checks import check_kind, needs_trio
-from trio_draftws._settings.keywords import complete, shows
+from trio_draftws._settings.keywords import expand_signature, with_defaults
 
 from .connector import make_connector
 from .settings import ClientSettings
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 
-@shows(ClientSettings)
+@expand_signature(ClientSettings)
 @asynccontextmanager
 async def open_websocket(
     url: str, *, stream: trio.abc.Stream | None = None, **settings: Unpack[ClientSettings]
@@ -67,7 +67,7 @@ async def open_websocket(
     if stream is not None:
         check_kind("stream", stream, trio.abc.Stream, "a trio.abc.Stream")
     try:
-        settings = complete(ClientSettings, settings, "open_websocket")
+        settings = with_defaults(ClientSettings, settings, "open_websocket")
         connector = make_connector(url, stream, settings)
         instruments = Instruments.of(settings["instruments"])
     except BaseException:

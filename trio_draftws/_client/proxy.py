@@ -15,9 +15,9 @@ import attrs
 import trio
 
 from trio_draftws._exceptions import ProxyFailed, dial_failure_reason
-from trio_draftws._server.basic_auth import write_basic
 from trio_draftws._transport.dialling import open_tcp
-from trio_draftws._transport.handshake_io import HeadReader, dress, tls_failed
+from trio_draftws._transport.head_reader import HeadReader
+from trio_draftws._transport.opening import apply_stream_factory, tls_failed
 from trio_draftws._transport.sockets import take_over
 from trio_draftws._transport.tls import ssl_stream_factory
 from trio_draftws.drafts import (
@@ -27,6 +27,7 @@ from trio_draftws.drafts import (
     escaped,
     split_authority,
     split_url,
+    write_basic,
     write_head,
 )
 
@@ -167,7 +168,9 @@ async def tunnel_through(
     try:
         if proxy.scheme == "https":
             context = ssl_context or ssl.create_default_context()
-            stream = await dress(stream, ssl_stream_factory(context, server_hostname=proxy.host))
+            stream = await apply_stream_factory(
+                stream, ssl_stream_factory(context, server_hostname=proxy.host)
+            )
         await _send_connect(stream, proxy, target)
     except BaseException as error:
         await trio.aclose_forcefully(stream)
@@ -186,7 +189,7 @@ async def _send_connect(stream: trio.abc.Stream, proxy: ProxyURL, target: WebSoc
         fields.append((b"Proxy-Authorization", write_basic(*proxy.user).encode()))
     reader = HeadReader(stream)
     request = write_head(b"CONNECT %b HTTP/1.1" % authority, fields)
-    _, response = await reader.ask(request, MAX_HEAD_SIZE)
+    _, response = await reader.exchange(request, MAX_HEAD_SIZE)
     if not 200 <= response.status < 300:
         raise ProxyFailed(
             f"the proxy {proxy} refused with status {response.status} "

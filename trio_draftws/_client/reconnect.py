@@ -25,8 +25,8 @@ from trio_draftws._connection.connection import Connection
 from trio_draftws._connection.instrument import Instruments
 from trio_draftws._connection.scope import Scope, open_scope
 from trio_draftws._exceptions import Rejected, close_code_after
-from trio_draftws._settings.checks import at_once, needs_trio
-from trio_draftws._settings.keywords import complete, shows
+from trio_draftws._settings.checks import check_sync_result, needs_trio
+from trio_draftws._settings.keywords import expand_signature, with_defaults
 from trio_draftws.drafts import CloseCode, Draft, HandshakeError
 
 from .connector import Connector, make_connector
@@ -126,7 +126,7 @@ class Reconnecting(AsyncIterator[Connection]):
                     if means_unknown_draft(error):
                         self._last_draft = None
                     wait = self._schedule_retry(error)
-                    if not at_once("retry", self._retry(error)):
+                    if not check_sync_result("retry", self._retry(error)):
                         raise
                     logger.info(
                         "no connection to %s, next attempt in %.1f s: %s",
@@ -194,7 +194,7 @@ def _parse_http_date(value: str) -> float | None:
         return None
 
 
-@shows(ReconnectSettings)
+@expand_signature(ReconnectSettings)
 @asynccontextmanager
 async def reconnecting(
     url: str, **settings: Unpack[ReconnectSettings]
@@ -239,7 +239,7 @@ async def reconnecting(
         RuntimeError: it was called outside of Trio.
     """
     needs_trio("reconnecting")
-    settings = complete(ReconnectSettings, settings, "reconnecting")
+    settings = with_defaults(ReconnectSettings, settings, "reconnecting")
     backoff = Backoff.of(settings)
     connector = make_connector(url, None, settings)
     instruments = Instruments.of(settings["instruments"])

@@ -13,8 +13,8 @@ from trio_draftws._settings.checks import (
     check_async_function,
     check_auth,
     check_function,
+    check_int,
     check_ssl_context,
-    check_whole,
 )
 from trio_draftws._settings.keywords import Default
 from trio_draftws._settings.limits import check_number, check_positive
@@ -34,7 +34,7 @@ def _check_stream_factory(name: str, given: object) -> None:
 
 
 def _check_redirects(name: str, given: object) -> None:
-    check_whole(name, given, 0, math.inf)
+    check_int(name, given, 0, math.inf)
 
 
 def _check_auth(name: str, given: object) -> None:

@@ -8,7 +8,7 @@ from typing import Literal
 import attrs
 import trio
 
-from trio_draftws._settings.checks import needs_trio, several
+from trio_draftws._settings.checks import needs_trio, tuple_of
 from trio_draftws._settings.limits import check_positive
 from trio_draftws.drafts import Buffer, Codec, encode_long_text, no_message
 
@@ -82,7 +82,7 @@ async def broadcast(
     verdicts: dict[str, list[Connection]] = {
         field.name: [] for field in attrs.fields(BroadcastResult)
     }
-    those = several("connections", connections, "connections", Connection)
+    those = tuple_of("connections", connections, "connections", Connection)
     for number, connection in enumerate(those, 1):
         verdict: str = connection._try_send(once.encode, once.size, limit)
         if verdict == "dropped" and slow == "close":

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Hashable, Iterable
 from typing import TYPE_CHECKING
 
-from trio_draftws._settings.checks import several
+from trio_draftws._settings.checks import tuple_of
 from trio_draftws.drafts import Buffer, Close, Codec, Event, Fragment, Ping, Pong, Request
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class Instruments:
 
     def __init__(self, instruments: Iterable[Instrument]) -> None:
         self._listeners: dict[str, list[Instrument]] = {}
-        for instrument in several("instruments", instruments, "instruments", Instrument):
+        for instrument in tuple_of("instruments", instruments, "instruments", Instrument):
             for name in _HOOKS:
                 overridden = getattr(getattr(instrument, name), "__func__", None)
                 if overridden is not getattr(Instrument, name):

@@ -32,7 +32,7 @@ from trio_draftws._transport.sockets import (
     DirectStream,
     TCPStream,
     as_trio_error,
-    without_frames,
+    without_tracebacks,
 )
 from trio_draftws.drafts import Event, Fragment, ShortReceive, WebSocketProtocol
 
@@ -290,7 +290,7 @@ class Receiver:
 
     def _note_lost(self, reason: str, cause: BaseException) -> None:
         self.stream_ended = True
-        self._protocol.note_transport_lost(reason, without_frames(cause), self._now())
+        self._protocol.note_transport_lost(reason, without_tracebacks(cause), self._now())
 
     def forget_observer(self) -> None:
         """The connection is over, and wants to know nothing more."""

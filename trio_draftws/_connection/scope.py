@@ -164,7 +164,7 @@ class Scope:
         """Looks after `connection` from now on."""
         stream = connection._receiver.direct
         if self._poller is not None and stream is not None:
-            stream.wait_through(self._poller)
+            stream.use_poller(self._poller)
         self._timers.add(connection, connection._due)
         self._sleep_until(connection._due)
         self.take_turn(connection)

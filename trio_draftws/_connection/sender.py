@@ -31,9 +31,9 @@ import trio
 from trio_draftws._transport.sockets import (
     DirectStream,
     as_trio_error,
-    not_transmitted,
-    untaken,
-    without_frames,
+    kernel_unacked,
+    kernel_unsent,
+    without_tracebacks,
 )
 from trio_draftws.drafts import IMMUTABLE_BUFFERS, Buffer, Event, ShortSend
 
@@ -107,7 +107,7 @@ class Sender:
 
     def blocked(self, now: float) -> bool:
         """Whether something cannot leave, since the peer has no room for it."""
-        if not (self.size or not_transmitted(self.stream)):
+        if not (self.size or kernel_unsent(self.stream)):
             self._blocked_since = None
             return False
         # What begins to wait just now may be gone in the next pass.
@@ -117,7 +117,7 @@ class Sender:
 
     def stuck_since(self, now: float) -> float | None:
         """Since when the peer has taken nothing of what waits for it; None if nothing waits."""
-        left = untaken(self.stream)
+        left = kernel_unacked(self.stream)
         if self._direct is not None:
             left += self._direct.unsent
         if not (self.size or left):
@@ -384,7 +384,7 @@ class Sender:
 
     def _fail(self, error: Exception) -> None:
         if self.failure is None:
-            without_frames(error)
+            without_tracebacks(error)
             self.failure = error
             if not self._has_last_words:
                 self._buffers.clear()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import trio
 
-from trio_draftws._settings.checks import needs_trio, several
+from trio_draftws._settings.checks import needs_trio, tuple_of
 
 from .connection import Connection
 
@@ -24,7 +24,7 @@ async def wait_any(*connections: Connection) -> Connection:
         trio.BusyResourceError: another task receives on one of them, or one was given twice.
     """
     needs_trio("wait_any")
-    several("connections", connections, "connections", Connection)
+    tuple_of("connections", connections, "connections", Connection)
     if not connections:
         raise ValueError("wait_any needs one connection at least")
     for connection in connections:

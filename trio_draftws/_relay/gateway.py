@@ -26,7 +26,7 @@ from trio_draftws._connection.connection import Connection
 from trio_draftws._connection.scope import open_scope
 from trio_draftws._exceptions import DialFailed, HandshakeTimeout, Rejected, TLSFailed
 from trio_draftws._settings.checks import needs_trio
-from trio_draftws._settings.keywords import complete, shows
+from trio_draftws._settings.keywords import expand_signature, with_defaults
 from trio_draftws.drafts import (
     Draft,
     HandshakeError,
@@ -253,7 +253,7 @@ def _reject_for(error: Exception | None) -> Reject:
     return Reject(error.status, fields, b"" if coded else error.body)
 
 
-@shows(DialSettings)
+@expand_signature(DialSettings)
 @asynccontextmanager
 async def open_gateway(
     to: str, *, binary: BinaryPolicy = "refuse", **settings: Unpack[DialSettings]
@@ -294,7 +294,7 @@ async def open_gateway(
     WebSocketURL.parse(to)
     check_binary_policy(binary)
     defaults: DialSettings = {"draft": "rfc6455", "handshake_timeout": 5}
-    settings = complete(DialSettings, {**defaults, **settings}, "open_gateway")
+    settings = with_defaults(DialSettings, {**defaults, **settings}, "open_gateway")
     draft = settings["draft"] or "rfc6455"
     if draft != "auto":
         draft_named(draft)

@@ -1,1 +1,1 @@
-"""The server: listening, admitting, the handshake, and running handlers."""
+"""The server: listens, admits clients, opens connections and runs handlers."""

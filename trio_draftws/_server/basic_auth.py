@@ -1,102 +1,76 @@
-"""Basic authentication (RFC 7617): what a client sends, and what lets a server ask for it."""
+"""Basic authentication (RFC 7617): a `conn_headers` that asks for a user and a password."""
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 import hmac
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeAlias
 
-from trio_draftws._settings.checks import at_once, awaitable, check_async_function, check_kind
-from trio_draftws.drafts import HeaderFields, Reject, Request
+from trio_draftws._settings.checks import (
+    check_async_function,
+    check_awaitable,
+    check_kind,
+    check_sync_result,
+)
+from trio_draftws.drafts import HeaderFields, Reject, Request, read_basic
 
 PasswordCheck: TypeAlias = Callable[[str, str], Awaitable[bool]]
-"""Says whether that user has that password."""
-
-
-def write_basic(user: str, password: str) -> str:
-    """The value of an `Authorization` field.
-
-    Raises:
-        ValueError: the user has a colon, or one of them a control character.
-    """
-    if ":" in user:
-        raise ValueError("a user's name for basic authentication has no colon")
-    both = f"{user}:{password}"
-    if not all(character >= " " and character != "\x7f" for character in both):
-        raise ValueError("user and password for basic authentication have no control characters")
-    return "Basic " + base64.b64encode(both.encode()).decode()
-
-
-def read_basic(request: Request) -> tuple[str, str] | None:
-    """The user and password of a request; None where it has none that could be read."""
-    fields = request.headers.get_all("Authorization")
-    if len(fields) != 1:
-        return None
-    scheme, _, value = fields[0].partition(" ")
-    if scheme.lower() != "basic":
-        return None
-    try:
-        both = base64.b64decode(value.strip(" "), validate=True).decode()
-    except (binascii.Error, ValueError):
-        return None
-    user, colon, password = both.partition(":")
-    return (user, password) if colon else None
+"""`async def check(user, password) -> bool`: whether they belong together."""
 
 
 def basic_auth(
     realm: str, users: Mapping[str, str] | PasswordCheck
 ) -> Callable[[Request], Awaitable[tuple[HeaderFields, str]]]:
-    """A `conn_headers` that asks for a user and a password: basic authentication, RFC 7617.
+    """Returns a `conn_headers` that asks for a user and a password (Basic, RFC 7617).
 
-    Who gives none, or wrong ones, is refused with 401 and `WWW-Authenticate`. The connection's
-    state is the user's name. Within a `conn_headers` of your own,
-    `_, user = await authenticate(request)`, where `authenticate` is what this returned.
+    A request with no credentials, or wrong ones, is refused with 401 and `WWW-Authenticate`. The
+    connection's state is the user's name. To combine it with a `conn_headers` of your own, call
+    it there: `_, user = await authenticate(request)`, if `authenticate` is what this returned.
 
-    It hides nothing by itself: serve wss. Browsers send what they were once given with the
-    requests of any page, as they do cookies, so a server for them needs `origins` as well.
+    Credentials are not encrypted, so serve wss. Like cookies, a browser sends them with requests
+    from any page once the user has entered them, so a server for browsers needs `origins` as well.
 
     Args:
-        realm: what the password is for, as a browser shows it.
-        users: a password for each user, compared in a time that tells nothing of it; or
-            `async def check(user, password)`, which says whether that is right. It should use
-            `hmac.compare_digest`, or a function for passwords such as `hashlib.scrypt` in a
-            thread.
+        realm: what the password is for; browsers show it.
+        users: the password of each user, compared in constant time; or
+            `async def check(user, password)`, which returns whether they are right. It should use
+            `hmac.compare_digest`, or a password hash such as `hashlib.scrypt` in a thread.
 
     Raises:
-        ValueError: the realm cannot be sent.
-        TypeError: the realm is no str, or `users` is neither of the two.
+        ValueError: the realm cannot be sent in a header field.
+        TypeError: the realm is not a str, or `users` is neither a mapping nor an async function.
     """
     check_kind("realm", realm, str, "a str")
     quoted = realm.replace("\\", "\\\\").replace('"', '\\"')
     refusal = {"WWW-Authenticate": f'Basic realm="{quoted}", charset="UTF-8"'}
-    # A realm that cannot be sent is the caller's mistake, not a client's.
+    # Checked now: a realm that cannot be sent is the caller's mistake, not a client's.
     Reject(401, refusal)
     if isinstance(users, Mapping):
-        check = _among(users)
+        check = _check_against(users)
     else:
         check_async_function("users", users, "user", "password")
         check = users
 
     async def authenticate(request: Request) -> tuple[HeaderFields, str]:
-        given = read_basic(request)
-        if given is None or not at_once("users", await awaitable("users", check(*given))):
+        given = read_basic(request.headers)
+        if given is None or not check_sync_result(
+            "users", await check_awaitable("users", check(*given))
+        ):
             raise Reject(401, refusal, "A user and a password are needed.\n")
         return (), given[0]
 
     return authenticate
 
 
-def _among(users: Mapping[str, str]) -> PasswordCheck:
+def _check_against(users: Mapping[str, str]) -> PasswordCheck:
     for user, password in users.items():
         check_kind("a user", user, str, "a str")
         if not isinstance(password, str):
             raise TypeError(f"the password of {user!r} is a str, not {type(password).__name__}")
 
     async def check(user: str, password: str) -> bool:
-        # As long for a user that there is not. Digests, since a comparison tells lengths.
+        # An unknown user takes as long as a known one. Digests, since comparing leaks lengths.
         known = hmac.compare_digest(_digest(users.get(user, "")), _digest(password))
         return known and user in users
 

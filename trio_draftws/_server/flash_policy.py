@@ -1,8 +1,8 @@
-"""The policy that a Flash player asks for before it opens a socket.
+"""The policy file that a Flash player requests before it opens a socket.
 
-Browsers without WebSocket had it through Flash (web-socket-js, from 2009 on). Before such a player
-connects, it sends 23 bytes that are no HTTP to the same port, and connects only if it gets a policy
-that lets it: XML, and a zero byte behind it.
+Browsers without WebSocket got it through Flash (web-socket-js, from 2009 on). Before such a player
+connects, it sends 23 bytes that are not HTTP to the same port, and connects only if the policy that
+it gets allows that. A policy is XML, followed by a zero byte.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ import trio
 from trio_draftws._transport.sockets import DirectStream
 
 FlashPolicy: TypeAlias = "bool | str | bytes | Iterable[str]"
-"""Whether Flash players may connect: all, those that a policy names, or those of these domains."""
+"""Which Flash players may connect: all or none, those of a whole policy, or of some domains."""
 
-# A player's zero byte follows; whoever tries it by hand may leave that out.
+# A player sends a zero byte after it; that is not waited for, since a test by hand may omit it.
 POLICY_REQUEST = b"<policy-file-request/>"
 
 _DOMAIN = re.compile(r"\*|(?:\*\.)?[0-9A-Za-z.-]+")
@@ -27,18 +27,18 @@ _DOMAIN = re.compile(r"\*|(?:\*\.)?[0-9A-Za-z.-]+")
 
 @attrs.frozen
 class PolicyFile:
-    """What to answer: a policy of the caller's, or these domains for the port that was asked."""
+    """What to answer: a complete policy, or one made from domains and the port."""
 
     domains: tuple[str, ...] = ()
     written: bytes | None = None
 
     @classmethod
     def of(cls, policy: FlashPolicy) -> PolicyFile | None:
-        """From what the caller said; None where players get no answer.
+        """Makes it from the setting; None if players get no answer.
 
         Raises:
-            TypeError: it is nothing that says so.
-            ValueError: it is no policy, or no domain.
+            TypeError: the setting is of the wrong type.
+            ValueError: it is not a valid policy, or one of several is not a domain.
         """
         if isinstance(policy, bool):
             return cls(("*",)) if policy else None
@@ -58,7 +58,7 @@ class PolicyFile:
         return cls(domains)
 
     def answer(self, stream: trio.abc.Stream) -> bytes:
-        """All that a player is told on that stream."""
+        """Returns the whole answer to a player on that stream."""
         if self.written is not None:
             return self.written + b"\0"
         port = _port_of(stream)
@@ -87,7 +87,7 @@ def _checked(written: bytes) -> bytes:
 
 
 def _port_of(stream: trio.abc.Stream) -> str:
-    """The port that was asked, as a policy names it; all of them where there is none."""
+    """Returns the local port as a policy writes it; `*`, all ports, if there is none."""
     if isinstance(stream, DirectStream):
         address = stream.socket.getsockname()
         if isinstance(address, tuple):

@@ -1,7 +1,7 @@
-"""Which pages may connect (RFC 6455 section 10.2).
+"""Which pages may connect, by their Origin field (RFC 6455 section 10.2).
 
-A browser lets any page connect to any server, and sends the cookies that the visitor has there.
-Only the Origin field tells whose page it is, and only the server can act on that.
+A browser lets any page connect to any server, and sends the user's cookies for that server. Only
+the Origin field says where the page comes from, and only the server can check it.
 """
 
 from __future__ import annotations
@@ -14,60 +14,61 @@ from typing import TypeAlias
 
 import attrs
 
-from trio_draftws._settings.checks import at_once, check_function, several
+from trio_draftws._settings.checks import check_function, check_sync_result, tuple_of
 from trio_draftws.drafts import Reject, Request, split_authority
 
 OriginPolicy: TypeAlias = Callable[[Request], bool]
-"""Whether the page that a request comes from may connect; it may raise `Reject`."""
+"""Returns whether the page that a request comes from may connect; it may raise `Reject`."""
 
 # RFC 6454 section 4
 DEFAULT_PORTS = {"http": 80, "https": 443}
-LONGEST_REMEMBERED = 256
+# Longer origins are not cached.
+MAX_CACHED_LENGTH = 256
 
-# RFC 6454 section 6.2; "null" stands for what has no other, and Chrome names files so
+# RFC 6454 section 6.2; "null" is the origin of what has no other, and Chrome sends file://
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/?#*@\\]+|file://|null", re.IGNORECASE)
 
 logger = logging.getLogger("trio_draftws")
 
 
 def same_host(request: Request) -> bool:
-    """Whether a request comes from a page of the host and port that it asks: an `origins=`.
+    """Returns whether the page has the host and port that the request names; for `origins=`.
 
-    So one that this server served, or whatever else answers under its name. A client that names no
-    origin is no browser, and may connect.
+    Such a page was served by this server, or by another one under the same name. A client that
+    sends no origin is not a browser, and may connect.
 
-    Over TLS only pages of `https` come in: others anybody on the way may have changed. It is TLS of
-    our own (`Request.secure`), or of a proxy in front of this server that says so
-    (`X-Forwarded-Proto`). Where neither is there, a proxy may have said nothing, so pages of `http`
-    and of `https` come in.
+    Over TLS only `https` pages may connect: anybody on the way may have changed an `http` page. A
+    request came over TLS if ours was used (`Request.secure`), or if a proxy in front of this server
+    says so (`X-Forwarded-Proto`). Otherwise a proxy may have used TLS without saying so, and both
+    `http` and `https` pages may connect.
 
-    It believes the Host field. A page whose own name leads to this server's address (DNS rebinding)
-    is of the same host, so a server that trusts those who can reach it, in a network of its own
-    perhaps, should name the origins in place of this.
+    It relies on the Host field. A page whose own name resolves to this server's address (DNS
+    rebinding) has the same host. So a server that trusts everybody who can reach it, for example in
+    a private network, should list the origins instead.
     """
     origin = request.origin
     if origin is None:
         return True
     page = _parsed(origin)
-    # Other origins are no page's address: "null", or an extension's
+    # Any other origin, as "null" or a browser extension's, has no host
     if page is None or page[0] not in DEFAULT_PORTS:
         return False
     if page[0] == "http" and _is_over_tls(request):
         return False
-    # The schemes fit, so the port that goes without saying is the same for both.
+    # The scheme is known to be right, so both have the same default port.
     return page == _parsed(f"{page[0]}://{request.host or ''}")
 
 
 def _is_over_tls(request: Request) -> bool:
-    # No page can make a browser send the field, and a client that is none can say what it likes.
+    # No page can make a browser send the field; other clients could send any origin anyway.
     outermost = request.headers.get("X-Forwarded-Proto", "").partition(",")[0].strip().lower()
     return request.secure or outermost in ("https", "wss")
 
 
 def _parsed(origin: str) -> tuple[str, str, int | None] | None:
-    """Scheme, host and port of an origin (RFC 6454 section 4); None where it has no such parts."""
-    # Few pages open most connections. Longer ones are not worth the memory.
-    return _remembered(origin) if len(origin) <= LONGEST_REMEMBERED else _parse(origin)
+    """Returns scheme, host and port of an origin (RFC 6454 section 4); None if it has none."""
+    # A few pages open most connections, so a small cache helps.
+    return _parse_cached(origin) if len(origin) <= MAX_CACHED_LENGTH else _parse(origin)
 
 
 def _parse(origin: str) -> tuple[str, str, int | None] | None:
@@ -82,11 +83,11 @@ def _parse(origin: str) -> tuple[str, str, int | None] | None:
     return scheme, host, port or DEFAULT_PORTS.get(scheme)
 
 
-_remembered = lru_cache(maxsize=64)(_parse)
+_parse_cached = lru_cache(maxsize=64)(_parse)
 
 
 def _comparable(origin: str | None) -> object:
-    """What two origins have in common that are the same, however each is written."""
+    """Returns a value that is equal for all spellings of the same origin."""
     return None if origin is None else _parsed(origin) or origin.lower()
 
 
@@ -103,44 +104,44 @@ def _check_origin(origin: str | None) -> None:
 
 @attrs.define(eq=False)
 class OriginCheck:
-    """What a server thinks of origins."""
+    """The `origins` setting of a server, and whether it has warned about cookies."""
 
     _allowed: frozenset[object] | OriginPolicy | None
     _has_warned: bool = False
 
     @classmethod
     def of(cls, origins: Iterable[str | None] | OriginPolicy | None) -> OriginCheck:
-        """From what the caller said.
+        """Makes it from the setting.
 
         Raises:
-            TypeError: it is one str, where several origins were meant, or nothing of its kind.
-            ValueError: one of them is no origin, so that no page would have it.
+            TypeError: it is a single str instead of several, or of another wrong type.
+            ValueError: one of them is not an origin, so no page could have it.
         """
         if origins is None:
             return cls(None)
         if callable(origins):
             check_function("origins", origins, "request")
             return cls(origins)
-        listed = several("origins", origins, "origins", str, type(None))
+        listed = tuple_of("origins", origins, "origins", str, type(None))
         for origin in listed:
             _check_origin(origin)
         return cls(frozenset(map(_comparable, listed)))
 
     @property
-    def lets_all(self) -> bool:
-        """Whether every request passes, whatever it says."""
+    def allows_all(self) -> bool:
+        """Whether every origin may connect."""
         return self._allowed is None
 
     def check(self, request: Request) -> None:
-        """Refuses pages that may not connect.
+        """Checks that the page a request comes from may connect.
 
         Raises:
-            Reject: 403.
+            Reject: it may not; 403.
         """
         if self._allowed is None:
             return
         if callable(self._allowed):
-            may = at_once("origins", self._allowed(request))
+            may = check_sync_result("origins", self._allowed(request))
         else:
             may = _comparable(request.origin) in self._allowed
         if not may:
@@ -149,7 +150,7 @@ class OriginCheck:
             raise Reject(403, body=f"This server is not for {named}.\n")
 
     def warn_of_cookies(self) -> None:
-        """Cookies came: says once that nobody told the server about origins, if that is so."""
+        """Called for a request with cookies: warns once if `origins` was not set."""
         if self._allowed is None and not self._has_warned:
             self._has_warned = True
             logger.warning(

@@ -1,9 +1,9 @@
-"""Where a path leads: to one of several handlers, or pages.
+"""Finds the handler, or the page, for the path of a request.
 
-Paths are compared as text, with their escapes undone. A path that could be read in two ways leads
-nowhere: with an empty segment, with `.` or `..`, which clients resolve before they ask, with an
-escaped slash, a backslash or a zero byte. So what a `*` stands for climbs out of nothing, and a
-proxy in front that reads such a path in another way has let nobody pass.
+Paths are compared as text, with percent-escapes decoded. A path that could be read in two ways
+matches no route: one with an empty segment, with `.` or `..` (which clients resolve before they
+send it), with an escaped slash, a backslash or a zero byte. So what a `*` matches cannot lead out
+of a directory, and a proxy in front that reads such a path differently cannot be bypassed.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ _ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
 
 @attrs.frozen(init=False, eq=False, repr=False)
 class Routes(Mapping[str, V]):
-    """Paths and where they lead; a mapping that does not change.
+    """An immutable mapping from paths to handlers, or to pages.
 
-    `"/chat"` is that path alone; a slash at the end makes another path of it. `"/rooms/*"` is
-    every path that begins with `/rooms/`, and that itself, but not `/rooms`; what the `*` stands
-    for is `Request.wildcard`. `"/*"` is every path. A path alone goes before a `*`, and a longer
-    beginning before a shorter. The query does not count; upper and lower case do. Escapes are
-    undone first. Paths with an empty segment (`//`), with `.` or `..`, an escaped slash, a
-    backslash or a zero byte lead nowhere.
+    `"/chat"` matches that path alone; with a slash at the end it is a different path. `"/rooms/*"`
+    matches every path that begins with `/rooms/`, including `/rooms/` itself, but not `/rooms`;
+    what the `*` matched is `Request.wildcard`. `"/*"` matches every path. An exact path is
+    preferred to one with `*`, and a longer one to a shorter. The query is ignored; case matters.
+    Percent-escapes in the request are decoded first. Paths with an empty segment (`//`), with `.`
+    or `..`, an escaped slash, a backslash or a zero byte match nothing.
 
     Args:
-        routes: the paths, each as text without escapes, and where it leads.
+        routes: a mapping whose keys are paths, written without percent-escapes.
 
     Raises:
-        TypeError: it is no mapping, or a path in it is no str.
-        ValueError: it is empty, or a path in it is none, or has its `*` elsewhere.
+        TypeError: it is not a mapping, or a path in it is not a str.
+        ValueError: it is empty, or a path in it is not valid, for example has `*` in the middle.
     """
 
     _all: dict[str, V]
@@ -73,7 +73,7 @@ class Routes(Mapping[str, V]):
         return f"Routes({self._all!r})"
 
     def find(self, request: Request) -> tuple[V, str] | None:
-        """Where the path of a request leads, and what of it a `*` stands for; None if nowhere."""
+        """Returns the value for the path of a request, and what the `*` matched; None if none."""
         if _AMBIGUOUS.search(request.raw_path):
             return None
         path = request.path
@@ -85,10 +85,10 @@ class Routes(Mapping[str, V]):
         return None
 
     def follow(self, request: Request) -> tuple[V, Request]:
-        """Where the path of a request leads, and the request with its `wildcard`.
+        """Returns the value for the path of a request, and the request with its `wildcard`.
 
         Raises:
-            Reject: 404, it leads nowhere.
+            Reject: no route matches; 404.
         """
         found = self.find(request)
         if found is None:
@@ -100,15 +100,20 @@ class Routes(Mapping[str, V]):
 def with_routes(
     name: str, given: F | Mapping[str, V], *arguments: str, or_else: tuple[type, ...] = ()
 ) -> F | Routes[V]:
-    """An argument that is one async function for all paths, or a mapping from paths to such.
+    """Checks an argument that is an async function, or a mapping from paths to such functions.
 
     Args:
-        arguments: what it is called with.
-        or_else: of which types there may be constants in their place, in a mapping.
+        name: of the argument, for error messages.
+        given: its value.
+        arguments: the names of what the functions are called with.
+        or_else: types of constants that a mapping may contain instead of functions.
+
+    Returns:
+        The function, or the mapping as `Routes`.
 
     Raises:
-        TypeError: it is neither, or a path leads to what may not be there.
-        ValueError: a path in it is none.
+        TypeError: it is neither, or a value in the mapping is of the wrong type.
+        ValueError: a path in the mapping is not valid.
     """
     if not isinstance(given, Mapping):
         if not callable(given):
@@ -133,7 +138,7 @@ def _check(route: object) -> None:
         raise TypeError(f"a route's path is a str, not {route!r}")
     if not route.startswith("/"):
         raise ValueError(f"a route begins with a slash: write {'/' + route!r}, not {route!r}")
-    # What stands before the `*`, its slash included
+    # Everything before the `*`, including the slash
     path = route[:-1] if route.endswith("/*") else route
     if "*" in path:
         raise ValueError(f"a `*` is a route's whole last segment, as in '/rooms/*', not {route!r}")

@@ -1,4 +1,4 @@
-"""The settings of a server."""
+"""The settings of a server: their types, defaults, checks and descriptions."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Annotated, Any, TypeAlias
 
 import trio
 
+from trio_draftws._connection.connection import Connection
 from trio_draftws._connection.settings import ConnectionSettings
 from trio_draftws._settings.checks import (
     check_async_function,
     check_function,
     check_kind,
     check_ssl_context,
-    several,
 )
 from trio_draftws._settings.keywords import Default
 from trio_draftws._settings.limits import check_positive
@@ -25,19 +25,17 @@ from trio_draftws.drafts import Draft, HeaderFields, HTTPResponse, Request
 from .flash_policy import FlashPolicy
 from .origins import OriginPolicy
 
+HANDLER_ARGUMENTS = ("connection", "state")
+Handler: TypeAlias = Callable[[Connection, Any], Awaitable[object]]
+"""What a server runs for each connection, with the state that `conn_headers` returned."""
 ConnHeaders: TypeAlias = Callable[[Request], Awaitable[tuple[HeaderFields, Any]]]
-"""Sees a request before it is answered: returns fields for the answer and the connection's
-state, or raises `Reject`. A state that is an async context manager is left, not entered, where no
-connection comes of it."""
+"""Called with a request before it is answered: returns header fields for the answer and the
+connection's state, or raises `Reject`. A state that is an async context manager is exited, without
+having been entered, if the opening handshake fails after that."""
 HTTPHandler: TypeAlias = Callable[[Request], Awaitable[HTTPResponse]]
-"""Sees a request that is no WebSocket request: returns the answer, or raises `Reject`."""
+"""Called with a request that is not for a WebSocket: returns the answer, or raises `Reject`."""
 FramingModeSelector: TypeAlias = Callable[[Request], str]
 SubprotocolSelector: TypeAlias = Callable[[Sequence[str]], "str | None"]
-
-
-def _check_drafts(name: str, given: object) -> None:
-    if given is not None:
-        several(name, given, "names of drafts", str, Draft)
 
 
 def _check_framing_mode(name: str, given: object) -> None:
@@ -65,58 +63,60 @@ def _check_nursery(name: str, given: object) -> None:
 
 
 class AcceptSettings(ConnectionSettings, total=False):
-    """What a server demands and offers."""
+    """What a server demands of a client, and offers to it."""
 
     http_handler: Annotated[
         HTTPHandler | Mapping[str, HTTPHandler | HTTPResponse] | None, Default(None)
     ]
-    """`async def http_handler(request) -> HTTPResponse`: answers what is no WebSocket request, so
-    that a page and its connections share one port. It is asked for GET and HEAD alone, may raise
-    `Reject`, and the connection closes behind its answer. Or a mapping from paths, as `handler`, to
-    such functions or to answers that are always the same; 404 where a path leads nowhere, 426 where
-    it leads to connections alone. By default such requests get 426. `origins` and `drafts` are no
-    concern of theirs."""
+    """`async def http_handler(request) -> HTTPResponse`: answers requests that are not for a
+    WebSocket, so that a page and its connections can share a port. It is called for GET and HEAD
+    only, may raise `Reject`, and the connection is closed after its answer. Or a mapping from
+    paths, like `handler`, to such functions or to constant responses; a path that is not in it gets
+    404, or 426 if only `handler` has it. By default such requests get 426. `origins` and `drafts`
+    do not apply to them."""
     flash_policy: Annotated[FlashPolicy, Default(False)]
-    """Whether to answer the Flash players through which browsers without WebSocket had it, when
-    they ask on this port whether they may connect. True lets all; a list says from which domains,
-    as `example.com` or `*.example.com`; or it is the whole policy, in XML. It has to come before
-    TLS, so not where `ssl_context` is. **Such a player can send any bytes at all, any origin too**,
-    though no cookies that it does not know. By default it is refused, as is all that is no HTTP."""
+    """Whether to send a policy to Flash players, through which browsers without WebSocket got it,
+    when they ask on this port whether they may connect. True allows all; a list names the domains,
+    as `example.com` or `*.example.com`; or it is the whole policy, in XML. Players ask without TLS,
+    so a server with `ssl_context` cannot answer them. **Such a player can send any bytes, including
+    any origin**, though no cookies that it does not know. By default it is refused, like everything
+    that is not HTTP."""
     drafts: Annotated[Iterable[str | Draft] | None, Default(None)]
-    """The names of the drafts to speak; by default all."""
+    """The drafts to accept, by name; by default all."""
     framing_mode: Annotated[FramingModeSelector | None, Default(None, _check_framing_mode)]
-    """A function that is given a request which looks the same in several drafts, and returns the
-    name of the one to speak. By default the context variable of that name says so for all."""
+    """A function called with a request that looks the same in several drafts; it returns the name
+    of the one to speak. By default that is the value of the context variable `framing_mode`."""
     origins: Annotated[Iterable[str | None] | OriginPolicy | None, Default(None)]
-    """The origins of the pages that may connect, as `https://example.com`; None among them stands
-    for clients that name none, which no browser is. Or a function that is given the request and
-    says whether it may; `same_host` is one. By default all may, **and a server that trusts cookies
-    must say which**: a browser lets any page connect, with the visitor's cookies (RFC 6455 section
-    10.2). The first request with cookies to a server that was not told is logged as a warning."""
+    """The origins of the pages that may connect, as `https://example.com`; None in the list allows
+    clients that send no origin, which no browser does. Or a function that is called with the
+    request and returns whether it may connect, such as `same_host`. By default all may, **and a
+    server that relies on cookies must set this**: a browser lets any page connect, with the user's
+    cookies (RFC 6455 section 10.2). If it is not set, the first request with cookies is logged as a
+    warning."""
     subprotocols: Annotated[Sequence[str] | SubprotocolSelector, Default(())]
-    """Those to agree to, the favourite first; or a function that is given those asked for and
-    returns one of them, or None."""
+    """The subprotocols to agree to, the preferred one first; or a function that is called with
+    those that the client offers, and returns one of them, or None."""
     ssl_context: Annotated[ssl.SSLContext | None, Default(None, _check_server_ssl_context)]
-    """Serve wss, with the certificate that this holds."""
+    """Serves wss, with the certificate in this context."""
     stream_factory: Annotated[StreamFactory | None, Default(None, _check_stream_factory)]
-    """An async callable, stream to stream: makes the stream to speak on from the one that was
-    accepted, in place of `ssl_context`."""
+    """An async function from a stream to a stream: it returns the stream to speak on, given the
+    accepted one. Instead of `ssl_context`."""
 
 
 class ServerSettings(AcceptSettings, total=False):
-    """How many a server serves, and where their handlers run."""
+    """How many clients a server serves, and where their handlers run."""
 
     handler_nursery: Annotated[trio.Nursery | None, Default(None, _check_nursery)]
-    """Run the handlers in this nursery."""
+    """The nursery to run the handlers in; by default one that the server opens."""
     max_connections: Annotated[float, Default(math.inf, check_positive)]
-    """How many clients may be there at once, those included whose opening is not done. Another one
-    gets 503. One that has gone counts no more, even if its handler takes no notice and goes on.
-    There is no limit by default, since it depends on the program; the system has one, of open
+    """How many clients may be connected at once, including those whose opening handshake is not
+    done. One more gets 503. A client that has gone no longer counts, even if its handler still
+    runs. There is no limit by default, since it depends on the program; the system limits open
     files."""
     max_connections_per_host: Annotated[float, Default(math.inf, check_positive)]
-    """The same for one address; where that is IPv6, for all that share its first 64 bits. There is
-    no limit by default, since behind a proxy all clients have one address. Streams without an
-    address are not counted here."""
+    """The same for one IP address, or for all IPv6 addresses with the same first 64 bits. There is
+    no limit by default, since behind a proxy all clients have the same address. Streams without an
+    address do not count here."""
 
 
 class ListenSettings(ServerSettings, total=False):
@@ -125,6 +125,6 @@ class ListenSettings(ServerSettings, total=False):
     host: Annotated[str | bytes | None, Default(None)]
     """The interface to listen on; None for all."""
     backlog: Annotated[int | None, Default(None)]
-    """How many connections may wait to be accepted; by default Trio's choice."""
+    """How many connections may wait to be accepted; by default what Trio chooses."""
     listeners: Annotated[Sequence[trio.abc.Listener[Any]] | None, Default(None)]
-    """Listen on these, in place of `port`, `host` and `backlog`."""
+    """Listeners to use instead of `port`, `host` and `backlog`."""

@@ -1,10 +1,10 @@
-"""Whether arguments are what they should be, said before anything is dialled or listened on.
+"""Checks of arguments, made before anything is dialled or listened on.
 
-Each check names the argument, what it should be and what was given: a `TypeError` where that is of
-another kind, a `ValueError` where it is out of range. What may hold a password is not shown.
+Each error names the argument, what is expected and what was given: a `TypeError` if it is of the
+wrong type, a `ValueError` if it is out of range. A value that may contain a password is not shown.
 
-Whether a lambda, a partial, a callable object or a decorated function returns something to await
-can only be known once it was called; `awaitable` and `at_once` check that then.
+Whether a lambda, a partial, a callable object or a decorated function returns an awaitable is only
+known once it was called; `check_awaitable` and `check_sync_result` check what it returned.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from trio_draftws.drafts import Compression
 
 T = TypeVar("T")
 
-# What `listen` takes for the length of its queue
-MOST_WAITING = 2**31 - 1
+# The largest number that `listen` accepts
+MAX_BACKLOG = 2**31 - 1
 
 _SAYS_AWAITABLE = re.compile("Awaitable|Coroutine")
-# A scheme, brackets and a port, where a host alone is wanted
+# A host with a scheme, brackets or a port, given instead of the host alone
 _HOST_AND_MORE = re.compile(r"(?:\w+://)?\[?(?P<host>[^\[\]/]*?)\]?(?::(?P<port>\d+))?/?")
 
 
 def needs_trio(name: str) -> None:
-    """For a function of that name, which runs in Trio.
+    """Checks that the public function `name` was called within `trio.run`.
 
     Raises:
-        RuntimeError: it was called elsewhere.
+        RuntimeError: it was not.
     """
     try:
         trio.lowlevel.current_task()
@@ -51,10 +51,15 @@ def needs_trio(name: str) -> None:
 
 
 def check_async_function(name: str, given: object, *arguments: str) -> None:
-    """For an async function that is called with `arguments`.
+    """Checks an argument that has to be an async function.
+
+    Args:
+        name: of the argument.
+        given: its value.
+        arguments: the names of what it will be called with.
 
     Raises:
-        TypeError: it is none, has a `yield`, or cannot be called so.
+        TypeError: it is not an async function, contains `yield`, or does not take these arguments.
     """
     _check_call(name, given, "an async function", arguments)
     if _has_yield(_function_of(given)):
@@ -67,10 +72,15 @@ def check_async_function(name: str, given: object, *arguments: str) -> None:
 
 
 def check_function(name: str, given: object, *arguments: str) -> None:
-    """For a function that is called with `arguments` and answers at once.
+    """Checks an argument that has to be a synchronous function.
+
+    Args:
+        name: of the argument.
+        given: its value.
+        arguments: the names of what it will be called with.
 
     Raises:
-        TypeError: it is none, is async, or cannot be called so.
+        TypeError: it is not a function, is async, or does not take these arguments.
     """
     _check_call(name, given, "a function", arguments)
     function = _function_of(given)
@@ -81,11 +91,11 @@ def check_function(name: str, given: object, *arguments: str) -> None:
         )
 
 
-def awaitable(name: str, returned: Awaitable[T]) -> Awaitable[T]:
-    """What an async function returned when it was called, to be awaited.
+def check_awaitable(name: str, returned: Awaitable[T]) -> Awaitable[T]:
+    """Returns what the async function `name` returned, to be awaited.
 
     Raises:
-        TypeError: it cannot be, so the function is none.
+        TypeError: it is not awaitable, so the function is not async.
     """
     if not inspect.isawaitable(returned):
         raise TypeError(
@@ -95,11 +105,11 @@ def awaitable(name: str, returned: Awaitable[T]) -> Awaitable[T]:
     return returned
 
 
-def at_once(name: str, returned: T) -> T:
-    """What a function returned that answers at once.
+def check_sync_result(name: str, returned: T) -> T:
+    """Returns what the synchronous function `name` returned.
 
     Raises:
-        TypeError: it wants to be awaited. As a condition it would always be true.
+        TypeError: it is awaitable, so the function is async; as a condition it would be true.
     """
     if inspect.isawaitable(returned):
         if inspect.iscoroutine(returned):
@@ -112,10 +122,10 @@ def _check_call(name: str, given: object, expected: str, arguments: Sequence[str
     if not callable(given):
         raise TypeError(f"{name} is {expected}, not {given!r}")
     try:
-        # A decorator may add arguments, or take some away.
+        # Not that of the wrapped function: a decorator may add or remove arguments.
         signature = inspect.signature(given, follow_wrapped=False)
     except (TypeError, ValueError):
-        return  # what is written in C may not tell
+        return  # some functions written in C have no signature
     try:
         signature.bind(*arguments)
     except TypeError as error:
@@ -125,7 +135,7 @@ def _check_call(name: str, given: object, expected: str, arguments: Sequence[str
 
 
 def _function_of(given: object) -> object:
-    """The function that is called in the end: below partials, or an object's own."""
+    """Returns the function that is called in the end: inside partials, or `__call__`."""
     while isinstance(given, partial):
         given = given.func
     if inspect.isroutine(given) or inspect.isclass(given):
@@ -138,7 +148,7 @@ def _has_yield(function: object) -> bool:
 
 
 def _is_sync(given: object) -> bool:
-    """Whether it is a `def` that does not say that it returns something to await."""
+    """Returns whether it is a plain `def` whose annotation does not promise an awaitable."""
     function = getattr(given, "__func__", given)
     return (
         isinstance(function, FunctionType)
@@ -153,24 +163,32 @@ def _is_sync(given: object) -> bool:
 
 
 def check_kind(name: str, given: object, kind: type | tuple[type, ...], expected: str) -> None:
-    """For an argument of one type, or one of several.
+    """Checks that an argument is of a type, or of one of several.
+
+    Args:
+        name: of the argument.
+        given: its value.
+        kind: the type or types.
+        expected: what it has to be, for the message, as "a str".
 
     Raises:
-        TypeError: it is of another; `expected` says what it should be.
+        TypeError: it is of another type.
     """
     if not isinstance(given, kind):
         raise TypeError(f"{name} is {expected}, not {given!r}")
 
 
-def several(name: str, given: object, what: str, *kinds: type) -> tuple[Any, ...]:
-    """Those of an argument that takes several.
+def tuple_of(name: str, given: object, what: str, *kinds: type) -> tuple[Any, ...]:
+    """Returns an argument that takes several values as a tuple.
 
     Args:
-        what: what they are, in the plural.
-        kinds: of which types each may be.
+        name: of the argument.
+        given: its value.
+        what: what the values are, in the plural, for the message.
+        kinds: the types that each may have.
 
     Raises:
-        TypeError: it is one where several were meant, or one of them is of another type.
+        TypeError: it is a single value instead of several, or one is of another type.
     """
     if isinstance(given, kinds):
         hint = f"write [{given!r}]" if isinstance(given, str) else "put it into a list"
@@ -185,11 +203,20 @@ def several(name: str, given: object, what: str, *kinds: type) -> tuple[Any, ...
     return those
 
 
-def check_whole(name: str, given: object, lowest: int, highest: float, hint: str = "") -> None:
-    """For a whole number from `lowest` to `highest`; where that is `math.inf`, it may be that.
+def check_subprotocols(names: Iterable[str]) -> tuple[str, ...]:
+    """Returns the names as a tuple.
 
     Raises:
-        TypeError: it is no whole number.
+        TypeError: it is a single str instead of several, or one of them is not a str.
+    """
+    return tuple_of("subprotocols", names, "names", str)
+
+
+def check_int(name: str, given: object, lowest: int, highest: float, hint: str = "") -> None:
+    """Checks for an int from `lowest` to `highest`. If `highest` is `math.inf`, so may it be.
+
+    Raises:
+        TypeError: it is not an int.
         ValueError: it is out of range.
     """
     if given == math.inf == highest:
@@ -202,15 +229,15 @@ def check_whole(name: str, given: object, lowest: int, highest: float, hint: str
 
 
 def check_address(port: object, host: object, backlog: object = None) -> None:
-    """For where a server listens.
+    """Checks where a server is to listen.
 
     Raises:
-        TypeError: one of them is of another kind.
-        ValueError: one of them is out of range, or the host is more than that.
+        TypeError: one of them is of the wrong type.
+        ValueError: one of them is out of range, or the host contains more than a host.
     """
-    check_whole("port", port, 0, 65535, "; 0 picks a free one")
+    check_int("port", port, 0, 65535, "; 0 picks a free one")
     if backlog is not None:
-        check_whole("backlog", backlog, 0, MOST_WAITING)
+        check_int("backlog", backlog, 0, MAX_BACKLOG)
     if host is None:
         return
     if not isinstance(host, (str, bytes)):
@@ -218,7 +245,7 @@ def check_address(port: object, host: object, backlog: object = None) -> None:
     text = host if isinstance(host, str) else host.decode("latin-1")
     if not text:
         raise ValueError("host is empty; None stands for all interfaces")
-    # An IPv6 address has two colons at least.
+    # An IPv6 address has at least two colons.
     if "/" in text or "[" in text or text.count(":") == 1:
         hint = ""
         if (parts := _HOST_AND_MORE.fullmatch(text)) and parts["host"]:
@@ -228,7 +255,7 @@ def check_address(port: object, host: object, backlog: object = None) -> None:
 
 
 def check_compression(name: str, given: object) -> None:
-    """For `compression=`.
+    """Checks the setting `compression`.
 
     Raises:
         TypeError: it is neither a `Compression` nor None.
@@ -240,10 +267,10 @@ def check_compression(name: str, given: object) -> None:
 
 
 def check_auth(given: object) -> None:
-    """For a user and a password.
+    """Checks a user and a password.
 
     Raises:
-        TypeError: it is no pair of str.
+        TypeError: it is not a pair of str; the message does not show it.
     """
     pair = isinstance(given, (tuple, list)) and len(given) == 2
     if not pair or not all(isinstance(part, str) for part in given):  # type: ignore[attr-defined]
@@ -252,11 +279,11 @@ def check_auth(given: object) -> None:
 
 
 def check_ssl_context(name: str, given: object, *, server_side: bool) -> None:
-    """For a context, or None.
+    """Checks a TLS context, or None.
 
     Raises:
-        TypeError: it is no `ssl.SSLContext`.
-        ValueError: it is one for the other side.
+        TypeError: it is not an `ssl.SSLContext`.
+        ValueError: it is for the other side.
     """
     if given is None:
         return
@@ -274,11 +301,11 @@ def check_ssl_context(name: str, given: object, *, server_side: bool) -> None:
         )
 
 
-def fields_and_state(returned: object) -> tuple[Any, Any]:
-    """What `conn_headers` returned.
+def check_headers_and_state(returned: object) -> tuple[Any, Any]:
+    """Returns the header fields and the state that `conn_headers` returned.
 
     Raises:
-        TypeError: it is no pair.
+        TypeError: it did not return a pair.
     """
     if not isinstance(returned, (tuple, list)) or len(returned) != 2:
         given = type(returned).__name__

@@ -1,4 +1,4 @@
-"""The framing mode: which draft is spoken where the handshake does not settle it."""
+"""The framing mode: which draft to speak if the handshake does not settle it."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from trio_draftws.drafts import draft_named
 framing_mode: ContextVar[str] = ContextVar("framing_mode", default="old")
 """The name of a draft, `"old"` (hixie-76) by default.
 
-It is read once, when a connection opens, and stays with the connection: by `open_websocket`
-where no `draft=` says more, and by a server for the requests that look the same in several drafts.
-Where it was never set in this context, `get(None)` is None, since what `get` is given goes before
-the default; then `open_websocket` tries other drafts when `"old"` is refused.
-Like every context variable it is inherited by the tasks that a task spawns; a server's handlers
-have it from where `serve_websocket` was called.
+It is read once, when a connection opens: by `open_websocket` if `draft=` is not given, and by a
+server for requests that look the same in several drafts. Changing it later does not affect the
+connection. If it was never set in this context, `get(None)` returns None, since the argument of
+`get` takes precedence over the default; then `open_websocket` tries other drafts if `"old"` is
+refused. Like every context variable it is inherited by the tasks that a task spawns; a server's
+handlers inherit it from the call of `serve_websocket`.
 """
 
 
 @contextmanager
 def use_framing_mode(mode: str) -> Iterator[None]:
-    """Sets `framing_mode` for the block, and back after it.
+    """Sets `framing_mode` within the block, and resets it afterwards.
 
     Args:
-        mode: the name or alias of a draft, as `"old"` or `"new"`.
+        mode: the name or an alias of a draft, as `"old"` or `"new"`.
 
     Raises:
-        ValueError: no draft has that name; the message lists those there are.
+        ValueError: no draft has that name; the message lists all names.
     """
     draft_named(mode)
     token = framing_mode.set(mode)

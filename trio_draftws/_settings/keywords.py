@@ -1,8 +1,8 @@
 """Keyword arguments that several public functions share.
 
-Each is one entry of a `TypedDict`, with its type, its default and its description; a function takes
+Each is one entry of a `TypedDict`, with its type, default, check and description; a function takes
 them as `**settings: Unpack[ThatDict]`. So type checkers and editors know them, `help` and `inspect`
-show them, and a new one is one entry.
+show them, and adding one takes one entry.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ D = TypeVar("D", bound=Mapping[str, Any])
 
 @attrs.frozen
 class Default:
-    """What a setting is where it is not given, and how it is checked where it is."""
+    """The default of a setting, and how a given value is checked."""
 
     value: object
     check: Callable[[str, Any], object] | None = None
-    """Called with the setting's name and the value; raises TypeError or ValueError."""
+    """Called with the setting's name and a given value; raises TypeError or ValueError."""
 
 
 @cache
 def defaults_of(kind: type) -> dict[str, Default]:
-    """The settings of a `TypedDict`, those that it inherits first."""
+    """Returns the settings of a `TypedDict` by name, inherited ones first."""
     found: dict[str, Default] = {}
     for name, hint in get_type_hints(kind, include_extras=True).items():
         assert get_origin(hint) is Annotated, name
@@ -37,15 +37,16 @@ def defaults_of(kind: type) -> dict[str, Default]:
     return found
 
 
-def complete(kind: type[D], given: Mapping[str, Any], function: str) -> D:
-    """All settings of that kind: those given, checked, and the defaults of the others.
+def with_defaults(kind: type[D], given: Mapping[str, Any], function: str) -> D:
+    """Checks the given settings, and returns them with the defaults of the others.
 
     Args:
         kind: a `TypedDict`, each of whose entries is `Annotated` with a `Default`.
-        given: the keyword arguments of the public function named `function`.
+        given: the keyword arguments of a public function.
+        function: the name of that function.
 
     Raises:
-        TypeError: there is no such setting, or a value is of another kind.
+        TypeError: there is no such setting, or a value is of the wrong type.
         ValueError: a value is out of range.
     """
     defaults = defaults_of(kind)
@@ -61,9 +62,9 @@ def complete(kind: type[D], given: Mapping[str, Any], function: str) -> D:
     return cast("D", settings)
 
 
-def shows(kind: type) -> Callable[[F], F]:
-    """For a function that takes the settings of that kind: gives it the signature that it would
-    have if each stood there by itself.
+def expand_signature(kind: type) -> Callable[[F], F]:
+    """Returns a decorator for a function that takes `**settings` of that `TypedDict`: it gives the
+    function a signature with each setting as a keyword argument, for `help` and `inspect`.
     """
 
     def with_signature(function: F) -> F:

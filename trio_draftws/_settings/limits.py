@@ -11,8 +11,11 @@ from .keywords import Default
 
 
 def check_number(name: str, value: object) -> None:
-    """For what can be compared and reckoned with. Raises: TypeError: it is no number. ValueError:
-    it is a whole number beyond all floats, which times are.
+    """Checks for a number that fits a float, since times are floats.
+
+    Raises:
+        TypeError: it is not an int or a float.
+        ValueError: it is an int too large for a float.
     """
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         given = "; math.inf stands for no limit" if value is None else f": {value!r}"
@@ -22,8 +25,11 @@ def check_number(name: str, value: object) -> None:
 
 
 def check_positive(name: str, value: float) -> None:
-    """For what every time and size must be. Raises: TypeError: it is no number. ValueError: it is
-    not above 0, or more than a float can hold.
+    """Checks for a number above 0, as every time and size has to be.
+
+    Raises:
+        TypeError: it is not a number.
+        ValueError: it is not above 0, or too large for a float.
     """
     check_number(name, value)
     if not value > 0:
@@ -31,32 +37,32 @@ def check_positive(name: str, value: float) -> None:
 
 
 class LimitSettings(TypedDict, total=False):
-    """Times are in seconds and sizes in bytes; `math.inf` stands for no limit."""
+    """Times are in seconds, sizes in bytes; `math.inf` means no limit."""
 
     handshake_timeout: Annotated[float, Default(10, check_positive)]
-    """Seconds for all that comes before the connection is open: on a client DNS, TCP, the proxy,
-    TLS and the opening handshake together, for each place it is sent to and each draft it tries; on
-    a server TLS, the request, and `conn_headers` or `http_handler` and its answer together."""
+    """Seconds for everything before the connection is open. On a client: DNS, TCP, the proxy, TLS
+    and the opening handshake together, anew for each redirect and for each draft that it tries. On
+    a server: TLS, the request, `conn_headers` or `http_handler`, and the answer together."""
     close_timeout: Annotated[float, Default(5, check_positive)]
     """Seconds for the closing handshake."""
     idle_timeout: Annotated[float, Default(3600, check_positive)]
-    """Seconds without a byte from the peer after which it is given up."""
+    """Seconds without a byte from the peer, after which the connection is given up."""
     ping_interval: Annotated[float, Default(20, check_positive)]
-    """Seconds of silence after which the peer is pinged, where the draft has pings."""
+    """Seconds without a byte from the peer, after which it is pinged, if the draft has pings."""
     ping_timeout: Annotated[float, Default(20, check_positive)]
-    """Seconds without a byte after such a ping, after which the peer is given up."""
+    """Seconds without a byte after such a ping, after which the connection is given up."""
     write_timeout: Annotated[float, Default(60, check_positive)]
-    """Seconds in which the peer takes nothing of what waits for it, after which it is given up. It
-    may be as slow as it likes while it takes something."""
+    """Seconds in which the peer takes nothing of what waits to be written, after which the
+    connection is given up. A peer that takes something may be as slow as it likes."""
     max_message_size: Annotated[int, Default(2**20, check_positive)]
-    """The most bytes that a received message may have."""
+    """The most bytes that a received message may have, after decompression."""
     max_head_size: Annotated[int, Default(2**14, check_positive)]
-    """The most bytes that the head of the request, or of the answer, may have."""
+    """The most bytes that the peer's HTTP head may have: the request's, or the answer's."""
 
 
 @attrs.frozen(kw_only=True)
 class Limits:
-    """The values of `LimitSettings`, for the parts below."""
+    """The values of `LimitSettings`, as one object."""
 
     handshake_timeout: float
     close_timeout: float
@@ -69,5 +75,5 @@ class Limits:
 
     @classmethod
     def of(cls, settings: LimitSettings) -> Limits:
-        """Those among the settings, which must be complete."""
+        """Picks them from the settings, which must be complete."""
         return cls(**{name: settings[name] for name in attrs.fields_dict(cls)})  # type: ignore[literal-required]

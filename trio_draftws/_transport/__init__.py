@@ -1,1 +1,1 @@
-"""Sockets and TLS, spoken to without asking the scheduler first."""
+"""Streams: sockets, TLS and listeners, and what opening handshakes read from them."""

@@ -1,4 +1,4 @@
-"""Dialling over TCP: at once where there is nothing to look up, else as Trio does."""
+"""Dials over TCP: directly if the host is an address, else as Trio does."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import trio
 
 
 async def open_tcp(host: str, port: int) -> trio.SocketStream:
-    """As `trio.open_tcp_stream`. A checkpoint.
+    """As `trio.open_tcp_stream`, with less work if `host` is an address. A checkpoint.
 
-    That looks a name up and tries its addresses against each other, in a nursery, with a task, a
-    cancel scope and an event for each. One that is given as an address has only that.
+    Trio resolves a name and races its addresses, in a nursery, with a task, a cancel scope and an
+    event for each. None of that is needed for a single address.
 
     Raises:
-        OSError: no connection came about.
+        OSError: the connection failed.
     """
     family = _family_of(host)
     if family is None:
@@ -29,7 +29,7 @@ async def open_tcp(host: str, port: int) -> trio.SocketStream:
 
 
 def _family_of(host: str) -> socket.AddressFamily | None:
-    """That of an address without a zone; None for any other host."""
+    """Returns the family of an address without a zone; None for any other host."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         socket.inet_pton(family, host)

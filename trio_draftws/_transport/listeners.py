@@ -1,6 +1,6 @@
-"""Listeners that Trio does not open: on a Unix socket, and on a port that several processes share.
+"""Listeners that Trio does not provide: on a Unix socket, and on a port shared by processes.
 
-Give them to `serve_websocket(..., listeners=[...])`.
+Pass them to `serve_websocket(..., listeners=[...])`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 import attrs
 import trio
 
-from trio_draftws._settings.checks import MOST_WAITING, check_address, check_whole, needs_trio
+from trio_draftws._settings.checks import MAX_BACKLOG, check_address, check_int, needs_trio
 
 try:
     import fcntl
@@ -24,44 +24,44 @@ except ImportError:  # pragma: no cover
     # Windows, where Python has no Unix sockets either
     pass
 
-# As many as the system lets wait; Trio asks for as many.
+# The system lowers it to its own limit; Trio uses the same number.
 _BACKLOG = 65535
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, kw_only=True)
 class UnixListener(trio.abc.Listener[trio.SocketStream]):
     """Listens on a Unix socket, and removes its file when it is closed."""
 
     path: Path
-    """Where its file is; absolute."""
+    """The absolute path of its file."""
     _listener: trio.SocketListener
     _file: tuple[int, int] | None
-    """Which file that is, since another may stand there by now."""
+    """Identifies that file, since another one may have replaced it."""
 
     @property
     def socket(self) -> trio.socket.SocketType:
-        """The socket that listens."""
+        """The listening socket."""
         return self._listener.socket
 
     async def accept(self) -> trio.SocketStream:
-        """Waits for a connection. A checkpoint; cancelled, it has accepted none.
+        """Waits for a connection. A checkpoint; if it is cancelled, it accepted none.
 
         Raises:
             trio.ClosedResourceError: the listener was closed.
-            OSError: no connection can be accepted, as where too many files are open.
+            OSError: no connection can be accepted, for example because too many files are open.
         """
         return await self._listener.accept()
 
     async def aclose(self) -> None:
-        """Removes the file and closes the socket. A checkpoint; cancelled, it does both too."""
-        # While the socket listens, nobody takes its place.
+        """Removes the file and closes the socket. A checkpoint; does both even if cancelled."""
+        # In this order: while the socket listens, no other process replaces the file.
         if self.socket.fileno() != -1 and _identity(self.path) == self._file:
             self.path.unlink(missing_ok=True)
         await self._listener.aclose()
 
 
 def cannot_listen(error: OSError, host: str | bytes | None, port: int) -> OSError:
-    """The same error, with what could not be listened on."""
+    """Returns the same error, with host and port in its message."""
     where = f"port {port}" if host is None else f"{os.fsdecode(host)} port {port}"
     return type(error)(error.errno, f"cannot listen on {where}: {error.strerror or error}")
 
@@ -71,29 +71,30 @@ async def open_unix_listener(
 ) -> UnixListener:
     """Listens on a Unix socket.
 
-    A socket file on which nobody listens any more, as a server leaves it that was killed, is
-    replaced; one that is alive is not, nor is anything else. Several processes may try at once: one
-    of them gets it. The file is removed when the listener is closed. A checkpoint; the work is done
-    in a thread, and is not cancelled once it has begun.
+    A socket file that no process listens on, as a server leaves it if it is killed, is replaced; a
+    socket in use or any other file is not. If several processes try at once, one of them succeeds.
+    The file is removed when the listener is closed. A checkpoint; the work is done in a thread, and
+    cannot be cancelled once it has begun.
 
     Args:
-        path: of the socket's file, in a directory that is there; 107 bytes at most on Linux.
-        mode: who may connect, which is who may write to the file. By default only the user that the
-            server runs as; for a proxy of the same group `0o660`. Nobody can connect before it
-            is set.
+        path: of the socket's file, in a directory that exists; at most 107 bytes on Linux.
+        mode: the file's permissions; whoever may write to it may connect. By default only the user
+            that the server runs as; for a proxy in the same group use `0o660`. Nobody can connect
+            before they are set.
         backlog: how many connections may wait to be accepted; by default as many as the system
-            lets.
+            allows.
 
     Raises:
-        FileExistsError: what is there is no socket.
-        OSError: another process listens there (`errno.EADDRINUSE`), or the file cannot be made.
+        FileExistsError: the file exists and is not a socket.
+        OSError: another process listens there (`errno.EADDRINUSE`), or the file cannot be created.
         ValueError: the mode or the backlog is out of range.
-        TypeError: an argument is of another kind.
+        TypeError: an argument is of the wrong type.
+        RuntimeError: it was called outside of Trio.
     """
     needs_trio("open_unix_listener")
-    check_whole("mode", mode, 0, 0o7777, "; as 0o660")
+    check_int("mode", mode, 0, 0o7777, "; as 0o660")
     if backlog is not None:
-        check_whole("backlog", backlog, 0, MOST_WAITING)
+        check_int("backlog", backlog, 0, MAX_BACKLOG)
     return await trio.to_thread.run_sync(
         _listen, os.fspath(path), mode, _BACKLOG if backlog is None else backlog
     )
@@ -104,16 +105,16 @@ def _listen(place: str, mode: int, backlog: int) -> UnixListener:
         raise OSError(errno.EOPNOTSUPP, "this system has no Unix sockets")
     path = Path(place).absolute()
     with _locked(path.parent):
-        _make_room(path)
+        _remove_stale(path)
         made = socket.socket(socket.AF_UNIX)
         try:
             made.bind(str(path))
             try:
-                # Before it listens, connecting is refused.
+                # In this order: nobody can connect before `listen`.
                 path.chmod(mode)
                 made.listen(backlog)
                 listener = trio.SocketListener(trio.socket.from_stdlib_socket(made))
-                return UnixListener(path, listener, _identity(path))
+                return UnixListener(path=path, listener=listener, file=_identity(path))
             except BaseException:
                 path.unlink(missing_ok=True)
                 raise
@@ -124,24 +125,24 @@ def _listen(place: str, mode: int, backlog: int) -> UnixListener:
 
 @contextmanager
 def _locked(directory: Path) -> Iterator[None]:
-    """One process at a time looks who listens and takes the place.
+    """Holds a lock on the directory, so that one process at a time checks and replaces the file.
 
-    There is no other way: between looking and removing, somebody else may have begun to listen.
+    Without it, another process could begin to listen between the check and the removal.
     """
     file = os.open(directory, os.O_RDONLY)
     try:
-        # Closing it ends the lock.
+        # Closing it releases the lock.
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
     finally:
         os.close(file)
 
 
-def _make_room(path: Path) -> None:
-    """Removes a socket's file on which nobody listens.
+def _remove_stale(path: Path) -> None:
+    """Removes a socket's file if no process listens on it.
 
     Raises:
-        OSError: somebody does, or it is no socket.
+        OSError: a process does, or the file is not a socket.
     """
     try:
         found = path.lstat()
@@ -150,7 +151,7 @@ def _make_room(path: Path) -> None:
     if not stat.S_ISSOCK(found.st_mode):
         raise FileExistsError(errno.EEXIST, "this is no socket", str(path))
     with socket.socket(socket.AF_UNIX) as probe:
-        # Where it has as many connections waiting as it takes, this says so at once.
+        # With this, a full backlog raises BlockingIOError at once.
         probe.setblocking(False)
         try:
             probe.connect(str(path))
@@ -158,7 +159,7 @@ def _make_room(path: Path) -> None:
             path.unlink()
             return
         except FileNotFoundError:  # pragma: no cover
-            return  # it has just been removed
+            return  # removed just now
         except BlockingIOError:
             pass
     raise OSError(errno.EADDRINUSE, "another process listens here", str(path))
@@ -175,26 +176,26 @@ def _identity(path: Path) -> tuple[int, int] | None:
 async def open_reuse_port_listeners(
     port: int, *, host: str | bytes | None = None, backlog: int | None = None
 ) -> list[trio.SocketListener]:
-    """Listens on a TCP port on which other processes of the same user listen in the same way.
+    """Listens on a TCP port that several processes of the same user share (`SO_REUSEPORT`).
 
-    The kernel gives each connection to one of them, and Linux spreads them evenly. As
-    `trio.open_tcp_listeners`, but that it sets `SO_REUSEPORT`. A checkpoint;
-    cancelled, it leaves nothing open.
+    The kernel gives each connection to one of them; Linux distributes them evenly. Apart from that
+    it is like `trio.open_tcp_listeners`. A checkpoint; if it is cancelled, it leaves nothing open.
 
-    Connections that wait to be accepted by a process that ends are reset: its clients have to try
-    again.
+    When a process ends, connections that wait for it to accept them are reset: those clients have
+    to try again.
 
     Args:
-        port: 0 picks one for each address; all processes need the same, so somebody has to pick.
+        port: all processes need the same. With 0 the system picks one for each address.
         host: the interface to listen on; None for all.
         backlog: how many connections may wait to be accepted, in each process; by default as many
-            as the system lets.
+            as the system allows.
 
     Raises:
-        OSError: it cannot listen there, as where somebody listens who does not share; or this
-            system cannot do it (`errno.EOPNOTSUPP`).
+        OSError: it cannot listen there, for example because another process listens without
+            sharing; or the system does not support it (`errno.EOPNOTSUPP`).
         ValueError: the port, the host or the backlog is out of range.
-        TypeError: one of them is of another kind.
+        TypeError: an argument is of the wrong type.
+        RuntimeError: it was called outside of Trio.
     """
     needs_trio("open_reuse_port_listeners")
     check_address(port, host, backlog)
@@ -218,7 +219,7 @@ async def _listen_shared(
             try:
                 made = trio.socket.socket(family, kind, protocol)
             except OSError as error:  # pragma: no cover
-                # The name has an address of a kind that this system does not have.
+                # The name has an address of a family that this system does not support.
                 if error.errno == errno.EAFNOSUPPORT and len(found) > 1:
                     continue
                 raise

@@ -4,18 +4,18 @@ Plain `trio.SocketStream` makes two passes through the scheduler for each read a
 write. `DirectStream` asks the kernel first and the scheduler only when the kernel says "not now".
 Its rules:
 
-1. Exactly `trio.SocketStream` is taken over, by its file descriptor; from then on the caller's
-   object is dead. TLS of our own making (`tls.py`) stands on that. Every other stream is used
-   through its public methods.
-2. `receive_nowait` and `send_nowait` never block. Whoever waits for the kernel does so in
-   `wait_readable` or `wait_writable`.
-3. After a short read the kernel has no more, so the next read goes straight to waiting.
-4. Whoever offers bytes to `send_nowait` again, because it took only some, offers the same bytes.
-5. `interrupt` wakes whoever waits with `trio.ClosedResourceError` and leaves the stream open: so
-   one task can take the reading over from another.
-6. TLS holds bytes of its own, which are no events on the descriptor. Whoever waits for that without
-   `wait_readable` looks first: `blocked_by_output` means to wait until it is writable and call
-   `write_waiting`; else `may_have_more` or `has_buffered` means to read again without waiting.
+1. Only exactly `trio.SocketStream` is taken over, by its file descriptor; the caller's object can
+   no longer be used. Our own TLS (`tls.py`) builds on that. Every other stream is used through its
+   public methods.
+2. `receive_nowait` and `send_nowait` never block. Waiting for the kernel happens in
+   `wait_readable` and `wait_writable`.
+3. After a short read the kernel has no more, so the next read waits first.
+4. If `send_nowait` took only some of the bytes, the next call has to begin with the rest of them.
+5. `interrupt` makes a waiting reader raise `trio.ClosedResourceError` and leaves the stream open,
+   so that another task can take over reading.
+6. TLS buffers bytes, for which there is no event on the descriptor. To wait for the descriptor by
+   other means than `wait_readable`, look first: if `blocked_by_output`, wait until it is writable
+   and call `flush_nowait`; else, if `may_have_more` or `has_buffered`, read without waiting.
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ try:
     import fcntl
     import termios
 except ImportError:  # pragma: no cover
-    # Windows, where the kernel cannot be asked for what `untaken` says
+    # Windows, where `kernel_unacked` has no way to ask
     pass
 
 from trio_draftws.drafts import Buffer
 
 StreamFactory: TypeAlias = Callable[[trio.abc.Stream], Awaitable[trio.abc.Stream]]
-"""Turns the stream that was dialled or accepted into the one to speak on."""
+"""An async function that turns the dialled or accepted stream into the one to speak on."""
 
 RECEIVE_SIZE = 16384
-# How much of what is large may lie in the kernel before it could be sent: Trio says 16 KiB, for
-# which a message of a megabyte is written in five parts, with a wait before each.
-MOST_UNSENT = 2**19
+# How many bytes of a large message the kernel may hold that it cannot send yet. Trio sets 16 KiB,
+# with which a message of a megabyte takes five writes, with a wait before each.
+MAX_UNSENT = 2**19
 # Below what every kernel takes in one call (IOV_MAX is 1024 on Linux)
 MAX_GATHERED = 512
 
@@ -53,25 +53,25 @@ _NOT_A_SOCKET = (errno.EBADF, errno.ENOTSOCK)
 
 
 class Poller(Protocol):
-    """Who waits for the kernel: Trio, or one that knows a cheaper way for many."""
+    """What waits until a descriptor is readable: Trio, or something cheaper for many."""
 
     def wait_readable(self, fileno: int, /) -> Awaitable[None]: ...
     def notify_closing(self, closing: socket.socket, /) -> None: ...
 
     def forget(self, fileno: int, /) -> None:
-        """For a socket that is about to be closed, and that nobody waits for."""
+        """Called before a socket is closed that nobody waits for."""
         ...
 
 
 class TrioPoller:
-    """Trio itself."""
+    """A `Poller` that is Trio itself."""
 
     wait_readable = staticmethod(trio.lowlevel.wait_readable)
     notify_closing = staticmethod(trio.lowlevel.notify_closing)
 
     @staticmethod
     def forget(fileno: int, /) -> None:
-        """Trio knows only those that somebody waits for."""
+        """Does nothing: Trio only knows descriptors that a task waits for."""
 
 
 TRIO = TrioPoller()
@@ -79,22 +79,22 @@ TRIO = TrioPoller()
 
 @attrs.define(eq=False)
 class DirectStream(trio.abc.Stream):
-    """A connected socket, spoken to without asking the scheduler first.
+    """A connected socket, read and written without a pass of the scheduler.
 
-    Its async methods are cancellation points, but schedule points only when they must wait.
+    Its async methods are cancellation points, but schedule points only if they have to wait.
     """
 
     socket: socket.socket
     fileno: int = attrs.field(init=False)
     """The socket's; -1 when it is closed."""
     may_have_more: bool = attrs.field(default=False, init=False)
-    """Whether a read is worth trying before waiting: false after a short one. Such a read may still
-    return None.
+    """Whether a read is worth trying before waiting: false after a short read. Even if it is true,
+    a read may return None.
     """
     blocked_by_output: bool = attrs.field(default=False, init=False)
-    """Whether reading has to wait until some of what the stream itself says is written."""
+    """Whether reading has to wait until some of TLS's own output is written."""
     poller: Poller = attrs.field(default=TRIO, init=False)
-    """Who waits until there is something to read."""
+    """What waits until there is something to read."""
     _sending: bool = attrs.field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -104,8 +104,8 @@ class DirectStream(trio.abc.Stream):
         """As `socket.socket.setsockopt`."""
         self.socket.setsockopt(level, option, value)
 
-    def wait_through(self, poller: Poller) -> None:
-        """Has `poller` wait from now on; for when nobody waits."""
+    def use_poller(self, poller: Poller) -> None:
+        """Waits with `poller` from now on. No task may be waiting."""
         self.poller = poller
 
     @property
@@ -114,19 +114,19 @@ class DirectStream(trio.abc.Stream):
 
     @property
     def has_buffered(self) -> bool:
-        """Whether something was taken from the kernel that a read has not looked at yet."""
+        """Whether the stream holds input that was read from the kernel and not returned yet."""
         return False
 
     @property
     def unsent(self) -> int:
-        """How many bytes the stream itself holds until the kernel takes them."""
+        """How many bytes of output the stream holds until the kernel takes them."""
         return 0
 
-    def write_waiting(self) -> None:
-        """Writes what the kernel takes of `unsent`; a failure shows in the next read or send."""
+    def flush_nowait(self) -> None:
+        """Writes as much of `unsent` as the kernel takes. A failure is raised by the next call."""
 
     def receive_nowait(self, max_bytes: int = RECEIVE_SIZE) -> bytes | None:
-        """What is there: None for nothing yet, empty for the end of the stream."""
+        """Returns what has arrived: None if nothing has, empty at the end of the stream."""
         try:
             data = self.socket.recv(max_bytes)
         except (BlockingIOError, InterruptedError):
@@ -137,20 +137,20 @@ class DirectStream(trio.abc.Stream):
         self.may_have_more = len(data) == max_bytes
         return data
 
-    def receive_into_nowait(self, place: memoryview) -> int | None:
-        """As `receive_nowait`, into memory of the caller's; says how many bytes."""
+    def receive_into_nowait(self, buffer: memoryview) -> int | None:
+        """As `receive_nowait`, into `buffer`; returns how many bytes were read."""
         try:
-            size = self.socket.recv_into(place)
+            size = self.socket.recv_into(buffer)
         except (BlockingIOError, InterruptedError):
             self.may_have_more = False
             return None
         except OSError as error:
             raise as_trio_error(error) from error
-        self.may_have_more = size == len(place)
+        self.may_have_more = size == len(buffer)
         return size
 
     def send_nowait(self, buffers: Sequence[Buffer]) -> int:
-        """How many bytes of `buffers` the kernel took at once; it may be none."""
+        """Sends without waiting; returns how many bytes of `buffers` the kernel took, maybe 0."""
         try:
             if len(buffers) == 1:
                 return self.socket.send(buffers[0])
@@ -161,43 +161,45 @@ class DirectStream(trio.abc.Stream):
             raise as_trio_error(error) from error
 
     def send_large_nowait(self, buffers: Sequence[Buffer]) -> int:
-        """As `send_nowait`, for what is large: the kernel takes more of it, up to `MOST_UNSENT`
-        bytes that it cannot send yet.
+        """As `send_nowait`, for large messages: lets the kernel take up to `MAX_UNSENT` bytes that
+        it cannot send yet.
         """
-        before = self._change_most_unsent(MOST_UNSENT)
+        before = self._set_max_unsent(MAX_UNSENT)
         sent = self.send_nowait(buffers)
         if before:
-            # What is in the kernel already stays there.
-            self._change_most_unsent(before)
+            # This removes nothing that the kernel has taken.
+            self._set_max_unsent(before)
         return sent
 
-    def _change_most_unsent(self, most: int) -> int:
-        """Sets how much may lie in the kernel unsent, where there is a bound for that; says which
-        there was, or 0 where nothing was changed.
+    def _set_max_unsent(self, size: int) -> int:
+        """Sets how many bytes the kernel may hold unsent, if the socket has a limit for that.
+
+        Returns:
+            The limit before, or 0 if nothing was changed.
         """
         try:
             before = self.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT)
-            # 0 stands for the system's own, which is none as a rule.
-            if before in (0, most) or most == MOST_UNSENT < before:
+            # 0 means the system's default, which usually is no limit.
+            if before in (0, size) or size == MAX_UNSENT < before:
                 return 0
-            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, most)
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, size)
         except (OSError, AttributeError):
-            # It is no socket of TCP, or none any more; or the system has no such option.
+            # Not a TCP socket, or closed; or the system has no such option.
             return 0
         return before
 
     @trio.lowlevel.enable_ki_protection
     async def wait_readable(self) -> None:
-        """Waits until the kernel has bytes, or the end of the stream."""
+        """Waits until the kernel has bytes or the end of the stream."""
         self._check_open()
         try:
             await self.poller.wait_readable(self.fileno)
         except OSError as error:
-            raise self._closed_by_stranger(error) from error
+            raise self._closed_elsewhere(error) from error
         self.may_have_more = True
 
     async def wait_writable(self) -> None:
-        """Waits until the kernel takes bytes; an `interrupt` does not end it."""
+        """Waits until the kernel takes bytes, even if `interrupt` is called meanwhile."""
         while True:
             self._check_open()
             try:
@@ -205,16 +207,16 @@ class DirectStream(trio.abc.Stream):
             except trio.ClosedResourceError:
                 continue
             except OSError as error:
-                raise self._closed_by_stranger(error) from error
+                raise self._closed_elsewhere(error) from error
             return
 
-    def _closed_by_stranger(self, error: OSError) -> Exception:
-        """The number is no socket's any more: somebody who had it has closed it."""
+    def _closed_elsewhere(self, error: OSError) -> Exception:
+        """Returns what to raise: code outside of this stream has closed its descriptor."""
         self.close()
         return as_trio_error(error)
 
     def interrupt(self) -> None:
-        """Makes a `wait_readable` elsewhere raise `trio.ClosedResourceError`; nothing closes."""
+        """Makes a waiting `wait_readable` raise `trio.ClosedResourceError`; closes nothing."""
         self.poller.notify_closing(self.socket)
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
@@ -231,7 +233,7 @@ class DirectStream(trio.abc.Stream):
             await self.wait_readable()
 
     async def send_all(self, data: Buffer) -> None:
-        self._begin_to_send()
+        self._start_sending()
         try:
             await trio.lowlevel.checkpoint_if_cancelled()
             self._check_open()
@@ -245,13 +247,13 @@ class DirectStream(trio.abc.Stream):
             self._sending = False
 
     async def wait_send_all_might_not_block(self) -> None:
-        self._begin_to_send()
+        self._start_sending()
         try:
             await self.wait_writable()
         finally:
             self._sending = False
 
-    def _begin_to_send(self) -> None:
+    def _start_sending(self) -> None:
         if self._sending:
             raise trio.BusyResourceError("another task is sending on this stream")
         self._sending = True
@@ -261,19 +263,20 @@ class DirectStream(trio.abc.Stream):
             raise trio.ClosedResourceError("this stream was closed")
 
     def end_sending(self) -> None:
-        """Ends our side of the stream, where it can end one side."""
+        """Ends our side of the stream, if one side can be ended alone."""
 
     def close(self, *, awaited: bool = True) -> None:
-        """Closes the socket at once; whoever waits gets `trio.ClosedResourceError`.
+        """Closes the socket at once; tasks that wait for it raise `trio.ClosedResourceError`.
 
-        Where nobody can be waiting, that is not `awaited`, and nobody has to be told.
+        Args:
+            awaited: whether a task may be waiting; if not, closing is cheaper.
         """
         if not self.closed:
             if awaited:
                 self.poller.notify_closing(self.socket)
             else:
                 self.poller.forget(self.fileno)
-            # From now on the number may be another socket's.
+            # From now on the number may be reused for another socket.
             self.fileno = -1
             self.socket.close()
 
@@ -284,7 +287,7 @@ class DirectStream(trio.abc.Stream):
 
 @attrs.define(eq=False)
 class TCPStream(DirectStream, trio.abc.HalfCloseableStream):
-    """A socket as it is, of TCP or of the Unix domain."""
+    """A plain socket, TCP or Unix."""
 
     _ended_sending: bool = attrs.field(default=False, init=False)
 
@@ -303,7 +306,7 @@ class TCPStream(DirectStream, trio.abc.HalfCloseableStream):
             raise as_trio_error(error) from error
 
     async def send_eof(self) -> None:
-        self._begin_to_send()
+        self._start_sending()
         try:
             await trio.lowlevel.checkpoint()
             self.end_sending()
@@ -312,14 +315,14 @@ class TCPStream(DirectStream, trio.abc.HalfCloseableStream):
 
 
 def as_trio_error(error: OSError) -> Exception:
-    """What Trio's streams raise for what the system said."""
+    """Returns what a stream of Trio raises for an error of the system."""
     if error.errno in _NOT_A_SOCKET:
         return trio.ClosedResourceError("this stream was closed")
     return trio.BrokenResourceError(f"the connection broke: {error}")
 
 
-def without_frames(error: BaseException) -> BaseException:
-    """The same error, for keeping: its tracebacks would keep what the frames knew as well."""
+def without_tracebacks(error: BaseException) -> BaseException:
+    """Removes an error's tracebacks and returns it; kept, they would keep whole frames alive."""
     kept: BaseException | None = error
     while kept is not None:
         kept.__traceback__ = None
@@ -328,11 +331,10 @@ def without_frames(error: BaseException) -> BaseException:
 
 
 def take_over(stream: trio.abc.Stream) -> trio.abc.Stream:
-    """A `TCPStream` in place of a `trio.SocketStream`; any other stream is given back as it is.
-
-    The caller's object is dead afterwards.
+    """Returns a `TCPStream` with the descriptor of a `trio.SocketStream`, which cannot be used any
+    more; any other stream is returned unchanged.
     """
-    # Exactly this class: of a subclass we cannot know what it does with its bytes.
+    # Exactly this class: a subclass may do something else with its bytes.
     if type(stream) is not trio.SocketStream:
         return stream
     taken = socket.socket(fileno=stream.socket.detach())
@@ -340,18 +342,19 @@ def take_over(stream: trio.abc.Stream) -> trio.abc.Stream:
     return TCPStream(taken)
 
 
-def untaken(stream: trio.abc.Stream) -> int:
-    """How many bytes the kernel has taken from us and the peer's has not taken from it.
+def kernel_unacked(stream: trio.abc.Stream) -> int:
+    """Returns how many bytes the kernel holds that the peer's kernel has not acknowledged; 0 if
+    that is unknown.
 
-    It takes more from us only when a third of its buffer is free, which may be a megabyte: so a
-    slow peer is seen here long before. It is 0 where nobody can be asked.
+    The kernel takes more from us only when a third of its buffer is free, which may be a megabyte.
+    So this shows much earlier that a slow peer takes something.
     """
     return _ask_kernel(stream, "TIOCOUTQ")
 
 
-def not_transmitted(stream: trio.abc.Stream) -> int:
-    """How many bytes the kernel has taken from us and never sent yet: there is no room at the
-    peer's. It is 0 where nobody can be asked.
+def kernel_unsent(stream: trio.abc.Stream) -> int:
+    """Returns how many bytes the kernel holds that it has never sent, since the peer's kernel has
+    no room; 0 if that is unknown.
     """
     return _ask_kernel(stream, "SIOCOUTQNSD")
 
@@ -362,9 +365,9 @@ def _ask_kernel(stream: trio.abc.Stream, what: str) -> int:
     if not isinstance(stream, (DirectStream, trio.SocketStream)):
         return 0
     try:
-        # Linux has the second, in <linux/sockios.h>.
+        # SIOCOUTQNSD of Linux is in <linux/sockios.h>; Python does not have its number.
         request = termios.TIOCOUTQ if what == "TIOCOUTQ" else 0x894B
         held = fcntl.ioctl(stream.socket.fileno(), request, bytes(4))
     except (OSError, ValueError, NameError):
-        return 0  # it was closed, or there is no such thing
+        return 0  # the socket was closed, or the system has no such request
     return int.from_bytes(held, sys.byteorder)

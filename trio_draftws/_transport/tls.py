@@ -1,24 +1,24 @@
-"""TLS on top of a stream: of our own making where that is a socket, Trio's elsewhere.
+"""TLS over a stream: our own `TLSStream` over a socket, `trio.SSLStream` over any other.
 
 `trio.SSLStream` takes a few passes of the scheduler for each message, as `trio.SocketStream` does.
 `TLSStream` is a `DirectStream`: OpenSSL turns bytes into records and back in memory, and the socket
-is read and written without asking the scheduler first. Its rules:
+is read and written without a pass of the scheduler. Its rules:
 
-1. Nothing that was encrypted is encrypted again, or withdrawn: what the kernel does not take is
+1. What was encrypted is never encrypted again or dropped: if the kernel does not take it, it is
    kept, at most `RECORDS_AT_ONCE` bytes, and written before anything else. Until it is written,
-   `send_nowait` does not count its plain text as taken.
-2. One read gives what the records that are there hold, up to what was asked for. It takes from the
-   kernel once, and passes over at most `RECORDS_WITHOUT_DATA`: each change of keys takes 30 µs.
-3. What OpenSSL has to say itself, such as an answer to a change of keys, goes out with the next
-   write, or at once if the kernel takes it. While more than `MOST_OUTPUT` bytes of it wait, nothing
-   is read: so a peer that makes us answer, and reads nothing, waits instead of filling our memory.
-   What `send_nowait` encrypted does not count there, or two peers that both send much would each
-   wait for the other to read.
-4. OpenSSL is given one record at a time, and its output is looked at after each. That is as fine as
-   it gets: all handshake messages in one record of 16 KiB are answered at once.
-5. Two tasks may wait until the kernel takes bytes, a writer and a reader that is blocked by output.
-   Trio lets one wait for a descriptor, so the other waits for that one, and takes its place if it
-   leaves.
+   `send_nowait` does not count its plaintext as sent.
+2. One read returns what the records that have arrived contain, up to the size that was asked for.
+   It reads from the kernel once, and skips at most `RECORDS_WITHOUT_DATA` records without data: a
+   key update takes 30 µs.
+3. OpenSSL's own output, such as the answer to a key update, goes out with the next write, or at
+   once if the kernel takes it. While more than `MAX_OUTPUT` bytes of it wait, nothing is read. So
+   a peer that makes us answer, and reads nothing, has to wait and cannot fill our memory. What
+   `send_nowait` encrypted does not count, or two peers that both send much would deadlock.
+4. OpenSSL gets one record at a time, and the size of its output is checked after each. That is as
+   fine as it gets: all handshake messages in one record of 16 KiB are answered together.
+5. Two tasks may wait until the kernel takes bytes: a writer, and a reader that is blocked by
+   output. Trio allows one task for each descriptor, so the second waits for the first, and takes
+   its place if that stops waiting.
 """
 
 from __future__ import annotations
@@ -37,43 +37,43 @@ from .sockets import RECEIVE_SIZE, DirectStream, StreamFactory, TCPStream
 # How much is encrypted before it is written: four records.
 RECORDS_AT_ONCE = 65536
 # How much of OpenSSL's own output may wait before reading stops
-MOST_OUTPUT = 65536
+MAX_OUTPUT = 65536
 RECORDS_WITHOUT_DATA = 32
-# Of a record
+# RFC 8446 section 5.1: the bytes before each record's payload
 HEADER_SIZE = 5
 
 
 @attrs.define(eq=False)
 class TLSStream(DirectStream):
-    """TLS over a connected socket. `do_handshake` comes first."""
+    """TLS over a connected socket. Call `do_handshake` first."""
 
     _context: ssl.SSLContext
-    _server_hostname: str | None
-    """The name to ask for and to check the certificate against; None on a server."""
+    _server_hostname: str | None = attrs.field(kw_only=True)
+    """The name for SNI and for checking the certificate; None on a server."""
     _incoming: ssl.MemoryBIO = attrs.field(factory=ssl.MemoryBIO, init=False)
     _outgoing: ssl.MemoryBIO = attrs.field(factory=ssl.MemoryBIO, init=False)
     ssl_object: ssl.SSLObject = attrs.field(init=False)
-    """What Python has to say of the session: `getpeercert`, `cipher`, `version`."""
+    """Information about the session: `getpeercert`, `cipher`, `version`."""
     _socket_may_have_more: bool = attrs.field(default=False, init=False)
     _records: bytes = attrs.field(default=b"", init=False)
-    """What the kernel gave; OpenSSL is still to be given it from `_next` on."""
+    """What was read from the kernel; OpenSSL still has to get what begins at `_next`."""
     _next: int = attrs.field(default=0, init=False)
     _header: bytes = attrs.field(default=b"", init=False)
-    """The beginning of a header, which only tells with the next read where its record ends."""
+    """An incomplete record header, to be continued by the next read."""
     _missing: int = attrs.field(default=0, init=False)
-    """How much of the record that OpenSSL was given last is still to come."""
+    """How many bytes are missing of the last record that OpenSSL got."""
     _has_plain_text: bool = attrs.field(default=False, init=False)
-    """Whether OpenSSL has more of the record that was read last."""
+    """Whether OpenSSL has more plaintext of the last record."""
     _has_ended: bool = attrs.field(default=False, init=False)
-    """Whether the peer said goodbye, or the kernel has no more records."""
+    """Whether the peer sent close_notify, or ended TCP."""
     _unsent: bytes = attrs.field(default=b"", init=False)
     """Records that the kernel has not taken."""
-    _promised: int = attrs.field(default=0, init=False)
-    """How many bytes of plain text are in them."""
+    _unsent_plain: int = attrs.field(default=0, init=False)
+    """How many bytes of plaintext they contain."""
     _failed: bool = attrs.field(default=False, init=False)
-    """Whether the kernel refused records; nothing is written any more."""
-    _waited: trio.Event | None = attrs.field(default=None, init=False)
-    """While a task waits until the kernel takes bytes; set when that has ended, however it did."""
+    """Whether a write failed; nothing is written any more."""
+    _writable: trio.Event | None = attrs.field(default=None, init=False)
+    """Exists while a task waits until the kernel takes bytes; set when it stops waiting."""
     _interrupts: int = attrs.field(default=0, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -86,10 +86,10 @@ class TLSStream(DirectStream):
         )
 
     async def do_handshake(self) -> None:
-        """Shakes hands. A checkpoint; cancelled, the stream is good for nothing more.
+        """Does the TLS handshake. A checkpoint; if it is cancelled, the stream is unusable.
 
         Raises:
-            trio.BrokenResourceError: it failed, and the peer was told; the cause says why.
+            trio.BrokenResourceError: it failed, and the peer got an alert; the cause says why.
         """
         done = False
         while not done:
@@ -99,11 +99,12 @@ class TLSStream(DirectStream):
             except ssl.SSLWantReadError:
                 pass
             except ssl.SSLError as error:
-                self.write_waiting()
+                self.flush_nowait()
                 raise trio.BrokenResourceError("the TLS handshake failed") from error
             if done and self.ssl_object.version() == "TLSv1.3" and self.ssl_object.server_side:
-                # Only session tickets are left. A client that sends, never reads and closes would
-                # reset the connection over them, so they go with the first answer.
+                # Only session tickets are left. If a client sends, never reads and closes, unread
+                # tickets would make its kernel reset the connection. So they go out with the first
+                # answer.
                 self._unsent = self._outgoing.read()
                 break
             while not self._write_records():
@@ -113,7 +114,7 @@ class TLSStream(DirectStream):
                 if self._read_records() and not self._has_ended:
                     self._incoming.write(self._records)
                     self._records = b""
-        # More may have come with the last of it. OpenSSL takes whole records, so this begins one.
+        # More may have come with the end of the handshake; it begins with a whole record.
         self._records = self._incoming.read()
         self.may_have_more = True
 
@@ -123,21 +124,21 @@ class TLSStream(DirectStream):
             return None
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
-    def receive_into_nowait(self, place: memoryview) -> int | None:
-        return self._receive(len(place), [], place)
+    def receive_into_nowait(self, buffer: memoryview) -> int | None:
+        return self._receive(len(buffer), [], buffer)
 
-    def _receive(self, room: int, parts: list[bytes], place: memoryview | None) -> int | None:
-        """Receives into `place`, or adds to `parts`; says how many bytes, as a read does."""
+    def _receive(self, room: int, parts: list[bytes], buffer: memoryview | None) -> int | None:
+        """Reads into `buffer`, or appends to `parts`; returns how many bytes, or None."""
         self._check_open()
         if self.blocked_by_output:
-            self.write_waiting()
+            self.flush_nowait()
             if self.blocked_by_output:
                 return None
         received = 0
         has_received = False
         without_data = 0
         has_read = False
-        read_at_once = RECEIVE_SIZE if place is None else RECORDS_AT_ONCE
+        read_at_once = RECEIVE_SIZE if buffer is None else RECORDS_AT_ONCE
         while room:
             if not (
                 self._has_plain_text or (self._records and self._decode_next()) or self._has_ended
@@ -148,12 +149,12 @@ class TLSStream(DirectStream):
                 continue
             wanted = min(room, RECEIVE_SIZE)
             try:
-                if place is None:
+                if buffer is None:
                     parts.append(self.ssl_object.read(wanted))
                     size = len(parts[-1])
                 else:
-                    with place[received : received + wanted] as part:
-                        # With a buffer it says how many bytes it put there.
+                    with buffer[received : received + wanted] as part:
+                        # With a buffer it returns how many bytes it read.
                         size = self.ssl_object.read(wanted, part)  # type: ignore[assignment]
             except ssl.SSLWantReadError:
                 without_data += 1
@@ -161,8 +162,8 @@ class TLSStream(DirectStream):
                     break
                 continue
             except ssl.SSLEOFError:
-                # Ended without TLS's goodbye, which everyone does for HTTP; the drafts' closing
-                # frames tell a cut from an end.
+                # TCP ended without close_notify, as is common for HTTP. The drafts' closing frames
+                # make truncation detectable.
                 size = 0
             except ssl.SSLError as error:
                 raise trio.BrokenResourceError(f"TLS broke: {error}") from error
@@ -175,7 +176,7 @@ class TLSStream(DirectStream):
             self._has_plain_text = size == wanted and self.ssl_object.pending() > 0
         self.may_have_more = self._socket_may_have_more or self.has_buffered
         if self._outgoing.pending:
-            self.write_waiting()
+            self.flush_nowait()
         return received if has_received else None
 
     @property
@@ -183,7 +184,7 @@ class TLSStream(DirectStream):
         return bool(self._records) or self._has_plain_text or self._has_ended
 
     def _read_records(self, most: int = RECEIVE_SIZE) -> bool:
-        """Reads what has come; says whether anything has, the end included."""
+        """Reads what has arrived; returns whether anything has, including the end."""
         raw = super().receive_nowait(most)
         self._socket_may_have_more = self.may_have_more
         if raw is None:
@@ -198,7 +199,7 @@ class TLSStream(DirectStream):
         return True
 
     def _decode_next(self) -> bool:
-        """Gives OpenSSL the next record; says whether it is whole, and worth asking for."""
+        """Passes the next record to OpenSSL; returns whether it is complete, so can be read."""
         records, begin = self._records, self._next
         size = self._missing
         if not size:
@@ -209,7 +210,7 @@ class TLSStream(DirectStream):
             # RFC 8446 section 5.1: a type, a version, and the length of the rest in two bytes
             size = HEADER_SIZE + (records[begin + 3] << 8 | records[begin + 4])
         if not begin and size >= len(records):
-            # Most of what comes is one record, or the rest of one.
+            # The common case: one record, or the rest of one
             self._missing = size - self._incoming.write(records)
         else:
             with memoryview(records)[begin : begin + size] as record:
@@ -223,7 +224,7 @@ class TLSStream(DirectStream):
         self._check_open()
         if (self._unsent or self._failed) and not self._write_records():
             return 0
-        sent, self._promised = self._promised, 0
+        sent, self._unsent_plain = self._unsent_plain, 0
         skip = sent
         for buffer in buffers:
             if skip >= len(buffer):
@@ -233,10 +234,10 @@ class TLSStream(DirectStream):
                 for begin in range(skip, len(view), RECORDS_AT_ONCE):
                     with view[begin : begin + RECORDS_AT_ONCE] as piece:
                         self._encrypt(piece)
-                        self._promised = len(piece)
+                        self._unsent_plain = len(piece)
                         if not self._write_records():
                             return sent
-                        self._promised = 0
+                        self._unsent_plain = 0
                         sent += len(piece)
             skip = 0
         return sent
@@ -245,7 +246,7 @@ class TLSStream(DirectStream):
         try:
             self.ssl_object.write(piece)
         except ssl.SSLError as error:
-            # Among them that the peer wants to negotiate anew first, which nobody does any more.
+            # This includes a peer that wants to renegotiate first, which nobody does any more.
             raise trio.BrokenResourceError(f"TLS broke: {error}") from error
 
     @property
@@ -253,10 +254,10 @@ class TLSStream(DirectStream):
         return len(self._unsent) + self._outgoing.pending
 
     def _too_much_output(self) -> bool:
-        return self.unsent - self._promised > MOST_OUTPUT
+        return self.unsent - self._unsent_plain > MAX_OUTPUT
 
     def _write_records(self) -> bool:
-        """Writes what OpenSSL has made; says whether the kernel took all of it."""
+        """Writes OpenSSL's output; returns whether the kernel took all of it."""
         records = self._unsent + self._outgoing.read()
         if self._failed:
             raise trio.BrokenResourceError("the connection broke while TLS had something to say")
@@ -266,13 +267,13 @@ class TLSStream(DirectStream):
             except trio.BrokenResourceError:
                 self._failed = True
                 self._unsent = b""
-                self._note_output()
+                self._update_blocked()
                 raise
             if self._unsent or self.blocked_by_output:
-                self._note_output()
+                self._update_blocked()
         return not self._unsent
 
-    def _note_output(self) -> None:
+    def _update_blocked(self) -> None:
         was_blocked = self.blocked_by_output
         self.blocked_by_output = self._too_much_output()
         if self.blocked_by_output:
@@ -280,22 +281,22 @@ class TLSStream(DirectStream):
         elif was_blocked:
             self.may_have_more = True
 
-    def write_waiting(self) -> None:
+    def flush_nowait(self) -> None:
         try:
             self._write_records()
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             pass
 
     async def wait_readable(self) -> None:
-        """Waits until a read is worth trying, and first until output does not block it."""
+        """Waits until output does not block reading, and then until there is something to read."""
         self._check_open()
         interrupts = self._interrupts
         while self.blocked_by_output:
             await self._wait_until_writable()
-            # One that came after the event and before this task ran found nobody to wake.
+            # An `interrupt` after the event, and before this task ran, had no task to wake.
             if self._interrupts != interrupts:
                 raise trio.ClosedResourceError("another task interrupted this one")
-            self.write_waiting()
+            self.flush_nowait()
         if self.has_buffered:
             await trio.lowlevel.checkpoint()
             self.may_have_more = True
@@ -309,20 +310,20 @@ class TLSStream(DirectStream):
             try:
                 waited = await self._wait_until_writable()
             except trio.ClosedResourceError:
-                pass  # interrupted, which is for readers; or closed, which the loop says
+                pass  # an `interrupt`, which is for readers; or closed, which the loop checks
 
     async def _wait_until_writable(self) -> bool:
-        """Waits for the kernel, or for the task that does; says whether it was the kernel."""
-        if self._waited is not None:
-            await self._waited.wait()
+        """Waits for the kernel, or for the task that does; returns whether it was the kernel."""
+        if self._writable is not None:
+            await self._writable.wait()
             self._check_open()
             return False
-        self._waited = trio.Event()
+        self._writable = trio.Event()
         try:
             await trio.lowlevel.wait_writable(self.fileno)
         finally:
-            self._waited.set()
-            self._waited = None
+            self._writable.set()
+            self._writable = None
         return True
 
     def interrupt(self) -> None:
@@ -334,32 +335,29 @@ class TLSStream(DirectStream):
             try:
                 self.ssl_object.unwrap()
             except (ssl.SSLError, ValueError):
-                pass  # it waits for the peer's goodbye, as we do not; or there was no handshake
-            self.write_waiting()
+                pass  # the peer's close_notify is missing, and not waited for; or no handshake
+            self.flush_nowait()
         super().close(awaited=awaited)
 
 
 def ssl_stream_factory(
     context: ssl.SSLContext, *, server_hostname: str | None = None
 ) -> StreamFactory:
-    """A `stream_factory` that speaks TLS.
+    """Returns a `stream_factory` that speaks TLS.
+
+    The factory does the TLS handshake before it returns, so a bad certificate is reported at once.
+    If the peer ends TCP without TLS's close_notify, that is the end of the stream, as is common for
+    HTTP; the drafts' closing frames make truncation detectable. Calling the factory is a
+    checkpoint; if it is cancelled, close the stream.
 
     Args:
-        context: the TLS settings; on a server it holds the certificate.
-        server_hostname: on a client, the name to ask for (SNI) and to check the certificate
-            against, in which a final dot is no part of the name; without it the factory is for a
-            server.
+        context: the TLS settings; on a server it contains the certificate.
+        server_hostname: on a client, the name for SNI and for checking the certificate; a final
+            dot is removed. Without it the factory is for a server.
 
     Raises:
-        ValueError: `server_hostname` is no host.
-
-    The factory shakes hands before it returns, so that a bad certificate shows at once. Where the
-    peer ends TCP without TLS's own goodbye, that is taken as the end of the stream, as everyone
-    does for HTTP; the drafts' closing frames tell a cut from an end.
-
-    Raises:
-        TypeError: the context is no `ssl.SSLContext`, or the name is no str.
-        ValueError: the context is for the other side.
+        TypeError: the context is not an `ssl.SSLContext`, or the name is not a str.
+        ValueError: the context is for the other side, or `server_hostname` is not a host name.
     """
     check_kind("context", context, ssl.SSLContext, "an ssl.SSLContext")
     check_ssl_context("context", context, server_side=server_hostname is None)
@@ -368,9 +366,9 @@ def ssl_stream_factory(
     name = None if server_hostname is None else tls_name(server_hostname)
 
     async def factory(stream: trio.abc.Stream) -> trio.abc.Stream:
-        # Not a TLSStream, as the way to an https proxy is: there, TLS goes into TLS.
+        # Not over a TLSStream, which is what a tunnel through an https proxy is.
         if isinstance(stream, TCPStream):
-            direct = TLSStream(stream.socket, context, name)
+            direct = TLSStream(stream.socket, context, server_hostname=name)
             await direct.do_handshake()
             return direct
         ssl_stream = trio.SSLStream(
@@ -387,5 +385,5 @@ def ssl_stream_factory(
 
 
 def is_secure(stream: trio.abc.Stream) -> bool:
-    """Whether the stream speaks TLS of our own making or of the caller's."""
+    """Returns whether the stream is TLS, either ours or Trio's."""
     return isinstance(stream, (TLSStream, trio.SSLStream))

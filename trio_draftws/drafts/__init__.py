@@ -33,6 +33,7 @@ from ._handshake.base import ClientOpening, HandshakeRequest, ServerOpening
 from ._handshake.errors import HandshakeError, InvalidAnswer, Reject
 from ._handshake.fields import checked_answer_fields
 from ._handshake.hybi import connection_masking_key
+from ._http.basic_auth import read_basic, write_basic
 from ._http.body import ResponseBody
 from ._http.cookies import write_cookies
 from ._http.escaping import escaped, shown, shown_line
@@ -112,6 +113,7 @@ __all__ = [
     "line_too_long",
     "may_begin_head",
     "no_message",
+    "read_basic",
     "scan_opening",
     "shown",
     "shown_line",
@@ -119,6 +121,7 @@ __all__ = [
     "split_url",
     "spoken_today",
     "tls_name",
+    "write_basic",
     "write_cookies",
     "write_head",
     "write_response",

@@ -13,9 +13,9 @@ import trio.testing
 from trio_draftws._client.open import open_websocket
 from trio_draftws._connection.connection import Connection
 from trio_draftws._connection.settings import ConnectionSettings
+from trio_draftws._server.accept import accept
 from trio_draftws._server.origins import OriginPolicy
-from trio_draftws._server.serve import accept
-from trio_draftws._settings.checks import check_kind, needs_trio, several
+from trio_draftws._settings.checks import check_kind, needs_trio, tuple_of
 from trio_draftws.drafts import Draft, HandshakeError, HeaderFields, Request, draft_named
 
 from ._nursery import plain_nursery
@@ -118,7 +118,7 @@ async def connected_pair(
         if given is not None:
             check_kind(name, given, Mapping, "a mapping from settings to values")
     if streams is not None:
-        ends = several("streams", streams, "two streams", trio.abc.Stream)
+        ends = tuple_of("streams", streams, "two streams", trio.abc.Stream)
         if len(ends) != 2:
             raise ValueError(f"streams is the client's end and the server's, not {len(ends)}")
     spoken = draft_named(draft)

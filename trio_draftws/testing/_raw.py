@@ -10,14 +10,14 @@ import attrs
 import trio
 
 from trio_draftws._settings.checks import (
-    awaitable,
     check_address,
     check_async_function,
+    check_awaitable,
     check_compression,
+    check_subprotocols,
     needs_trio,
 )
 from trio_draftws._settings.framing_mode import framing_mode
-from trio_draftws._transport.handshake_io import check_subprotocols
 from trio_draftws.drafts import (
     DRAFTS,
     BadHead,
@@ -293,7 +293,7 @@ async def serve_raw(
             async def serve_client(stream: trio.SocketStream) -> None:
                 async with RawServer(stream) as server:
                     try:
-                        await awaitable("behave", behave(server))
+                        await check_awaitable("behave", behave(server))
                     except Exception as error:  # noqa: BLE001
                         failures.append(error)
                         clients.cancel_scope.cancel()

@@ -16,8 +16,10 @@ from trio_draftws._client.open import open_websocket
 from trio_draftws._connection.connection import Connection
 from trio_draftws._exceptions import DialFailed
 from trio_draftws._server.routing import Routes, with_routes
-from trio_draftws._server.serve import HANDLER_ARGUMENTS, Handler, Server, serve_websocket
-from trio_draftws._settings.checks import awaitable, needs_trio
+from trio_draftws._server.serve import serve_websocket
+from trio_draftws._server.server import Server
+from trio_draftws._server.settings import HANDLER_ARGUMENTS, Handler
+from trio_draftws._settings.checks import check_awaitable, needs_trio
 from trio_draftws.drafts import Draft, draft_named
 
 from ._nursery import plain_nursery
@@ -272,7 +274,7 @@ def _prepare(
     def recording_errors(handler: Handler) -> Handler:
         async def recording(connection: Connection, state: Any) -> None:
             try:
-                await awaitable("handler", handler(connection, state))
+                await check_awaitable("handler", handler(connection, state))
             except Exception as error:
                 errors.append(error)
                 raise

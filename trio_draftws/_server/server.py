@@ -1,0 +1,297 @@
+"""A running server: how it serves one stream, and how it ends.
+
+A server ends when its scope is cancelled, or `Server.aclose` is called. Either way:
+
+1. The listeners close.
+2. The cancel scope of each handler is cancelled, also of those that run in a nursery of the caller.
+   Opening handshakes that are not done get 503.
+3. Each connection is closed with 1001, in the task of its handler, once that has returned.
+4. The task of the scope ends last, since closing needs it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import attrs
+import trio
+
+from trio_draftws._connection.connection import Connection
+from trio_draftws._connection.scope import Scope, what_ends_the_program
+from trio_draftws._exceptions import close_code_after
+from trio_draftws._settings.checks import check_awaitable
+from trio_draftws._transport.sockets import DirectStream
+from trio_draftws.drafts import Close, CloseCode, HandshakeError
+
+from .admission import Admission, ConnectionLimiter
+from .events import ServerEvents
+from .handshake import ServerHandshake
+from .options import ServerOptions
+from .peer import PeerInfo
+from .responses import reject_now
+from .settings import Handler
+from .statistics import ServerStatistics
+
+if sys.version_info < (3, 11):  # pragma: no cover
+    from exceptiongroup import BaseExceptionGroup, ExceptionGroup
+
+
+@attrs.frozen(eq=False, repr=False)
+class Server:
+    """A running server, as `nursery.start(partial(serve_websocket, ...))` returns it."""
+
+    _streams: StreamServer
+
+    @property
+    def connections(self) -> set[Connection]:
+        """The connections that are open now."""
+        return self._streams.connections
+
+    @property
+    def listeners(self) -> Sequence[trio.abc.Listener[Any]]:
+        """What it listens on: its own listeners, or those it was given."""
+        return self._streams.listeners
+
+    @property
+    def port(self) -> int | None:
+        """The TCP port of the first listener that has one. It stays when that closes."""
+        return self._streams.port
+
+    def __repr__(self) -> str:
+        return f"<Server port={self.port} connections={len(self.connections)}>"
+
+    def statistics(self) -> ServerStatistics:
+        """Returns what it has done since it started, and what is open now; also after its end.
+
+        It takes about a microsecond for each connection that is open.
+        """
+        return self._streams.statistics()
+
+    async def aclose(self) -> None:
+        """Ends the server: listeners first, then every handler, then every connection with 1001.
+
+        It returns when everything is closed; then `serve_websocket` returns too. A checkpoint; if
+        it is cancelled, the server ends all the same.
+        """
+        await self._streams.stop()
+
+
+@attrs.define(eq=False, kw_only=True)
+class StreamServer:
+    """Serves every stream that was accepted, each in its own task, and ends them all."""
+
+    connections: set[Connection] = attrs.field(factory=set, init=False)
+    """Those that are open now."""
+    listeners: Sequence[trio.abc.Listener[Any]] = attrs.field(default=(), init=False)
+    port: int | None = attrs.field(default=None, init=False)
+    """The TCP port of the first listener that has one."""
+    _options: ServerOptions
+    _scope: Scope
+    _limiter: ConnectionLimiter
+    _events: ServerEvents
+    _accepting: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
+    """Cancelled when the server is to end."""
+    _handler_scopes: set[trio.CancelScope] = attrs.field(factory=set, init=False)
+    """What to cancel when it ends: one scope for all handlers, or one for each."""
+    _active: int = attrs.field(default=0, init=False)
+    """How many streams it is serving."""
+    _is_shutting_down: bool = attrs.field(default=False, init=False)
+    _all_done: trio.Event = attrs.field(factory=trio.Event, init=False)
+    """Set when it is shutting down and serves no stream any more."""
+    _ended: trio.Event = attrs.field(factory=trio.Event, init=False)
+
+    def statistics(self) -> ServerStatistics:
+        """As `Server.statistics`."""
+        current = [connection._totals for connection in self.connections]
+        return self._events.statistics(current, opening=self._active - len(current))
+
+    async def run(
+        self, serve: Callable[..., Awaitable[object]], task_status: trio.TaskStatus[Server]
+    ) -> None:
+        """Runs `serve`, one of Trio's functions, until it ends or `stop` is called; then shuts down
+        in order. `task_status` gets the `Server` as soon as Trio listens.
+        """
+        try:
+            with self._accepting:
+                await serve(task_status=_ListeningStatus(self.listening_on, task_status))
+        except BaseExceptionGroup as group:
+            # From the nursery in which Trio listens
+            end = what_ends_the_program(group)
+            if end is None:
+                raise
+            raise end from group
+        finally:
+            # By now the listeners are closed.
+            with trio.CancelScope(shield=True):
+                await self._shut_down()
+            self._ended.set()
+
+    async def stop(self) -> None:
+        """Ends the server, and waits until it has ended. A checkpoint."""
+        self._accepting.cancel()
+        await self._ended.wait()
+
+    async def _shut_down(self) -> None:
+        self._is_shutting_down = True
+        # Streams that were accepted in this pass of the scheduler have a task that has not begun.
+        await trio.lowlevel.checkpoint()
+        for scope in self._handler_scopes:
+            scope.cancel()
+        if self._active:
+            await self._all_done.wait()
+
+    async def handler_nursery(self, task_status: trio.TaskStatus[trio.Nursery]) -> None:
+        """Runs the nursery of the handlers, until it is cancelled.
+
+        It is one cancel scope for all of them; one each would cost 0.7 KiB per connection.
+        """
+        async with trio.open_nursery() as nursery:
+            self._handler_scopes.add(nursery.cancel_scope)
+            task_status.started(nursery)
+            await trio.sleep_forever()
+
+    async def serve_stream_in_own_scope(self, stream: trio.abc.Stream) -> None:
+        """As `serve_stream`, in a nursery of the caller, which we must not cancel."""
+        with trio.CancelScope() as scope:
+            self._handler_scopes.add(scope)
+            if self._is_shutting_down:
+                scope.cancel()
+            try:
+                await self.serve_stream(stream)
+            finally:
+                self._handler_scopes.discard(scope)
+
+    async def serve_stream(self, stream: trio.abc.Stream) -> None:
+        """Serves one stream: admits it, opens it, runs the handler, and closes it.
+
+        Only this coroutine lives as long as the connection, since each has a frame in memory.
+        """
+        self._active += 1
+        peer_info = PeerInfo.of(stream)
+        peer = peer_info.name
+        admission = self._limiter.admit(peer_info.remote)
+        connection: Connection | None = None
+        code: int = CloseCode.GOING_AWAY
+        try:
+            opened = await self._open(stream, admission, peer_info)
+            if opened is None:
+                return
+            connection, handler = opened
+            del opened, peer_info
+            self.connections.add(connection)
+            # It stops counting when its stream is closed, even if its handler goes on.
+            connection._when_transport_over(admission.release)
+            self._events.connection_opened()
+            await check_awaitable("handler", handler(connection, connection.state))
+            code = CloseCode.NORMAL_CLOSURE
+            if (loss := connection._lost) is not None:
+                self._events.connection_lost(connection, loss, peer)
+        except BaseException as error:  # noqa: BLE001
+            code = close_code_after(error)
+            failure, cancelled = _split_failure(error)
+            if failure is not None and connection is not None:
+                self._events.handler_failed(connection, failure, peer)
+            # Its traceback refers to this frame, which would refer to it, and to the handler's.
+            del failure
+            if cancelled is not None:
+                raise cancelled from None
+        finally:
+            try:
+                if connection is None:
+                    admission.release()
+                else:
+                    await self._close(connection, code)
+                await _close_forcefully(stream)
+            finally:
+                self._active -= 1
+                if self._is_shutting_down and not self._active:
+                    self._all_done.set()
+
+    async def _open(
+        self, stream: trio.abc.Stream, admission: Admission, peer: PeerInfo
+    ) -> tuple[Connection, Handler] | None:
+        """Returns the connection and what serves it, or None if the opening handshake failed, which
+        is then reported.
+        """
+        handshake = ServerHandshake(
+            stream=stream,
+            peer=peer,
+            options=self._options,
+            scope=self._scope,
+            refusal=admission.refusal,
+            handler=self._options.handler,
+        )
+        try:
+            if admission.refusal is not None and not admission.read_request:
+                await reject_now(stream, self._options, admission.refusal)
+            connection = await handshake.open()
+            # A path that leads to no handler was refused.
+            assert handshake.handler is not None
+            return connection, handshake.handler
+        except BaseException as error:  # noqa: BLE001
+            failure, cancelled = _split_failure(error)
+            if failure is None:
+                failure = HandshakeError("the server is shutting down")
+            self._events.opening_failed(failure, peer.name, handshake.draft)
+            del failure  # as in `serve_stream`
+            if cancelled is not None:
+                raise cancelled from None
+            return None
+
+    async def _close(self, connection: Connection, code: int) -> None:
+        if not connection._close_at_once():
+            await connection._close_shielded(Close(code))
+        self.connections.discard(connection)
+        self._events.connection_closed(connection._code, connection._totals)
+
+    def listening_on(self, listeners: Sequence[trio.abc.Listener[Any]]) -> Server:
+        """Keeps what it listens on, and returns the `Server` to hand to the program."""
+        self.listeners = listeners
+        self.port = next(filter(None, map(_port_of, listeners)), None)
+        return Server(self)
+
+
+@attrs.frozen
+class _ListeningStatus:
+    """A `task_status` for Trio's functions, which passes on a `Server` in place of listeners."""
+
+    listening_on: Callable[[Sequence[trio.abc.Listener[Any]]], Server]
+    task_status: trio.TaskStatus[Server]
+
+    def started(self, listeners: Sequence[trio.abc.Listener[Any]] = ()) -> None:
+        """Called by Trio once it listens."""
+        self.task_status.started(self.listening_on(listeners))
+
+
+async def _close_forcefully(stream: trio.abc.Stream) -> None:
+    """Closes what was accepted, if the handshake or the connection has not."""
+    if isinstance(stream, DirectStream):
+        stream.close()
+    else:
+        with trio.CancelScope(shield=True):
+            await trio.aclose_forcefully(stream)
+
+
+def _split_failure(error: BaseException) -> tuple[Exception | None, BaseException | None]:
+    """Returns what failed, and what has to be raised on, such as a cancellation. If a handler has
+    its own nursery, a group may hold both.
+    """
+    if isinstance(error, Exception):
+        return error, None
+    if isinstance(error, BaseExceptionGroup):
+        cancelled, failure = error.split(trio.Cancelled)
+        if isinstance(failure, ExceptionGroup):
+            return failure, cancelled
+    return None, error
+
+
+def _port_of(listener: trio.abc.Listener[Any]) -> int | None:
+    if isinstance(listener, trio.SSLListener):
+        listener = listener.transport_listener
+    if isinstance(listener, trio.SocketListener):
+        address = listener.socket.getsockname()
+        if isinstance(address, tuple):
+            return int(address[1])
+    return None

@@ -52,7 +52,7 @@ from trio_draftws.drafts import (
 
 from .checkpoints import Checkpoints
 from .info import ConnectionInfo
-from .instrument import InstrumentedCodec
+from .instrumented_codec import InstrumentedCodec
 from .message_stream import MessageStream, gather
 from .receiver import NOBODY, RECEIVER, Receiver
 from .scope import Scope
@@ -129,7 +129,7 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
         codec = draft.codec(role, limits.max_message_size, agreement)
         instruments = scope.instruments
         if instruments is not None and instruments.hears_frames:
-            codec = InstrumentedCodec(codec, self, instruments)
+            codec = InstrumentedCodec(codec, self, instruments.tell)
         self.id = next(_ids)
         self.opened_at = scope.now()
         self._stream = stream

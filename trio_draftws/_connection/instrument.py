@@ -7,14 +7,12 @@ gets an `InstrumentedCodec` round its codec: a message is told as soon as it was
 from __future__ import annotations
 
 import logging
-from collections.abc import Hashable, Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
 from trio_draftws._settings.checks import several
-from trio_draftws.drafts import Buffer, Close, Codec, Event, Fragment, Ping, Pong, Request
+from trio_draftws.drafts import Buffer, Close, Fragment, Ping, Pong, Request
 
-if TYPE_CHECKING:
-    from .connection import Connection
+from .connection import Connection
 
 logger = logging.getLogger("trio_draftws")
 
@@ -119,82 +117,3 @@ class Instruments:
                     hook: [one for one in listeners if one is not instrument]
                     for hook, listeners in self._listeners.items()
                 }
-
-
-class InstrumentedCodec:
-    """A codec that tells what goes in and comes out; else it is just like the one inside."""
-
-    __slots__ = ("_connection", "_tell", "inner")
-
-    receive_short = None
-    send_short = None
-
-    def __init__(self, inner: Codec, connection: Connection, instruments: Instruments) -> None:
-        self.inner = inner
-        self._connection = connection
-        self._tell = instruments.tell
-
-    @property
-    def mid_message(self) -> bool:
-        """As `Codec.mid_message`."""
-        return self.inner.mid_message
-
-    @property
-    def between(self) -> bool:
-        """As `Codec.between`."""
-        return self.inner.between
-
-    @property
-    def has_more_output(self) -> bool:
-        """As `Codec.owes`."""
-        return self.inner.has_more_output
-
-    @property
-    def heard_control(self) -> bool:
-        """As `Codec.heard_control`."""
-        return self.inner.heard_control
-
-    @property
-    def place(self) -> memoryview | None:
-        """As `Codec.place`."""
-        return self.inner.place
-
-    def encode(self, event: Event | Buffer, compress: bool | None = None) -> list[Buffer]:
-        """As `Codec.encode`."""
-        wire = self.inner.encode(event, compress)
-        kind = _KINDS.get(type(event), "message")
-        self._tell(f"{kind}_sent", self._connection, event)
-        self._tell("bytes_sent", self._connection, sum(map(len, wire)))
-        return wire
-
-    def decode(self, data: Buffer) -> list[Event]:
-        """As `Codec.decode`."""
-        if data:
-            self._tell("bytes_received", self._connection, len(data))
-        return self._tell_received(self.inner.decode(data))
-
-    def fill(self, size: int) -> list[Event]:
-        """As `Codec.fill`."""
-        self._tell("bytes_received", self._connection, size)
-        return self._tell_received(self.inner.fill(size))
-
-    def stream(self) -> Fragment | None:
-        """As `Codec.stream`."""
-        begun = self.inner.stream()
-        if begun is not None:
-            self._tell_received([begun])
-        return begun
-
-    def shared(self, message: str | bytes, compress: bool | None = None) -> Hashable | None:
-        """As `Codec.shared`, but each encodes for itself, so that each is told of."""
-        shared = self.inner.shared(message, compress)
-        return None if shared is None else (id(self), shared)
-
-    def _tell_received(self, events: list[Event]) -> list[Event]:
-        for event in events:
-            kind = _KINDS.get(type(event), "message")
-            self._tell(f"{kind}_received", self._connection, event)
-        return events
-
-
-_KINDS: dict[type, str] = {Fragment: "part", Ping: "control", Pong: "control", Close: "control"}

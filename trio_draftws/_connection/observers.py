@@ -29,6 +29,19 @@ class ReceiverObserver(Protocol):
         ...
 
 
+class ConnectionInstruments(Protocol):
+    """The instruments of a scope, as the connections below them know them."""
+
+    @property
+    def hears_frames(self) -> bool:
+        """Whether any of them listens to messages, control frames or bytes."""
+        ...
+
+    def tell(self, name: str, /, *facts: object) -> None:
+        """Calls the method of that name of each instrument that has one."""
+        ...
+
+
 class NobodyObserves:
     """In place of a connection that is over: else it and its parts would know each other, and what
     they hold would stay in memory until Python looks for such circles.

@@ -40,7 +40,7 @@ from trio_draftws._exceptions import InternalError
 from trio_draftws._transport.sockets import DirectStream
 
 from .checkpoints import SECONDS_PER_PASS
-from .instrument import Instruments
+from .observers import ConnectionInstruments
 from .poller import SharedPoller
 from .receiver import CLOSER, LOOK, NOBODY, Receiver
 from .sender import Sender
@@ -128,8 +128,8 @@ class Scope:
     """For drain tasks, handlers and looks; shielded."""
     many: bool
     """Whether it may hold many connections."""
-    instruments: Instruments | None = None
-    """Who is told of what happens to the connections."""
+    instruments: ConnectionInstruments | None = None
+    """What is called when something happens to a connection."""
     start_soon: Callable[[Callable[[], Awaitable[object]]], None] = attrs.field(init=False)
     """The nursery's: here it is one for all connections."""
     now: Callable[[], float] = attrs.field(init=False)
@@ -395,7 +395,9 @@ class Scope:
             connection._on_hang_up(reset=bool(flags & RESET))
 
 
-async def _look_after(opened: list[Scope], many: bool, instruments: Instruments | None) -> None:
+async def _look_after(
+    opened: list[Scope], many: bool, instruments: ConnectionInstruments | None
+) -> None:
     # A scope of its own round the nursery: shielding the nursery's own would do as well, but only
     # from the moment that it is open.
     with trio.CancelScope(shield=True):
@@ -406,7 +408,7 @@ async def _look_after(opened: list[Scope], many: bool, instruments: Instruments 
 
 @asynccontextmanager
 async def open_scope(
-    instruments: Instruments | None = None, *, many: bool = False
+    instruments: ConnectionInstruments | None = None, *, many: bool = False
 ) -> AsyncGenerator[Scope, None]:
     """A scope's nursery and task; on exit whatever still runs in it is cancelled.
 

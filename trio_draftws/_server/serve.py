@@ -20,6 +20,7 @@ import trio
 
 from trio_draftws._connection.connection import Connection
 from trio_draftws._connection.instrument import Instruments
+from trio_draftws._connection.observers import ConnectionInstruments
 from trio_draftws._connection.scope import Scope, open_scope, what_ends_the_program
 from trio_draftws._connection.statistics import ServerStatistics, Tally
 from trio_draftws._exceptions import FlashPolicyServed, PageServed, RequestRefused, code_after
@@ -527,7 +528,7 @@ def _facts(
     }
 
 
-def _tell_why_not(instruments: Instruments | None, error: Exception, peer: str) -> None:
+def _tell_why_not(instruments: ConnectionInstruments | None, error: Exception, peer: str) -> None:
     """Tells that no connection came about; what else was served is no failure."""
     if instruments is None or isinstance(error, (PageServed, FlashPolicyServed)):
         return

@@ -1,0 +1,92 @@
+"""A codec that reports each event and the bytes on either side of it, for the instruments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+
+from trio_draftws.drafts import Buffer, Close, Codec, Event, Fragment, Ping, Pong
+
+# What an event is called in the names of an instrument's methods; all others are messages.
+_KINDS: dict[type, str] = {Fragment: "part", Ping: "control", Pong: "control", Close: "control"}
+
+
+class InstrumentedCodec:
+    """Wraps a codec, and calls `tell` with the name of an instrument's method for all that passes.
+
+    Args:
+        inner: the codec that does the work.
+        connection: what the instruments are given as the connection; nothing of it is used here.
+        tell: as `Instruments.tell`.
+    """
+
+    __slots__ = ("_connection", "_tell", "inner")
+
+    receive_short = None
+    send_short = None
+
+    def __init__(self, inner: Codec, connection: object, tell: Callable[..., None]) -> None:
+        self.inner = inner
+        self._connection = connection
+        self._tell = tell
+
+    @property
+    def mid_message(self) -> bool:
+        """As `Codec.mid_message`."""
+        return self.inner.mid_message
+
+    @property
+    def between(self) -> bool:
+        """As `Codec.between`."""
+        return self.inner.between
+
+    @property
+    def has_more_output(self) -> bool:
+        """As `Codec.has_more_output`."""
+        return self.inner.has_more_output
+
+    @property
+    def heard_control(self) -> bool:
+        """As `Codec.heard_control`."""
+        return self.inner.heard_control
+
+    @property
+    def place(self) -> memoryview | None:
+        """As `Codec.place`."""
+        return self.inner.place
+
+    def encode(self, event: Event | Buffer, compress: bool | None = None) -> list[Buffer]:
+        """As `Codec.encode`."""
+        wire = self.inner.encode(event, compress)
+        kind = _KINDS.get(type(event), "message")
+        self._tell(f"{kind}_sent", self._connection, event)
+        self._tell("bytes_sent", self._connection, sum(map(len, wire)))
+        return wire
+
+    def decode(self, data: Buffer) -> list[Event]:
+        """As `Codec.decode`."""
+        if data:
+            self._tell("bytes_received", self._connection, len(data))
+        return self._report_received(self.inner.decode(data))
+
+    def fill(self, size: int) -> list[Event]:
+        """As `Codec.fill`."""
+        self._tell("bytes_received", self._connection, size)
+        return self._report_received(self.inner.fill(size))
+
+    def stream(self) -> Fragment | None:
+        """As `Codec.stream`."""
+        begun = self.inner.stream()
+        if begun is not None:
+            self._report_received([begun])
+        return begun
+
+    def shared(self, message: str | bytes, compress: bool | None = None) -> Hashable | None:
+        """As `Codec.shared`, but no two are equal, so that each connection reports its own."""
+        shared = self.inner.shared(message, compress)
+        return None if shared is None else (id(self), shared)
+
+    def _report_received(self, events: list[Event]) -> list[Event]:
+        for event in events:
+            kind = _KINDS.get(type(event), "message")
+            self._tell(f"{kind}_received", self._connection, event)
+        return events

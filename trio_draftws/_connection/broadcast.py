@@ -12,7 +12,7 @@ from trio_draftws._settings.checks import needs_trio, several
 from trio_draftws._settings.limits import check_positive
 from trio_draftws.drafts import Buffer, Codec, encode_long_text, no_message
 
-from .connection import Connection
+from .connection import Connection, endpoint_of
 
 # Others run at least so often.
 CONNECTIONS_PER_PASS = 64
@@ -84,9 +84,10 @@ async def broadcast(
     }
     those = several("connections", connections, "connections", Connection)
     for number, connection in enumerate(those, 1):
-        verdict: str = connection._try_send(once.encode, once.size, limit)
+        endpoint = endpoint_of(connection)
+        verdict: str = endpoint.try_send(once.encode, once.size, limit)
         if verdict == "dropped" and slow == "close":
-            connection._abort_slow(f"more than {limit} bytes would wait for the peer")
+            endpoint.abort_slow(f"more than {limit} bytes would wait for the peer")
             verdict = "cut"
         verdicts[verdict].append(connection)
         if number % CONNECTIONS_PER_PASS == 0:

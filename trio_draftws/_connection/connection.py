@@ -1,47 +1,40 @@
-"""A connection: a channel of messages over a stream and a codec.
+"""A connection: a channel of messages, which is what a user of this package holds.
 
-What its life is made of stands in the protocol object (`drafts/_protocol.py`), who reads in the
-receiver, what is written in the sender, and what looks after all of it in the scope. Here is what a
-user calls. The rules:
+The work is done below: the protocol object (`drafts/_protocol.py`) keeps the states, the receiver
+reads, the sender writes, the endpoint joins them and closes, and the scope looks after all of them.
+Here are the public methods, and the short way of a message. The rules:
 
 1. Each `receive` and `send` is a cancellation point; each of them is a schedule point at least
    every 64 messages or 1 ms, since deadlines are only seen on a pass of the scheduler.
 2. While messages of one chunk are being handed out, `send` only adds to what waits; that is written
    when they are used up, past 64 KiB, or in the scheduler's next pass.
-3. `aclose` always closes, once, even when cancelled, within `close_timeout`.
-4. A message that is sent part by part keeps its turn until it ends. What was begun can be neither
+3. A message that is sent part by part keeps its turn until it ends. What was begun can be neither
    taken back nor passed off as whole: where its rest never comes, the connection closes.
-5. Once all was said the transport ends, also where a handler takes no notice: the connection stays
-   readable, its descriptor does not stay open.
 """
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
 from functools import partial
-from operator import length_hint
-from typing import Any, Literal
+from operator import attrgetter, length_hint
+from typing import Any
 
 import attrs
 import trio
 from trio.lowlevel import checkpoint_if_cancelled
 
-from trio_draftws._exceptions import ConnectionLost, MessageTooBig, PeerClosed, PeerViolation
+from trio_draftws._exceptions import PeerClosed, PeerViolation
 from trio_draftws._settings.limits import Limits
-from trio_draftws._transport.sockets import DirectStream, TCPStream
+from trio_draftws._transport.sockets import TCPStream
 from trio_draftws._transport.tls import is_secure
 from trio_draftws.drafts import (
     Buffer,
     Close,
-    Codec,
     Draft,
-    End,
     EndKind,
     Fragment,
-    LocalProtocolError,
     NegotiatedParameters,
     Role,
     ShortSend,
@@ -51,13 +44,15 @@ from trio_draftws.drafts import (
 )
 
 from .checkpoints import Checkpoints
+from .closing import NORMAL, UNFINISHED
+from .endpoint import Endpoint
 from .info import ConnectionInfo
 from .instrumented_codec import InstrumentedCodec
 from .message_stream import MessageStream, gather
-from .receiver import NOBODY, RECEIVER, Receiver
+from .receiver import NOBODY, Receiver
 from .scope import Scope
 from .sender import ROOM, Sender
-from .statistics import LOST, ConnectionStatistics, Totals
+from .statistics import ConnectionStatistics
 
 
 @attrs.define(eq=False, repr=False, init=False)
@@ -67,30 +62,16 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
     Got from `open_websocket`, `accept`, or as the argument of a server's handler.
     """
 
-    id: int
-    """Tells it from all others of this process, in the log and in its repr."""
     opened_at: float
-    """When it was opened, as `trio.current_time` tells it."""
+    """When it was opened, as `trio.current_time` counts."""
 
-    _stream: trio.abc.Stream
+    _endpoint: Endpoint
+    # Its parts, and the codec's short way to send: found here at once by what runs for each message
     _protocol: WebSocketProtocol
     _sender: Sender
     _receiver: Receiver
     _checkpoints: Checkpoints
-    _scope: Scope
-    _limits: Limits
     _send_short: ShortSend | None
-    _messages_sent: int
-    _sending_parts: bool
-    _closed: bool
-    """Whether `aclose` was called."""
-    _is_gone: bool
-    """Whether that is done."""
-    _gone: trio.Event | None
-    """Set then; None while nobody waits for it."""
-    _transport_over: trio.Event | None
-    """Set when the transport has ended, where that began before `aclose` was called."""
-    _on_transport_over: Callable[[], None] | None
 
     def __init__(
         self,
@@ -128,42 +109,41 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
         )
         codec = draft.codec(role, limits.max_message_size, agreement)
         instruments = scope.instruments
-        if instruments is not None and instruments.hears_frames:
-            codec = InstrumentedCodec(codec, self, instruments.tell)
-        self.id = next(_ids)
-        self.opened_at = scope.now()
-        self._stream = stream
-        self._scope = scope
-        self._limits = limits
-        self._sender = Sender(stream, scope.start_soon, scope.flush_soon, self)
-        self._protocol = WebSocketProtocol(draft, role, codec, self._sender, limits, self.opened_at)
-        self._checkpoints = Checkpoints()
-        self._receiver = Receiver(
-            stream,
-            self._protocol,
-            self._sender,
-            self._checkpoints,
-            scope.now,
-            self,
-        )
-        self._send_short = codec.send_short if type(stream) is TCPStream else None
-        self._messages_sent = 0
-        self._sending_parts = False
-        self._closed = False
-        self._is_gone = False
-        self._gone = None
-        self._transport_over = None
-        self._on_transport_over = None
+        on_latency = on_gone = None
         if instruments is not None:
-            self._protocol.on_latency = partial(instruments.tell, "latency_measured", self)
+            on_latency = partial(instruments.tell, "latency_measured", self)
+            on_gone = partial(instruments.tell, "connection_closed", self)
+            if instruments.hears_frames:
+                codec = InstrumentedCodec(codec, self, instruments.tell)
+        self._checkpoints = Checkpoints()
+        self._endpoint = Endpoint(
+            draft=draft,
+            role=role,
+            codec=codec,
+            stream=stream,
+            scope=scope,
+            limits=limits,
+            checkpoints=self._checkpoints,
+            on_latency=on_latency,
+            on_gone=on_gone,
+        )
+        self._protocol = self._endpoint.protocol
+        self._sender = self._endpoint.sender
+        self._receiver = self._endpoint.receiver
+        self._send_short = codec.send_short if type(stream) is TCPStream else None
+        self.opened_at = self._protocol.heard_at
+        if instruments is not None:
             instruments.tell("connection_opened", self)
-        scope.keep(self)
-        if rest:
-            self._receiver.feed(rest)
+        self._endpoint.start(rest)
 
     def __repr__(self) -> str:
         state = "closed" if self.closed else "open"
         return f"<Connection {self.id} {self.role} {self.draft.name} {state}>"
+
+    @property
+    def id(self) -> int:
+        """A number that no other connection of this process has: in logs, and in its repr."""
+        return self._endpoint.id
 
     @property
     def closed(self) -> bool:
@@ -229,7 +209,7 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
             await sender.begin_turn()
         try:
             if not protocol.can_send:
-                raise self._why_not_sendable()
+                raise self._endpoint.why_not_sendable()
             if protocol.unread:
                 # There is more to be handed out, and perhaps more to follow.
                 sender.write_soon(protocol.codec.encode(message, compress))
@@ -245,7 +225,6 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
         finally:
             if in_turn:
                 sender.end_turn()
-        self._messages_sent += 1
 
     async def send_many(
         self, messages: Iterable[str | Buffer], *, compress: bool | None = None
@@ -325,8 +304,7 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
         Raises:
             Exception: what says why that is so.
         """
-        if not self._protocol.can_send:
-            raise self._why_not_sendable()
+        self._endpoint.check_sendable()
         with trio.CancelScope() as scope:
             self._protocol.when_sending_stops(scope.cancel)
             try:
@@ -334,7 +312,7 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
             finally:
                 self._protocol.forget_stop(scope.cancel)
         if scope.cancelled_caught:
-            raise self._why_not_sendable()
+            raise self._endpoint.why_not_sendable()
 
     async def _send_fragments(
         self, parts: AsyncIterable[str] | AsyncIterable[bytes], compress: bool | None
@@ -345,20 +323,23 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
                     await self._checkpoints.before_send()
                     await self._sender.wait_for_room()
                     self._put_fragment(Fragment(part), compress)
-                if self._sending_parts:
+                if self._sender.in_parts:
                     self._put_fragment(Fragment(part[:0], final=True))
             finally:
-                unfinished, self._sending_parts = self._sending_parts, False
+                unfinished = self._sender.in_parts
+                self._sender.end_parts()
                 if unfinished and self._protocol.can_send:
-                    self._begin_close(_UNFINISHED)
+                    self._endpoint.send_close(UNFINISHED)
 
     @trio.lowlevel.enable_ki_protection
     def _put_fragment(self, fragment: Fragment, compress: bool | None = None) -> None:
-        if not self._protocol.can_send:
-            raise self._why_not_sendable()
-        self._write(self._protocol.codec.encode(fragment, compress))
-        self._sending_parts = not fragment.final
-        self._messages_sent += fragment.final
+        self._endpoint.check_sendable()
+        wire = self._protocol.codec.encode(fragment, compress)
+        self._endpoint.write(wire, messages=int(fragment.final))
+        if fragment.final:
+            self._sender.end_parts()
+        else:
+            self._sender.begin_parts()
 
     async def send_close(self, code: int = 1000, reason: str = "") -> None:
         """Says that we send nothing more; `receive` goes on until the peer closes too.
@@ -380,10 +361,9 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
         """
         await self._checkpoints.before_send()
         async with self._sender.turn():
-            if not self._protocol.can_send:
-                raise self._why_not_sendable()
+            self._endpoint.check_sendable()
             self._check_close(Close(code, reason))
-            self._begin_close(Close(code, reason))
+            self._endpoint.send_close(Close(code, reason))
 
     def _check_close(self, close: Close) -> None:
         """A code that cannot be sent is the caller's mistake: said before anything is done."""
@@ -391,21 +371,16 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
             raise TypeError(f"a close's code is a number, as 1000, not {close.code!r}")
         if not isinstance(close.reason, str):
             raise TypeError(f"a close's reason is a str, not {close.reason!r}")
-        if self.draft.close_status and close != _NORMAL:
+        if self.draft.close_status and close != NORMAL:
             codec = self._protocol.codec
             # To try it is not to send it.
             inner = codec.inner if isinstance(codec, InstrumentedCodec) else codec
             inner.encode(close)
 
     @trio.lowlevel.enable_ki_protection
-    def _begin_close(self, close: Close) -> None:
-        self._protocol.send_close(close)
-
-    @trio.lowlevel.enable_ki_protection
     def _put_all(self, messages: list[str | Buffer], compress: bool | None) -> None:
-        """As `_put`, for each of them."""
-        if not self._protocol.can_send:
-            raise self._why_not_sendable()
+        """Encodes all of them, and writes them together; those before one that fails are sent."""
+        self._endpoint.check_sendable()
         encode = self._protocol.codec.encode
         wire: list[Buffer] = []
         left = iter(messages)
@@ -415,34 +390,9 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
                 wire += encode(message, compress)
             failed = 0
         finally:
-            self._messages_sent += len(messages) - length_hint(left) - failed
-            self._write(wire)
+            self._endpoint.write(wire, messages=len(messages) - length_hint(left) - failed)
             if self._sender.size:
                 self._sender.own()
-
-    def _write(self, wire: list[Buffer]) -> None:
-        """Writes it now, or together with what follows while more is to be handed out."""
-        if self._protocol.unread:
-            self._sender.write_soon(wire)
-        else:
-            self._sender.write(wire)
-
-    def _why_not_sendable(self) -> Exception:
-        if self._closed:
-            return trio.ClosedResourceError("this connection was closed")
-        end = self._protocol.end
-        if end is not None and end.kind is not EndKind.CLOSE:
-            return _error_of(end)
-        if self._sender.failure is not None:
-            lost = ConnectionLost(str(self._sender.failure))
-            lost.__cause__ = self._sender.failure
-            return lost
-        if self._protocol.end_applied:
-            return trio.BrokenResourceError(str(self._end_error()))
-        if not self._protocol.can_send:
-            return trio.ClosedResourceError("we have said that we send nothing more")
-        # Only a ping is told so early.
-        return trio.BrokenResourceError("the peer ended the connection behind unread messages")
 
     # Receiving
 
@@ -463,7 +413,7 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
         try:
             return await self.__anext__()
         except StopAsyncIteration:
-            raise self._end_error() from None
+            raise self._endpoint.end_error from None
 
     @trio.lowlevel.enable_ki_protection
     async def __anext__(self) -> str | bytes:
@@ -496,7 +446,7 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
                     if unread:
                         return unread.pop()  # type: ignore[return-value]
                 elif end.kind is EndKind.CLOSE and not unread:
-                    protocol.reach_end(self._scope.now())
+                    protocol.reach_end(self._endpoint.scope.now())
                     raise StopAsyncIteration
         self._check_not_in_parts()
         try:
@@ -520,7 +470,7 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
         """
         self._check_not_in_parts()
         await self._wait_for_event()
-        messages = self._protocol.take_all(self._scope.now())
+        messages = self._protocol.take_all(self._endpoint.scope.now())
         if not messages:
             raise self._reach_end()
         return messages  # type: ignore[return-value]
@@ -552,7 +502,7 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
         finally:
             self._receiver.end_parts()
             if stream is not None and not stream.has_all:
-                self._protocol.skip_parts(self._scope.now())
+                self._protocol.skip_parts(self._endpoint.scope.now())
 
     async def _next_fragment(self) -> Fragment:
         event = await self._next_event()
@@ -571,7 +521,7 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
             raise self._reach_end()
         event = protocol.unread.pop()
         if protocol.end is not None:
-            protocol.note_taken(self._scope.now())
+            protocol.note_taken(self._endpoint.scope.now())
         return event
 
     async def wait_readable(self) -> None:
@@ -597,21 +547,17 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
             raise trio.BusyResourceError("a message is being received part by part")
 
     async def _wait_for_event(self, *, part: bool = False) -> None:
-        if self._closed:
+        if self._endpoint.aclose_called:
             await trio.lowlevel.checkpoint()
         else:
             await self._receiver.wait(part=part)
-        if self._closed:
+        if self._endpoint.aclose_called:
             raise trio.ClosedResourceError("this connection was closed")
 
     def _reach_end(self) -> Exception:
         """All was received: returns what says how the connection has ended."""
-        self._protocol.reach_end(self._scope.now())
-        return self._end_error()
-
-    def _end_error(self) -> Exception:
-        assert self._protocol.end is not None
-        return _error_of(self._protocol.end)
+        self._protocol.reach_end(self._endpoint.scope.now())
+        return self._endpoint.end_error
 
     # Pings
 
@@ -638,16 +584,16 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
         await self._sender.wait_for_room()
         protocol = self._protocol
         if not protocol.can_send or protocol.end is not None:
-            raise self._why_not_sendable()
+            raise self._endpoint.why_not_sendable()
         done = trio.Event()
-        sent = protocol.ping(self._scope.now(), done.set)
-        self._scope.take_turn(self)
+        sent = protocol.ping(self._endpoint.scope.now(), done.set)
+        self._endpoint.scope.take_turn(self._endpoint)
         try:
             await done.wait()
         finally:
             protocol.forget_ping(sent)
         if sent.round_trip is None:
-            raise self._why_not_sendable()
+            raise self._endpoint.why_not_sendable()
         return sent.round_trip
 
     # In numbers
@@ -659,7 +605,7 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
             opened_at=self.opened_at,
             last_heard=None if math.isinf(protocol.heard_at) else protocol.heard_at,
             messages_received=protocol.messages_received,
-            messages_sent=self._messages_sent,
+            messages_sent=sender.messages_sent,
             bytes_received=protocol.bytes_received,
             bytes_sent=sender.written,
             bytes_waiting=sender.size,
@@ -669,166 +615,6 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
             latency=protocol.latency,
             compression=self.compression,
         )
-
-    @property
-    def _totals(self) -> Totals:
-        """What a server adds up of it."""
-        protocol = self._protocol
-        return (
-            protocol.messages_received,
-            self._messages_sent,
-            protocol.bytes_received,
-            self._sender.written,
-        )
-
-    @property
-    def _code(self) -> int | None:
-        """The code that was said by whoever closed first, or that it was lost."""
-        end = self._protocol.end
-        if end is None:
-            lost = self._sender.failure is not None
-        else:
-            lost = end.kind not in (EndKind.CLOSE, EndKind.VIOLATION)
-        if lost:
-            return LOST
-        first = self.close_sent if self.closed_by == self.role else self.close_received
-        if first is None and self.draft.closing_handshake:
-            return LOST
-        return None if first is None else first.code
-
-    @property
-    def _lost(self) -> Exception | None:
-        """What says that the connection ended without a goodbye, whether anyone received it."""
-        end = self._protocol.end
-        if self._closed or (end is not None and end.kind is EndKind.CLOSE):
-            return None
-        return self._sender.failure if end is None else _error_of(end)
-
-    # For the scope
-
-    @property
-    def _due(self) -> float:
-        return self._protocol.due
-
-    @property
-    def _is_over(self) -> bool:
-        return self._protocol.end_applied
-
-    def _on_deadline(self) -> bool:
-        """Does what is due; returns whether it wants `_on_second_look` soon."""
-        full = self._receiver.full
-        wants_look = self._protocol.on_deadline(self._scope.now(), full=full)
-        self._after_deadline()
-        return wants_look
-
-    def _on_second_look(self) -> None:
-        """Whoever reads or writes has had time for what had become possible at `_on_deadline`."""
-        receiver = self._receiver
-        if receiver.may_look and receiver.direct is not None:
-            receiver.look_once()
-        self._protocol.on_deadline(self._scope.now(), full=receiver.full, looked=True)
-        self._after_deadline()
-
-    def _after_deadline(self) -> None:
-        if self._protocol.end is not None:
-            self._on_end()
-
-    def _on_left_alone(self) -> None:
-        """Nobody is found receiving."""
-        self._protocol.found_left_alone(self._scope.now())
-        self._after_deadline()
-
-    def _on_hang_up(self, *, reset: bool) -> None:
-        """The peer has gone, behind bytes that are not read yet."""
-        self._receiver.note_hang_up()
-        self._protocol.hang_up(self._scope.now(), reset=reset)
-        self._scope.hasten(self)
-
-    def _on_waiting(self) -> None:
-        """Bytes begin to wait until the peer takes some, or a sender does."""
-        self._protocol.note_waiting(self._scope.now(), full=self._receiver.full)
-        self._scope.hasten(self)
-
-    def _on_cannot_write(self) -> None:
-        self._protocol.cannot_write()
-
-    def _on_receiver_left(self) -> None:
-        self._scope.unsettle(self)
-
-    def _on_end(self) -> None:
-        """The input has ended, or what was owed for that went out."""
-        if not self._protocol.end_applied:
-            self._scope.hasten(self)
-            self._scope.unsettle(self)
-        elif self._sender.failure is not None:
-            self._receiver.interrupt()
-            self._begin_end_of_transport()
-        elif self._receiver.owner is RECEIVER:
-            # Whoever receives will notice, and close; if not, there is a deadline.
-            self._scope.hasten(self)
-        else:
-            self._begin_end_of_transport()
-
-    def _begin_end_of_transport(self) -> None:
-        """All was said, or can be: frees the descriptor, whatever the handler does."""
-        if self._closed or self._transport_over is not None:
-            return
-        self._transport_over = trio.Event()
-        self._sender.stop_waiting()
-        if self._sender.failure is not None and isinstance(self._stream, DirectStream):
-            self._close_direct(self._stream)
-        else:
-            self._scope.start_soon(self._end_transport)
-
-    # For broadcast
-
-    @trio.lowlevel.enable_ki_protection
-    def _try_send(
-        self, encode: Callable[[Codec], list[Buffer]], size: int, limit: int
-    ) -> Literal["sent", "dropped", "gone", "unable"]:
-        """Puts a message of `size` bytes that `encode` encodes, unless it would have to wait, or
-        more than `limit` bytes would then wait for the peer; says what became of it.
-        """
-        if self.closed:
-            return "gone"
-        waiting = self._sender.size
-        if self._sending_parts or (waiting and waiting + size > limit):
-            return "dropped"
-        try:
-            self._write(encode(self._protocol.codec))
-        except LocalProtocolError:
-            return "unable"
-        self._messages_sent += 1
-        return "sent"
-
-    def _abort_slow(self, reason: str) -> None:
-        """Ends a connection whose peer is too slow; whoever waits for it is told."""
-        self._give_up(reason, Close(1008, "too slow"))
-
-    def _give_up(self, reason: str, answer: Close | None) -> None:
-        self._protocol.give_up(reason, answer, self._scope.now())
-        self._after_deadline()
-
-    # For whoever relays
-
-    @property
-    def _ended(self) -> type[Exception] | None:
-        """The kind of error that says how the peer ended, once that was reached."""
-        protocol = self._protocol
-        if protocol.end is None or protocol.unread:
-            return None
-        return type(_error_of(protocol.end))
-
-    def _hold_answer(self) -> None:
-        """Leaves the peer's close unanswered when it is reached, so that the peer, which may still
-        be listening, can be sent more; `_release_answer` or `aclose` has to follow.
-        """
-        self._protocol.hold_answer(self._scope.now())
-
-    @trio.lowlevel.enable_ki_protection
-    def _release_answer(self) -> None:
-        """Answers what was left unanswered, and again what is reached from now on."""
-        self._protocol.release_answer(self._scope.now())
 
     # Closing
 
@@ -849,172 +635,17 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
             LocalProtocolError: that code or reason cannot be sent; nothing was done.
             TypeError: the code is no number, or the reason no str; nothing was done.
         """
-        if self._closed:
-            await self._wait_gone()
+        if self._endpoint.aclose_called:
+            await self._endpoint.wait_gone()
             return
         close = Close(code, reason)
         self._check_close(close)
-        await self._close_shielded(close)
+        await self._endpoint.close_shielded(close)
         await trio.lowlevel.checkpoint()
 
-    async def _close_shielded(self, close: Close) -> None:
-        """As `aclose`, but nothing cancels it, and it is a checkpoint only where it has to wait."""
-        if self._closed:
-            if not self._is_gone:
-                with trio.CancelScope(shield=True):
-                    await self._wait_gone()
-        elif not self._close_at_once():
-            if self._sending_parts and close.code == 1000:
-                close = _UNFINISHED
-            self._closed = True
-            self._scope.forget(self)
-            try:
-                if self._transport_over is None:
-                    await self._close(close)
-                else:
-                    with trio.CancelScope(shield=True):
-                        await self._transport_over.wait()
-            finally:
-                self._note_gone()
 
-    def _close_at_once(self) -> bool:
-        """Closes where both sides have said all, so that there is nothing to wait for; else does
-        nothing and returns False.
-        """
-        protocol, receiver, stream = self._protocol, self._receiver, self._stream
-        if (
-            self._transport_over is not None
-            or not protocol.end_applied
-            or not self._is_heard_out
-            or receiver.owner is not NOBODY
-            or not self._sender.idle
-            or not isinstance(stream, DirectStream)
-        ):
-            return False
-        self._closed = True
-        self._scope.forget(self)
-        protocol.start_closing(_NORMAL, self._scope.now())
-        self._sender.stop_waiting()
-        try:
-            self._scope.unwatch(self)
-            stream.close(awaited=False)
-            self._tell_transport_over()
-        finally:
-            self._note_gone()
-        return True
-
-    def _note_gone(self) -> None:
-        self._is_gone = True
-        self._receiver.forget_observer()
-        self._sender.forget_observer()
-        if self._gone is not None:
-            self._gone.set()
-        if self._scope.instruments is not None:
-            self._scope.instruments.tell("connection_closed", self)
-
-    async def _wait_gone(self) -> None:
-        """Waits until `aclose`, which was called elsewhere, is done. A checkpoint."""
-        if self._is_gone:
-            await trio.lowlevel.checkpoint()
-            return
-        if self._gone is None:
-            self._gone = trio.Event()
-        await self._gone.wait()
-
-    async def _close(self, close: Close) -> None:
-        protocol, receiver, sender = self._protocol, self._receiver, self._sender
-        protocol.start_closing(close, self._scope.now())
-        sender.stop_waiting()
-        if (
-            protocol.end is None
-            or not self._is_heard_out
-            or sender.size
-            or receiver.owner is not NOBODY
-        ):
-            with trio.CancelScope(deadline=protocol.close_at, shield=True):
-                await self._end_in_order()
-        await self._close_stream()
-
-    async def _end_transport(self) -> None:
-        """All was said, and nobody has called `aclose`."""
-        deadline = self._scope.now() + self._limits.close_timeout
-        try:
-            with trio.CancelScope(deadline=deadline, shield=True):
-                await self._end_in_order()
-        finally:
-            await self._close_stream()
-
-    async def _end_in_order(self) -> None:
-        receiver = self._receiver
-        await receiver.take_over()
-        if self._can_be_heard_out():
-            # Read while the drain task writes: the peer may be writing until we read.
-            while not self._is_heard_out:
-                await receiver.discard_some()
-                if not self._is_heard_out:
-                    # A stream of our own that has more does not wait.
-                    await trio.lowlevel.checkpoint()
-        await self._sender.wait_written()
-        if not isinstance(self._stream, DirectStream):
-            await self._stream.aclose()
-
-    @property
-    def _is_heard_out(self) -> bool:
-        """Whether the peer has said all, so that there is nothing to wait for."""
-        return self._receiver.stream_ended or self._protocol.close_received is not None
-
-    def _can_be_heard_out(self) -> bool:
-        """Whether the peer knows that we are closing, so that waiting for its end makes sense."""
-        if self._sender.failure is not None:
-            return False
-        half_closed = isinstance(self._stream, trio.abc.HalfCloseableStream)
-        return half_closed or self.close_sent is not None
-
-    def _when_transport_over(self, do: Callable[[], None]) -> None:
-        """Calls `do` once, when the stream is closed."""
-        if self._transport_over is not None and self._transport_over.is_set():
-            do()
-        else:
-            self._on_transport_over = do
-
-    async def _close_stream(self) -> None:
-        if isinstance(self._stream, DirectStream):
-            self._close_direct(self._stream)
-        else:
-            with trio.CancelScope(shield=True):
-                await trio.aclose_forcefully(self._stream)
-            self._tell_transport_over()
-
-    def _close_direct(self, stream: DirectStream) -> None:
-        self._scope.unwatch(self)
-        stream.close()
-        self._tell_transport_over()
-
-    def _tell_transport_over(self) -> None:
-        if self._transport_over is not None:
-            self._transport_over.set()
-        if self._on_transport_over is not None:
-            self._on_transport_over()
-            self._on_transport_over = None
-
-
-def _error_of(end: End) -> Exception:
-    """A new error each time, since one that is raised collects tracebacks."""
-    error: Exception
-    if end.kind is EndKind.CLOSE:
-        error = PeerClosed() if end.close is None else PeerClosed(end.close.code, end.close.reason)
-    elif end.kind is EndKind.VIOLATION:
-        kind = MessageTooBig if end.too_big else PeerViolation
-        error = kind(end.reason, None if end.answer is None else end.answer.code)
-    else:
-        error = ConnectionLost(end.reason)
-    error.__cause__ = end.cause
-    return error
-
-
-_NORMAL = Close(1000)
-_UNFINISHED = Close(1011, "a message was left unfinished")
-_ids = itertools.count(1)
+endpoint_of: Callable[[Connection], Endpoint] = attrgetter("_endpoint")
+"""The endpoint of a connection, for what stands above: servers, broadcasts, bridges."""
 
 
 class TextChannel(trio.abc.Channel[str]):

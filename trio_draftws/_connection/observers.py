@@ -8,11 +8,11 @@ from typing import Protocol
 class SenderObserver(Protocol):
     """Is told by a sender."""
 
-    def _on_waiting(self) -> None:
+    def on_waiting(self) -> None:
         """Bytes begin to wait until the peer takes some, or a sender does."""
         ...
 
-    def _on_cannot_write(self) -> None:
+    def on_cannot_write(self) -> None:
         """Nothing can be written any more."""
         ...
 
@@ -20,11 +20,11 @@ class SenderObserver(Protocol):
 class ReceiverObserver(Protocol):
     """Is told by a receiver."""
 
-    def _on_end(self) -> None:
+    def on_end(self) -> None:
         """The input has ended."""
         ...
 
-    def _on_receiver_left(self) -> None:
+    def on_receiver_left(self) -> None:
         """Somebody has stopped receiving whom the scope knew to wait."""
         ...
 
@@ -47,10 +47,10 @@ class NobodyObserves:
     they hold would stay in memory until Python looks for such circles.
     """
 
-    def _on_waiting(self) -> None: ...
-    def _on_cannot_write(self) -> None: ...
-    def _on_end(self) -> None: ...
-    def _on_receiver_left(self) -> None: ...
+    def on_waiting(self) -> None: ...
+    def on_cannot_write(self) -> None: ...
+    def on_end(self) -> None: ...
+    def on_receiver_left(self) -> None: ...
 
 
 NOBODY_OBSERVES = NobodyObserves()

@@ -167,7 +167,7 @@ class Receiver:
             self._left.set()
         if self.known_to_wait:
             self.known_to_wait = False
-            self._observer._on_receiver_left()
+            self._observer.on_receiver_left()
 
     async def take_pass(self) -> None:
         """A schedule point in which nobody else can begin to receive; for where nobody does."""
@@ -282,7 +282,7 @@ class Receiver:
 
     def _tell_end(self) -> None:
         if self._protocol.end is not None:
-            self._observer._on_end()
+            self._observer.on_end()
 
     def _lose(self, reason: str, cause: BaseException) -> None:
         self._note_lost(reason, cause)
@@ -395,7 +395,7 @@ class Receiver:
             look.over.set()
             if self.owner is LOOK:
                 self.owner = NOBODY
-            self._observer._on_receiver_left()
+            self._observer.on_receiver_left()
 
     async def _end_look(self) -> None:
         """Makes a look leave; what it read is kept."""

@@ -44,7 +44,7 @@ from .observers import ConnectionInstruments
 from .poller import SharedPoller
 from .receiver import CLOSER, LOOK, NOBODY, Receiver
 from .sender import Sender
-from .timers import Timers
+from .timers import Timed, Timers
 from .watch import HANG_UP, READABLE, RESET, WRITABLE, Watch
 
 if sys.version_info < (3, 11):  # pragma: no cover
@@ -66,34 +66,34 @@ class Kept(Protocol):
     @property
     def id(self) -> int: ...
     @property
-    def _receiver(self) -> Receiver: ...
+    def receiver(self) -> Receiver: ...
     @property
-    def _is_over(self) -> bool:
+    def is_over(self) -> bool:
         """Whether nothing more is to be read, and what was owed for that went out."""
         ...
 
     @property
-    def _due(self) -> float:
+    def due(self) -> float:
         """When it wants `on_deadline` to be called, or earlier."""
         ...
 
-    def _on_deadline(self) -> bool:
-        """Does what is due; returns whether it wants `_on_second_look` soon."""
+    def on_deadline(self) -> bool:
+        """Does what is due; returns whether it wants `on_second_look` soon."""
         ...
 
-    def _on_second_look(self) -> None:
-        """Whoever reads or writes has had time since `_on_deadline`."""
+    def on_second_look(self) -> None:
+        """Whoever reads or writes has had time since `on_deadline`."""
         ...
 
-    def _begin_end_of_transport(self) -> None:
+    def begin_end_of_transport(self) -> None:
         """Frees the descriptor, whatever the handler does."""
         ...
 
-    def _on_left_alone(self) -> None:
+    def on_left_alone(self) -> None:
         """Nobody receives, and nobody has since it was looked at last."""
         ...
 
-    def _on_hang_up(self, *, reset: bool) -> None:
+    def on_hang_up(self, *, reset: bool) -> None:
         """The peer has gone, behind bytes that are not read yet."""
         ...
 
@@ -104,20 +104,25 @@ class Round:
 
     seconds: float
     at: float = math.inf
-    members: set[Kept] = attrs.field(factory=set)
+    members: dict[int, Kept] = attrs.field(factory=dict)
+    """By their ids."""
 
     def add(self, connection: Kept) -> None:
         """Looks at `connection` in the next round."""
-        self.members.add(connection)
+        self.members[connection.id] = connection
         if self.at == math.inf:
             self.at = trio.current_time() + self.seconds
 
-    def take(self, now: float) -> set[Kept]:
+    def discard(self, connection: Timed) -> None:
+        """Leaves `connection` out, if it is among them."""
+        self.members.pop(connection.id, None)
+
+    def take(self, now: float) -> Iterable[Kept]:
         """Those whose round has come."""
         if now < self.at:
-            return set()
-        members, self.members, self.at = self.members, set(), math.inf
-        return members
+            return ()
+        members, self.members, self.at = self.members, {}, math.inf
+        return members.values()
 
 
 @attrs.define(eq=False)
@@ -162,29 +167,28 @@ class Scope:
 
     def keep(self, connection: Kept) -> None:
         """Looks after `connection` from now on."""
-        stream = connection._receiver.direct
+        stream = connection.receiver.direct
         if self._poller is not None and stream is not None:
             stream.wait_through(self._poller)
-        self._timers.add(connection, connection._due)
-        self._sleep_until(connection._due)
+        self._timers.add(connection, connection.due)
+        self._sleep_until(connection.due)
         self.take_turn(connection)
 
-    def forget(self, connection: Kept) -> None:
+    def forget(self, connection: Timed) -> None:
         """Stops looking after `connection`, which is being closed."""
         self._timers.discard(connection)
-        self._round.members.discard(connection)
-        self._slow_round.members.discard(connection)
+        self._round.discard(connection)
+        self._slow_round.discard(connection)
 
-    def unwatch(self, connection: Kept) -> None:
-        """Stops watching the stream of `connection`, which is about to be closed."""
-        stream = connection._receiver.direct
-        if self._watch is not None and stream is not None:
+    def unwatch(self, stream: DirectStream) -> None:
+        """Stops watching `stream`, which is about to be closed."""
+        if self._watch is not None:
             self._watch.discard(stream.fileno)
 
     def hasten(self, connection: Kept) -> None:
         """Notes that `connection` is due earlier than it was."""
-        if self._timers.hasten(connection, connection._due):
-            self._sleep_until(connection._due)
+        if self._timers.hasten(connection, connection.due):
+            self._sleep_until(connection.due)
 
     async def wait_for_first_bytes(self, stream: DirectStream, until: float) -> bool:
         """Waits until `stream` is readable; False if it is not in time. A checkpoint.
@@ -295,14 +299,14 @@ class Scope:
     # What it does for a connection
 
     def _visit(self, connection: Kept) -> None:
-        if connection._on_deadline():
+        if connection.on_deadline():
             self._second_looks.append(connection)
         else:
-            self._timers.set(connection, connection._due)
+            self._timers.set(connection, connection.due)
 
     def _look_again(self, connection: Kept) -> None:
-        connection._on_second_look()
-        self._timers.set(connection, connection._due)
+        connection.on_second_look()
+        self._timers.set(connection, connection.due)
 
     def _give_turns(self) -> None:
         """One turn for each that has one; for some of them in the next pass, if it takes long."""
@@ -319,23 +323,23 @@ class Scope:
         """Looks at one that opened just now, or that has more inside."""
         if connection not in self._timers:
             return  # it closed meanwhile
-        receiver = connection._receiver
+        receiver = connection.receiver
         if receiver.may_look:
             # A handler may have received what came with the opening, and nothing since.
-            connection._on_left_alone()
+            connection.on_left_alone()
             self._look_at(connection)
         elif receiver.owner is not CLOSER:
             self.unsettle(connection)
 
     def _settle(self, connection: Kept) -> None:
         """Looks at one in a round."""
-        receiver = connection._receiver
-        if connection._is_over:
+        receiver = connection.receiver
+        if connection.is_over:
             # Whoever received the end has not closed it.
-            connection._begin_end_of_transport()
+            connection.begin_end_of_transport()
             return
         if receiver.owner is NOBODY:
-            connection._on_left_alone()
+            connection.on_left_alone()
             if receiver.may_look:
                 self._look_at(connection)
             elif receiver.input_done:
@@ -350,7 +354,7 @@ class Scope:
 
     def _look_at(self, connection: Kept) -> None:
         """Reads a little where nobody receives, or has that done as soon as something comes."""
-        receiver = connection._receiver
+        receiver = connection.receiver
         stream = receiver.direct
         if self._watch is None or stream is None or not self._watch.start():
             receiver.start_look(self.nursery)
@@ -358,7 +362,7 @@ class Scope:
             # By a stranger: the next read says so.
             receiver.look_once()
         elif receiver.has_more and not stream.blocked_by_output:
-            connection._on_left_alone()
+            connection.on_left_alone()
             receiver.look_once()
             self.take_turn(connection)
         else:
@@ -372,7 +376,7 @@ class Scope:
 
     def _watch_for_hang_up(self, connection: Kept) -> None:
         """Has a full connection told at least that its peer has gone."""
-        receiver = connection._receiver
+        receiver = connection.receiver
         stream = receiver.direct
         watch = self._watch
         if watch is None or stream is None or receiver.hung_up or not receiver.full:
@@ -383,16 +387,16 @@ class Scope:
 
     def _attend(self, connection: Kept, flags: int) -> None:
         """Something has come for a connection that was armed."""
-        receiver = connection._receiver
+        receiver = connection.receiver
         if receiver.owner is not NOBODY or not receiver.is_as_at_look:
             # Somebody receives, or has in the meantime.
             self.unsettle(connection)
         elif receiver.may_look:
-            connection._on_left_alone()
+            connection.on_left_alone()
             receiver.look_once()
             self._give_turn(connection)
         elif receiver.full:
-            connection._on_hang_up(reset=bool(flags & RESET))
+            connection.on_hang_up(reset=bool(flags & RESET))
 
 
 async def _look_after(

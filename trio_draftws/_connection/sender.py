@@ -64,6 +64,10 @@ class Sender:
     """How many bytes wait, those that the drain task is writing included."""
     written: int = 0
     """How many bytes were written so far."""
+    messages_sent: int = 0
+    """How many messages were sent so far."""
+    in_parts: bool = False
+    """Whether a message is being sent part by part."""
     failure: Exception | None = None
     """Why nothing can be written any more."""
     waiting_senders: int = 0
@@ -148,7 +152,7 @@ class Sender:
             self._turn = trio.StrictFIFOLock()
         self.waiting_senders += 1
         if self.waiting_senders == 1:
-            self._observer._on_waiting()
+            self._observer.on_waiting()
         try:
             await self._turn.acquire()
             try:
@@ -180,6 +184,14 @@ class Sender:
         self._waits_for_nothing = True
         self._tell()
 
+    def begin_parts(self) -> None:
+        """Notes that a part of a message was sent, and that others follow."""
+        self.in_parts = True
+
+    def end_parts(self) -> None:
+        """Notes that the last part was sent, or that no more will be."""
+        self.in_parts = False
+
     def put(self, buffers: list[Buffer]) -> None:
         """Adds bytes to be written; `flush` writes them. After a failure they go nowhere."""
         if self.failure is not None:
@@ -188,8 +200,14 @@ class Sender:
         for buffer in buffers:
             self.size += len(buffer)
 
-    def write_soon(self, buffers: list[Buffer]) -> None:
-        """As `put`, and all that waits is written together: past 64 KiB, or in the next pass."""
+    def write_soon(self, buffers: list[Buffer], messages: int = 1) -> None:
+        """As `put`, and all that waits is written together: past 64 KiB, or in the next pass.
+
+        Args:
+            buffers: the bytes.
+            messages: how many messages end in them.
+        """
+        self.messages_sent += messages
         self._buffers += buffers
         size = self.size
         for buffer in buffers:
@@ -207,8 +225,14 @@ class Sender:
         self.flush()
 
     @trio.lowlevel.enable_ki_protection
-    def write(self, buffers: list[Buffer]) -> None:
-        """As `put` and then `flush`: the short way where nothing else waits."""
+    def write(self, buffers: list[Buffer], messages: int = 1) -> None:
+        """As `put` and then `flush`: the short way where nothing else waits.
+
+        Args:
+            buffers: the bytes.
+            messages: how many messages end in them.
+        """
+        self.messages_sent += messages
         direct = self._direct
         if self.size or direct is None or self.failure is not None:
             self.put(buffers)
@@ -243,10 +267,12 @@ class Sender:
         try:
             sent = send_short(self._direct.fileno, message)
         except OSError as error:
+            self.messages_sent += 1
             self._fail(as_trio_error(error))
             return True
         if sent is None:
             return False
+        self.messages_sent += 1
         if isinstance(sent, int):
             self.written += sent
             return True
@@ -259,7 +285,7 @@ class Sender:
     def _start_draining(self) -> None:
         self._draining = True
         self.stuck_since(trio.current_time())
-        self._observer._on_waiting()
+        self._observer.on_waiting()
         self._start_soon(self._drain)
 
     def own(self) -> None:
@@ -391,7 +417,7 @@ class Sender:
             self.size = 0
             self._latest = None
             self._tell()
-            self._observer._on_cannot_write()
+            self._observer.on_cannot_write()
 
     async def wait_written(self) -> None:
         """Waits until all that was put is written, or never will be."""

@@ -62,7 +62,7 @@ class Timers(Generic[T]):
         self.set(timed, at)
         return True
 
-    def discard(self, timed: T) -> None:
+    def discard(self, timed: Timed) -> None:
         """Forgets `timed`."""
         self._entries.pop(timed.id, None)
 

@@ -23,7 +23,7 @@ from typing import Any, Literal, TypeAlias
 import attrs
 import trio
 
-from trio_draftws._connection.connection import Connection
+from trio_draftws._connection.connection import Connection, endpoint_of
 from trio_draftws._connection.message_stream import GatheredParts, MessageStream
 from trio_draftws._exceptions import ConnectionLost, MessageTooBig, PeerClosed, PeerViolation
 from trio_draftws._settings.checks import check_kind, needs_trio
@@ -89,13 +89,13 @@ async def bridge(a: Connection, b: Connection, *, binary: BinaryPolicy = "refuse
     if a is b:
         raise ValueError("a bridge has two ends, not one connection twice")
     joint = _Bridge(binary)
-    a._hold_answer()
-    b._hold_answer()
+    endpoint_of(a).hold_answer()
+    endpoint_of(b).hold_answer()
     try:
         await _together(partial(joint.pass_all, a, b), partial(joint.pass_all, b, a))
     finally:
-        a._release_answer()
-        b._release_answer()
+        endpoint_of(a).release_answer()
+        endpoint_of(b).release_answer()
     await _together(partial(joint.close, a), partial(joint.close, b))
     if joint.failure is not None:
         raise joint.failure
@@ -188,13 +188,14 @@ class _Bridge:
 
     async def pass_close(self, target: Connection, close: Close, scope: trio.CancelScope) -> None:
         """Closes `target` as far as that goes without losing what its peer still says."""
-        if not target._ended:
+        endpoint = endpoint_of(target)
+        if endpoint.end_type is None:
             try:
                 await target.send_close(*close_in(target.draft, close))
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 return
         # Half of it, since the peer that closed has a deadline too, and is to be answered in time.
-        scope.deadline = min(scope.deadline, trio.current_time() + target._limits.close_timeout / 2)
+        scope.deadline = min(scope.deadline, trio.current_time() + endpoint.close_timeout / 2)
 
 
 def close_in(draft: Draft, close: Close) -> tuple[int, str]:

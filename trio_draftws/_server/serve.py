@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import attrs
 import trio
 
-from trio_draftws._connection.connection import Connection
+from trio_draftws._connection.connection import Connection, endpoint_of
 from trio_draftws._connection.instrument import Instruments
 from trio_draftws._connection.observers import ConnectionInstruments
 from trio_draftws._connection.scope import Scope, open_scope, what_ends_the_program
@@ -108,7 +108,7 @@ class Server:
 
         It takes a microsecond for each connection that is open.
         """
-        current = [connection._totals for connection in self.connections]
+        current = [endpoint_of(connection).totals for connection in self.connections]
         return self._tally.sum_up(current, opening=self._inside - len(current))
 
     async def aclose(self) -> None:
@@ -187,11 +187,11 @@ class Server:
                 return
             self.connections.add(connection)
             # Its place is free as soon as its stream is, even if its handler takes no notice.
-            connection._when_transport_over(place.leave)
+            endpoint_of(connection).when_transport_over(place.leave)
             self._tally.accepted += 1
             await awaitable("handler", handler(connection, connection.state))
             code = 1000
-            if (end := connection._lost) is not None:
+            if (end := endpoint_of(connection).loss) is not None:
                 _note_end_under_handler(connection, end, peer)
         except BaseException as error:  # noqa: BLE001
             code = code_after(error)
@@ -234,10 +234,11 @@ class Server:
             return None
 
     async def _part(self, connection: Connection, code: int) -> None:
-        if not connection._close_at_once():
-            await connection._close_shielded(Close(code))
+        endpoint = endpoint_of(connection)
+        if not endpoint.close_at_once():
+            await endpoint.close_shielded(Close(code))
         self.connections.discard(connection)
-        self._tally.note_closed(connection._code, connection._totals)
+        self._tally.note_closed(endpoint.close_code, endpoint.totals)
 
     def _note_no_connection(self, error: HandshakeError, caller: PeerInfo) -> None:
         request: Request | None = None
@@ -451,7 +452,7 @@ async def accept(
             yield connection
         except BaseException as error:
             # A cancellation would take the place of what the block raised.
-            await connection._close_shielded(Close(code_after(error)))
+            await endpoint_of(connection).close_shielded(Close(code_after(error)))
             raise
         await connection.aclose()
 

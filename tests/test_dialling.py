@@ -90,7 +90,7 @@ async def test_over_a_stream(kind: str, draft: Draft) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(serve)
             async with open_websocket(NOWHERE, draft=draft, stream=client_stream) as client:
-                assert (type(client._stream) is TCPStream) is (kind == "tcp")
+                assert (type(client._endpoint.stream) is TCPStream) is (kind == "tcp")
                 assert client.url == NOWHERE
                 await client.send("hello")
                 assert await client.receive() == "hello"
@@ -142,7 +142,7 @@ async def test_tls_goes_into_tls(server_ssl: ssl.SSLContext, client_ssl: ssl.SSL
         async with open_websocket(
             url, draft="rfc6455", stream=dressed, ssl_context=client_ssl
         ) as client:
-            assert isinstance(client._stream, trio.SSLStream)
+            assert isinstance(client._endpoint.stream, trio.SSLStream)
             await client.send("hello" * 10_000)
             assert await client.receive() == "hello" * 10_000
 
@@ -216,7 +216,7 @@ async def test_over_a_unix_socket(path: Path, draft: Draft) -> None:
     with use_framing_mode(draft.name):
         async with listening_at(path):
             async with open_websocket(NOWHERE, draft=draft, unix_socket=path) as client:
-                assert type(client._stream) is TCPStream
+                assert type(client._endpoint.stream) is TCPStream
                 await client.send("hello")
                 assert await client.receive() == "hello"
 

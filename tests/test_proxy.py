@@ -71,7 +71,7 @@ async def test_ws(kind: str, draft: str, tmp_path: Path) -> None:
         trio.socket.set_custom_hostname_resolver(NoNames())
         url = f"ws://localhost:{server.port}/path"
         async with open_websocket(url, draft=draft, proxy=f"{kind}://127.0.0.1:{port}") as client:
-            assert type(client._stream) is TCPStream
+            assert type(client._endpoint.stream) is TCPStream
             assert client.url == url
             await client.send("hello")
             assert await client.receive() == "hello"

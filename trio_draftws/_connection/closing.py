@@ -107,7 +107,7 @@ class Closing:
         self.protocol.start_closing(NORMAL, self.scope.now())
         self.sender.stop_waiting()
         try:
-            self.scope.unwatch(stream)
+            self.scope.looks.unwatch(stream)
             stream.close(awaited=False)
             self._note_transport_over()
         finally:
@@ -204,7 +204,7 @@ class Closing:
             self._note_transport_over()
 
     def _close_direct(self, stream: DirectStream) -> None:
-        self.scope.unwatch(stream)
+        self.scope.looks.unwatch(stream)
         stream.close()
         self._note_transport_over()
 

@@ -15,10 +15,10 @@ Here are the public methods, and the short way of a message. The rules:
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from functools import partial
-from operator import attrgetter, length_hint
+from operator import attrgetter
 from typing import Any
 
 import attrs
@@ -44,29 +44,30 @@ from trio_draftws.drafts import (
 )
 
 from .checkpoints import Checkpoints
-from .closing import NORMAL, UNFINISHED
 from .endpoint import Endpoint
 from .info import ConnectionInfo
 from .instrumented_codec import InstrumentedCodec
 from .message_stream import MessageStream, gather
 from .receiver import NOBODY, Receiver
 from .scope import Scope
-from .sender import ROOM, Sender
+from .sender import Sender
+from .sending import check_close, put_all, send_fragments, while_sendable
 from .statistics import ConnectionStatistics
+from .writer import ROOM
 
 
 @attrs.define(eq=False, repr=False, init=False)
 class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
     """One side of an open WebSocket connection: a `trio.abc.Channel` of `str` and `bytes`.
 
-    Got from `open_websocket`, `accept`, or as the argument of a server's handler.
+    `open_websocket` and `accept` give one, and a server gives one to its handler.
     """
 
     opened_at: float
     """When it was opened, as `trio.current_time` counts."""
 
     _endpoint: Endpoint
-    # Its parts, and the codec's short way to send: found here at once by what runs for each message
+    # Parts of the endpoint that are needed for each message, and the codec's short way to send
     _protocol: WebSocketProtocol
     _sender: Sender
     _receiver: Receiver
@@ -91,11 +92,17 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
         """Takes over an open stream whose opening handshake is done.
 
         Args:
-            agreement: what the opening settled.
-            head: what the peer opened with.
+            draft: the draft to speak.
+            role: which side this is.
+            stream: the open stream.
+            agreement: the subprotocol and extensions that were agreed on.
+            scope: looks after the connection.
+            limits: sizes in bytes, and timeouts in seconds.
+            head: the head of the peer's request or answer.
             rest: bytes that came behind the handshake.
-            wildcard: what of the path the `*` of a route stands for.
-            url: on a client, what it was opened at.
+            state: the program's own; on a server, from `conn_headers`.
+            wildcard: the part of the path that the `*` of a route stands for.
+            url: on a client, the URL that was opened.
         """
         super().__init__(
             draft=draft,
@@ -115,7 +122,6 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
             on_gone = partial(instruments.tell, "connection_closed", self)
             if instruments.hears_frames:
                 codec = InstrumentedCodec(codec, self, instruments.tell)
-        self._checkpoints = Checkpoints()
         self._endpoint = Endpoint(
             draft=draft,
             role=role,
@@ -123,13 +129,13 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
             stream=stream,
             scope=scope,
             limits=limits,
-            checkpoints=self._checkpoints,
             on_latency=on_latency,
             on_gone=on_gone,
         )
         self._protocol = self._endpoint.protocol
         self._sender = self._endpoint.sender
         self._receiver = self._endpoint.receiver
+        self._checkpoints = self._endpoint.checkpoints
         self._send_short = codec.send_short if type(stream) is TCPStream else None
         self.opened_at = self._protocol.heard_at
         if instruments is not None:
@@ -142,36 +148,36 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
 
     @property
     def id(self) -> int:
-        """A number that no other connection of this process has: in logs, and in its repr."""
+        """A number unlike that of any other connection of this process; logs and `repr` show it."""
         return self._endpoint.id
 
     @property
     def closed(self) -> bool:
-        """Whether it has ended, from either side: nothing can be sent any more.
+        """Whether the connection has ended, from either side, so that nothing can be sent any more.
 
-        A peer's close counts when it was reached by `receive`, or was answered because nobody
-        received: at most a few seconds later.
+        A peer's close counts once `receive` has reached it, or once it was answered because nobody
+        was receiving, which takes a few seconds at most.
         """
         return not self._protocol.can_send
 
     @property
     def close_sent(self) -> Close | None:
-        """The closing frame that we sent."""
+        """The closing frame that we sent; None before, and in drafts without one."""
         return self._protocol.close_sent
 
     @property
     def close_received(self) -> Close | None:
-        """The closing frame that the peer sent, once it was reached or answered."""
+        """The peer's closing frame, once `receive` has reached it or it was answered; else None."""
         return self._protocol.close_received
 
     @property
     def closed_by(self) -> Role | None:
-        """Who began to close, `"client"` or `"server"`; None before, and where nobody did."""
+        """Who closed first, `"client"` or `"server"`; None if nobody has."""
         return self._protocol.closed_by
 
     @property
     def text(self) -> TextChannel:
-        """The same connection for code that speaks text only."""
+        """This connection as a `trio.abc.Channel` of `str`, for code that speaks text only."""
         return TextChannel(self)
 
     # Sending
@@ -180,24 +186,25 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
     async def send(self, message: str | Buffer, *, compress: bool | None = None) -> None:
         """Sends one message.
 
-        It waits while 64 KiB are waiting to be written; several senders go in the order in which
-        they came. If it is cancelled, the message was not sent. If it returns, the message will be
-        sent, in order, or the connection breaks and says so. Always a cancellation point; a
-        schedule point at least every 64 messages or 1 ms.
+        Waits while 64 KiB or more wait to be written; senders that wait go first come, first
+        served. Always a cancellation point; a schedule point at least every 64 messages or 1 ms.
+        If it is cancelled, the message was not sent. If it returns, the message will be sent, in
+        order, or the connection breaks and raises an error from then on. See RFC 6455 section 6.1.
 
         Args:
-            message: text as `str`; `bytes` where the draft has binary messages
-                (`connection.draft.binary`). A `bytearray` or `memoryview` will do, and may be
-                changed as soon as this returns.
-            compress: whether to compress it, where that was agreed to (`connection.compression`);
-                by default if it has so many bytes as the `threshold` of the settings.
+            message: a `str` is sent as text, and `bytes` as a binary message, if the draft has
+                those (`connection.draft.binary`). A `bytearray` or `memoryview` is sent as `bytes`
+                would be, and may be changed as soon as this returns.
+            compress: whether to compress the message, if both sides agreed on that
+                (`connection.compression`). By default it is compressed if it has at least as many
+                bytes as the setting's `threshold`.
 
         Raises:
-            LocalProtocolError: the draft cannot say it, as bytes before hybi-01; the connection
-                is as good as before.
-            TypeError: it is no message; the connection is as good as before.
+            LocalProtocolError: the draft cannot say it, as `bytes` before hybi-01; the connection
+                stays open.
+            TypeError: `message` is of another type; the connection stays open.
             trio.ClosedResourceError: we closed the connection.
-            trio.BrokenResourceError: the peer closed it, or it was lost.
+            trio.BrokenResourceError: the peer closed the connection, or it was lost.
         """
         if self._checkpoints.send_due():
             await self._checkpoints.schedule_point()
@@ -229,21 +236,21 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
     async def send_many(
         self, messages: Iterable[str | Buffer], *, compress: bool | None = None
     ) -> None:
-        """Sends several messages at once: less work for each than with `send`.
+        """Sends several messages at once, which is less work for each than with `send`.
 
-        They follow each other, with nobody else's between, and are written together. It waits for
-        room once, as `send` does, so all of them may then be waiting to be written. If it is
-        cancelled, none was sent. A cancellation point and a schedule point as `send` is.
+        They are written together, with no other message between them. Waits for room once, like
+        `send`, so all of them may then wait to be written. A cancellation point and a schedule
+        point like `send`; if it is cancelled, none was sent.
 
         Args:
-            messages: each as `send` takes it.
-            compress: as for `send`.
+            messages: each as for `send`.
+            compress: as for `send`, for each of them.
 
         Raises:
             LocalProtocolError: the draft cannot say one of them; those before it were sent.
             TypeError: one of them is no message; those before it were sent.
             trio.ClosedResourceError: we closed the connection.
-            trio.BrokenResourceError: the peer closed it, or it was lost.
+            trio.BrokenResourceError: the peer closed the connection, or it was lost.
         """
         if isinstance(messages, (str, bytes, bytearray, memoryview)):
             raise TypeError("send_many takes several messages, not one: that is what send is for")
@@ -251,9 +258,9 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
         await self._checkpoints.before_send()
         if self._sender.must_wait:
             async with self._sender.turn():
-                self._put_all(messages, compress)
+                put_all(self._endpoint, messages, compress)
         else:
-            self._put_all(messages, compress)
+            put_all(self._endpoint, messages, compress)
 
     async def send_stream(
         self,
@@ -261,29 +268,30 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
         *,
         compress: bool | None = None,
     ) -> None:
-        """Sends one message part by part, each as soon as `parts` gives it.
+        """Sends one message part by part, each as soon as `parts` yields it.
 
-        The parts are its fragments, whose limits mean nothing to the peer. A draft without
-        fragments (`connection.draft.fragments`) sends one frame when all parts are there. Other
-        senders wait until the message has ended, pings do not. Nothing is sent where there are no
-        parts. A checkpoint.
+        Each part is one fragment (RFC 6455 section 5.4); where the fragments begin and end means
+        nothing to the peer. A draft without fragments (`connection.draft.fragments`) sends one
+        frame when all parts are there. Other senders wait until the message has ended; pings do
+        not. If there are no parts, nothing is sent. A checkpoint.
 
-        If the connection ends while it waits for the next part, that wait is cancelled, and it
-        raises what says why.
+        If the connection ends while this waits for the next part, that wait is cancelled, and one
+        of the errors below is raised.
 
         If it is cancelled, or `parts` raises, before the first part, nothing was sent. After that
-        the message can be neither taken back nor ended: the connection then closes with 1011, so
-        that the peer does not take it for whole.
+        the message can be neither taken back nor completed, so the connection closes with 1011:
+        the peer must not take it for whole.
 
         Args:
             parts: all `str` or all `bytes`. An async generator is closed at the end.
-            compress: whether to compress it, where that was agreed to; by default it is.
+            compress: whether to compress the message, if both sides agreed on that; by default
+                it is compressed.
 
         Raises:
-            LocalProtocolError: the draft cannot say it, or the parts are not of one type.
-            TypeError: `parts` is no async iterable, or a part is no part of a message.
+            LocalProtocolError: the draft cannot say it, or the parts are not all of one type.
+            TypeError: `parts` is no async iterable, or a part is neither `str` nor `bytes`.
             trio.ClosedResourceError: we closed the connection.
-            trio.BrokenResourceError: the peer closed it, or it was lost.
+            trio.BrokenResourceError: the peer closed the connection, or it was lost.
         """
         if not isinstance(parts, AsyncIterable):
             raise TypeError(f"send_stream takes an async iterable of str or bytes, not {parts!r}")
@@ -291,120 +299,51 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
             if isinstance(parts, AsyncGenerator):
                 await stack.enter_async_context(aclosing(parts))
             await self._checkpoints.before_send()
-            with self._while_sendable():
+            with while_sendable(self._endpoint):
                 if self.draft.fragments:
-                    await self._send_fragments(parts, compress)
+                    await send_fragments(self._endpoint, parts, compress)
                 elif (message := await gather(parts)) is not None:
                     await self.send(message)
 
-    @contextmanager
-    def _while_sendable(self) -> Iterator[None]:
-        """Ends the block when nothing can be sent any more: it may wait for something else.
-
-        Raises:
-            Exception: what says why that is so.
-        """
-        self._endpoint.check_sendable()
-        with trio.CancelScope() as scope:
-            self._protocol.when_sending_stops(scope.cancel)
-            try:
-                yield
-            finally:
-                self._protocol.forget_stop(scope.cancel)
-        if scope.cancelled_caught:
-            raise self._endpoint.why_not_sendable()
-
-    async def _send_fragments(
-        self, parts: AsyncIterable[str] | AsyncIterable[bytes], compress: bool | None
-    ) -> None:
-        async with self._sender.turn():
-            try:
-                async for part in parts:
-                    await self._checkpoints.before_send()
-                    await self._sender.wait_for_room()
-                    self._put_fragment(Fragment(part), compress)
-                if self._sender.in_parts:
-                    self._put_fragment(Fragment(part[:0], final=True))
-            finally:
-                unfinished = self._sender.in_parts
-                self._sender.end_parts()
-                if unfinished and self._protocol.can_send:
-                    self._endpoint.send_close(UNFINISHED)
-
-    @trio.lowlevel.enable_ki_protection
-    def _put_fragment(self, fragment: Fragment, compress: bool | None = None) -> None:
-        self._endpoint.check_sendable()
-        wire = self._protocol.codec.encode(fragment, compress)
-        self._endpoint.write(wire, messages=int(fragment.final))
-        if fragment.final:
-            self._sender.end_parts()
-        else:
-            self._sender.begin_parts()
-
     async def send_close(self, code: int = 1000, reason: str = "") -> None:
-        """Says that we send nothing more; `receive` goes on until the peer closes too.
+        """Sends a closing frame (RFC 6455 section 5.5.1): after it we can only receive.
 
-        It goes behind all that was sent, and waits as `send` does; if it is cancelled, nothing was
-        said. A cancellation point and a schedule point as `send` is. `aclose` still has to follow.
-        Under hixie-75, which has no closing frame, our side of TCP ends (where the stream can end
-        one side: TLS cannot).
+        It is sent behind everything sent before. `receive` goes on until the peer closes too, and
+        `aclose` still has to follow. Waits like `send`, and is a cancellation point and a schedule
+        point like it; if it is cancelled, nothing was sent. hixie-75 has no closing frame: our
+        side of TCP ends instead, if the stream can end one side alone, which TLS cannot.
 
         Args:
-            code: the close code, where the draft has codes.
-            reason: why, for the peer, where the draft has reasons.
+            code: the close code, left out if the draft has none; by default 1000.
+            reason: for the peer, left out if the draft has none; by default empty. At most 123
+                bytes of UTF-8.
 
         Raises:
             LocalProtocolError: that code or reason cannot be sent; nothing was done.
-            TypeError: the code is no number, or the reason no str; nothing was done.
+            TypeError: `code` is no `int`, or `reason` no `str`; nothing was done.
             trio.ClosedResourceError: we closed the connection, or called this before.
-            trio.BrokenResourceError: the peer closed it, or it was lost.
+            trio.BrokenResourceError: the peer closed the connection, or it was lost.
         """
         await self._checkpoints.before_send()
         async with self._sender.turn():
             self._endpoint.check_sendable()
-            self._check_close(Close(code, reason))
+            check_close(self._endpoint, Close(code, reason))
             self._endpoint.send_close(Close(code, reason))
-
-    def _check_close(self, close: Close) -> None:
-        """A code that cannot be sent is the caller's mistake: said before anything is done."""
-        if isinstance(close.code, bool) or not isinstance(close.code, int):
-            raise TypeError(f"a close's code is a number, as 1000, not {close.code!r}")
-        if not isinstance(close.reason, str):
-            raise TypeError(f"a close's reason is a str, not {close.reason!r}")
-        if self.draft.close_status and close != NORMAL:
-            codec = self._protocol.codec
-            # To try it is not to send it.
-            inner = codec.inner if isinstance(codec, InstrumentedCodec) else codec
-            inner.encode(close)
-
-    @trio.lowlevel.enable_ki_protection
-    def _put_all(self, messages: list[str | Buffer], compress: bool | None) -> None:
-        """Encodes all of them, and writes them together; those before one that fails are sent."""
-        self._endpoint.check_sendable()
-        encode = self._protocol.codec.encode
-        wire: list[Buffer] = []
-        left = iter(messages)
-        failed = 1
-        try:
-            for message in left:
-                wire += encode(message, compress)
-            failed = 0
-        finally:
-            self._endpoint.write(wire, messages=len(messages) - length_hint(left) - failed)
-            if self._sender.size:
-                self._sender.own()
 
     # Receiving
 
     async def receive(self) -> str | bytes:
         """Receives one message.
 
-        Cancelling it loses nothing. Always a cancellation point; a schedule point when it must
-        wait, and at least every 64 messages or 1 ms.
+        Always a cancellation point; a schedule point when it must wait, and at least every 64
+        messages or 1 ms. Cancelling it loses nothing. See RFC 6455 section 6.2.
+
+        Returns:
+            A text message as `str`, a binary one as `bytes`.
 
         Raises:
-            PeerClosed: a `trio.EndOfChannel`; the peer ended the connection as the draft says.
-            ConnectionLost: a `trio.BrokenResourceError`; it ended in some other way.
+            PeerClosed: a `trio.EndOfChannel`; the peer closed the connection as the draft says.
+            ConnectionLost: a `trio.BrokenResourceError`; the connection ended in some other way.
             PeerViolation: a `trio.BrokenResourceError`; the peer broke the draft.
             MessageTooBig: a `PeerViolation`; a message is longer than `max_message_size`.
             trio.ClosedResourceError: we closed the connection.
@@ -417,10 +356,10 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
 
     @trio.lowlevel.enable_ki_protection
     async def __anext__(self) -> str | bytes:
-        """Like `receive`, but raises StopAsyncIteration where the peer closed.
+        """Like `receive`, but raises StopAsyncIteration if the peer has closed.
 
-        Here is the short way for what is received most: a message that has come already, or that
-        the next bytes on a stream of our own complete. The rest is the receiver's.
+        This is the short way for most messages: those that have come already, and those that the
+        next bytes on a stream of our own complete. The receiver does the rest.
         """
         receiver = self._receiver
         protocol = self._protocol
@@ -457,16 +396,19 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
         return event
 
     async def receive_many(self) -> list[str | bytes]:
-        """Receives all messages that are there, one at least: less work for each than `receive`.
+        """Receives all messages that are there, which is less work for each than with `receive`.
 
-        It waits as `receive` does, and returns what one read brought: 16 KiB at most, of which
-        256 messages at a time, and the rest of a message that began before. With compression it
-        stops once the messages total 64 KiB. Cancelling it loses nothing. A cancellation point
-        and a schedule point as `receive` is.
+        Waits like `receive`, and is a cancellation point and a schedule point like it. Cancelling
+        it loses nothing.
+
+        Returns:
+            At least one message, the oldest first: those that one read of up to 16 KiB brought, at
+            most 256, and one that began before. With compression it stops once the messages total
+            64 KiB.
 
         Raises:
             PeerClosed, ConnectionLost, PeerViolation, trio.ClosedResourceError,
-            trio.BusyResourceError: as `receive`, when no message stands before that.
+            trio.BusyResourceError: as `receive`, once all messages were received.
         """
         self._check_not_in_parts()
         await self._wait_for_event()
@@ -479,12 +421,15 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
     async def receive_stream(self) -> AsyncGenerator[MessageStream, None]:
         """Receives one message part by part: `async with connection.receive_stream() as parts`.
 
-        Entering waits until a message has begun; `async for part in parts` gives what comes of it.
-        What is not taken when the block ends is dropped, and `receive` goes on with the next
-        message. Meanwhile nobody else can receive. Memory is taken for what was not yet taken,
-        64 KiB, or what 16 KiB inflate to, however long the message is; `max_message_size` bounds
-        it all the same. A checkpoint in the same way as `receive`; cancelling it loses nothing
-        before the block is entered.
+        Entering waits until a message has begun; then `async for part in parts` yields it as it
+        comes. Nobody else can receive meanwhile. What is not taken when the block ends is dropped,
+        and `receive` goes on with the next message. However long the message is, it takes only the
+        memory of what was not taken yet: 64 KiB, or what 16 KiB inflate to. `max_message_size`
+        bounds it all the same. Entering is a checkpoint like `receive`; cancelling that loses
+        nothing.
+
+        Yields:
+            A `MessageStream`: an async iterator of parts, all `str` or all `bytes`.
 
         Raises:
             PeerClosed, ConnectionLost, PeerViolation, trio.ClosedResourceError,
@@ -510,10 +455,10 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
         return event
 
     async def _next_event(self, *, part: bool = False) -> str | bytes | Fragment:
-        """The next message, or part of one.
+        """Waits for the next message, or with `part` for a part of one.
 
         Raises:
-            Exception: what says that the connection has ended.
+            Exception: as `receive`.
         """
         await self._wait_for_event(part=part)
         protocol = self._protocol
@@ -525,10 +470,10 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
         return event
 
     async def wait_readable(self) -> None:
-        """Waits until `receive` has a whole message, or the end, to tell at once.
+        """Waits until `receive` would return a message, or raise at the end, without waiting.
 
-        Nothing is consumed; a ping or half a message does not count. A checkpoint in the same way
-        as `receive`; cancelling it loses nothing.
+        Nothing is consumed; a ping or half a message does not count. A checkpoint like `receive`;
+        cancelling it loses nothing.
 
         Raises:
             trio.ClosedResourceError: we closed the connection.
@@ -539,7 +484,7 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
 
     @property
     def readable(self) -> bool:
-        """Whether `receive` has a whole message, or the end, to return at once."""
+        """Whether `receive` would return a message, or raise at the end, without waiting."""
         return self._receiver.has_come_already()
 
     def _check_not_in_parts(self) -> None:
@@ -555,7 +500,7 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
             raise trio.ClosedResourceError("this connection was closed")
 
     def _reach_end(self) -> Exception:
-        """All was received: returns what says how the connection has ended."""
+        """Returns the error that says how the connection ended; all messages were received."""
         self._protocol.reach_end(self._endpoint.scope.now())
         return self._endpoint.end_error
 
@@ -567,15 +512,18 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
         return self._protocol.latency
 
     async def ping(self) -> float:
-        """Pings the peer and waits for its answer; returns the round trip in seconds.
+        """Pings the peer and waits for its pong (RFC 6455 sections 5.5.2 and 5.5.3).
 
-        Somebody need not be receiving: what comes meanwhile is kept for `receive`, up to 64 KiB.
-        Cancelling it loses nothing. A checkpoint.
+        No task needs to be receiving: messages that come meanwhile are kept for `receive`, up to
+        64 KiB of them. A checkpoint; cancelling it loses nothing.
+
+        Returns:
+            The round trip in seconds.
 
         Raises:
             LocalProtocolError: the draft has no pings (`connection.draft.ping`).
             trio.ClosedResourceError: we closed the connection.
-            trio.BrokenResourceError: the peer closed it, or it was lost.
+            trio.BrokenResourceError: the peer closed the connection, or it was lost.
         """
         if not self.draft.ping:
             raise cannot_say(self.draft.name, "pings")
@@ -587,7 +535,7 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
             raise self._endpoint.why_not_sendable()
         done = trio.Event()
         sent = protocol.ping(self._endpoint.scope.now(), done.set)
-        self._endpoint.scope.take_turn(self._endpoint)
+        self._endpoint.scope.looks.take_turn(self._endpoint)
         try:
             await done.wait()
         finally:
@@ -599,7 +547,7 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
     # In numbers
 
     def statistics(self) -> ConnectionStatistics:
-        """What was received and sent up to now, and what waits; also when it has ended."""
+        """Counts what was received and sent so far, and what waits; also after the end."""
         protocol, sender = self._protocol, self._sender
         return ConnectionStatistics(
             opened_at=self.opened_at,
@@ -621,25 +569,27 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
     async def aclose(self, code: int = 1000, reason: str = "") -> None:
         """Closes the connection, once, within `close_timeout`.
 
-        Sends the closing frame behind all that was sent, waits for the peer's, and closes the
-        stream. Messages that still come are dropped; a `receive` elsewhere raises
-        `trio.ClosedResourceError` at once. Closing again does nothing, but waits until it is done.
-        If it is cancelled, it closes all the same and raises `trio.Cancelled` then. A checkpoint.
+        Sends the closing frame behind everything sent before, waits for the peer's, and closes
+        the stream (RFC 6455 section 7.1.2). Messages that still come are dropped; a `receive` in
+        another task raises `trio.ClosedResourceError` at once. A second call only waits until the
+        first is done. A checkpoint; if it is cancelled, it closes all the same, within
+        `close_timeout`, and then raises `trio.Cancelled`.
 
         Args:
-            code: the close code, where the draft has codes. In the middle of a message of some
-                task's `send_stream`, 1011 is said in the place of 1000.
-            reason: why, for the peer, where the draft has reasons.
+            code: the close code, left out if the draft has none; by default 1000. While another
+                task's `send_stream` is in the middle of a message, 1011 is sent in place of 1000.
+            reason: for the peer, left out if the draft has none; by default empty. At most 123
+                bytes of UTF-8.
 
         Raises:
             LocalProtocolError: that code or reason cannot be sent; nothing was done.
-            TypeError: the code is no number, or the reason no str; nothing was done.
+            TypeError: `code` is no `int`, or `reason` no `str`; nothing was done.
         """
         if self._endpoint.aclose_called:
             await self._endpoint.wait_gone()
             return
         close = Close(code, reason)
-        self._check_close(close)
+        check_close(self._endpoint, close)
         await self._endpoint.close_shielded(close)
         await trio.lowlevel.checkpoint()
 
@@ -659,16 +609,17 @@ class TextChannel(trio.abc.Channel[str]):
         self.connection = connection
 
     async def send(self, message: str) -> None:
-        """As `Connection.send`, for text."""
+        """Sends a text message, like `Connection.send`."""
         if not isinstance(message, str):
             raise TypeError(f"a text channel sends str, not {type(message).__name__}")
         await self.connection.send(message)
 
     async def receive(self) -> str:
-        """As `Connection.receive`; a binary message closes the connection with 1003.
+        """Receives a text message, like `Connection.receive`.
 
         Raises:
-            PeerViolation: a binary message came; and all that `Connection.receive` raises.
+            PeerViolation: a binary message came, and the connection was closed with 1003; also
+                whatever `Connection.receive` raises.
         """
         message = await self.connection.receive()
         if isinstance(message, str):
@@ -678,5 +629,5 @@ class TextChannel(trio.abc.Channel[str]):
         raise PeerViolation("a binary message came on a text channel", 1003)
 
     async def aclose(self) -> None:
-        """As `Connection.aclose`."""
+        """Closes the connection, like `Connection.aclose` with code 1000."""
         await self.connection.aclose()

@@ -41,6 +41,8 @@ from .statistics import LOST, Totals
 class Endpoint(Closing):
     """What is inside of a `Connection`: stream, protocol object, sender and receiver."""
 
+    checkpoints: Checkpoints = attrs.field(init=False)
+
     def __init__(
         self,
         *,
@@ -50,7 +52,6 @@ class Endpoint(Closing):
         stream: trio.abc.Stream,
         scope: Scope,
         limits: Limits,
-        checkpoints: Checkpoints,
         on_latency: Callable[[float], None] | None = None,
         on_gone: Callable[[], None] | None = None,
     ) -> None:
@@ -74,7 +75,15 @@ class Endpoint(Closing):
             heard_at=scope.now(),
             on_latency=on_latency,
         )
-        self.receiver = Receiver(stream, self.protocol, self.sender, checkpoints, scope.now, self)
+        self.checkpoints = Checkpoints()
+        self.receiver = Receiver(
+            stream=stream,
+            protocol=self.protocol,
+            sender=self.sender,
+            checkpoints=self.checkpoints,
+            now=scope.now,
+            observer=self,
+        )
         self.aclose_called = False
         self._on_gone = on_gone
         self._is_gone = False
@@ -295,13 +304,13 @@ class Endpoint(Closing):
 
     def on_receiver_left(self) -> None:
         """Has the next round look at it, since nobody may be receiving now."""
-        self.scope.unsettle(self)
+        self.scope.looks.unsettle(self)
 
     def on_end(self) -> None:
         """Does what follows when the input has ended, and when what was owed for that went out."""
         if not self.protocol.end_applied:
             self.scope.hasten(self)
-            self.scope.unsettle(self)
+            self.scope.looks.unsettle(self)
         elif self.sender.failure is not None:
             self.receiver.interrupt()
             self.begin_end_of_transport()

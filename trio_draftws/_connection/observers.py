@@ -1,4 +1,4 @@
-"""What the sender and the receiver know of the connection that they are parts of."""
+"""What the parts of a connection know of what stands above them."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ from typing import Protocol
 
 
 class SenderObserver(Protocol):
-    """Is told by a sender."""
+    """What a sender reports to."""
 
     def on_waiting(self) -> None:
-        """Bytes begin to wait until the peer takes some, or a sender does."""
+        """Called when bytes, or a sender, begin to wait until the peer takes some."""
         ...
 
     def on_cannot_write(self) -> None:
-        """Nothing can be written any more."""
+        """Called when nothing can be written any more."""
         ...
 
 
 class ReceiverObserver(Protocol):
-    """Is told by a receiver."""
+    """What a receiver reports to."""
 
     def on_end(self) -> None:
-        """The input has ended."""
+        """Called when the input has ended."""
         ...
 
     def on_receiver_left(self) -> None:
-        """Somebody has stopped receiving whom the scope knew to wait."""
+        """Called when somebody stops receiving whom the scope had found waiting."""
         ...
 
 
@@ -43,8 +43,8 @@ class ConnectionInstruments(Protocol):
 
 
 class NobodyObserves:
-    """In place of a connection that is over: else it and its parts would know each other, and what
-    they hold would stay in memory until Python looks for such circles.
+    """Takes the place of an endpoint that is closed. Otherwise it and its parts would refer to each
+    other, and stay in memory until the garbage collector runs.
     """
 
     def on_waiting(self) -> None: ...

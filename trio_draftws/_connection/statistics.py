@@ -1,7 +1,7 @@
-"""What a connection and a server have done up to now, in numbers.
+"""Counts of what a connection and a server have done so far.
 
-Nothing is counted for this alone while messages go by: a connection knows these numbers anyway, or
-adds them up once for each read.
+Messages cost nothing more for this: a connection has these numbers anyway, or adds them up once for
+each read.
 """
 
 from __future__ import annotations
@@ -22,28 +22,27 @@ LOST = 1006
 class ConnectionStatistics:
     """What `Connection.statistics` returns.
 
-    Bytes are those of frames, as they are on the wire before TLS: the opening handshake is not
-    among them.
+    Bytes are those of frames, as on the wire before TLS; the opening handshake does not count.
     """
 
     opened_at: float
-    """When it was opened, as `trio.current_time` tells it."""
+    """When it was opened, as `trio.current_time` counts."""
     last_heard: float | None
-    """When bytes came last, or when it was opened; None once it was given up for silence, or as
-    too slow."""
+    """When bytes came last, or if none did, when it was opened; None once we gave up the peer as
+    silent or too slow."""
     messages_received: int
-    """Messages that came whole, also those that nobody has received yet, or ever will."""
+    """Whole messages that came, also those that nobody has received."""
     messages_sent: int
-    """Messages that were sent by any way of sending. One that was sent part by part counts when its
-    last part was sent."""
+    """Messages that were sent in any way. One that is sent part by part counts with its last
+    part."""
     bytes_received: int
     bytes_sent: int
-    """What the system, or a stream that is not a socket, has taken."""
+    """Bytes that the system, or a stream that is not a socket, has taken."""
     bytes_waiting: int
-    """What waits to be written."""
+    """Bytes that wait to be written."""
     pings_received: int
     pings_sent: int
-    """Those of `Connection.ping`, and those that keep the connection alive."""
+    """Those of `Connection.ping`, and keepalive pings."""
     pongs_received: int
     latency: float | None
     """Seconds that the latest answered ping took; None before the first."""

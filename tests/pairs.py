@@ -195,7 +195,7 @@ def mute(connection: Connection) -> None:
     if receiver._look is not None:
         receiver._look.scope.cancel()
     if receiver.direct is not None:
-        endpoint.scope.unwatch(receiver.direct)
+        endpoint.scope.looks.unwatch(receiver.direct)
         # Else the system takes 40 ms to say so, which it does not have where the clock is mocked.
         receiver.direct.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 

@@ -24,9 +24,9 @@ from trio_draftws import (
     use_framing_mode,
     wait_any,
 )
+from trio_draftws._connection.looks import ROUND
 from trio_draftws._connection.receiver import Owner
-from trio_draftws._connection.scope import ROUND
-from trio_draftws._connection.sender import ROOM
+from trio_draftws._connection.writer import ROOM
 from trio_draftws._transport.sockets import DirectStream
 from trio_draftws.drafts import Event, draft_named
 

@@ -10,8 +10,8 @@ import trio
 import trio.testing
 
 from trio_draftws import DRAFTS, ConnectionLost, Draft, LocalProtocolError, PeerClosed
-from trio_draftws._connection.scope import ROUND
-from trio_draftws._connection.sender import ROOM
+from trio_draftws._connection.looks import ROUND
+from trio_draftws._connection.writer import ROOM
 from trio_draftws._transport.sockets import DirectStream
 from trio_draftws.drafts import Close, Ping, Pong
 

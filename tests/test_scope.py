@@ -15,8 +15,8 @@ import trio.testing
 
 from trio_draftws import DRAFTS, Connection, ConnectionLost, Draft, PeerClosed
 from trio_draftws._connection import watch as watch_module
+from trio_draftws._connection.looks import ROUND, SLOW_ROUND
 from trio_draftws._connection.receiver import LOOK_AHEAD, NOBODY
-from trio_draftws._connection.scope import ROUND, SLOW_ROUND
 from trio_draftws._connection.timers import FEW, Timers
 from trio_draftws._connection.watch import READABLE, Watch
 from trio_draftws._transport.sockets import TCPStream

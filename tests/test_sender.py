@@ -6,7 +6,8 @@ import pytest
 import trio
 import trio.testing
 
-from trio_draftws._connection.sender import LARGE, MANY, Sender
+from trio_draftws._connection.sender import Sender
+from trio_draftws._connection.writer import LARGE, MANY
 from trio_draftws._transport.sockets import MAX_GATHERED, DirectStream, TCPStream, take_over
 from trio_draftws.drafts import Buffer, encode_long_text
 from trio_draftws.drafts._framing.payload import LONG

@@ -12,7 +12,7 @@ import trio.testing
 from tests.pairs import connected
 from tests.wire import echo
 from trio_draftws import DRAFTS, Compression, Connection, Draft, PeerViolation
-from trio_draftws._connection.sender import ROOM
+from trio_draftws._connection.writer import ROOM
 from trio_draftws.drafts import Fragment, Ping, Role, draft_named
 
 from .memory import LIMIT, SLACK, Attack, Suffer, encoded, taken_by

@@ -16,7 +16,7 @@ import trio.testing
 from tests.pairs import connected, mute, unmute
 from tests.wire import dial, read_until, request_13, serving
 from trio_draftws import Connection, ConnectionLost, Draft
-from trio_draftws._connection.sender import ROOM
+from trio_draftws._connection.writer import ROOM
 from trio_draftws._transport.sockets import DirectStream, untaken
 from trio_draftws.drafts import draft_named
 

@@ -31,31 +31,31 @@ class InstrumentedCodec:
 
     @property
     def mid_message(self) -> bool:
-        """As `Codec.mid_message`."""
+        """Like `Codec.mid_message`."""
         return self.inner.mid_message
 
     @property
     def between(self) -> bool:
-        """As `Codec.between`."""
+        """Like `Codec.between`."""
         return self.inner.between
 
     @property
     def has_more_output(self) -> bool:
-        """As `Codec.has_more_output`."""
+        """Like `Codec.has_more_output`."""
         return self.inner.has_more_output
 
     @property
     def heard_control(self) -> bool:
-        """As `Codec.heard_control`."""
+        """Like `Codec.heard_control`."""
         return self.inner.heard_control
 
     @property
     def place(self) -> memoryview | None:
-        """As `Codec.place`."""
+        """Like `Codec.place`."""
         return self.inner.place
 
     def encode(self, event: Event | Buffer, compress: bool | None = None) -> list[Buffer]:
-        """As `Codec.encode`."""
+        """Like `Codec.encode`."""
         wire = self.inner.encode(event, compress)
         kind = _KINDS.get(type(event), "message")
         self._tell(f"{kind}_sent", self._connection, event)
@@ -63,25 +63,25 @@ class InstrumentedCodec:
         return wire
 
     def decode(self, data: Buffer) -> list[Event]:
-        """As `Codec.decode`."""
+        """Like `Codec.decode`."""
         if data:
             self._tell("bytes_received", self._connection, len(data))
         return self._report_received(self.inner.decode(data))
 
     def fill(self, size: int) -> list[Event]:
-        """As `Codec.fill`."""
+        """Like `Codec.fill`."""
         self._tell("bytes_received", self._connection, size)
         return self._report_received(self.inner.fill(size))
 
     def stream(self) -> Fragment | None:
-        """As `Codec.stream`."""
+        """Like `Codec.stream`."""
         begun = self.inner.stream()
         if begun is not None:
             self._report_received([begun])
         return begun
 
     def shared(self, message: str | bytes, compress: bool | None = None) -> Hashable | None:
-        """As `Codec.shared`, but no two are equal, so that each connection reports its own."""
+        """Like `Codec.shared`, but no two are equal, so that each connection reports its own."""
         shared = self.inner.shared(message, compress)
         return None if shared is None else (id(self), shared)
 

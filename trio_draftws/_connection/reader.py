@@ -33,7 +33,7 @@ class StreamReader:
     stream: trio.abc.Stream
     _protocol: WebSocketProtocol
     _now: Callable[[], float]
-    """As `trio.current_time`, only faster."""
+    """Like `trio.current_time`, only faster."""
     _observer: ReceiverObserver
     stream_ended: bool = False
     direct: DirectStream | None = attrs.field(init=False)

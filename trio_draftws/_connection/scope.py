@@ -60,7 +60,7 @@ class Scope:
     start_soon: Callable[[Callable[[], Awaitable[object]]], None] = attrs.field(init=False)
     """The nursery's: here it is one for all connections."""
     now: Callable[[], float] = attrs.field(init=False)
-    """As `trio.current_time`; the clock is looked up once."""
+    """Like `trio.current_time`; the clock is looked up once."""
     flush_soon: Callable[[StreamWriter], None] = attrs.field(init=False)
     """Flushes a writer in the scheduler's next pass."""
     looks: Looks = attrs.field(init=False)

@@ -47,7 +47,7 @@ class ConnectionStatistics:
     latency: float | None
     """Seconds that the latest answered ping took; None before the first."""
     compression: str | None
-    """As `Connection.compression`."""
+    """The same as `Connection.compression`."""
 
 
 @attrs.frozen(kw_only=True)

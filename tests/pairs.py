@@ -188,13 +188,14 @@ def mute(connection: Connection) -> None:
     """Has one side take no notice of the other, as if its program were stopped: nothing is read,
     answered or given up there. Bytes are still taken by its system.
     """
-    connection._scope.forget(connection)
-    connection._scope.unwatch(connection)
+    endpoint = connection._endpoint
+    endpoint.scope.forget(endpoint)
     receiver = connection._receiver
     receiver.owner = Owner.CLOSER
     if receiver._look is not None:
         receiver._look.scope.cancel()
     if receiver.direct is not None:
+        endpoint.scope.looks.unwatch(receiver.direct)
         # Else the system takes 40 ms to say so, which it does not have where the clock is mocked.
         receiver.direct.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 

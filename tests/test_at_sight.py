@@ -467,7 +467,7 @@ async def test_the_server_ends(hook: Any, abroad: bool) -> None:
 async def test_turns_that_take_long_are_spread(monkeypatch: pytest.MonkeyPatch) -> None:
     """Over as many passes of the scheduler as there are connections; nobody is left out."""
     monkeypatch.setattr(
-        "trio_draftws._connection.scope.perf_counter", itertools.count(0, 0.01).__next__
+        "trio_draftws._connection.looks.perf_counter", itertools.count(0, 0.01).__next__
     )
 
     async def sleep(connection: Connection, state: object) -> None:

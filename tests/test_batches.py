@@ -69,7 +69,7 @@ async def test_a_close_in_the_same_bytes(draft: Draft) -> None:
         codec = client._protocol.codec
         close = Close(1000) if draft.close_status else Close()
         frames = [*codec.encode("a"), *codec.encode("b"), *codec.encode(close)]
-        await client._stream.send_all(b"".join(map(bytes, frames)))
+        await client._endpoint.stream.send_all(b"".join(map(bytes, frames)))
         assert await server.receive_many() == ["a", "b"]
         with pytest.raises(PeerClosed):
             await server.receive_many()

@@ -447,7 +447,7 @@ async def test_one_side_is_lost(
         gone, other = joint.client, joint.server
         if lost == "server":
             gone, other = other, gone
-        await trio.aclose_forcefully(gone._stream)
+        await trio.aclose_forcefully(gone._endpoint.stream)
         with pytest.raises(PeerClosed) as caught:
             await other.receive()
         if other.draft.close_status:
@@ -487,7 +487,7 @@ async def test_one_side_is_lost_while_the_other_reads_nothing(
             nursery.start_soon(joint.server.send_many, ["x" * 70_000, "y" * 70_000, "z"])
             await joint.client.wait_readable()
             await trio.testing.wait_all_tasks_blocked()
-            await trio.aclose_forcefully(joint.server._stream)
+            await trio.aclose_forcefully(joint.server._endpoint.stream)
         # The first that is written tells that nobody is there.
         await joint.client.send("lost")
         await trio.testing.wait_all_tasks_blocked()
@@ -508,7 +508,7 @@ async def test_a_message_that_is_never_ended_is_not_passed_off_as_whole() -> Non
         async def parts() -> AsyncIterator[str]:
             yield "x" * 100_000
             await trio.testing.wait_all_tasks_blocked()
-            await trio.aclose_forcefully(joint.client._stream)
+            await trio.aclose_forcefully(joint.client._endpoint.stream)
             await trio.sleep_forever()
 
         async def send() -> None:
@@ -626,7 +626,7 @@ async def test_cancelled_while_it_closes() -> None:
     """It closes both all the same."""
     async with bridged(RFC_6455, RFC_6455, close_timeout=0.05) as joint:
         mute(joint.server)
-        await trio.aclose_forcefully(joint.client._stream)
+        await trio.aclose_forcefully(joint.client._endpoint.stream)
         await trio.testing.wait_all_tasks_blocked()
         joint.scope.cancel()
         assert type(await joint.result()) is trio.Cancelled

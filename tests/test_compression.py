@@ -340,7 +340,9 @@ async def test_what_a_read_brings_is_inflated_bit_by_bit(transport: str) -> None
     """Each way to receive goes on with what is kept back before it waits for more."""
     texts = numbered(12)
     async with compressing(transport) as (client, server):
-        await client._stream.send_all(wire_of(client, *texts[:10], Ping(b"behind"), *texts[10:]))
+        await client._endpoint.stream.send_all(
+            wire_of(client, *texts[:10], Ping(b"behind"), *texts[10:])
+        )
         assert await server.receive() == texts[0]
         assert (server._protocol.codec.has_more_output, server._protocol.unread) == (True, [])
         await server.wait_readable()
@@ -358,7 +360,7 @@ async def test_what_a_read_brings_is_inflated_bit_by_bit(transport: str) -> None
         assert [await server.receive() for _ in range(8)] == texts[4:]
         assert (server._protocol.codec.has_more_output, server.readable) == (False, False)
         # What stands behind them is reached in its turn.
-        await client._stream.send_all(wire_of(client, *texts, "end", Close(1000)))
+        await client._endpoint.stream.send_all(wire_of(client, *texts, "end", Close(1000)))
         assert [text async for text in server] == [*texts, "end"]
 
 
@@ -374,7 +376,7 @@ async def test_what_is_inflated_counts_as_read_ahead(
         await trio.sleep(3)
         assert len(server._protocol.unread) == 2
         assert [await server.receive() for _ in texts] == texts
-        await client._stream.send_all(wire_of(client, *texts))
+        await client._endpoint.stream.send_all(wire_of(client, *texts))
         await trio.sleep(3)
         assert len(server._protocol.unread) == 2
         assert [await server.receive() for _ in range(2)] == texts[:2]
@@ -389,7 +391,7 @@ async def test_what_is_inflated_counts_as_read_ahead(
 async def test_a_violation_behind_much(transport: str) -> None:
     texts = numbered(3)
     async with compressing(transport) as (client, server):
-        await client._stream.send_all(wire_of(client, *texts) + b"\x83\x80\0\0\0\0")
+        await client._endpoint.stream.send_all(wire_of(client, *texts) + b"\x83\x80\0\0\0\0")
         assert [await server.receive() for _ in texts] == texts
         assert server.readable
         with pytest.raises(PeerViolation, match="reserved"):
@@ -409,7 +411,7 @@ async def test_a_violation_is_looked_for(transport: str) -> None:
                     await server.ping()
 
             await trio.testing.wait_all_tasks_blocked(0.01)
-            await client._stream.send_all(wire_of(client, "first") + b"\x83\x80\0\0\0\0")
+            await client._endpoint.stream.send_all(wire_of(client, "first") + b"\x83\x80\0\0\0\0")
         assert await server.receive() == "first"
         with pytest.raises(PeerViolation, match="reserved"):
             await server.receive()
@@ -419,7 +421,7 @@ async def test_a_violation_is_looked_for(transport: str) -> None:
 async def test_closing_in_front_of_much(transport: str) -> None:
     """The peer's close is found behind what nobody will receive."""
     async with compressing(transport) as (client, server):
-        await client._stream.send_all(wire_of(client, *numbered(30), Close(1000, "bye")))
+        await client._endpoint.stream.send_all(wire_of(client, *numbered(30), Close(1000, "bye")))
         assert await server.receive() == numbered(1)[0]
         await server.aclose()
         assert server.close_received == Close(1000, "bye", b"")

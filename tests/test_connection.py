@@ -24,9 +24,9 @@ from trio_draftws import (
     use_framing_mode,
     wait_any,
 )
+from trio_draftws._connection.looks import ROUND
 from trio_draftws._connection.receiver import Owner
-from trio_draftws._connection.scope import ROUND
-from trio_draftws._connection.sender import ROOM
+from trio_draftws._connection.writer import ROOM
 from trio_draftws._transport.sockets import DirectStream
 from trio_draftws.drafts import Event, draft_named
 
@@ -367,7 +367,7 @@ class TestLoss:
     async def test_end_of_stream_without_a_goodbye(self, transport: str) -> None:
         for draft in WITH_CLOSING_FRAME:
             async with connected(transport, draft) as (client, server):
-                await trio.aclose_forcefully(client._stream)
+                await trio.aclose_forcefully(client._endpoint.stream)
                 with pytest.raises(ConnectionLost, match="without closing the connection"):
                     await server.receive()
                 with pytest.raises(ConnectionLost):
@@ -379,29 +379,29 @@ class TestLoss:
         """It is a loss in every draft, hixie-75 included, where the end of TCP is a close."""
         async with connected("tcp", draft) as (client, server):
             frame = wire(client, "cut off")
-            await client._stream.send_all(frame[:-3])
-            await trio.aclose_forcefully(client._stream)
+            await client._endpoint.stream.send_all(frame[:-3])
+            await trio.aclose_forcefully(client._endpoint.stream)
             with pytest.raises(ConnectionLost):
                 await server.receive()
 
     async def test_a_reset_is_a_loss_with_its_cause(self, draft: Draft) -> None:
         async with connected("tcp", draft) as (client, server):
-            assert isinstance(client._stream, DirectStream)
-            reset_when_closed(client._stream)
-            client._stream.close()
+            assert isinstance(client._endpoint.stream, DirectStream)
+            reset_when_closed(client._endpoint.stream)
+            client._endpoint.stream.close()
             with pytest.raises(ConnectionLost, match="reset by peer") as caught:
                 await server.receive()
             assert isinstance(caught.value.__cause__, trio.BrokenResourceError)
 
     async def test_a_reset_is_noticed_where_nobody_receives(self, draft: Draft) -> None:
         async with connected("tcp", draft) as (client, server):
-            assert isinstance(client._stream, DirectStream)
-            reset_when_closed(client._stream)
-            client._stream.close()
+            assert isinstance(client._endpoint.stream, DirectStream)
+            reset_when_closed(client._endpoint.stream)
+            client._endpoint.stream.close()
             await trio.testing.wait_all_tasks_blocked(0.01)
             assert server.closed
-            assert isinstance(server._stream, DirectStream)
-            assert server._stream.closed
+            assert isinstance(server._endpoint.stream, DirectStream)
+            assert server._endpoint.stream.closed
             with pytest.raises(ConnectionLost, match="reset by peer") as caught:
                 await server.send("anybody there?")
             assert isinstance(caught.value.__cause__, trio.BrokenResourceError)
@@ -409,9 +409,9 @@ class TestLoss:
     async def test_a_write_that_fails_says_so(self, draft: Draft) -> None:
         async with connected("tcp", draft) as (client, server):
             mute(server)
-            assert isinstance(client._stream, DirectStream)
-            reset_when_closed(client._stream)
-            client._stream.close()
+            assert isinstance(client._endpoint.stream, DirectStream)
+            reset_when_closed(client._endpoint.stream)
+            client._endpoint.stream.close()
             await trio.testing.wait_all_tasks_blocked(0.01)
             await server.send("into the void")
             with pytest.raises(ConnectionLost) as caught:
@@ -425,7 +425,7 @@ class TestLoss:
             async def broken(max_bytes: int | None = None) -> bytes:
                 raise trio.BrokenResourceError
 
-            server._stream.receive_some = broken  # type: ignore[method-assign]
+            server._endpoint.stream.receive_some = broken  # type: ignore[method-assign]
             with pytest.raises(ConnectionLost, match="the stream broke"):
                 await server.receive()
             await client.aclose()
@@ -439,7 +439,7 @@ class TestLoss:
 
             nursery.start_soon(receive)
             await trio.testing.wait_all_tasks_blocked()
-            await trio.aclose_forcefully(server._stream)
+            await trio.aclose_forcefully(server._endpoint.stream)
 
 
 def reset_when_closed(stream: DirectStream) -> None:
@@ -470,7 +470,7 @@ class TestViolation:
         """Message and violation come in the same bytes."""
         async with connected("tcp", draft, max_message_size=100) as (client, server):
             frames = [wire(client, "first"), wire(client, "y" * 101)]
-            await client._stream.send_all(b"".join(frames))
+            await client._endpoint.stream.send_all(b"".join(frames))
             with pytest.raises(PeerViolation):
                 await echo(server)
             assert await client.receive() == "first"
@@ -560,9 +560,9 @@ class TestConcurrency:
                 for _ in range(3):
                     nursery.start_soon(send)
                 await trio.testing.wait_all_tasks_blocked(0.01)
-                assert isinstance(server._stream, DirectStream)
-                reset_when_closed(server._stream)
-                server._stream.close()
+                assert isinstance(server._endpoint.stream, DirectStream)
+                reset_when_closed(server._endpoint.stream)
+                server._endpoint.stream.close()
             assert [type(error) for error in errors] == [ConnectionLost] * 3
 
 
@@ -579,10 +579,10 @@ class TestWaiting:
                     seen.set()
 
                 nursery.start_soon(wait)
-                await client._stream.send_all(whole[:-2])
+                await client._endpoint.stream.send_all(whole[:-2])
                 await trio.testing.wait_all_tasks_blocked(0.01)
                 assert (seen.is_set(), server.readable) == (False, False)
-                await client._stream.send_all(whole[-2:])
+                await client._endpoint.stream.send_all(whole[-2:])
             assert server.readable
             await server.wait_readable()
             assert await server.receive() == "hello"
@@ -660,7 +660,7 @@ class TestScheduling:
 
         async with connected("tcp", draft) as (client, server):
             frames = [wire(client, "x")] * 640
-            await client._stream.send_all(b"".join(frames))
+            await client._endpoint.stream.send_all(b"".join(frames))
             await server.wait_readable()
             passes = Passes()
             trio.lowlevel.add_instrument(passes)
@@ -686,7 +686,7 @@ class TestWriting:
 
         async with connected("tcp", draft) as (client, server):
             frames = [wire(client, "x")] * 30
-            await client._stream.send_all(b"".join(frames))
+            await client._endpoint.stream.send_all(b"".join(frames))
             await trio.testing.wait_all_tasks_blocked(0.01)
             monkeypatch.setattr(DirectStream, "send_nowait", counting)
             # No 1 ms passes on this clock, however slow the machine is.
@@ -701,7 +701,7 @@ class TestWriting:
     async def test_a_sender_that_goes_to_sleep_is_flushed_all_the_same(self, draft: Draft) -> None:
         async with connected("tcp", draft) as (client, server):
             frames = [wire(client, "x")] * 2
-            await client._stream.send_all(b"".join(frames))
+            await client._endpoint.stream.send_all(b"".join(frames))
             await server.receive()
             await server.send("answer to the first")
             await server.send("and one more")
@@ -766,7 +766,7 @@ class TestWriting:
 
                 assert await client.receive() == b"x" * size
             # Two in one read, so that the answer to the first waits for the second's.
-            await client._stream.send_all(
+            await client._endpoint.stream.send_all(
                 b"".join(map(bytes, client._protocol.codec.encode("a") * 2))
             )
             assert await server.receive() == "a"
@@ -779,7 +779,7 @@ class TestWriting:
     async def test_past_64_kib_it_is_written_while_messages_wait(self, draft: Draft) -> None:
         async with connected("tcp", draft) as (client, server):
             frames = [wire(client, "x")] * 3
-            await client._stream.send_all(b"".join(frames))
+            await client._endpoint.stream.send_all(b"".join(frames))
             await server.receive()
             await server.send("small")
             assert server._sender.size > 0
@@ -1013,9 +1013,9 @@ class TestLeftAlone:
 
                 nursery.start_soon(receive)
                 await trio.testing.wait_all_tasks_blocked()
-                assert isinstance(server._stream, trio.StapledStream)
-                server._stream.receive_stream.put_data(wire(client, "late"))
-                server._give_up("nothing came", Close(1001))
+                assert isinstance(server._endpoint.stream, trio.StapledStream)
+                server._endpoint.stream.receive_stream.put_data(wire(client, "late"))
+                server._endpoint.give_up("nothing came", Close(1001))
 
     async def test_one_that_has_ended_is_left_alone(
         self, draft: Draft, autojump_clock: trio.testing.MockClock

@@ -144,7 +144,7 @@ async def test_tls_goes_into_tls(server_ssl: ssl.SSLContext, client_ssl: ssl.SSL
         async with open_websocket(
             url, draft="rfc6455", stream=dressed, ssl_context=client_ssl
         ) as client:
-            assert isinstance(client._stream, trio.SSLStream)
+            assert isinstance(client._endpoint.stream, trio.SSLStream)
             await client.send("hello" * 10_000)
             assert await client.receive() == "hello" * 10_000
 
@@ -218,7 +218,7 @@ async def test_over_a_unix_socket(path: Path, draft: Draft) -> None:
     with use_framing_mode(draft.name):
         async with listening_at(path):
             async with open_websocket(NOWHERE, draft=draft, unix_socket=path) as client:
-                assert not isinstance(client._stream, trio.SocketStream)
+                assert not isinstance(client._endpoint.stream, trio.SocketStream)
                 await client.send("hello")
                 assert await client.receive() == "hello"
 

@@ -219,7 +219,7 @@ async def test_browser_is_told_of_a_server_that_is_lost(browser: Browser) -> Non
 
     async def vanish(connection: Connection, state: object) -> None:
         await connection.receive()
-        await trio.aclose_forcefully(connection._stream)
+        await trio.aclose_forcefully(connection._endpoint.stream)
 
     async with serving(vanish) as behind, serving(http_handler=quiet_page) as page:
         async with gateway_to(behind) as server:
@@ -713,7 +713,7 @@ async def test_a_client_that_is_lost(caplog: pytest.LogCaptureFixture) -> None:
             async with open_websocket(url_of(way), draft="hixie-76") as connection:
                 await connection.send("hello")
                 assert await connection.receive() == "hello"
-                await trio.aclose_forcefully(connection._stream)
+                await trio.aclose_forcefully(connection._endpoint.stream)
                 await behind.ended.wait()
             await other.send("still there")
             assert await other.receive() == "still there"

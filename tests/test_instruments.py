@@ -7,7 +7,7 @@ import logging
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
@@ -41,7 +41,7 @@ from trio_draftws import (
     serve_websocket,
     use_framing_mode,
 )
-from trio_draftws._connection.instrument import InstrumentedCodec, Instruments
+from trio_draftws._connection.instrumented_codec import InstrumentedCodec
 from trio_draftws.drafts import draft_named
 from trio_draftws.drafts._framing.codec import Codec
 from trio_draftws.testing import served_on_port
@@ -416,7 +416,7 @@ async def test_no_call_is_made_for_it(draft: Draft) -> None:
     assert {"send", "receive"} <= set(called)
     known = {name for name, _ in inspect.getmembers(InstrumentedCodec, inspect.isfunction)}
     instruments = known - {name for name, _ in inspect.getmembers(Codec, inspect.isfunction)}
-    assert "_tell_received" in instruments
+    assert "_report_received" in instruments
     assert not {"tell", "statistics", *instruments} & set(called)
 
 
@@ -428,7 +428,7 @@ def test_the_wrapped_codec_is_a_codec() -> None:
 
 def test_the_wrapped_codec_knows_whether_a_message_has_begun() -> None:
     inner = draft_named("rfc6455").codec("client", 1000)
-    codec = InstrumentedCodec(inner, cast(Connection, None), Instruments([]))
+    codec = InstrumentedCodec(inner, connection=None, tell=lambda *facts: None)
     assert codec.between_messages
     codec.decode(b"\x81")
     assert not codec.between_messages

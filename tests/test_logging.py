@@ -418,7 +418,7 @@ async def reset_within_the_opening() -> None:
 
 async def reset_when_open(act: Callable[[Connection], Awaitable[object]]) -> None:
     async def handler(connection: Connection, state: object) -> None:
-        stream: Any = connection._stream
+        stream: Any = connection._endpoint.stream
         stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         stream.socket.close()
 

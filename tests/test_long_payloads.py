@@ -22,10 +22,10 @@ async def test_an_end_within_one(transport: str) -> None:
 
             @nursery.start_soon
             async def cut() -> None:
-                await client._stream.send_all(wire[:16_000])
+                await client._endpoint.stream.send_all(wire[:16_000])
                 await trio.testing.wait_all_tasks_blocked(0.01)
                 assert server._protocol.codec.get_buffer() is not None
-                await trio.aclose_forcefully(client._stream)
+                await trio.aclose_forcefully(client._endpoint.stream)
 
             with pytest.raises(ConnectionLost, match="ended the stream"):
                 await server.receive()
@@ -43,10 +43,10 @@ async def test_bad_utf8_within_one(transport: str) -> None:
 
             @nursery.start_soon
             async def send() -> None:
-                await client._stream.send_all(wire[:16_000])
+                await client._endpoint.stream.send_all(wire[:16_000])
                 await trio.testing.wait_all_tasks_blocked(0.01)
                 assert server._protocol.codec.get_buffer() is not None
-                await client._stream.send_all(wire[16_000:60_000])
+                await client._endpoint.stream.send_all(wire[16_000:60_000])
 
             with pytest.raises(PeerViolation, match="not UTF-8"):
                 await server.receive()

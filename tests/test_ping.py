@@ -10,8 +10,8 @@ import trio
 import trio.testing
 
 from trio_draftws import DRAFTS, ConnectionLost, Draft, LocalProtocolError, PeerClosed
-from trio_draftws._connection.scope import ROUND
-from trio_draftws._connection.sender import ROOM
+from trio_draftws._connection.looks import ROUND
+from trio_draftws._connection.writer import ROOM
 from trio_draftws._transport.sockets import DirectStream
 from trio_draftws.drafts import Close, Ping, Pong
 
@@ -119,7 +119,7 @@ async def test_a_peer_that_goes_wakes_them_too(pinging: Draft) -> None:
 
         nursery.start_soon(ping)
         await trio.testing.wait_all_tasks_blocked(0.01)
-        await trio.aclose_forcefully(server._stream)
+        await trio.aclose_forcefully(server._endpoint.stream)
         with pytest.raises(ConnectionLost):
             await client.receive()
         await trio.testing.wait_all_tasks_blocked(0.01)
@@ -150,7 +150,7 @@ async def test_an_end_behind_unread_messages_wakes_them_too(
         if how == "close":
             nursery.start_soon(server.aclose)
         else:
-            await trio.aclose_forcefully(server._stream)
+            await trio.aclose_forcefully(server._endpoint.stream)
         await trio.sleep(1)
         assert ended == ["while it waited", "at once"]
         assert await client.receive() == "unread"
@@ -231,8 +231,8 @@ async def test_a_flood_of_pings_that_nobody_reads_the_answers_of(pinging: Draft)
     async with connected("tcp", pinging, close_timeout=0.05) as (client, server):
         # The kernel is to hold few of the answers, so that it does not take as long to fill it.
         for side, buffer in ((client, socket.SO_RCVBUF), (server, socket.SO_SNDBUF)):
-            assert isinstance(side._stream, DirectStream)
-            side._stream.setsockopt(socket.SOL_SOCKET, buffer, 4096)
+            assert isinstance(side._endpoint.stream, DirectStream)
+            side._endpoint.stream.setsockopt(socket.SOL_SOCKET, buffer, 4096)
         mute(client)
         flood = b"".join(
             b"".join(client._protocol.codec.encode(Ping(b"%08d" % number * 15)))
@@ -242,7 +242,7 @@ async def test_a_flood_of_pings_that_nobody_reads_the_answers_of(pinging: Draft)
 
             async def send() -> None:
                 for _ in range(5):
-                    await client._stream.send_all(flood)
+                    await client._endpoint.stream.send_all(flood)
 
             nursery.start_soon(send)
             nursery.start_soon(server.receive)
@@ -267,7 +267,9 @@ async def test_a_ping_between_our_close_and_its_answer_is_answered(pinging: Draf
 async def test_a_pong_that_nobody_asked_for_is_nothing(pinging: Draft) -> None:
     """RFC 6455 section 5.5.3."""
     async with connected("tcp", pinging) as (client, server):
-        await client._stream.send_all(b"".join(client._protocol.codec.encode(Pong(b"hello"))))
+        await client._endpoint.stream.send_all(
+            b"".join(client._protocol.codec.encode(Pong(b"hello")))
+        )
         await client.send("message")
         assert await server.receive() == "message"
         assert server.latency is None
@@ -280,7 +282,7 @@ async def test_pings_after_we_have_lost_the_peer_are_not_answered(pinging: Draft
             *client._protocol.codec.encode("first"),
             *client._protocol.codec.encode(Ping(b"x")),
         ]
-        await client._stream.send_all(b"".join(frames))
+        await client._endpoint.stream.send_all(b"".join(frames))
         server._sender._fail(trio.BrokenResourceError("gone"))
         assert await server.receive() == "first"
 

@@ -447,14 +447,14 @@ async def test_a_server_with_many_by_default(
                 await client.send(f"{name} {number}")
                 assert await client.receive() == f"{name} {number}"
             await trio.sleep(1)
-            paying.add(served[0]._scope._poller._pays)  # type: ignore[union-attr]
+            paying.add(served[0]._endpoint.scope._poller._pays)  # type: ignore[union-attr]
 
     paying: set[bool] = set()
     async with served_on_port(echo, draft=draft) as server, trio.open_nursery() as nursery:
         for name in range(MANY):
             nursery.start_soon(talk, server.url, name)
     assert paying == {True}
-    assert not served[0]._scope._poller._known  # type: ignore[union-attr]
+    assert not served[0]._endpoint.scope._poller._known  # type: ignore[union-attr]
 
 
 @pytest.mark.usefixtures("always")
@@ -497,7 +497,7 @@ class TestConnections:
 
             await trio.testing.wait_all_tasks_blocked()
             assert server._receiver.direct is not None
-            assert server._receiver.direct.fileno in server._scope._poller._waiting  # type: ignore[union-attr]
+            assert server._receiver.direct.fileno in server._endpoint.scope._poller._waiting  # type: ignore[union-attr]
             await raw.send_frame("hello")
             for _ in range(behind):
                 await trio.lowlevel.checkpoint()

@@ -345,7 +345,7 @@ async def test_our_client_leaving_without_a_close(mode: str) -> None:
             async with open_websocket(f"ws://127.0.0.1:{server.port}/") as client:
                 await client.send("hello")
                 assert await client.receive() == "hello"
-                await trio.aclose_forcefully(client._stream)
+                await trio.aclose_forcefully(client._endpoint.stream)
                 while not lost:
                     await trio.testing.wait_all_tasks_blocked()
     assert len(lost) == 1

@@ -15,8 +15,8 @@ import trio.testing
 
 from trio_draftws import DRAFTS, Connection, ConnectionLost, Draft, PeerClosed
 from trio_draftws._connection import watch as watch_module
+from trio_draftws._connection.looks import ROUND, SLOW_ROUND
 from trio_draftws._connection.receiver import LOOK_AHEAD, NOBODY
-from trio_draftws._connection.scope import ROUND, SLOW_ROUND
 from trio_draftws._connection.timers import FEW, Timers
 from trio_draftws._connection.watch import READABLE, Watch
 from trio_draftws._transport.sockets import TCPStream
@@ -108,7 +108,7 @@ class TestFull:
             raw.stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             await trio.aclose_forcefully(raw)
             told: list[float] = []
-            server._when_transport_over(lambda: told.append(trio.current_time()))
+            server._endpoint.when_transport_over(lambda: told.append(trio.current_time()))
             since = trio.current_time()
             await trio.sleep(30)
             assert server.closed
@@ -156,8 +156,8 @@ class TestStrangers:
         async with by_raw_client(draft) as (raw, server):
             await raw.send_frame("hello")
             assert await server.receive() == "hello"
-            assert isinstance(server._stream, TCPStream)
-            server._stream.close()
+            assert isinstance(server._endpoint.stream, TCPStream)
+            server._endpoint.stream.close()
             await trio.sleep(2 * ROUND)
             with pytest.raises(ConnectionLost):
                 await server.receive()
@@ -169,8 +169,8 @@ class TestStrangers:
         async with by_raw_client(draft) as (raw, server):
             await raw.send_frame("hello")
             assert await server.receive() == "hello"
-            assert isinstance(server._stream, TCPStream)
-            server._stream.socket.close()
+            assert isinstance(server._endpoint.stream, TCPStream)
+            server._endpoint.stream.socket.close()
             if nobody_receives:
                 await trio.sleep(2 * ROUND)
             with pytest.raises(ConnectionLost):
@@ -210,8 +210,8 @@ async def test_what_is_behind_many_pings_is_readable(pinging: Draft) -> None:
         mute(server)
         await raw.send_frame(*[Ping(b"x")] * 300, "hello")
         unmute(server)
-        assert isinstance(server._stream, TCPStream)
-        await server._stream.wait_readable()
+        assert isinstance(server._endpoint.stream, TCPStream)
+        await server._endpoint.stream.wait_readable()
         server._receiver.read_once()
         assert server._protocol.codec.has_more_output
         assert server.readable
@@ -234,9 +234,9 @@ async def test_small_messages_fill_the_kernel(draft: Draft) -> None:
 
 async def test_one_whose_transport_is_over_tells_so_at_once(draft: Draft) -> None:
     async with by_raw_client(draft) as (raw, server):
-        server._abort_slow("too slow")
+        server._endpoint.abort_slow("too slow")
         told: list[None] = []
-        server._when_transport_over(lambda: told.append(None))
+        server._endpoint.when_transport_over(lambda: told.append(None))
         assert told == [None]
         await trio.aclose_forcefully(raw)
 

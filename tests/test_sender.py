@@ -6,7 +6,8 @@ import pytest
 import trio
 import trio.testing
 
-from trio_draftws._connection.sender import LARGE, MANY, Sender
+from trio_draftws._connection.sender import Sender
+from trio_draftws._connection.writer import LARGE, MANY
 from trio_draftws._transport.sockets import MAX_GATHERED, DirectStream, TCPStream, take_over
 from trio_draftws.drafts import Buffer, encode_long_text
 from trio_draftws.drafts._framing.payload import LONG
@@ -17,8 +18,8 @@ from .pairs import stream_pair
 class Deaf:
     """Observes nothing."""
 
-    def _on_waiting(self) -> None: ...
-    def _on_cannot_write(self) -> None: ...
+    def on_waiting(self) -> None: ...
+    def on_cannot_write(self) -> None: ...
 
 
 async def direct_pair() -> tuple[TCPStream, trio.abc.Stream]:

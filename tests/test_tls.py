@@ -222,7 +222,7 @@ async def test_a_client_certificate(authority: trustme.CA, client_ssl: ssl.SSLCo
     subjects: list[Any] = []
 
     async def handler(connection: Connection, state: object) -> None:
-        stream: Any = connection._stream
+        stream: Any = connection._endpoint.stream
         certificate: Any = stream.ssl_object.getpeercert()
         subjects.append(certificate["subjectAltName"])
         await echo(connection)
@@ -497,7 +497,7 @@ async def test_factories_in_place_of_contexts(
             factory = ssl_stream_factory(client_ssl, server_hostname="localhost")
             url = f"wss://127.0.0.1:{server.port}/"
             client = await echo_once(url, stream_factory=factory)
-            assert not isinstance(client._stream, trio.SSLStream)
+            assert not isinstance(client._endpoint.stream, trio.SSLStream)
             # The name that the factory was given counts, and not the URL's.
             factory = ssl_stream_factory(client_ssl, server_hostname="example.org")
             with pytest.raises(TLSFailed, match="mismatch"):
@@ -533,7 +533,7 @@ async def test_a_factory_of_ones_own(draft: Draft) -> None:
         async with serving(stream_factory=inverting) as server:
             url = f"ws://127.0.0.1:{server.port}/"
             client = await echo_once(url, stream_factory=inverting)
-            assert isinstance(client._stream, Inverted)
+            assert isinstance(client._endpoint.stream, Inverted)
 
 
 async def test_a_factory_that_fails(caplog: pytest.LogCaptureFixture) -> None:

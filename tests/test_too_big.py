@@ -118,7 +118,7 @@ async def test_what_the_error_says(
 
 async def test_what_is_a_violation_still() -> None:
     async with connected_pair("rfc6455", max_message_size=LIMIT) as (client, server):
-        await client._stream.send_all(b"\x83\x80\0\0\0\0")
+        await client._endpoint.stream.send_all(b"\x83\x80\0\0\0\0")
         with pytest.raises(PeerViolation, match="the peer broke its draft: the opcode") as caught:
             await server.receive()
         assert type(caught.value) is PeerViolation

@@ -42,7 +42,7 @@ async def _say(attacker: Connection, said: Sequence[bytes]) -> None:
     """Says it all, unless it is cut off; and never reads."""
     try:
         for part in said:
-            await attacker._stream.send_all(part)
+            await attacker._endpoint.stream.send_all(part)
     except (trio.BrokenResourceError, trio.ClosedResourceError):
         pass
 
@@ -81,7 +81,7 @@ async def taken_by(
                         victims.start_soon(suffer, victim)
                 most = tracemalloc.get_traced_memory()[1] - before
                 for _, attacker in pairs:
-                    await trio.aclose_forcefully(attacker._stream)
+                    await trio.aclose_forcefully(attacker._endpoint.stream)
             return most / count
         finally:
             tracemalloc.stop()

@@ -236,5 +236,5 @@ async def test_an_honest_message_in_many_fragments(draft: Draft, role: Role) -> 
         wire = fragments(sender, "x" * 64, size // 64 - 1)
         wire += encoded(sender, Fragment("x" * 64, final=True))
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(sender._stream.send_all, wire)
+            nursery.start_soon(sender._endpoint.stream.send_all, wire)
             assert await victim.receive() == "x" * size

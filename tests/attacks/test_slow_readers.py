@@ -42,7 +42,7 @@ def sides(pair: tuple[Connection, Connection], side: str) -> tuple[Connection, C
 def narrow(*connections: Connection, size: int = 4096) -> None:
     """Makes the kernel hold little of what is sent between them."""
     for connection in connections:
-        stream: Any = connection._stream
+        stream: Any = connection._endpoint.stream
         if isinstance(stream, trio.SSLStream):
             stream = stream.transport_stream
         if hasattr(stream, "setsockopt"):
@@ -126,7 +126,7 @@ async def take_some(sender: Connection, peer: Connection) -> None:
 
     before = seen()
     while seen() == before:
-        peer._protocol.feed(await peer._stream.receive_some(), trio.current_time())
+        peer._protocol.feed(await peer._endpoint.stream.receive_some(), trio.current_time())
 
 
 @in_turn(transport=TRANSPORTS, side=("client", "server"))

@@ -127,7 +127,7 @@ def payloads(side: Side) -> list[bytes]:
 def test_a_pong_measures_latency(draft: Draft) -> None:
     side = side_of(draft)
     measured: list[float] = []
-    side.protocol.keepalive.on_latency = measured.append
+    side.protocol.keepalive.report_latency_to(measured.append)
     done: list[str] = []
     sent = side.protocol.ping(1, lambda: done.append("sent"))
     assert (sent.round_trip, side.protocol.keepalive.latency) == (None, None)
@@ -150,8 +150,6 @@ def test_a_pong_stands_for_the_pings_before_it(draft: Draft) -> None:
     side.hear(7, Pong(payloads(side)[2]))
     assert done == [1, 2, 4]
     assert side.protocol.keepalive.latency == 3
-    # Without anyone who listens to it
-    assert side.protocol.keepalive.on_latency is None
 
 
 @with_pings

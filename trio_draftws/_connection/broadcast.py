@@ -1,4 +1,4 @@
-"""One message to many connections, none of which waits for another."""
+"""Sending one message to many connections, without waiting for any of them."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from trio_draftws._settings.checks import needs_trio, tuple_of
 from trio_draftws._settings.limits import check_positive
 from trio_draftws.drafts import Buffer, Codec, encode_long_text, no_message
 
-from .connection import Connection
+from .connection import Connection, endpoint_of
 
-# Others run at least so often.
+# Other tasks run at least this often.
 CONNECTIONS_PER_PASS = 64
 
 
 @attrs.frozen
 class BroadcastResult:
-    """What became of a message for each connection that `broadcast` was given."""
+    """The connections that `broadcast` was given, by what happened to the message."""
 
     sent: tuple[Connection, ...]
-    """It will be sent, in order, or the connection breaks and says so."""
+    """Those to which it will be sent, in order, unless the connection breaks."""
     dropped: tuple[Connection, ...]
-    """It was left out, since too much waits for a slow peer, or another message is being sent to
-    it part by part."""
+    """Those for which it was left out: too much waits for a slow peer, or another message is being
+    sent part by part."""
     cut: tuple[Connection, ...]
-    """They were too slow, and are being closed."""
+    """Those that were too slow, and are being closed."""
     gone: tuple[Connection, ...]
-    """They had ended before."""
+    """Those that had ended before."""
     unable: tuple[Connection, ...]
-    """Their draft cannot say it, as bytes before hybi-01."""
+    """Those whose draft cannot say it, as bytes before hybi-01."""
 
 
 async def broadcast(
@@ -43,29 +43,33 @@ async def broadcast(
     limit: int = 2**20,
     slow: Literal["drop", "close"] = "drop",
 ) -> BroadcastResult:
-    """Sends one message to many connections; it never waits for any of them.
+    """Sends one message to many connections, without waiting for any of them.
 
-    It is encoded once for all that say it with the same bytes, which are all of one draft on a
-    server. For each connection it stands in order with what `send` sends. Others run now and then
-    while it goes through a long list. A checkpoint; if it is cancelled, nobody was sent anything.
+    The message is encoded once for all connections on which it has the same bytes, which on a
+    server are all of one draft. On each connection it keeps its order with what `send` sends. Other
+    tasks run now and then while this goes through a long list. A checkpoint; if it is cancelled,
+    the message was sent to nobody.
 
     Args:
-        connections: a snapshot of them is taken, so a server's `connections` will do.
-        message: as `Connection.send` takes it.
-        compress: whether to compress it where that was agreed to. By default only where the result
-            can be shared, which is where no context is taken over; True compresses it for each
-            connection by itself, False for none.
-        limit: how many bytes may wait for one peer, this message included; one for which nothing
-            waits is always sent it.
-        slow: what becomes of a peer for which more would wait: `"drop"` leaves this message out,
-            `"close"` ends the connection, and what waits is lost; the peer is told 1008 only
-            where that can be written at once.
+        connections: a snapshot of them is taken, so a server's `connections` may be given.
+        message: as for `Connection.send`.
+        compress: whether to compress it, on connections that agreed on that. By default only where
+            the result can be shared, which is where no context is taken over; True compresses it
+            for each connection by itself, False for none.
+        limit: how many bytes may wait for one peer, this message included; by default 1 MiB. It is
+            always sent to a peer for which nothing waits.
+        slow: what to do where more would wait: `"drop"`, the default, leaves this message out;
+            `"close"` ends the connection, and what waits is lost. The peer gets 1008 only if that
+            can be written at once.
+
+    Returns:
+        Which connections it was sent to, and which not, and why.
 
     Raises:
-        ValueError: `slow` or `limit` is out of range, or the message is a text that UTF-8 cannot
-            say (a `LocalProtocolError`); nobody was sent anything.
-        TypeError: it is no message, or an argument is of another kind, as one connection where
-            several were meant; nobody was sent anything.
+        ValueError: `slow` or `limit` is out of range, or the message is text that UTF-8 cannot
+            encode (a `LocalProtocolError`); the message was sent to nobody.
+        TypeError: `message` is of another type, or another argument is, as one connection in place
+            of tuple_of; the message was sent to nobody.
     """
     needs_trio("broadcast")
     if slow not in ("drop", "close"):
@@ -84,19 +88,20 @@ async def broadcast(
     }
     those = tuple_of("connections", connections, "connections", Connection)
     for number, connection in enumerate(those, 1):
-        verdict: str = connection._try_send(once.encode, once.size, limit)
+        endpoint = endpoint_of(connection)
+        verdict: str = endpoint.try_send(once.encode, once.size, limit)
         if verdict == "dropped" and slow == "close":
-            connection._abort_slow(f"more than {limit} bytes would wait for the peer")
+            endpoint.abort_slow(f"more than {limit} bytes would wait for the peer")
             verdict = "cut"
         verdicts[verdict].append(connection)
         if number % CONNECTIONS_PER_PASS == 0:
-            # A cancellation must not come between those who are told and those who are not.
+            # A cancellation must not come when it was sent to some and not to the others.
             await trio.lowlevel.cancel_shielded_checkpoint()
     return BroadcastResult(**{name: tuple(some) for name, some in verdicts.items()})
 
 
 class _Once:
-    """A message that is encoded once for all codecs that say it with the same bytes."""
+    """A message that is encoded once for all codecs that encode it to the same bytes."""
 
     def __init__(self, message: str | bytes, compress: bool | None) -> None:
         self.size = len(encode_long_text(message) if isinstance(message, str) else message)

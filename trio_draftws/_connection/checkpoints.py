@@ -18,8 +18,8 @@ class Checkpoints:
     """Makes each step of a connection a cancellation point, and some a schedule point.
 
     A pass of the scheduler costs more than a small message, so there is one at least every 64
-    receives, 64 sends, or 1 ms. Whoever is called most asks `receive_due` or `send_due` itself:
-    that saves a coroutine.
+    receives, 64 sends, or 1 ms. What runs for each message calls `receive_due` or `send_due`
+    itself, which saves a coroutine.
     """
 
     _receives: int = 0
@@ -30,24 +30,24 @@ class Checkpoints:
         self._due_at = perf_counter() + SECONDS_PER_PASS
 
     def receive_due(self) -> bool:
-        """Counts a receive; whether it has to be a schedule point."""
+        """Counts a receive; returns whether it has to be a schedule point."""
         self._receives += 1
         return self._receives >= MESSAGES_PER_PASS or perf_counter() > self._due_at
 
     def send_due(self) -> bool:
-        """Counts a send; whether it has to be a schedule point."""
+        """Counts a send; returns whether it has to be a schedule point."""
         self._sends += 1
         return self._sends >= MESSAGES_PER_PASS or perf_counter() > self._due_at
 
     async def before_receive(self) -> None:
-        """A cancellation point, and a schedule point when one is due."""
+        """Counts a receive; a cancellation point, and a schedule point when one is due."""
         if self.receive_due():
             await self.schedule_point()
         else:
             await checkpoint_if_cancelled()
 
     async def before_send(self) -> None:
-        """The same before something is sent."""
+        """Counts a send; a cancellation point, and a schedule point when one is due."""
         if self.send_due():
             await self.schedule_point()
         else:
@@ -56,8 +56,8 @@ class Checkpoints:
     async def schedule_point(self) -> None:
         """A cancellation point, and then a pass of the scheduler.
 
-        What is cancelled within that pass goes on all the same, as on Trio's streams: else whoever
-        gives each call less time than a pass takes would never get what lies there.
+        A cancellation within that pass does not interrupt it, as on Trio's streams: otherwise a
+        caller with a timeout shorter than a pass would never get what is there.
         """
         await checkpoint_if_cancelled()
         await trio.lowlevel.cancel_shielded_checkpoint()

@@ -1,48 +1,41 @@
-"""A connection: a channel of messages over a stream and a codec.
+"""A connection: a channel of messages, which is what a user of this package holds.
 
-What its life is made of stands in the protocol object (`drafts/_protocol/`), who reads in the
-receiver, what is written in the sender, and what looks after all of it in the scope. Here is what a
-user calls. The rules:
+The work is done below: the protocol object (`drafts/_protocol/`) keeps the states, the receiver
+reads, the sender writes, the endpoint joins them and closes, and the scope looks after all of them.
+Here are the public methods, and the short way of a message. The rules:
 
 1. Each `receive` and `send` is a cancellation point; each of them is a schedule point at least
    every 64 messages or 1 ms, since deadlines are only seen on a pass of the scheduler.
 2. While messages of one chunk are being handed out, `send` only adds to what waits; that is written
    when they are used up, past 64 KiB, or in the scheduler's next pass.
-3. `aclose` always closes, once, even when cancelled, within `close_timeout`.
-4. A message that is sent part by part keeps its turn until it ends. What was begun can be neither
+3. A message that is sent part by part keeps its turn until it ends. What was begun can be neither
    taken back nor passed off as whole: where its rest never comes, the connection closes.
-5. Once all was said the transport ends, also where a handler takes no notice: the connection stays
-   readable, its descriptor does not stay open.
 """
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from functools import partial
-from operator import length_hint
-from typing import Any, Literal
+from operator import attrgetter
+from typing import Any
 
 import attrs
 import trio
 from trio.lowlevel import checkpoint_if_cancelled
 
-from trio_draftws._exceptions import ConnectionLost, MessageTooBig, PeerClosed, PeerViolation
+from trio_draftws._exceptions import PeerClosed, PeerViolation
 from trio_draftws._settings.limits import Limits
-from trio_draftws._transport.sockets import DirectStream, TCPStream
+from trio_draftws._transport.sockets import TCPStream
 from trio_draftws._transport.tls import is_secure
 from trio_draftws.drafts import (
     Buffer,
     Close,
     CloseCode,
-    Codec,
     Draft,
-    End,
     EndKind,
     Fragment,
-    LocalProtocolError,
     NegotiatedParameters,
     Role,
     ShortSend,
@@ -52,46 +45,35 @@ from trio_draftws.drafts import (
 )
 
 from .checkpoints import Checkpoints
+from .endpoint import Endpoint
 from .info import ConnectionInfo
-from .instrument import InstrumentedCodec
+from .instrumented_codec import InstrumentedCodec
 from .message_stream import MessageStream, gather
-from .receiver import NOBODY, RECEIVER, Receiver
+from .receiver import NOBODY, Receiver
 from .scope import Scope
-from .sender import ROOM, Sender
-from .statistics import LOST, ConnectionStatistics, Totals
+from .sender import Sender
+from .sending import check_close, put_all, send_fragments, while_sendable
+from .statistics import ConnectionStatistics
+from .writer import ROOM
 
 
 @attrs.define(eq=False, repr=False, init=False)
 class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
     """One side of an open WebSocket connection: a `trio.abc.Channel` of `str` and `bytes`.
 
-    Got from `open_websocket`, `accept`, or as the argument of a server's handler.
+    `open_websocket` and `accept` give one, and a server gives one to its handler.
     """
 
-    id: int
-    """Tells it from all others of this process, in the log and in its repr."""
     opened_at: float
-    """When it was opened, as `trio.current_time` tells it."""
+    """When it was opened, as `trio.current_time` counts."""
 
-    _stream: trio.abc.Stream
+    _endpoint: Endpoint
+    # Parts of the endpoint that are needed for each message, and the codec's short way to send
     _protocol: WebSocketProtocol
     _sender: Sender
     _receiver: Receiver
     _checkpoints: Checkpoints
-    _scope: Scope
-    _limits: Limits
     _send_short: ShortSend | None
-    _messages_sent: int
-    _sending_parts: bool
-    _closed: bool
-    """Whether `aclose` was called."""
-    _is_gone: bool
-    """Whether that is done."""
-    _gone: trio.Event | None
-    """Set then; None while nobody waits for it."""
-    _transport_over: trio.Event | None
-    """Set when the transport has ended, where that began before `aclose` was called."""
-    _on_transport_over: Callable[[], None] | None
 
     def __init__(
         self,
@@ -111,11 +93,17 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
         """Takes over an open stream whose opening handshake is done.
 
         Args:
-            agreement: what the opening settled.
-            head: what the peer opened with.
+            draft: the draft to speak.
+            role: which side this is.
+            stream: the open stream.
+            agreement: the subprotocol and extensions that were agreed on.
+            scope: looks after the connection.
+            limits: sizes in bytes, and timeouts in seconds.
+            head: the head of the peer's request or answer.
             rest: bytes that came behind the handshake.
-            wildcard: what of the path the `*` of a route stands for.
-            url: on a client, what it was opened at.
+            state: the program's own; on a server, from `conn_headers`.
+            wildcard: the part of the path that the `*` of a route stands for.
+            url: on a client, the URL that was opened.
         """
         super().__init__(
             draft=draft,
@@ -129,71 +117,68 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
         )
         codec = draft.codec(role, limits.max_message_size, agreement)
         instruments = scope.instruments
-        if instruments is not None and instruments.hears_frames:
-            codec = InstrumentedCodec(codec, self, instruments)
-        self.id = next(_ids)
-        self.opened_at = scope.now()
-        self._stream = stream
-        self._scope = scope
-        self._limits = limits
-        self._sender = Sender(stream, scope.start_soon, scope.flush_soon, self)
-        self._protocol = WebSocketProtocol(draft, role, codec, self._sender, limits, self.opened_at)
-        self._checkpoints = Checkpoints()
-        self._receiver = Receiver(
-            stream,
-            self._protocol,
-            self._sender,
-            self._checkpoints,
-            scope.now,
-            self,
-        )
-        self._send_short = codec.send_short if type(stream) is TCPStream else None
-        self._messages_sent = 0
-        self._sending_parts = False
-        self._closed = False
-        self._is_gone = False
-        self._gone = None
-        self._transport_over = None
-        self._on_transport_over = None
+        on_latency = on_gone = None
         if instruments is not None:
-            keepalive = self._protocol.keepalive
-            keepalive.on_latency = partial(instruments.tell, "latency_measured", self)
+            on_latency = partial(instruments.tell, "latency_measured", self)
+            on_gone = partial(instruments.tell, "connection_closed", self)
+            if instruments.hears_frames:
+                codec = InstrumentedCodec(codec, self, instruments.tell)
+        self._endpoint = Endpoint(
+            draft=draft,
+            role=role,
+            codec=codec,
+            stream=stream,
+            scope=scope,
+            limits=limits,
+            on_latency=on_latency,
+            on_gone=on_gone,
+        )
+        self._protocol = self._endpoint.protocol
+        self._sender = self._endpoint.sender
+        self._receiver = self._endpoint.receiver
+        self._checkpoints = self._endpoint.checkpoints
+        self._send_short = codec.send_short if type(stream) is TCPStream else None
+        self.opened_at = self._protocol.last_received_at
+        if instruments is not None:
             instruments.tell("connection_opened", self)
-        scope.keep(self)
-        if rest:
-            self._receiver.feed(rest)
+        self._endpoint.start(rest)
 
     def __repr__(self) -> str:
         state = "closed" if self.closed else "open"
         return f"<Connection {self.id} {self.role} {self.draft.name} {state}>"
 
     @property
-    def closed(self) -> bool:
-        """Whether it has ended, from either side: nothing can be sent any more.
+    def id(self) -> int:
+        """A number unlike that of any other connection of this process; logs and `repr` show it."""
+        return self._endpoint.id
 
-        A peer's close counts when it was reached by `receive`, or was answered because nobody
-        received: at most a few seconds later.
+    @property
+    def closed(self) -> bool:
+        """Whether the connection has ended, from either side, so that nothing can be sent any more.
+
+        A peer's close counts once `receive` has reached it, or once it was answered because nobody
+        was receiving, which takes a few seconds at most.
         """
         return not self._protocol.can_send
 
     @property
     def close_sent(self) -> Close | None:
-        """The closing frame that we sent."""
+        """The closing frame that we sent; None before, and in drafts without one."""
         return self._protocol.close_sent
 
     @property
     def close_received(self) -> Close | None:
-        """The closing frame that the peer sent, once it was reached or answered."""
+        """The peer's closing frame, once `receive` has reached it or it was answered; else None."""
         return self._protocol.close_received
 
     @property
     def closed_by(self) -> Role | None:
-        """Who began to close, `"client"` or `"server"`; None before, and where nobody did."""
+        """Who closed first, `"client"` or `"server"`; None if nobody has."""
         return self._protocol.closed_by
 
     @property
     def text(self) -> TextChannel:
-        """The same connection for code that speaks text only."""
+        """This connection as a `trio.abc.Channel` of `str`, for code that speaks text only."""
         return TextChannel(self)
 
     # Sending
@@ -202,24 +187,25 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
     async def send(self, message: str | Buffer, *, compress: bool | None = None) -> None:
         """Sends one message.
 
-        It waits while 64 KiB are waiting to be written; several senders go in the order in which
-        they came. If it is cancelled, the message was not sent. If it returns, the message will be
-        sent, in order, or the connection breaks and says so. Always a cancellation point; a
-        schedule point at least every 64 messages or 1 ms.
+        Waits while 64 KiB or more wait to be written; senders that wait go first come, first
+        served. Always a cancellation point; a schedule point at least every 64 messages or 1 ms.
+        If it is cancelled, the message was not sent. If it returns, the message will be sent, in
+        order, or the connection breaks and raises an error from then on. See RFC 6455 section 6.1.
 
         Args:
-            message: text as `str`; `bytes` where the draft has binary messages
-                (`connection.draft.binary`). A `bytearray` or `memoryview` will do, and may be
-                changed as soon as this returns.
-            compress: whether to compress it, where that was agreed to (`connection.compression`);
-                by default if it has so many bytes as the `threshold` of the settings.
+            message: a `str` is sent as text, and `bytes` as a binary message, if the draft has
+                those (`connection.draft.binary`). A `bytearray` or `memoryview` is sent as `bytes`
+                would be, and may be changed as soon as this returns.
+            compress: whether to compress the message, if both sides agreed on that
+                (`connection.compression`). By default it is compressed if it has at least as many
+                bytes as the setting's `threshold`.
 
         Raises:
-            LocalProtocolError: the draft cannot say it, as bytes before hybi-01; the connection
-                is as good as before.
-            TypeError: it is no message; the connection is as good as before.
+            LocalProtocolError: the draft cannot say it, as `bytes` before hybi-01; the connection
+                stays open.
+            TypeError: `message` is of another type; the connection stays open.
             trio.ClosedResourceError: we closed the connection.
-            trio.BrokenResourceError: the peer closed it, or it was lost.
+            trio.BrokenResourceError: the peer closed the connection, or it was lost.
         """
         if self._checkpoints.send_due():
             await self._checkpoints.schedule_point()
@@ -231,7 +217,7 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
             await sender.begin_turn()
         try:
             if not protocol.can_send:
-                raise self._why_not_sendable()
+                raise self._endpoint.why_not_sendable()
             if protocol.unread:
                 # There is more to be handed out, and perhaps more to follow.
                 sender.write_soon(protocol.codec.encode(message, compress))
@@ -247,36 +233,35 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
         finally:
             if in_turn:
                 sender.end_turn()
-        self._messages_sent += 1
 
     async def send_many(
         self, messages: Iterable[str | Buffer], *, compress: bool | None = None
     ) -> None:
-        """Sends several messages at once: less work for each than with `send`.
+        """Sends tuple_of messages at once, which is less work for each than with `send`.
 
-        They follow each other, with nobody else's between, and are written together. It waits for
-        room once, as `send` does, so all of them may then be waiting to be written. If it is
-        cancelled, none was sent. A cancellation point and a schedule point as `send` is.
+        They are written together, with no other message between them. Waits for room once, like
+        `send`, so all of them may then wait to be written. A cancellation point and a schedule
+        point like `send`; if it is cancelled, none was sent.
 
         Args:
-            messages: each as `send` takes it.
-            compress: as for `send`.
+            messages: each as for `send`.
+            compress: as for `send`, for each of them.
 
         Raises:
             LocalProtocolError: the draft cannot say one of them; those before it were sent.
             TypeError: one of them is no message; those before it were sent.
             trio.ClosedResourceError: we closed the connection.
-            trio.BrokenResourceError: the peer closed it, or it was lost.
+            trio.BrokenResourceError: the peer closed the connection, or it was lost.
         """
         if isinstance(messages, (str, bytes, bytearray, memoryview)):
-            raise TypeError("send_many takes several messages, not one: that is what send is for")
+            raise TypeError("send_many takes tuple_of messages, not one: that is what send is for")
         messages = list(messages)
         await self._checkpoints.before_send()
         if self._sender.must_wait:
             async with self._sender.turn():
-                self._put_all(messages, compress)
+                put_all(self._endpoint, messages, compress)
         else:
-            self._put_all(messages, compress)
+            put_all(self._endpoint, messages, compress)
 
     async def send_stream(
         self,
@@ -284,29 +269,30 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
         *,
         compress: bool | None = None,
     ) -> None:
-        """Sends one message part by part, each as soon as `parts` gives it.
+        """Sends one message part by part, each as soon as `parts` yields it.
 
-        The parts are its fragments, whose limits mean nothing to the peer. A draft without
-        fragments (`connection.draft.fragments`) sends one frame when all parts are there. Other
-        senders wait until the message has ended, pings do not. Nothing is sent where there are no
-        parts. A checkpoint.
+        Each part is one fragment (RFC 6455 section 5.4); where the fragments begin and end means
+        nothing to the peer. A draft without fragments (`connection.draft.fragments`) sends one
+        frame when all parts are there. Other senders wait until the message has ended; pings do
+        not. If there are no parts, nothing is sent. A checkpoint.
 
-        If the connection ends while it waits for the next part, that wait is cancelled, and it
-        raises what says why.
+        If the connection ends while this waits for the next part, that wait is cancelled, and one
+        of the errors below is raised.
 
         If it is cancelled, or `parts` raises, before the first part, nothing was sent. After that
-        the message can be neither taken back nor ended: the connection then closes with 1011, so
-        that the peer does not take it for whole.
+        the message can be neither taken back nor completed, so the connection closes with 1011:
+        the peer must not take it for whole.
 
         Args:
             parts: all `str` or all `bytes`. An async generator is closed at the end.
-            compress: whether to compress it, where that was agreed to; by default it is.
+            compress: whether to compress the message, if both sides agreed on that; by default
+                it is compressed.
 
         Raises:
-            LocalProtocolError: the draft cannot say it, or the parts are not of one type.
-            TypeError: `parts` is no async iterable, or a part is no part of a message.
+            LocalProtocolError: the draft cannot say it, or the parts are not all of one type.
+            TypeError: `parts` is no async iterable, or a part is neither `str` nor `bytes`.
             trio.ClosedResourceError: we closed the connection.
-            trio.BrokenResourceError: the peer closed it, or it was lost.
+            trio.BrokenResourceError: the peer closed the connection, or it was lost.
         """
         if not isinstance(parts, AsyncIterable):
             raise TypeError(f"send_stream takes an async iterable of str or bytes, not {parts!r}")
@@ -314,149 +300,51 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
             if isinstance(parts, AsyncGenerator):
                 await stack.enter_async_context(aclosing(parts))
             await self._checkpoints.before_send()
-            with self._while_sendable():
+            with while_sendable(self._endpoint):
                 if self.draft.fragments:
-                    await self._send_fragments(parts, compress)
+                    await send_fragments(self._endpoint, parts, compress)
                 elif (message := await gather(parts)) is not None:
                     await self.send(message)
 
-    @contextmanager
-    def _while_sendable(self) -> Iterator[None]:
-        """Ends the block when nothing can be sent any more: it may wait for something else.
-
-        Raises:
-            Exception: what says why that is so.
-        """
-        if not self._protocol.can_send:
-            raise self._why_not_sendable()
-        with trio.CancelScope() as scope:
-            self._protocol.add_stop_callback(scope.cancel)
-            try:
-                yield
-            finally:
-                self._protocol.remove_stop_callback(scope.cancel)
-        if scope.cancelled_caught:
-            raise self._why_not_sendable()
-
-    async def _send_fragments(
-        self, parts: AsyncIterable[str] | AsyncIterable[bytes], compress: bool | None
-    ) -> None:
-        async with self._sender.turn():
-            try:
-                async for part in parts:
-                    await self._checkpoints.before_send()
-                    await self._sender.wait_for_room()
-                    self._put_fragment(Fragment(part), compress)
-                if self._sending_parts:
-                    self._put_fragment(Fragment(part[:0], final=True))
-            finally:
-                unfinished, self._sending_parts = self._sending_parts, False
-                if unfinished and self._protocol.can_send:
-                    self._begin_close(_UNFINISHED)
-
-    @trio.lowlevel.enable_ki_protection
-    def _put_fragment(self, fragment: Fragment, compress: bool | None = None) -> None:
-        if not self._protocol.can_send:
-            raise self._why_not_sendable()
-        self._write(self._protocol.codec.encode(fragment, compress))
-        self._sending_parts = not fragment.final
-        self._messages_sent += fragment.final
-
     async def send_close(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "") -> None:
-        """Says that we send nothing more; `receive` goes on until the peer closes too.
+        """Sends a closing frame (RFC 6455 section 5.5.1): after it we can only receive.
 
-        It goes behind all that was sent, and waits as `send` does; if it is cancelled, nothing was
-        said. A cancellation point and a schedule point as `send` is. `aclose` still has to follow.
-        Under hixie-75, which has no closing frame, our side of TCP ends (where the stream can end
-        one side: TLS cannot).
+        It is sent behind everything sent before. `receive` goes on until the peer closes too, and
+        `aclose` still has to follow. Waits like `send`, and is a cancellation point and a schedule
+        point like it; if it is cancelled, nothing was sent. hixie-75 has no closing frame: our
+        side of TCP ends instead, if the stream can end one side alone, which TLS cannot.
 
         Args:
-            code: the close code, where the draft has codes.
-            reason: why, for the peer, where the draft has reasons.
+            code: the close code, left out if the draft has none; by default 1000.
+            reason: for the peer, left out if the draft has none; by default empty. At most 123
+                bytes of UTF-8.
 
         Raises:
             LocalProtocolError: that code or reason cannot be sent; nothing was done.
-            TypeError: the code is no number, or the reason no str; nothing was done.
+            TypeError: `code` is no `int`, or `reason` no `str`; nothing was done.
             trio.ClosedResourceError: we closed the connection, or called this before.
-            trio.BrokenResourceError: the peer closed it, or it was lost.
+            trio.BrokenResourceError: the peer closed the connection, or it was lost.
         """
         await self._checkpoints.before_send()
         async with self._sender.turn():
-            if not self._protocol.can_send:
-                raise self._why_not_sendable()
-            self._check_close(Close(code, reason))
-            self._begin_close(Close(code, reason))
-
-    def _check_close(self, close: Close) -> None:
-        """A code that cannot be sent is the caller's mistake: said before anything is done."""
-        if isinstance(close.code, bool) or not isinstance(close.code, int):
-            raise TypeError(f"a close's code is a number, as 1000, not {close.code!r}")
-        if not isinstance(close.reason, str):
-            raise TypeError(f"a close's reason is a str, not {close.reason!r}")
-        if self.draft.close_status and close != _NORMAL:
-            codec = self._protocol.codec
-            # To try it is not to send it.
-            inner = codec.inner if isinstance(codec, InstrumentedCodec) else codec
-            inner.encode(close)
-
-    @trio.lowlevel.enable_ki_protection
-    def _begin_close(self, close: Close) -> None:
-        self._protocol.send_close(close)
-
-    @trio.lowlevel.enable_ki_protection
-    def _put_all(self, messages: list[str | Buffer], compress: bool | None) -> None:
-        """As `_put`, for each of them."""
-        if not self._protocol.can_send:
-            raise self._why_not_sendable()
-        encode = self._protocol.codec.encode
-        wire: list[Buffer] = []
-        left = iter(messages)
-        failed = 1
-        try:
-            for message in left:
-                wire += encode(message, compress)
-            failed = 0
-        finally:
-            self._messages_sent += len(messages) - length_hint(left) - failed
-            self._write(wire)
-            if self._sender.size:
-                self._sender.own()
-
-    def _write(self, wire: list[Buffer]) -> None:
-        """Writes it now, or together with what follows while more is to be handed out."""
-        if self._protocol.unread:
-            self._sender.write_soon(wire)
-        else:
-            self._sender.write(wire)
-
-    def _why_not_sendable(self) -> Exception:
-        if self._closed:
-            return trio.ClosedResourceError("this connection was closed")
-        end = self._protocol.end
-        if end is not None and end.kind is not EndKind.CLOSE:
-            return _error_of(end)
-        if self._sender.failure is not None:
-            lost = ConnectionLost(str(self._sender.failure))
-            lost.__cause__ = self._sender.failure
-            return lost
-        if self._protocol.end_applied:
-            return trio.BrokenResourceError(str(self._end_error()))
-        if not self._protocol.can_send:
-            return trio.ClosedResourceError("we have said that we send nothing more")
-        # Only a ping is told so early.
-        return trio.BrokenResourceError("the peer ended the connection behind unread messages")
+            self._endpoint.check_sendable()
+            check_close(self._endpoint, Close(code, reason))
+            self._endpoint.send_close(Close(code, reason))
 
     # Receiving
 
     async def receive(self) -> str | bytes:
         """Receives one message.
 
-        Cancelling it loses nothing. Always a cancellation point; a schedule point when it must
-        wait, and at least every 64 messages or 1 ms.
+        Always a cancellation point; a schedule point when it must wait, and at least every 64
+        messages or 1 ms. Cancelling it loses nothing. See RFC 6455 section 6.2.
+
+        Returns:
+            A text message as `str`, a binary one as `bytes`.
 
         Raises:
-            PeerClosed: a `trio.EndOfChannel`; the peer ended the connection as the draft says.
-            ConnectionLost: a `trio.BrokenResourceError`; it ended in some other way.
+            PeerClosed: a `trio.EndOfChannel`; the peer closed the connection as the draft says.
+            ConnectionLost: a `trio.BrokenResourceError`; the connection ended in some other way.
             PeerViolation: a `trio.BrokenResourceError`; the peer broke the draft.
             MessageTooBig: a `PeerViolation`; a message is longer than `max_message_size`.
             trio.ClosedResourceError: we closed the connection.
@@ -465,14 +353,14 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
         try:
             return await self.__anext__()
         except StopAsyncIteration:
-            raise self._end_error() from None
+            raise self._endpoint.end_error from None
 
     @trio.lowlevel.enable_ki_protection
     async def __anext__(self) -> str | bytes:
-        """Like `receive`, but raises StopAsyncIteration where the peer closed.
+        """Like `receive`, but raises StopAsyncIteration if the peer has closed.
 
-        Here is the short way for what is received most: a message that has come already, or that
-        the next bytes on a stream of our own complete. The rest is the receiver's.
+        This is the short way for most messages: those that have come already, and those that the
+        next bytes on a stream of our own complete. The receiver does the rest.
         """
         receiver = self._receiver
         protocol = self._protocol
@@ -498,7 +386,7 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
                     if unread:
                         return unread.pop()  # type: ignore[return-value]
                 elif end.kind is EndKind.CLOSE and not unread:
-                    protocol.note_end_reached(self._scope.now())
+                    protocol.note_end_reached(self._endpoint.scope.now())
                     raise StopAsyncIteration
         self._check_not_in_parts()
         try:
@@ -509,20 +397,23 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
         return event
 
     async def receive_many(self) -> list[str | bytes]:
-        """Receives all messages that are there, one at least: less work for each than `receive`.
+        """Receives all messages that are there, which is less work for each than with `receive`.
 
-        It waits as `receive` does, and returns what one read brought: 16 KiB at most, of which
-        256 messages at a time, and the rest of a message that began before. With compression it
-        stops once the messages total 64 KiB. Cancelling it loses nothing. A cancellation point
-        and a schedule point as `receive` is.
+        Waits like `receive`, and is a cancellation point and a schedule point like it. Cancelling
+        it loses nothing.
+
+        Returns:
+            At least one message, the oldest first: those that one read of up to 16 KiB brought, at
+            most 256, and one that began before. With compression it stops once the messages total
+            64 KiB.
 
         Raises:
             PeerClosed, ConnectionLost, PeerViolation, trio.ClosedResourceError,
-            trio.BusyResourceError: as `receive`, when no message stands before that.
+            trio.BusyResourceError: as `receive`, once all messages were received.
         """
         self._check_not_in_parts()
         await self._wait_for_event()
-        messages = self._protocol.take_all(self._scope.now())
+        messages = self._protocol.take_all(self._endpoint.scope.now())
         if not messages:
             raise self._reach_end()
         return messages  # type: ignore[return-value]
@@ -531,12 +422,15 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
     async def receive_stream(self) -> AsyncGenerator[MessageStream, None]:
         """Receives one message part by part: `async with connection.receive_stream() as parts`.
 
-        Entering waits until a message has begun; `async for part in parts` gives what comes of it.
-        What is not taken when the block ends is dropped, and `receive` goes on with the next
-        message. Meanwhile nobody else can receive. Memory is taken for what was not yet taken,
-        64 KiB, or what 16 KiB inflate to, however long the message is; `max_message_size` bounds
-        it all the same. A checkpoint in the same way as `receive`; cancelling it loses nothing
-        before the block is entered.
+        Entering waits until a message has begun; then `async for part in parts` yields it as it
+        comes. Nobody else can receive meanwhile. What is not taken when the block ends is dropped,
+        and `receive` goes on with the next message. However long the message is, it takes only the
+        memory of what was not taken yet: 64 KiB, or what 16 KiB inflate to. `max_message_size`
+        bounds it all the same. Entering is a checkpoint like `receive`; cancelling that loses
+        nothing.
+
+        Yields:
+            A `MessageStream`: an async iterator of parts, all `str` or all `bytes`.
 
         Raises:
             PeerClosed, ConnectionLost, PeerViolation, trio.ClosedResourceError,
@@ -554,7 +448,7 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
         finally:
             self._receiver.end_parts()
             if stream is not None and not stream.has_all:
-                self._protocol.skip_parts(self._scope.now())
+                self._protocol.skip_parts(self._endpoint.scope.now())
 
     async def _next_fragment(self) -> Fragment:
         event = await self._next_event()
@@ -562,10 +456,10 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
         return event
 
     async def _next_event(self, *, part: bool = False) -> str | bytes | Fragment:
-        """The next message, or part of one.
+        """Waits for the next message, or with `part` for a part of one.
 
         Raises:
-            Exception: what says that the connection has ended.
+            Exception: as `receive`.
         """
         await self._wait_for_event(part=part)
         protocol = self._protocol
@@ -573,14 +467,14 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
             raise self._reach_end()
         event = protocol.unread.pop()
         if protocol.end is not None:
-            protocol.note_taken(self._scope.now())
+            protocol.note_taken(self._endpoint.scope.now())
         return event
 
     async def wait_readable(self) -> None:
-        """Waits until `receive` has a whole message, or the end, to tell at once.
+        """Waits until `receive` would return a message, or raise at the end, without waiting.
 
-        Nothing is consumed; a ping or half a message does not count. A checkpoint in the same way
-        as `receive`; cancelling it loses nothing.
+        Nothing is consumed; a ping or half a message does not count. A checkpoint like `receive`;
+        cancelling it loses nothing.
 
         Raises:
             trio.ClosedResourceError: we closed the connection.
@@ -591,7 +485,7 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
 
     @property
     def readable(self) -> bool:
-        """Whether `receive` has a whole message, or the end, to return at once."""
+        """Whether `receive` would return a message, or raise at the end, without waiting."""
         return self._receiver.has_come_already()
 
     def _check_not_in_parts(self) -> None:
@@ -599,21 +493,17 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
             raise trio.BusyResourceError("a message is being received part by part")
 
     async def _wait_for_event(self, *, part: bool = False) -> None:
-        if self._closed:
+        if self._endpoint.aclose_called:
             await trio.lowlevel.checkpoint()
         else:
             await self._receiver.wait(part=part)
-        if self._closed:
+        if self._endpoint.aclose_called:
             raise trio.ClosedResourceError("this connection was closed")
 
     def _reach_end(self) -> Exception:
-        """All was received: returns what says how the connection has ended."""
-        self._protocol.note_end_reached(self._scope.now())
-        return self._end_error()
-
-    def _end_error(self) -> Exception:
-        assert self._protocol.end is not None
-        return _error_of(self._protocol.end)
+        """Returns the error that says how the connection ended; all messages were received."""
+        self._protocol.note_end_reached(self._endpoint.scope.now())
+        return self._endpoint.end_error
 
     # Pings
 
@@ -623,15 +513,18 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
         return self._protocol.keepalive.latency
 
     async def ping(self) -> float:
-        """Pings the peer and waits for its answer; returns the round trip in seconds.
+        """Pings the peer and waits for its pong (RFC 6455 sections 5.5.2 and 5.5.3).
 
-        Somebody need not be receiving: what comes meanwhile is kept for `receive`, up to 64 KiB.
-        Cancelling it loses nothing. A checkpoint.
+        No task needs to be receiving: messages that come meanwhile are kept for `receive`, up to
+        64 KiB of them. A checkpoint; cancelling it loses nothing.
+
+        Returns:
+            The round trip in seconds.
 
         Raises:
             LocalProtocolError: the draft has no pings (`connection.draft.ping`).
             trio.ClosedResourceError: we closed the connection.
-            trio.BrokenResourceError: the peer closed it, or it was lost.
+            trio.BrokenResourceError: the peer closed the connection, or it was lost.
         """
         if not self.draft.ping:
             raise cannot_say(self.draft.name, "pings")
@@ -640,28 +533,28 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
         await self._sender.wait_for_room()
         protocol = self._protocol
         if not protocol.can_send or protocol.end is not None:
-            raise self._why_not_sendable()
+            raise self._endpoint.why_not_sendable()
         done = trio.Event()
-        sent = protocol.ping(self._scope.now(), done.set)
-        self._scope.take_turn(self)
+        sent = protocol.ping(self._endpoint.scope.now(), done.set)
+        self._endpoint.scope.looks.take_turn(self._endpoint)
         try:
             await done.wait()
         finally:
             protocol.keepalive.forget_ping(sent)
         if sent.round_trip is None:
-            raise self._why_not_sendable()
+            raise self._endpoint.why_not_sendable()
         return sent.round_trip
 
     # In numbers
 
     def statistics(self) -> ConnectionStatistics:
-        """What was received and sent up to now, and what waits; also when it has ended."""
+        """Counts what was received and sent so far, and what waits; also after the end."""
         protocol, sender = self._protocol, self._sender
         return ConnectionStatistics(
             opened_at=self.opened_at,
             last_heard=None if math.isinf(protocol.last_received_at) else protocol.last_received_at,
             messages_received=protocol.messages_received,
-            messages_sent=self._messages_sent,
+            messages_sent=sender.messages_sent,
             bytes_received=protocol.bytes_received,
             bytes_sent=sender.written,
             bytes_waiting=sender.size,
@@ -672,351 +565,38 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
             compression=self.compression,
         )
 
-    @property
-    def _totals(self) -> Totals:
-        """What a server adds up of it."""
-        protocol = self._protocol
-        return (
-            protocol.messages_received,
-            self._messages_sent,
-            protocol.bytes_received,
-            self._sender.written,
-        )
-
-    @property
-    def _code(self) -> int | None:
-        """The code that was said by whoever closed first, or that it was lost."""
-        end = self._protocol.end
-        if end is None:
-            lost = self._sender.failure is not None
-        else:
-            lost = end.kind not in (EndKind.CLOSE, EndKind.VIOLATION)
-        if lost:
-            return LOST
-        first = self.close_sent if self.closed_by == self.role else self.close_received
-        if first is None and self.draft.closing_handshake:
-            return LOST
-        return None if first is None else first.code
-
-    @property
-    def _lost(self) -> Exception | None:
-        """What says that the connection ended without a goodbye, whether anyone received it."""
-        end = self._protocol.end
-        if self._closed or (end is not None and end.kind is EndKind.CLOSE):
-            return None
-        return self._sender.failure if end is None else _error_of(end)
-
-    # For the scope
-
-    @property
-    def _due(self) -> float:
-        return self._protocol.due
-
-    @property
-    def _is_over(self) -> bool:
-        return self._protocol.end_applied
-
-    def _on_deadline(self) -> bool:
-        """Does what is due; returns whether it wants `_on_second_look` soon."""
-        full = self._receiver.full
-        wants_look = self._protocol.on_deadline(self._scope.now(), full=full)
-        self._after_deadline()
-        return wants_look
-
-    def _on_second_look(self) -> None:
-        """Whoever reads or writes has had time for what had become possible at `_on_deadline`."""
-        receiver = self._receiver
-        if receiver.may_look and receiver.direct is not None:
-            receiver.look_once()
-        self._protocol.on_deadline(self._scope.now(), full=receiver.full, just_read=True)
-        self._after_deadline()
-
-    def _after_deadline(self) -> None:
-        if self._protocol.end is not None:
-            self._on_end()
-
-    def _on_left_alone(self) -> None:
-        """Nobody is found receiving."""
-        self._protocol.note_nobody_receives(self._scope.now())
-        self._after_deadline()
-
-    def _on_hang_up(self, *, reset: bool) -> None:
-        """The peer has gone, behind bytes that are not read yet."""
-        self._receiver.note_hang_up()
-        self._protocol.note_hangup(self._scope.now(), reset=reset)
-        self._scope.hasten(self)
-
-    def _on_waiting(self) -> None:
-        """Bytes begin to wait until the peer takes some, or a sender does."""
-        self._protocol.note_waiting(self._scope.now(), full=self._receiver.full)
-        self._scope.hasten(self)
-
-    def _on_cannot_write(self) -> None:
-        self._protocol.cannot_write()
-
-    def _on_receiver_left(self) -> None:
-        self._scope.unsettle(self)
-
-    def _on_end(self) -> None:
-        """The input has ended, or what was owed for that went out."""
-        if not self._protocol.end_applied:
-            self._scope.hasten(self)
-            self._scope.unsettle(self)
-        elif self._sender.failure is not None:
-            self._receiver.interrupt()
-            self._begin_end_of_transport()
-        elif self._receiver.owner is RECEIVER:
-            # Whoever receives will notice, and close; if not, there is a deadline.
-            self._scope.hasten(self)
-        else:
-            self._begin_end_of_transport()
-
-    def _begin_end_of_transport(self) -> None:
-        """All was said, or can be: frees the descriptor, whatever the handler does."""
-        if self._closed or self._transport_over is not None:
-            return
-        self._transport_over = trio.Event()
-        self._sender.stop_waiting()
-        if self._sender.failure is not None and isinstance(self._stream, DirectStream):
-            self._close_direct(self._stream)
-        else:
-            self._scope.start_soon(self._end_transport)
-
-    # For broadcast
-
-    @trio.lowlevel.enable_ki_protection
-    def _try_send(
-        self, encode: Callable[[Codec], list[Buffer]], size: int, limit: int
-    ) -> Literal["sent", "dropped", "gone", "unable"]:
-        """Puts a message of `size` bytes that `encode` encodes, unless it would have to wait, or
-        more than `limit` bytes would then wait for the peer; says what became of it.
-        """
-        if self.closed:
-            return "gone"
-        waiting = self._sender.size
-        if self._sending_parts or (waiting and waiting + size > limit):
-            return "dropped"
-        try:
-            self._write(encode(self._protocol.codec))
-        except LocalProtocolError:
-            return "unable"
-        self._messages_sent += 1
-        return "sent"
-
-    def _abort_slow(self, reason: str) -> None:
-        """Ends a connection whose peer is too slow; whoever waits for it is told."""
-        self._give_up(reason, Close(CloseCode.POLICY_VIOLATION, "too slow"))
-
-    def _give_up(self, reason: str, answer: Close | None) -> None:
-        self._protocol.give_up(reason, answer, self._scope.now())
-        self._after_deadline()
-
-    # For whoever relays
-
-    @property
-    def _ended(self) -> type[Exception] | None:
-        """The kind of error that says how the peer ended, once that was reached."""
-        protocol = self._protocol
-        if protocol.end is None or protocol.unread:
-            return None
-        return type(_error_of(protocol.end))
-
-    def _hold_answer(self) -> None:
-        """Leaves the peer's close unanswered when it is reached, so that the peer, which may still
-        be listening, can be sent more; `_release_answer` or `aclose` has to follow.
-        """
-        self._protocol.hold_answer(self._scope.now())
-
-    @trio.lowlevel.enable_ki_protection
-    def _release_answer(self) -> None:
-        """Answers what was left unanswered, and again what is reached from now on."""
-        self._protocol.release_answer(self._scope.now())
-
     # Closing
 
     async def aclose(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "") -> None:
         """Closes the connection, once, within `close_timeout`.
 
-        Sends the closing frame behind all that was sent, waits for the peer's, and closes the
-        stream. Messages that still come are dropped; a `receive` elsewhere raises
-        `trio.ClosedResourceError` at once. Closing again does nothing, but waits until it is done.
-        If it is cancelled, it closes all the same and raises `trio.Cancelled` then. A checkpoint.
+        Sends the closing frame behind everything sent before, waits for the peer's, and closes
+        the stream (RFC 6455 section 7.1.2). Messages that still come are dropped; a `receive` in
+        another task raises `trio.ClosedResourceError` at once. A second call only waits until the
+        first is done. A checkpoint; if it is cancelled, it closes all the same, within
+        `close_timeout`, and then raises `trio.Cancelled`.
 
         Args:
-            code: the close code, where the draft has codes. In the middle of a message of some
-                task's `send_stream`, 1011 is said in the place of 1000.
-            reason: why, for the peer, where the draft has reasons.
+            code: the close code, left out if the draft has none; by default 1000. While another
+                task's `send_stream` is in the middle of a message, 1011 is sent in place of 1000.
+            reason: for the peer, left out if the draft has none; by default empty. At most 123
+                bytes of UTF-8.
 
         Raises:
             LocalProtocolError: that code or reason cannot be sent; nothing was done.
-            TypeError: the code is no number, or the reason no str; nothing was done.
+            TypeError: `code` is no `int`, or `reason` no `str`; nothing was done.
         """
-        if self._closed:
-            await self._wait_gone()
+        if self._endpoint.aclose_called:
+            await self._endpoint.wait_gone()
             return
         close = Close(code, reason)
-        self._check_close(close)
-        await self._close_shielded(close)
+        check_close(self._endpoint, close)
+        await self._endpoint.close_shielded(close)
         await trio.lowlevel.checkpoint()
 
-    async def _close_shielded(self, close: Close) -> None:
-        """As `aclose`, but nothing cancels it, and it is a checkpoint only where it has to wait."""
-        if self._closed:
-            if not self._is_gone:
-                with trio.CancelScope(shield=True):
-                    await self._wait_gone()
-        elif not self._close_at_once():
-            if self._sending_parts and close.code == CloseCode.NORMAL_CLOSURE:
-                close = _UNFINISHED
-            self._closed = True
-            self._scope.forget(self)
-            try:
-                if self._transport_over is None:
-                    await self._close(close)
-                else:
-                    with trio.CancelScope(shield=True):
-                        await self._transport_over.wait()
-            finally:
-                self._note_gone()
 
-    def _close_at_once(self) -> bool:
-        """Closes where both sides have said all, so that there is nothing to wait for; else does
-        nothing and returns False.
-        """
-        protocol, receiver, stream = self._protocol, self._receiver, self._stream
-        if (
-            self._transport_over is not None
-            or not protocol.end_applied
-            or not self._is_heard_out
-            or receiver.owner is not NOBODY
-            or not self._sender.idle
-            or not isinstance(stream, DirectStream)
-        ):
-            return False
-        self._closed = True
-        self._scope.forget(self)
-        protocol.start_closing(_NORMAL, self._scope.now())
-        self._sender.stop_waiting()
-        try:
-            self._scope.unwatch(self)
-            stream.close(awaited=False)
-            self._tell_transport_over()
-        finally:
-            self._note_gone()
-        return True
-
-    def _note_gone(self) -> None:
-        self._is_gone = True
-        self._receiver.forget_observer()
-        self._sender.forget_observer()
-        if self._gone is not None:
-            self._gone.set()
-        if self._scope.instruments is not None:
-            self._scope.instruments.tell("connection_closed", self)
-
-    async def _wait_gone(self) -> None:
-        """Waits until `aclose`, which was called elsewhere, is done. A checkpoint."""
-        if self._is_gone:
-            await trio.lowlevel.checkpoint()
-            return
-        if self._gone is None:
-            self._gone = trio.Event()
-        await self._gone.wait()
-
-    async def _close(self, close: Close) -> None:
-        protocol, receiver, sender = self._protocol, self._receiver, self._sender
-        protocol.start_closing(close, self._scope.now())
-        sender.stop_waiting()
-        if (
-            protocol.end is None
-            or not self._is_heard_out
-            or sender.size
-            or receiver.owner is not NOBODY
-        ):
-            with trio.CancelScope(deadline=protocol.close_at, shield=True):
-                await self._end_in_order()
-        await self._close_stream()
-
-    async def _end_transport(self) -> None:
-        """All was said, and nobody has called `aclose`."""
-        deadline = self._scope.now() + self._limits.close_timeout
-        try:
-            with trio.CancelScope(deadline=deadline, shield=True):
-                await self._end_in_order()
-        finally:
-            await self._close_stream()
-
-    async def _end_in_order(self) -> None:
-        receiver = self._receiver
-        await receiver.take_over()
-        if self._can_be_heard_out():
-            # Read while the drain task writes: the peer may be writing until we read.
-            while not self._is_heard_out:
-                await receiver.discard_some()
-                if not self._is_heard_out:
-                    # A stream of our own that has more does not wait.
-                    await trio.lowlevel.checkpoint()
-        await self._sender.wait_written()
-        if not isinstance(self._stream, DirectStream):
-            await self._stream.aclose()
-
-    @property
-    def _is_heard_out(self) -> bool:
-        """Whether the peer has said all, so that there is nothing to wait for."""
-        return self._receiver.stream_ended or self._protocol.close_received is not None
-
-    def _can_be_heard_out(self) -> bool:
-        """Whether the peer knows that we are closing, so that waiting for its end makes sense."""
-        if self._sender.failure is not None:
-            return False
-        half_closed = isinstance(self._stream, trio.abc.HalfCloseableStream)
-        return half_closed or self.close_sent is not None
-
-    def _when_transport_over(self, do: Callable[[], None]) -> None:
-        """Calls `do` once, when the stream is closed."""
-        if self._transport_over is not None and self._transport_over.is_set():
-            do()
-        else:
-            self._on_transport_over = do
-
-    async def _close_stream(self) -> None:
-        if isinstance(self._stream, DirectStream):
-            self._close_direct(self._stream)
-        else:
-            with trio.CancelScope(shield=True):
-                await trio.aclose_forcefully(self._stream)
-            self._tell_transport_over()
-
-    def _close_direct(self, stream: DirectStream) -> None:
-        self._scope.unwatch(self)
-        stream.close()
-        self._tell_transport_over()
-
-    def _tell_transport_over(self) -> None:
-        if self._transport_over is not None:
-            self._transport_over.set()
-        if self._on_transport_over is not None:
-            self._on_transport_over()
-            self._on_transport_over = None
-
-
-def _error_of(end: End) -> Exception:
-    """A new error each time, since one that is raised collects tracebacks."""
-    error: Exception
-    if end.kind is EndKind.CLOSE:
-        error = PeerClosed() if end.close is None else PeerClosed(end.close.code, end.close.reason)
-    elif end.kind is EndKind.VIOLATION:
-        kind = MessageTooBig if end.too_big else PeerViolation
-        error = kind(end.reason, None if end.answer is None else end.answer.code)
-    else:
-        error = ConnectionLost(end.reason)
-    error.__cause__ = end.cause
-    return error
-
-
-_NORMAL = Close(CloseCode.NORMAL_CLOSURE)
-_UNFINISHED = Close(CloseCode.INTERNAL_ERROR, "a message was left unfinished")
-_ids = itertools.count(1)
+endpoint_of: Callable[[Connection], Endpoint] = attrgetter("_endpoint")
+"""The endpoint of a connection, for what stands above: servers, broadcasts, bridges."""
 
 
 class TextChannel(trio.abc.Channel[str]):
@@ -1030,16 +610,17 @@ class TextChannel(trio.abc.Channel[str]):
         self.connection = connection
 
     async def send(self, message: str) -> None:
-        """As `Connection.send`, for text."""
+        """Sends a text message, like `Connection.send`."""
         if not isinstance(message, str):
             raise TypeError(f"a text channel sends str, not {type(message).__name__}")
         await self.connection.send(message)
 
     async def receive(self) -> str:
-        """As `Connection.receive`; a binary message closes the connection with 1003.
+        """Receives a text message, like `Connection.receive`.
 
         Raises:
-            PeerViolation: a binary message came; and all that `Connection.receive` raises.
+            PeerViolation: a binary message came, and the connection was closed with 1003; also
+                whatever `Connection.receive` raises.
         """
         message = await self.connection.receive()
         if isinstance(message, str):
@@ -1049,5 +630,5 @@ class TextChannel(trio.abc.Channel[str]):
         raise PeerViolation("a binary message came on a text channel", CloseCode.UNSUPPORTED_DATA)
 
     async def aclose(self) -> None:
-        """As `Connection.aclose`."""
+        """Closes the connection, like `Connection.aclose` with code 1000."""
         await self.connection.aclose()

@@ -1,4 +1,4 @@
-"""What an opening handshake leaves behind: who speaks which draft, and what was said and agreed."""
+"""What an opening handshake settles: the draft, the roles, the peer's head, what was agreed on."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class ConnectionInfo:
     """The facts of a connection that do not change any more, and a place for the program's own."""
 
     draft: Draft
-    """The draft that it speaks."""
+    """The draft that the connection speaks."""
     role: Role
-    """Which side of it this is, `"client"` or `"server"`."""
+    """Which side of the connection this is, `"client"` or `"server"`."""
     state: Any = None
-    """What your program wants to remember of it, and may set at any time. On a server, at first
-    what `conn_headers` returned beside the fields."""
+    """For your program, which may set it at any time; by default None. On a server it is at first
+    the state that `conn_headers` returned."""
     _agreement: NegotiatedParameters
     # What the peer opened with; parsed on demand, since ten parsed fields take two kilobytes.
     _head: bytes
@@ -37,20 +37,20 @@ class ConnectionInfo:
 
     @property
     def url(self) -> str:
-        """The URL of the connection, without user and password: on a client the one that it was
-        opened at, behind all redirects; on a server the one that was asked for.
+        """The URL of the connection, without user and password: on a client the one that was
+        opened, after all redirects; on a server the one that was requested.
         """
         return self.request.location if self._url is None else self._url.location
 
     @property
     def subprotocol(self) -> str | None:
-        """What both sides agreed on."""
+        """The subprotocol that both sides agreed on; None if they agreed on none."""
         return self._agreement.subprotocol
 
     @property
     def compression(self) -> str | None:
-        """The extension that both sides agreed to compress with, and its parameters; None where
-        they agreed to none.
+        """The compression that both sides agreed on, with its parameters, as in
+        `Sec-WebSocket-Extensions`; None if they agreed on none.
         """
         deflate = self._agreement.deflate
         return None if deflate is None else deflate.field
@@ -62,7 +62,7 @@ class ConnectionInfo:
 
     @property
     def headers(self) -> Headers:
-        """The fields that the peer sent; parsed anew at each look."""
+        """The header fields that the peer sent; parsed again on each access."""
         return (Request if self.role == "server" else Response).parse(self._head).headers
 
     @property

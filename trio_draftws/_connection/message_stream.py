@@ -1,4 +1,4 @@
-"""One message, part by part: what is received of it, and what a caller sends of it."""
+"""One message, part by part, as it is received or sent."""
 
 from __future__ import annotations
 
@@ -13,21 +13,22 @@ from trio_draftws.drafts import Fragment, LocalProtocolError
 class MessageStream:
     """One message that is being received: an async iterator of its parts, all str or all bytes.
 
-    The parts are what has come so far; where the peer cut the message into fragments means
-    nothing. Waiting for one is a checkpoint, and cancelling that loses nothing. Errors are those
-    of `Connection.receive`, and say that the message has no end; it does not end quietly before.
+    Each part is what has come since the one before; where the peer cut the message into fragments
+    means nothing. Waiting for a part is a checkpoint; cancelling it loses nothing. If the rest of
+    the message never comes, it raises what `Connection.receive` would: the iteration ends only
+    where the message does.
     """
 
     _next_fragment: Callable[[], Awaitable[Fragment]]
     _fragment: Fragment
-    """The one that is to be given next, if it is not empty."""
+    """The next one to yield, if it is not empty."""
     is_text: bool
-    """Whether the parts are str; else they are bytes."""
+    """Whether the parts are `str`; otherwise they are `bytes`."""
     _ended: bool = False
 
     @property
     def has_all(self) -> bool:
-        """Whether all of it has come."""
+        """Whether the whole message has come."""
         return self._fragment.final
 
     def __aiter__(self) -> MessageStream:
@@ -47,7 +48,7 @@ class MessageStream:
 
 
 async def gather(parts: AsyncIterable[str] | AsyncIterable[bytes]) -> str | bytes | None:
-    """All parts as one message; None where there are none.
+    """Joins all parts to one message; returns None if there are none.
 
     Raises:
         LocalProtocolError: they are not all of one type.
@@ -64,22 +65,22 @@ async def gather(parts: AsyncIterable[str] | AsyncIterable[bytes]) -> str | byte
 
 @attrs.define(eq=False)
 class GatheredParts:
-    """A message that is put together. A list of its parts could take many times as much memory."""
+    """A message that is put together; a list of its parts could take many times as much memory."""
 
     is_text: bool
     _data: bytearray = attrs.field(factory=bytearray, init=False)
 
     def add(self, part: str | bytes) -> None:
-        """Takes a part more.
+        """Appends a part.
 
         Raises:
             TypeError: it is neither text nor bytes.
         """
-        # Whoever sends the message says what is wrong with a lone surrogate.
+        # Sending the message raises the right error for a lone surrogate.
         data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
         self._data += memoryview(data)
 
     def whole(self) -> str | bytes:
-        """All of it; to be called once."""
+        """Returns the whole message; to be called once."""
         data, self._data = self._data, bytearray()
         return data.decode("utf-8", "surrogatepass") if self.is_text else bytes(data)

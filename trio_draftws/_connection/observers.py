@@ -1,4 +1,4 @@
-"""What the sender and the receiver know of the connection that they are parts of."""
+"""What the parts of a connection know of what stands above them."""
 
 from __future__ import annotations
 
@@ -6,38 +6,51 @@ from typing import Protocol
 
 
 class SenderObserver(Protocol):
-    """Is told by a sender."""
+    """What a sender reports to."""
 
-    def _on_waiting(self) -> None:
-        """Bytes begin to wait until the peer takes some, or a sender does."""
+    def on_waiting(self) -> None:
+        """Called when bytes, or a sender, begin to wait until the peer takes some."""
         ...
 
-    def _on_cannot_write(self) -> None:
-        """Nothing can be written any more."""
+    def on_cannot_write(self) -> None:
+        """Called when nothing can be written any more."""
         ...
 
 
 class ReceiverObserver(Protocol):
-    """Is told by a receiver."""
+    """What a receiver reports to."""
 
-    def _on_end(self) -> None:
-        """The input has ended."""
+    def on_end(self) -> None:
+        """Called when the input has ended."""
         ...
 
-    def _on_receiver_left(self) -> None:
-        """Somebody has stopped receiving whom the scope knew to wait."""
+    def on_receiver_left(self) -> None:
+        """Called when somebody stops receiving whom the scope had found waiting."""
+        ...
+
+
+class ConnectionInstruments(Protocol):
+    """The instruments of a scope, as the connections below them know them."""
+
+    @property
+    def hears_frames(self) -> bool:
+        """Whether any of them listens to messages, control frames or bytes."""
+        ...
+
+    def tell(self, name: str, /, *facts: object) -> None:
+        """Calls the method of that name of each instrument that has one."""
         ...
 
 
 class NobodyObserves:
-    """In place of a connection that is over: else it and its parts would know each other, and what
-    they hold would stay in memory until Python looks for such circles.
+    """Takes the place of an endpoint that is closed. Otherwise it and its parts would refer to each
+    other, and stay in memory until the garbage collector runs.
     """
 
-    def _on_waiting(self) -> None: ...
-    def _on_cannot_write(self) -> None: ...
-    def _on_end(self) -> None: ...
-    def _on_receiver_left(self) -> None: ...
+    def on_waiting(self) -> None: ...
+    def on_cannot_write(self) -> None: ...
+    def on_end(self) -> None: ...
+    def on_receiver_left(self) -> None: ...
 
 
 NOBODY_OBSERVES = NobodyObserves()

@@ -1,18 +1,19 @@
-"""One epoll for the many of a scope who wait for bytes.
+"""One epoll for all tasks of a scope that wait for bytes.
 
 Trio's own `wait_readable` takes a dozen calls for each wait and wake. Where many are woken in one
-pass of the scheduler it is cheaper that they share an epoll: one task waits for it, asks it once,
-and wakes them all. Nothing is read here: whoever receives reads, as everywhere, and TCP's
-backpressure is the backpressure. The rules:
+pass of the scheduler it is cheaper to share an epoll: one task waits for it, asks it once, and
+wakes them all. Nothing is read here: whoever receives reads, as everywhere, so that TCP's
+backpressure works. The rules:
 
 1. Whoever waits here is woken, cancelled and interrupted as in `trio.lowlevel.wait_readable`, and
    reads in the next pass.
-2. A descriptor is armed anew for each wait, and for one event (EPOLLONESHOT). So one that a
-   stranger closed is noticed when somebody waits for it, and is then Trio's to complain of.
-3. The epoll costs a task and one more pass, so it pays only where enough are woken at once. That
-   is measured: it is tried now and then, and left when it does not pay. Whoever waits here then
-   goes on to do so until it is woken.
-4. A descriptor is removed before it closes: its number comes back, and a fork keeps the socket.
+2. A descriptor is armed again for each wait, and for one event (EPOLLONESHOT). So one that a
+   stranger closed is noticed when somebody waits for it, and then Trio raises the error.
+3. The epoll costs a task and one more pass, so it pays only if enough tasks are woken at once. That
+   is measured: it is tried now and then, and left if it does not pay. Those that wait here then
+   still wait here until they are woken.
+4. A descriptor is removed before it closes: the number is used again, and after a fork the socket
+   stays open elsewhere.
 """
 
 from __future__ import annotations
@@ -29,12 +30,12 @@ import outcome
 import trio
 from trio.lowlevel import Abort, current_task, reschedule, wait_readable, wait_task_rescheduled
 
-# So many have to be woken at once, on average of so many times that the epoll has something
+# How many have to be woken at once, on average over so many times that the epoll is ready
 FEWEST_AT_ONCE = 8
 TIMES_ASKED = 16
-# Waits between two trials, and at least so many for each connection: where one after the other is
-# active, each waits in the epoll once before a trial is over, and such a wake takes twice as much.
-# So many make that 3 %.
+# Waits between two trials, and at least so many for each connection: if connections are active one
+# after the other, each waits in the epoll once before a trial is over, and such a wake takes twice
+# as long. With these numbers that costs 3 %.
 WAITS_BETWEEN_TRIALS = 2048
 WAITS_FOR_EACH = 32
 MOST_AT_ONCE = 256
@@ -57,9 +58,9 @@ class SharedPoller:
 
     _nursery: trio.Nursery
     _how_many: Callable[[], int]
-    """Says how many may come to wait."""
+    """Returns how many tasks may come to wait."""
     _pays: bool = False
-    """Whether whoever comes waits here."""
+    """Whether new waits go through the epoll."""
     _waits_to_trial: int = WAITS_BETWEEN_TRIALS
     _times_asked: int = 0
     _woken: int = 0
@@ -71,8 +72,8 @@ class SharedPoller:
     _waiting: dict[int, trio.lowlevel.Task] = attrs.field(factory=dict)
 
     def wait_readable(self, fileno: int, /) -> Awaitable[None]:
-        """As `trio.lowlevel.wait_readable`, but it has to be awaited at once, in code that a
-        KeyboardInterrupt leaves alone.
+        """Like `trio.lowlevel.wait_readable`, but what it returns has to be awaited at once, with
+        protection from KeyboardInterrupt.
         """
         if not self._pays:
             self._waits_to_trial -= 1
@@ -91,14 +92,14 @@ class SharedPoller:
         return wait_task_rescheduled(leave)  # noqa: ASYNC105
 
     def notify_closing(self, closing: Closing, /) -> None:
-        """As `trio.lowlevel.notify_closing`."""
+        """Like `trio.lowlevel.notify_closing`."""
         fileno = closing.fileno()
         self.forget(fileno)
         self._interrupt(fileno)
         trio.lowlevel.notify_closing(closing)
 
     def forget(self, fileno: int, /) -> None:
-        """Takes a descriptor out of the epoll, for which nobody waits or who does is woken next."""
+        """Takes a descriptor out of the epoll; whoever waits for it has to be woken next."""
         if fileno in self._known:
             del self._known[fileno]
             assert self._epoll is not None
@@ -106,7 +107,7 @@ class SharedPoller:
                 self._epoll.unregister(fileno)
 
     def _add(self, fileno: int) -> Leave | None:
-        """Makes a descriptor known to the epoll; returns None if that cannot be."""
+        """Registers a descriptor with the epoll; returns how to leave it, None if that failed."""
         assert self._epoll is not None
         try:
             self._epoll.register(fileno, select.EPOLLONESHOT)
@@ -165,7 +166,7 @@ class SharedPoller:
                 self._give_up()
 
     def _wake_ready(self) -> None:
-        """Wakes those who wait and need not."""
+        """Wakes those whose descriptors are readable."""
         assert self._epoll is not None
         waiting = self._waiting
         for fileno, _ in self._epoll.poll(0, MOST_AT_ONCE):

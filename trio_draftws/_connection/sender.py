@@ -1,140 +1,47 @@
-"""What waits to be written to one stream.
+"""Who may add to what waits to be written: senders, in the order in which they come.
 
 The rules, on which `Connection.send` rests:
 
 1. A sender waits for room first, in the order in which it came, with nothing encoded yet. Only
    there can it be cancelled.
-2. Then it encodes and puts, with no await between. What was put is never withdrawn: it will be
-   written, in order, or `failure` says why it could not be.
-3. `flush` never blocks. On a `DirectStream` it writes what the kernel takes. What is left, and
-   everything for another stream, goes to a drain task, which lives only while bytes wait; nobody
-   else writes meanwhile.
-4. What waits is ours: a buffer that its sender could change is copied, unless it was written at
-   once.
-5. There is room while fewer than 64 KiB wait, so at most 64 KiB and one message ever do.
-6. An answer to a ping that finds no room waits apart, and only the latest does: so a peer that
-   pings and never reads costs no memory.
-7. After `finish` nothing is put any more, and when all is written our side of the stream ends,
-   where the stream can end one side.
-8. Whether the peer takes anything is asked of the system, and only when somebody wants to know:
-   `stuck_since`. While nothing is read and no sender waits, it may be us that the peer waits for.
+2. Then it encodes and writes, with no await between; what was written is never withdrawn.
+3. There is room while fewer than 64 KiB wait, so at most 64 KiB and one message ever do.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import attrs
 import trio
 
-from trio_draftws._transport.sockets import (
-    DirectStream,
-    as_trio_error,
-    kernel_unacked,
-    kernel_unsent,
-    without_tracebacks,
-)
-from trio_draftws.drafts import IMMUTABLE_BUFFERS, Buffer, Event, ShortSend
-
-from .observers import NOBODY_OBSERVES, SenderObserver
-
-ROOM = 65536
-# Buffers of fewer bytes on average cost the kernel more to gather than us to join.
-JOIN_BELOW = 2048
-# How many buffers may wait before they are made one
-MANY = 1024
-# Where so many bytes wait, the kernel is asked to take more at once.
-LARGE = 131072
-# How much goes to a stream that is not ours at once
-PIECE = 65536
+from .writer import ROOM, StreamWriter
 
 
 @attrs.define(eq=False, weakref_slot=False)
-class Sender:
+class Sender(StreamWriter):
     """The bytes that wait to be written, and whoever waits to add to them."""
 
-    stream: trio.abc.Stream
-    _start_soon: Callable[[Callable[[], Awaitable[object]]], None]
-    """Starts the drain task, in a nursery that outlives the connection."""
-    _flush_soon: Callable[[Sender], None]
-    """Makes someone `flush_late` in the scheduler's next pass."""
-    _observer: SenderObserver
-    size: int = 0
-    """How many bytes wait, those that the drain task is writing included."""
-    written: int = 0
-    """How many bytes were written so far."""
-    failure: Exception | None = None
-    """Why nothing can be written any more."""
     waiting_senders: int = 0
     """How many senders have their turn or wait for it."""
-    _direct: DirectStream | None = attrs.field(init=False)
-    _buffers: list[Buffer] = attrs.field(factory=list)
-    _latest: list[Buffer] | None = None
-    _late: bool = False
-    """Whether it will be flushed in the next pass."""
-    _draining: bool = False
-    _finishing: bool = False
-    _finished: bool = False
+    in_parts: bool = False
+    """Whether a message is being sent part by part."""
     _waits_for_nothing: bool = False
-    _sending: bool = False
-    """Whether a stream that is not ours is taking a piece."""
-    _has_last_words: bool = False
+    """Whether nobody waits for room any more."""
     _turn: trio.StrictFIFOLock | None = None
-    _changed: trio.Event | None = None
-    _blocked_since: float | None = None
-    _taken: int | None = None
-    """How many bytes the peer had taken at the latest look; None while nothing waits."""
-    _stuck_since: float = 0
-
-    def __attrs_post_init__(self) -> None:
-        self._direct = self.stream if isinstance(self.stream, DirectStream) else None
 
     @property
     def must_wait(self) -> bool:
-        """Whether a sender has to wait, for room or behind others."""
+        """Whether a sender has to wait, for room or for its turn."""
         return self.size >= ROOM or self.waiting_senders > 0
-
-    @property
-    def idle(self) -> bool:
-        """Whether nothing waits to be written, and no task of ours to write it."""
-        return not (self.size or self._draining)
-
-    @property
-    def finishing(self) -> bool:
-        """Whether nothing more will be put, or can be."""
-        return self._finishing or self.failure is not None
-
-    def blocked(self, now: float) -> bool:
-        """Whether something cannot leave, since the peer has no room for it."""
-        if not (self.size or kernel_unsent(self.stream)):
-            self._blocked_since = None
-            return False
-        # What begins to wait just now may be gone in the next pass.
-        if self._blocked_since is None:
-            self._blocked_since = now
-        return self._blocked_since < now
-
-    def stuck_since(self, now: float) -> float | None:
-        """Since when the peer has taken nothing of what waits for it; None if nothing waits."""
-        left = kernel_unacked(self.stream)
-        if self._direct is not None:
-            left += self._direct.unsent
-        if not (self.size or left):
-            self._taken = None
-            return None
-        taken = self.written - left
-        if self._taken is None or taken > self._taken:
-            self._taken = taken
-            self._stuck_since = now
-        return self._stuck_since
 
     @asynccontextmanager
     async def turn(self) -> AsyncGenerator[None, None]:
-        """Waits for room, first come first served; the block then puts, without an await between.
+        """Waits for a turn, first come, first served, and for room; then the block may write.
 
-        Nobody else has a turn before the block ends, so a message can be put part by part. It is
-        also entered when there will never be room: look at `failure`.
+        Nobody else has a turn before the block ends, so a message can be sent part by part. The
+        block is also entered when there will never be room, as after a `failure`.
         """
         await self.begin_turn()
         try:
@@ -143,12 +50,12 @@ class Sender:
             self.end_turn()
 
     async def begin_turn(self) -> None:
-        """Waits for a turn and for room, as `turn` does; `end_turn` has to follow."""
+        """Waits like `turn`; `end_turn` has to follow."""
         if self._turn is None:
             self._turn = trio.StrictFIFOLock()
         self.waiting_senders += 1
         if self.waiting_senders == 1:
-            self._observer._on_waiting()
+            self._observer.on_waiting()
         try:
             await self._turn.acquire()
             try:
@@ -161,250 +68,25 @@ class Sender:
             raise
 
     def end_turn(self) -> None:
-        """Lets the next one have its turn."""
+        """Gives the turn to the next sender."""
         assert self._turn is not None
         self._turn.release()
         self.waiting_senders -= 1
 
     async def wait_for_room(self) -> None:
-        """Waits until there is room, or never will be; for whoever needs or has no turn."""
+        """Waits until there is room, or never will be; the caller has a turn, or needs none."""
         while self.size >= ROOM and not self._waits_for_nothing and self.failure is None:
             await self._wait_for_change()
 
-    def forget_observer(self) -> None:
-        """The connection is over, and wants to know nothing more."""
-        self._observer = NOBODY_OBSERVES
-
     def stop_waiting(self) -> None:
-        """Ends every wait for room: the connection is closing."""
+        """Ends every wait for room, now and later: the connection is closing."""
         self._waits_for_nothing = True
-        self._tell()
+        self._note_change()
 
-    def put(self, buffers: list[Buffer]) -> None:
-        """Adds bytes to be written; `flush` writes them. After a failure they go nowhere."""
-        if self.failure is not None:
-            return
-        self._buffers += buffers
-        for buffer in buffers:
-            self.size += len(buffer)
+    def begin_parts(self) -> None:
+        """Notes that a part of a message was sent, and that others follow."""
+        self.in_parts = True
 
-    def write_soon(self, buffers: list[Buffer]) -> None:
-        """As `put`, and all that waits is written together: past 64 KiB, or in the next pass."""
-        self._buffers += buffers
-        size = self.size
-        for buffer in buffers:
-            size += len(buffer)
-        self.size = size
-        if size >= ROOM:
-            self.flush()
-        elif not self._late:
-            self._late = True
-            self._flush_soon(self)
-
-    def flush_late(self) -> None:
-        """Flushes what `write_soon` left."""
-        self._late = False
-        self.flush()
-
-    @trio.lowlevel.enable_ki_protection
-    def write(self, buffers: list[Buffer]) -> None:
-        """As `put` and then `flush`: the short way where nothing else waits."""
-        direct = self._direct
-        if self.size or direct is None or self.failure is not None:
-            self.put(buffers)
-            self.flush()
-            return
-        size = 0
-        for buffer in buffers:
-            size += len(buffer)
-        send = direct.send_nowait if size < LARGE else direct.send_large_nowait
-        try:
-            sent = send(buffers)
-        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-            self._fail(error)
-            return
-        self.written += sent
-        size -= sent
-        if size:
-            self.size = size
-            # A list of our own: a broadcast gives everyone the same.
-            self._buffers = list(buffers)
-            self._drop(sent)
-            self._start_draining()
-
-    @trio.lowlevel.enable_ki_protection
-    def write_short(self, send_short: ShortSend, message: Event | Buffer) -> bool:
-        """Frames and writes a short message in one step, where nothing else waits.
-
-        Returns:
-            False: it is none, and nothing was done.
-        """
-        assert self._direct is not None
-        try:
-            sent = send_short(self._direct.fileno, message)
-        except OSError as error:
-            self._fail(as_trio_error(error))
-            return True
-        if sent is None:
-            return False
-        if isinstance(sent, int):
-            self.written += sent
-            return True
-        self.written += sent[0]
-        self._buffers = [sent[1][sent[0] :]]
-        self.size = len(sent[1]) - sent[0]
-        self._start_draining()
-        return True
-
-    def _start_draining(self) -> None:
-        self._draining = True
-        self.stuck_since(trio.current_time())
-        self._observer._on_waiting()
-        self._start_soon(self._drain)
-
-    def own(self) -> None:
-        """Copies what waits and could be changed by whoever sent it."""
-        for position, buffer in enumerate(self._buffers):
-            if not isinstance(getattr(buffer, "obj", buffer), IMMUTABLE_BUFFERS):
-                self._buffers[position] = bytes(buffer)
-
-    def put_latest(self, buffers: list[Buffer]) -> None:
-        """As `put`, but what finds no room is replaced by what comes after it."""
-        if self.size < ROOM:
-            self.put(buffers)
-        else:
-            self._latest = buffers
-
-    def finish(self) -> None:
-        """Says that nothing more comes: our side of the stream ends when all is written."""
-        self._finishing = True
-
-    @trio.lowlevel.enable_ki_protection
-    def flush(self) -> None:
-        """Writes what can be written now, and leaves the rest to the drain task."""
-        if self._draining or self.failure is not None or self._finished:
-            if len(self._buffers) > MANY:
-                # An object for a few bytes takes fifty; the peer may be one that never reads.
-                self._buffers = [b"".join(self._buffers)]
-            return
-        if not self._buffers and not self._finishing:
-            return
-        if self._direct is not None:
-            try:
-                self._write_some(self._direct)
-                if not self._buffers:
-                    if self._finishing:
-                        self._direct.end_sending()
-                        self._finished = True
-                    return
-            except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-                self._fail(error)
-                return
-        self._start_draining()
-
-    def _write_some(self, stream: DirectStream) -> None:
-        """One round of writing; drops from the front what the kernel took."""
-        full = False
-        while self._buffers and not full:
-            if self.size < JOIN_BELOW * (len(self._buffers) - 1):
-                self._buffers = [b"".join(self._buffers)]
-            send = stream.send_nowait if self.size < LARGE else stream.send_large_nowait
-            sent = send(self._buffers)
-            self.size -= sent
-            self.written += sent
-            full = self._drop(sent)
-
-    def _drop(self, sent: int) -> bool:
-        """Drops so many bytes from the front; says whether the kernel must be full."""
-        if not self.size:
-            self._buffers.clear()
-            return False
-        whole = 0
-        while len(self._buffers[whole]) <= sent:
-            sent -= len(self._buffers[whole])
-            whole += 1
-        del self._buffers[:whole]
-        if sent or not whole:
-            self._buffers[0] = memoryview(self._buffers[0])[sent:]
-            return True
-        return False
-
-    @trio.lowlevel.enable_ki_protection
-    async def _drain(self) -> None:
-        try:
-            if self._direct is not None:
-                while self._buffers:
-                    await self._direct.wait_writable()
-                    self._write_some(self._direct)
-                    self._note_progress()
-            else:
-                while self._buffers:
-                    batch = b"".join(self._buffers)
-                    self._buffers = []
-                    # In pieces, since only a whole one is known to be taken.
-                    for start in range(0, len(batch), PIECE):
-                        piece = batch[start : start + PIECE]
-                        self._sending = True
-                        await self.stream.send_all(piece)
-                        self._sending = False
-                        if self.failure is not None:
-                            return
-                        self.size -= len(piece)
-                        self.written += len(piece)
-                        self._note_progress()
-            if self._finishing and self.failure is None:
-                self._finished = True
-                if isinstance(self.stream, trio.abc.HalfCloseableStream):
-                    await self.stream.send_eof()
-        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-            self._fail(error)
-        except trio.Cancelled:
-            self._fail(trio.BrokenResourceError("writing was cancelled"))
-            raise
-        finally:
-            self._draining = False
-            self._blocked_since = None
-            self._tell()
-
-    def _note_progress(self) -> None:
-        if self._latest is not None and self.size < ROOM:
-            latest, self._latest = self._latest, None
-            self.put(latest)
-        self.stuck_since(trio.current_time())
-        self._tell()
-
-    def abort(self, reason: str) -> None:
-        """Drops what waits: nothing more will be written. The drain task may still be trying.
-
-        What a stream that is not ours was not asked to take yet may fit at once: that is tried.
-        """
-        if self.failure is None:
-            self._has_last_words = self._direct is None and self._draining and not self._sending
-            self._fail(trio.BrokenResourceError(reason))
-
-    def _fail(self, error: Exception) -> None:
-        if self.failure is None:
-            without_tracebacks(error)
-            self.failure = error
-            if not self._has_last_words:
-                self._buffers.clear()
-            self.size = 0
-            self._latest = None
-            self._tell()
-            self._observer._on_cannot_write()
-
-    async def wait_written(self) -> None:
-        """Waits until all that was put is written, or never will be."""
-        self.flush()
-        while self._draining and (self.failure is None or self._has_last_words):
-            await self._wait_for_change()
-
-    async def _wait_for_change(self) -> None:
-        if self._changed is None:
-            self._changed = trio.Event()
-        await self._changed.wait()
-
-    def _tell(self) -> None:
-        if self._changed is not None:
-            self._changed.set()
-            self._changed = None
+    def end_parts(self) -> None:
+        """Notes that the last part was sent, or that no more will be."""
+        self.in_parts = False

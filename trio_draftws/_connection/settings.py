@@ -14,7 +14,7 @@ from .instrument import Instrument
 
 
 class ConnectionSettings(LimitSettings, total=False):
-    """What both sides of a connection can set."""
+    """The settings that both sides of a connection have."""
 
     compression: Annotated[Compression | None, Default(COMPRESSION, check_compression)]
     """How to compress messages, where the draft and the peer can: by default with

@@ -1,9 +1,9 @@
 """One heap of deadlines for all connections of a scope.
 
-An entry is the earliest moment at which a connection may need attention; when it comes up the
-connection is asked, and gets a new one. So a deadline visits nobody but its own connection, and a
-message moves none. Entries hold the connection's id and not the connection, which would live on as
-long; one that is not the connection's latest is stale, and passed over.
+An entry is the earliest moment at which a connection may need attention; when it comes, the
+connection is visited and gets a new one. So a deadline visits only its own connection, and a
+message moves none. Entries hold the connection's id and not the connection, which would otherwise
+live as long as they do; one that is not the connection's latest is stale, and skipped.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from typing import Generic, Protocol, TypeVar
 
 import attrs
 
-# Below so many entries nobody counts how many are stale.
+# With no more entries than this, stale ones are left in the heap.
 FEW = 64
 
 
 class Timed(Protocol):
-    """What has deadlines."""
+    """What can have a deadline."""
 
     @property
     def id(self) -> int:
-        """Unlike that of any other."""
+        """Different for each."""
         ...
 
 
@@ -39,12 +39,12 @@ class Timers(Generic[T]):
     _entries: dict[int, tuple[float, T]] = attrs.field(factory=dict)
 
     def add(self, timed: T, at: float) -> None:
-        """Remembers `timed`, which wants attention then."""
+        """Adds `timed`, which needs attention at the moment `at`."""
         self._entries[timed.id] = (math.inf, timed)
         self.set(timed, at)
 
     def set(self, timed: T, at: float) -> None:
-        """Sets when `timed` wants attention, in place of what was set before, if it is known."""
+        """Changes when `timed` needs attention; does nothing if it was not added."""
         if timed.id not in self._entries:
             return
         self._entries[timed.id] = (at, timed)
@@ -55,23 +55,23 @@ class Timers(Generic[T]):
             heapify(self._heap)
 
     def hasten(self, timed: T, at: float) -> bool:
-        """Sets an earlier moment than before; False if it is none, or `timed` is unknown."""
+        """Sets `at` if it is earlier than the moment before; returns whether it was."""
         entry = self._entries.get(timed.id)
         if entry is None or entry[0] <= at:
             return False
         self.set(timed, at)
         return True
 
-    def discard(self, timed: T) -> None:
-        """Forgets `timed`."""
+    def discard(self, timed: Timed) -> None:
+        """Removes `timed`, if it is there."""
         self._entries.pop(timed.id, None)
 
     def __contains__(self, timed: T) -> bool:
-        """Whether `timed` is remembered."""
+        """Whether `timed` was added, and not removed."""
         return timed.id in self._entries
 
     def __len__(self) -> int:
-        """How many are remembered."""
+        """How many were added, and not removed."""
         return len(self._entries)
 
     @property
@@ -87,7 +87,7 @@ class Timers(Generic[T]):
         return math.inf
 
     def due(self, now: float) -> Iterator[T]:
-        """Each whose moment has come, once; it has to be given a new one."""
+        """Yields each whose moment has come; the caller then has to `set` a new one."""
         while self.next <= now:
             _, id_ = heappop(self._heap)
             timed = self._entries[id_][1]

@@ -1,4 +1,4 @@
-"""Waiting for whichever of several connections has something first."""
+"""Waiting for whichever of tuple_of connections has something first."""
 
 from __future__ import annotations
 
@@ -10,16 +10,19 @@ from .connection import Connection
 
 
 async def wait_any(*connections: Connection) -> Connection:
-    """Waits until one of `connections` has a whole message, or its end, ready; returns the first.
+    """Waits until one of `connections` has a whole message, or has ended.
 
-    Nothing is consumed: its `receive` tells at once. A ping or half a message does not count. The
-    cost grows with the number of connections at each call (about 0.1 ms for three, 3 ms for a
-    hundred); a task for each connection is the better way for many. A checkpoint; cancelling it
-    loses nothing.
+    Nothing is consumed: `receive` on that connection then returns or raises without waiting. A ping
+    or half a message does not count. Each call costs more the more connections there are (about
+    0.1 ms for three, 3 ms for a hundred); for many, a task for each connection is better. A
+    checkpoint; cancelling it loses nothing.
+
+    Returns:
+        The connection that was ready first; of tuple_of, the one that was given first.
 
     Raises:
         ValueError: no connection was given.
-        TypeError: something else was, as a list of them: write `wait_any(*connections)`.
+        TypeError: something else was given, such as a list: write `wait_any(*connections)`.
         trio.ClosedResourceError: we closed one of them.
         trio.BusyResourceError: another task receives on one of them, or one was given twice.
     """

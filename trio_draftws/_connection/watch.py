@@ -3,9 +3,10 @@
 An epoll descriptor can itself be waited for, so one task of Trio's waits for all of them. It is
 made when the first connection is armed: where everybody receives there is none. The rules:
 
-1. A connection is armed for one event (EPOLLONESHOT). What comes of that is its owner's business,
-   which arms it again or leaves it.
-2. It is removed before its descriptor closes: a number comes back, and a fork keeps the socket.
+1. A connection is armed for one event (EPOLLONESHOT). Whoever armed it decides then whether to arm
+   it again.
+2. It is removed before its descriptor closes: the number is used again, and after a fork the socket
+   stays open elsewhere.
 3. No more than one millisecond is spent between two passes of the scheduler.
 """
 
@@ -34,7 +35,7 @@ T = TypeVar("T")
 
 @attrs.define(eq=False)
 class Watch(Generic[T]):
-    """Watches descriptors, and calls `attend` with what was armed for one when it is ready."""
+    """Waits for events of descriptors, and calls `attend` with whatever each was armed with."""
 
     _nursery: trio.Nursery
     _attend: Callable[[T, int], None]
@@ -56,7 +57,13 @@ class Watch(Generic[T]):
         return True
 
     def arm(self, fileno: int, watched: T, flags: int) -> bool:
-        """Waits for one event of `fileno`; returns False if it cannot be watched."""
+        """Waits for one event of `fileno`, then calls `attend`; returns False if that cannot be.
+
+        Args:
+            fileno: the descriptor.
+            watched: what `attend` is called with.
+            flags: the events to wait for, as of `select.epoll`.
+        """
         assert self._epoll is not None
         flags |= select.EPOLLONESHOT
         if self._armed.get(fileno) == (watched, flags):
@@ -75,7 +82,7 @@ class Watch(Generic[T]):
         return True
 
     def discard(self, fileno: int) -> None:
-        """Forgets a descriptor that is about to be closed."""
+        """Removes a descriptor that is about to be closed."""
         self._armed.pop(fileno, None)
         if fileno in self._known:
             self._known.discard(fileno)

@@ -24,7 +24,7 @@ from typing import Any, Literal, TypeAlias
 import attrs
 import trio
 
-from trio_draftws._connection.connection import Connection
+from trio_draftws._connection.connection import Connection, endpoint_of
 from trio_draftws._connection.message_stream import GatheredParts, MessageStream
 from trio_draftws._exceptions import ConnectionLost, MessageTooBig, PeerClosed, PeerViolation
 from trio_draftws._settings.checks import check_kind, needs_trio
@@ -97,13 +97,13 @@ async def bridge(a: Connection, b: Connection, *, binary: BinaryPolicy = "refuse
     if a is b:
         raise ValueError("a bridge has two ends, not one connection twice")
     relay = _Relay(binary=binary)
-    a._hold_answer()
-    b._hold_answer()
+    endpoint_of(a).hold_answer()
+    endpoint_of(b).hold_answer()
     try:
         await _run_together(partial(relay.forward, a, b), partial(relay.forward, b, a))
     finally:
-        a._release_answer()
-        b._release_answer()
+        endpoint_of(a).release_answer()
+        endpoint_of(b).release_answer()
     await _run_together(partial(relay.close, a), partial(relay.close, b))
     if relay.failure is not None:
         raise relay.failure
@@ -207,13 +207,14 @@ class _Relay:
         self, target: Connection, close: Close, scope: trio.CancelScope
     ) -> None:
         """Sends a Close on `target`, but keeps receiving what its peer still sends."""
-        if not target._ended:
+        endpoint = endpoint_of(target)
+        if endpoint.end_type is None:
             try:
                 await target.send_close(*close_arguments(target.draft, close))
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 return
         # Half of it: the peer that closed has a deadline too, and must get its answer in time.
-        scope.deadline = min(scope.deadline, trio.current_time() + target._limits.close_timeout / 2)
+        scope.deadline = min(scope.deadline, trio.current_time() + endpoint.close_timeout / 2)
 
 
 def close_arguments(draft: Draft, close: Close) -> tuple[int, str]:

@@ -22,7 +22,7 @@ import trio
 
 from trio_draftws._client.open import open_websocket
 from trio_draftws._client.settings import DialSettings
-from trio_draftws._connection.connection import Connection
+from trio_draftws._connection.connection import Connection, endpoint_of
 from trio_draftws._connection.scope import open_scope
 from trio_draftws._exceptions import DialFailed, HandshakeTimeout, Rejected, TLSFailed
 from trio_draftws._settings.checks import needs_trio
@@ -185,7 +185,7 @@ class Gateway:
             except trio.BrokenResourceError as error:
                 # The side that ended so; neither did if the gateway refused a message.
                 sides = (("client", client), ("server", server))
-                who = [who for who, side in sides if side._ended is type(error)]
+                who = [who for who, side in sides if endpoint_of(side).end_type is type(error)]
                 by = who[0] if who else "gateway"
                 logger.info("%r and %r ended, by the %s: %s", client, server, by, error)
 

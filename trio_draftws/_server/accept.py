@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from trio_draftws._connection.connection import Connection
+from trio_draftws._connection.connection import Connection, endpoint_of
 from trio_draftws._connection.instrument import Instruments
 from trio_draftws._connection.scope import open_scope
 from trio_draftws._exceptions import close_code_after
@@ -83,6 +83,6 @@ async def accept(
             yield connection
         except BaseException as error:
             # Shielded: a cancellation must not replace what the block raised.
-            await connection._close_shielded(Close(close_code_after(error)))
+            await endpoint_of(connection).close_shielded(Close(close_code_after(error)))
             raise
         await connection.aclose()

@@ -18,7 +18,7 @@ from typing import Any
 import attrs
 import trio
 
-from trio_draftws._connection.connection import Connection
+from trio_draftws._connection.connection import Connection, endpoint_of
 from trio_draftws._connection.scope import Scope, what_ends_the_program
 from trio_draftws._exceptions import close_code_after
 from trio_draftws._settings.checks import check_awaitable
@@ -104,7 +104,7 @@ class StreamServer:
 
     def statistics(self) -> ServerStatistics:
         """As `Server.statistics`."""
-        current = [connection._totals for connection in self.connections]
+        current = [endpoint_of(connection).totals for connection in self.connections]
         return self._events.statistics(current, opening=self._active - len(current))
 
     async def run(
@@ -182,11 +182,11 @@ class StreamServer:
             del opened, peer_info
             self.connections.add(connection)
             # It stops counting when its stream is closed, even if its handler goes on.
-            connection._when_transport_over(admission.release)
+            endpoint_of(connection).when_transport_over(admission.release)
             self._events.connection_opened()
             await check_awaitable("handler", handler(connection, connection.state))
             code = CloseCode.NORMAL_CLOSURE
-            if (loss := connection._lost) is not None:
+            if (loss := endpoint_of(connection).loss) is not None:
                 self._events.connection_lost(connection, loss, peer)
         except BaseException as error:  # noqa: BLE001
             code = close_code_after(error)
@@ -241,10 +241,11 @@ class StreamServer:
             return None
 
     async def _close(self, connection: Connection, code: int) -> None:
-        if not connection._close_at_once():
-            await connection._close_shielded(Close(code))
+        endpoint = endpoint_of(connection)
+        if not endpoint.close_at_once():
+            await endpoint.close_shielded(Close(code))
         self.connections.discard(connection)
-        self._events.connection_closed(connection._code, connection._totals)
+        self._events.connection_closed(endpoint.close_code, endpoint.totals)
 
     def listening_on(self, listeners: Sequence[trio.abc.Listener[Any]]) -> Server:
         """Keeps what it listens on, and returns the `Server` to hand to the program."""

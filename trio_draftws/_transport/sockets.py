@@ -108,6 +108,12 @@ class DirectStream(trio.abc.Stream):
         """Waits with `poller` from now on. No task may be waiting."""
         self.poller = poller
 
+    def note_received(self, size: int) -> None:
+        """Notes that somebody else read `size` bytes of the descriptor, and would have taken
+        `RECEIVE_SIZE`.
+        """
+        self.may_have_more = size == RECEIVE_SIZE
+
     @property
     def closed(self) -> bool:
         return self.fileno == -1

@@ -23,7 +23,7 @@ def write_basic(user: str, password: str) -> str:
 
 
 def read_basic(headers: Headers) -> tuple[str, str] | None:
-    """Returns the user and password of a request with these fields; None if it has none that can be read."""
+    """Returns the user and password in these fields of a request; None if none can be read."""
     fields = headers.get_all("Authorization")
     if len(fields) != 1:
         return None

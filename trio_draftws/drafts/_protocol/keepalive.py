@@ -39,8 +39,7 @@ class Keepalive:
     _timeouts: Timeouts
     _draft_pings: bool
     """Whether the draft has pings."""
-    on_latency: Callable[[float], None] | None = None
-    """Called with each measured latency."""
+    _on_latency: Callable[[float], None] | None = None
     pings_sent: int = 0
     pongs_received: int = 0
     latency: float | None = None
@@ -62,6 +61,10 @@ class Keepalive:
     _was_reset: bool = False
     """Whether it has ended the whole connection there."""
     _handed_out_at_look: int = 0
+
+    def report_latency_to(self, on_latency: Callable[[float], None]) -> None:
+        """From now on calls `on_latency` with each measured latency, in seconds."""
+        self._on_latency = on_latency
 
     @property
     def longest_wait(self) -> float:
@@ -110,8 +113,8 @@ class Keepalive:
             self.latency = sent.round_trip = now - sent.at
             if sent.on_done is not None:
                 sent.on_done()
-        if self.on_latency is not None and self.latency is not None:
-            self.on_latency(self.latency)
+        if self._on_latency is not None and self.latency is not None:
+            self._on_latency(self.latency)
 
     def forget_ping(self, sent: SentPing) -> None:
         """Nobody waits for its answer any more."""

@@ -1,0 +1,216 @@
+"""How one side of a connection closes, and how its transport ends.
+
+The rules:
+
+1. Closing happens once. It always comes to its end, even when the task is cancelled, within
+   `close_timeout`.
+2. Our closing frame goes behind all that was sent. Then the stream is read until the peer has
+   closed too, while the drain task writes: the peer may be writing until we read.
+3. Once both sides have closed the transport ends, also where the program never calls `aclose`: what
+   was read stays readable, the descriptor does not stay open.
+4. Where nothing has to be waited for, closing takes no pass of the scheduler.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import attrs
+import trio
+
+from trio_draftws._transport.sockets import DirectStream
+from trio_draftws.drafts import Close, CloseCode, WebSocketProtocol
+
+from .receiver import NOBODY, Receiver
+from .scope import Scope
+from .sender import Sender
+
+NORMAL = Close(CloseCode.NORMAL_CLOSURE)
+UNFINISHED = Close(CloseCode.INTERNAL_ERROR, "a message was left unfinished")
+
+
+@attrs.define(eq=False, weakref_slot=False, init=False)
+class Closing:
+    """One side of a connection as far as its end goes; `Endpoint` adds all that comes before."""
+
+    id: int
+    stream: trio.abc.Stream
+    protocol: WebSocketProtocol
+    sender: Sender
+    receiver: Receiver
+    scope: Scope
+    close_timeout: float
+    """Seconds that the closing handshake may take."""
+    aclose_called: bool
+    _on_gone: Callable[[], None] | None
+    """Called when closing is done."""
+    _is_gone: bool
+    """Whether closing is done."""
+    _gone: trio.Event | None
+    """Set when closing is done; None while nobody waits for that."""
+    _transport_over: trio.Event | None
+    """Set when the transport has ended, where that began before `aclose` was called."""
+    _on_transport_over: Callable[[], None] | None
+
+    def when_transport_over(self, do: Callable[[], None]) -> None:
+        """Calls `do` once, when the stream is closed."""
+        if self._transport_over is not None and self._transport_over.is_set():
+            do()
+        else:
+            self._on_transport_over = do
+
+    # Where `aclose` is called
+
+    async def close_shielded(self, close: Close) -> None:
+        """Closes, whatever is cancelled; a checkpoint only where it has to wait.
+
+        Args:
+            close: the code and reason to send, if the draft can say them. In the middle of a
+                message that is sent part by part, 1000 becomes 1011.
+        """
+        if self.aclose_called:
+            if not self._is_gone:
+                with trio.CancelScope(shield=True):
+                    await self.wait_gone()
+        elif not self.close_at_once():
+            if self.sender.in_parts and close.code == CloseCode.NORMAL_CLOSURE:
+                close = UNFINISHED
+            self.aclose_called = True
+            self.scope.forget(self)
+            try:
+                if self._transport_over is None:
+                    await self._close(close)
+                else:
+                    with trio.CancelScope(shield=True):
+                        await self._transport_over.wait()
+            finally:
+                self._note_gone()
+
+    def close_at_once(self) -> bool:
+        """Closes if both sides have closed and nothing is left to be written or waited for.
+
+        Returns:
+            Whether it did; if not, nothing was done.
+        """
+        stream = self.stream
+        if (
+            self._transport_over is not None
+            or not self.protocol.end_applied
+            or not self._peer_is_done
+            or self.receiver.owner is not NOBODY
+            or not self.sender.idle
+            or not isinstance(stream, DirectStream)
+        ):
+            return False
+        self.aclose_called = True
+        self.scope.forget(self)
+        self.protocol.start_closing(NORMAL, self.scope.now())
+        self.sender.stop_waiting()
+        try:
+            self.scope.looks.unwatch(stream)
+            stream.close(awaited=False)
+            self._note_transport_over()
+        finally:
+            self._note_gone()
+        return True
+
+    async def wait_gone(self) -> None:
+        """Waits until closing, which began elsewhere, is done. A checkpoint."""
+        if self._is_gone:
+            await trio.lowlevel.checkpoint()
+            return
+        if self._gone is None:
+            self._gone = trio.Event()
+        await self._gone.wait()
+
+    def _note_gone(self) -> None:
+        self._is_gone = True
+        self.receiver.forget_observer()
+        self.sender.forget_observer()
+        if self._gone is not None:
+            self._gone.set()
+        if self._on_gone is not None:
+            self._on_gone()
+
+    async def _close(self, close: Close) -> None:
+        protocol = self.protocol
+        protocol.start_closing(close, self.scope.now())
+        self.sender.stop_waiting()
+        if (
+            protocol.end is None
+            or not self._peer_is_done
+            or self.sender.size
+            or self.receiver.owner is not NOBODY
+        ):
+            with trio.CancelScope(deadline=protocol.close_at, shield=True):
+                await self._end_in_order()
+        await self._close_stream()
+
+    # Where nobody calls it
+
+    def begin_end_of_transport(self) -> None:
+        """Frees the descriptor, whatever the program does: nothing more is said, or can be."""
+        if self.aclose_called or self._transport_over is not None:
+            return
+        self._transport_over = trio.Event()
+        self.sender.stop_waiting()
+        if self.sender.failure is not None and isinstance(self.stream, DirectStream):
+            self._close_direct(self.stream)
+        else:
+            self.scope.start_soon(self._end_transport)
+
+    async def _end_transport(self) -> None:
+        deadline = self.scope.now() + self.close_timeout
+        try:
+            with trio.CancelScope(deadline=deadline, shield=True):
+                await self._end_in_order()
+        finally:
+            await self._close_stream()
+
+    # The stream
+
+    async def _end_in_order(self) -> None:
+        """Reads until the peer is done, and writes what waits."""
+        receiver = self.receiver
+        await receiver.take_over()
+        if self._peer_knows():
+            while not self._peer_is_done:
+                await receiver.discard_some()
+                if not self._peer_is_done:
+                    # A stream of our own that has more does not wait.
+                    await trio.lowlevel.checkpoint()
+        await self.sender.wait_written()
+        if not isinstance(self.stream, DirectStream):
+            await self.stream.aclose()
+
+    @property
+    def _peer_is_done(self) -> bool:
+        """Whether the peer has closed, so that there is nothing to wait for."""
+        return self.receiver.stream_ended or self.protocol.close_received is not None
+
+    def _peer_knows(self) -> bool:
+        """Whether the peer can tell that we are closing, so that waiting for it makes sense."""
+        if self.sender.failure is not None:
+            return False
+        half_closed = isinstance(self.stream, trio.abc.HalfCloseableStream)
+        return half_closed or self.protocol.close_sent is not None
+
+    async def _close_stream(self) -> None:
+        if isinstance(self.stream, DirectStream):
+            self._close_direct(self.stream)
+        else:
+            with trio.CancelScope(shield=True):
+                await trio.aclose_forcefully(self.stream)
+            self._note_transport_over()
+
+    def _close_direct(self, stream: DirectStream) -> None:
+        self.scope.looks.unwatch(stream)
+        stream.close()
+        self._note_transport_over()
+
+    def _note_transport_over(self) -> None:
+        if self._transport_over is not None:
+            self._transport_over.set()
+        if self._on_transport_over is not None:
+            self._on_transport_over()
+            self._on_transport_over = None

@@ -22,6 +22,7 @@ from trio_draftws import (
 from trio_draftws._connection.broadcast import _Once
 
 from .pairs import connected
+from .turns import each_draft, in_turn
 
 RFC6455 = DRAFTS[-1]
 BINARY = [draft for draft in DRAFTS if draft.binary]
@@ -63,6 +64,7 @@ async def test_everybody_gets_it_in_order(transport: str) -> None:
                 assert got == ["before", "häß€漢😀" * 100, "after"]
 
 
+@each_draft
 async def test_from_clients_too(draft: Draft) -> None:
     async with pairs([draft] * 3) as all_pairs:
         clients = [client for client, _ in all_pairs]
@@ -87,6 +89,7 @@ async def test_what_a_draft_cannot_say() -> None:
             assert await client.receive() == "still good"
 
 
+@each_draft
 async def test_those_that_have_ended(draft: Draft) -> None:
     async with pairs([draft] * 3) as all_pairs:
         (_, first), (_, second), (_, third) = all_pairs
@@ -96,7 +99,8 @@ async def test_those_that_have_ended(draft: Draft) -> None:
         assert (result.gone, result.sent) == ((first, second), (third,))
 
 
-@pytest.mark.parametrize("slow", ["drop", "close"])
+@in_turn("slow", ["drop", "close"])
+@each_draft
 async def test_one_that_stalls(draft: Draft, slow: Any) -> None:
     """The others get two hundred rounds, and its bytes are bounded."""
     limit = 100_000
@@ -146,6 +150,7 @@ async def test_a_handler_that_waits_for_a_slow_peer_is_told() -> None:
             assert ended == ["ConnectionLost"]
 
 
+@each_draft
 async def test_a_message_above_the_limit_goes_where_nothing_waits(draft: Draft) -> None:
     async with pairs([draft]) as [(client, server)]:
         result = await broadcast([server], "x" * 1000, limit=1)

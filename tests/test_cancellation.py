@@ -9,10 +9,11 @@ import pytest
 import trio
 import trio.testing
 
-from trio_draftws import DRAFTS, Connection, Draft, PeerClosed
+from trio_draftws import Connection, Draft, PeerClosed
 
 from .cancelling import Cancel, at_every_point
-from .pairs import SOME_DRAFTS, connected
+from .pairs import connected
+from .turns import in_turn, over_streams
 
 Scenario: TypeAlias = Callable[[Connection, Connection, Cancel], Awaitable[bool]]
 """What one side does, cancelled, and what the other must see of it; whether it was cancelled."""
@@ -258,26 +259,16 @@ SCENARIOS: dict[Scenario, int] = {
 }
 """And how many points each has at least."""
 
-ROWS = [
-    *((transport, draft) for transport in ("memory", "tcp") for draft in DRAFTS),
-    *((transport, draft) for transport in ("lockstep", "foreign", "tls") for draft in SOME_DRAFTS),
-]
 
-TABLE = [
-    pytest.param(
-        scenario, role, transport, draft, id=f"{scenario.__name__}-{role}-{transport}-{draft.name}"
-    )
-    for scenario in SCENARIOS
-    for transport, draft in ROWS
-    if draft.ping or scenario is not ping
-    for role in ("client", "server")
-]
-
-
-@pytest.mark.parametrize(("scenario", "role", "transport", "draft"), TABLE)
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.__name__)
+@in_turn("role", ["client", "server"])
+@over_streams(transports=["memory", "tcp", "lockstep", "foreign", "tls"])
 async def test_what_the_peer_sees(
     scenario: Scenario, role: str, transport: str, draft: Draft
 ) -> None:
+    if scenario is ping and not draft.ping:
+        return
+
     async def run(cancel: Cancel) -> bool:
         async with connected(transport, draft) as (client, server):
             ours, theirs = (client, server) if role == "client" else (server, client)

@@ -31,6 +31,7 @@ from trio_draftws._transport.sockets import DirectStream
 from trio_draftws.drafts import Event, draft_named
 
 from .pairs import by_raw_client, connected, mute, open_client, stream_pair, unmute
+from .turns import each_draft, in_turn, over_streams
 
 TEXTS = ["", "hello", "é日本😀", "x" * 70_000, "y" * 300_000, "\0 \n"]
 WITH_CLOSING_FRAME = [draft for draft in DRAFTS if draft.closing_handshake]
@@ -52,6 +53,7 @@ async def echo(connection: Connection) -> None:
 
 
 class TestMessages:
+    @over_streams()
     async def test_texts_come_back_whole(self, transport: str, draft: Draft) -> None:
         async with connected(transport, draft) as (client, server), trio.open_nursery() as nursery:
             nursery.start_soon(echo, server)
@@ -60,6 +62,7 @@ class TestMessages:
                 assert await client.receive() == text
             await client.aclose()
 
+    @over_streams()
     async def test_both_ways_at_once_and_in_order(self, transport: str, draft: Draft) -> None:
         sent = [f"message {number}" for number in range(300)]
         got: dict[str, list[str | bytes]] = {"client": [], "server": []}
@@ -79,6 +82,7 @@ class TestMessages:
                     nursery.start_soon(receive_all, connection)
         assert got == {"client": sent, "server": sent}
 
+    @each_draft
     async def test_as_a_channel_of_text(self, draft: Draft) -> None:
         async with connected("memory", draft) as (client, server):
             await client.text.send("hello")
@@ -90,9 +94,10 @@ class TestMessages:
                 with pytest.raises(trio.EndOfChannel):
                     await server.text.receive()
 
+    @each_draft
     async def test_binary_on_a_text_channel_closes(self, draft: Draft) -> None:
         if not draft.binary:
-            pytest.skip("this draft has no binary messages")
+            return  # this draft has no binary messages
         async with connected("memory", draft) as (client, server):
             async with trio.open_nursery() as nursery:
 
@@ -109,9 +114,10 @@ class TestMessages:
                     await client.text.receive()
                 assert caught.value.close_code == 1003
 
+    @over_streams()
     async def test_bytes_come_back_whole(self, transport: str, draft: Draft) -> None:
         if not draft.binary:
-            pytest.skip("this draft has no binary messages")
+            return  # this draft has no binary messages
         async with connected(transport, draft) as (client, server), trio.open_nursery() as nursery:
             nursery.start_soon(echo, server)
             for size in (0, 1, 125, 126, 65_535, 65_536, 300_000):
@@ -120,6 +126,7 @@ class TestMessages:
                 assert await client.receive() == payload[:size]
             await client.aclose()
 
+    @each_draft
     async def test_what_a_draft_cannot_say_leaves_the_connection_good(self, draft: Draft) -> None:
         async with connected("memory", draft) as (client, server):
             if not draft.binary:
@@ -134,6 +141,7 @@ class TestMessages:
 
 
 class TestOpening:
+    @over_streams()
     async def test_what_the_peer_said_is_kept(self, transport: str, draft: Draft) -> None:
         async with connected(transport, draft) as (client, server):
             assert server.line == b"GET / HTTP/1.1"
@@ -164,7 +172,8 @@ class TestOpening:
 
 
 class TestClosing:
-    @pytest.mark.parametrize("first", ["client", "server"])
+    @in_turn("first", ["client", "server"])
+    @over_streams()
     async def test_the_other_side_is_told_and_answers(
         self, transport: str, draft: Draft, first: str
     ) -> None:
@@ -192,6 +201,7 @@ class TestClosing:
             else:
                 assert side.close_sent is side.close_received is None
 
+    @over_streams()
     async def test_both_at_once(self, transport: str, draft: Draft) -> None:
         async with connected(transport, draft) as sides, trio.open_nursery() as nursery:
             for side in sides:
@@ -208,6 +218,7 @@ class TestClosing:
                 await side.send_close()
             await side.aclose()
 
+    @over_streams()
     async def test_a_receive_elsewhere_is_woken_at_once(
         self, transport: str, draft: Draft, autojump_clock: trio.testing.MockClock
     ) -> None:
@@ -226,6 +237,7 @@ class TestClosing:
                 await client.aclose()
             assert trio.current_time() == 0
 
+    @over_streams()
     async def test_messages_before_the_close_are_received_first(
         self, transport: str, draft: Draft
     ) -> None:
@@ -236,10 +248,11 @@ class TestClosing:
             assert [message async for message in server] == ["one", "two", "three"]
             await server.aclose()
 
+    @over_streams()
     async def test_half_closed_the_answers_still_come(self, transport: str, draft: Draft) -> None:
         """`send_close` ends our sending; what the peer has to say is received until its end."""
         if transport == "tls" and not draft.closing_handshake:
-            pytest.skip("hixie-75 ends its side of TCP, which TLS cannot")
+            return  # hixie-75 ends its side of TCP, which TLS cannot
         async with connected(transport, draft) as (client, server), trio.open_nursery() as nursery:
             await client.send("one")
             await client.send("two")
@@ -255,6 +268,7 @@ class TestClosing:
             nursery.start_soon(answer)
             assert [message async for message in client] == ["one", "two"]
 
+    @over_streams()
     async def test_a_close_behind_unread_messages_is_answered_by_aclose(
         self, transport: str, draft: Draft
     ) -> None:
@@ -308,6 +322,7 @@ class TestClosing:
                 unmute(client)
         assert done == pytest.approx([3, 3, 3, 3])
 
+    @over_streams()
     async def test_a_silent_peer_is_waited_for_no_longer_than_close_timeout(
         self, transport: str, draft: Draft, autojump_clock: trio.testing.MockClock
     ) -> None:
@@ -332,6 +347,7 @@ class TestClosing:
         assert waited == pytest.approx(3 if half_close else 0)
         assert client.close_received is None
 
+    @each_draft
     async def test_aclose_waits_for_the_one_that_was_first(self, draft: Draft) -> None:
         async with connected("tcp", draft) as (client, server):
             mute(server)
@@ -349,6 +365,7 @@ class TestClosing:
                 await server.aclose()
             assert sorted(finished) == ["a", "b"]
 
+    @over_streams()
     async def test_cancelled_aclose_still_closes_in_order(
         self, transport: str, draft: Draft
     ) -> None:
@@ -364,17 +381,18 @@ class TestClosing:
 
 
 class TestLoss:
-    async def test_end_of_stream_without_a_goodbye(self, transport: str) -> None:
-        for draft in WITH_CLOSING_FRAME:
-            async with connected(transport, draft) as (client, server):
-                await trio.aclose_forcefully(client._stream)
-                with pytest.raises(ConnectionLost, match="without closing the connection"):
-                    await server.receive()
-                with pytest.raises(ConnectionLost):
-                    await server.send("anybody there?")
-                assert server.close_received is None
-                assert server.closed_by is None
+    @over_streams(WITH_CLOSING_FRAME)
+    async def test_end_of_stream_without_a_goodbye(self, transport: str, draft: Draft) -> None:
+        async with connected(transport, draft) as (client, server):
+            await trio.aclose_forcefully(client._stream)
+            with pytest.raises(ConnectionLost, match="without closing the connection"):
+                await server.receive()
+            with pytest.raises(ConnectionLost):
+                await server.send("anybody there?")
+            assert server.close_received is None
+            assert server.closed_by is None
 
+    @each_draft
     async def test_end_of_stream_within_a_message(self, draft: Draft) -> None:
         """It is a loss in every draft, hixie-75 included, where the end of TCP is a close."""
         async with connected("tcp", draft) as (client, server):
@@ -384,6 +402,7 @@ class TestLoss:
             with pytest.raises(ConnectionLost):
                 await server.receive()
 
+    @each_draft
     async def test_a_reset_is_a_loss_with_its_cause(self, draft: Draft) -> None:
         async with connected("tcp", draft) as (client, server):
             assert isinstance(client._stream, DirectStream)
@@ -393,6 +412,7 @@ class TestLoss:
                 await server.receive()
             assert isinstance(caught.value.__cause__, trio.BrokenResourceError)
 
+    @each_draft
     async def test_a_reset_is_noticed_where_nobody_receives(self, draft: Draft) -> None:
         async with connected("tcp", draft) as (client, server):
             assert isinstance(client._stream, DirectStream)
@@ -406,6 +426,7 @@ class TestLoss:
                 await server.send("anybody there?")
             assert isinstance(caught.value.__cause__, trio.BrokenResourceError)
 
+    @each_draft
     async def test_a_write_that_fails_says_so(self, draft: Draft) -> None:
         async with connected("tcp", draft) as (client, server):
             mute(server)
@@ -419,6 +440,7 @@ class TestLoss:
             assert isinstance(caught.value.__cause__, trio.BrokenResourceError)
             assert server.closed
 
+    @each_draft
     async def test_a_foreign_stream_that_breaks(self, draft: Draft) -> None:
         async with connected("memory", draft) as (client, server):
 
@@ -430,6 +452,7 @@ class TestLoss:
                 await server.receive()
             await client.aclose()
 
+    @each_draft
     async def test_a_stream_closed_under_us(self, draft: Draft) -> None:
         async with connected("tcp", draft) as (_, server), trio.open_nursery() as nursery:
 
@@ -447,6 +470,7 @@ def reset_when_closed(stream: DirectStream) -> None:
 
 
 class TestViolation:
+    @over_streams()
     async def test_a_message_over_the_limit(self, transport: str, draft: Draft) -> None:
         async with connected(transport, draft, max_message_size=100) as (client, server):
             await client.send("x" * 100)
@@ -466,6 +490,7 @@ class TestViolation:
                     await client.receive()
                 await client.aclose()
 
+    @each_draft
     async def test_answers_to_earlier_messages_leave_first(self, draft: Draft) -> None:
         """Message and violation come in the same bytes."""
         async with connected("tcp", draft, max_message_size=100) as (client, server):
@@ -478,6 +503,7 @@ class TestViolation:
                 nursery.start_soon(server.aclose)
                 nursery.start_soon(client.aclose)
 
+    @each_draft
     async def test_what_follows_a_violation_is_not_looked_at(
         self, draft: Draft, autojump_clock: trio.testing.MockClock
     ) -> None:
@@ -491,6 +517,7 @@ class TestViolation:
                 with pytest.raises(PeerViolation, match="longer than 100 bytes"):
                     await server.receive()
 
+    @over_streams()
     async def test_found_while_closing(self, transport: str, draft: Draft) -> None:
         """A side that is closing does not care, and ends in order."""
         async with connected(transport, draft, max_message_size=100) as (client, server):
@@ -503,6 +530,7 @@ class TestViolation:
 
 
 class TestConcurrency:
+    @over_streams()
     async def test_two_receivers_are_one_too_many(self, transport: str, draft: Draft) -> None:
         async with connected(transport, draft) as (client, server), trio.open_nursery() as nursery:
             nursery.start_soon(client.receive)
@@ -513,6 +541,7 @@ class TestConcurrency:
                 await client.wait_readable()
             await server.send("for the first")
 
+    @over_streams()
     async def test_senders_queue_in_order(self, transport: str, draft: Draft) -> None:
         """With no room left, messages leave in the order in which `send` was called."""
         async with connected(transport, draft) as (client, server):
@@ -527,6 +556,7 @@ class TestConcurrency:
             # A memory stream takes all that it is given.
             assert blocked > 0 or transport == "memory"
 
+    @each_draft
     async def test_closing_wakes_the_senders(self, draft: Draft) -> None:
         async with connected("lockstep", draft, close_timeout=0.01) as (client, server):
             mute(server)
@@ -545,6 +575,7 @@ class TestConcurrency:
                 await client.aclose()
             assert woken == ["closed"] * 3
 
+    @each_draft
     async def test_breaking_wakes_the_senders(self, draft: Draft) -> None:
         async with connected("tcp", draft) as (client, server):
             errors: list[Exception] = []
@@ -567,6 +598,7 @@ class TestConcurrency:
 
 
 class TestWaiting:
+    @over_streams()
     async def test_readable_on_a_whole_message_only(self, transport: str, draft: Draft) -> None:
         async with connected(transport, draft) as (client, server):
             frame = wire(client, "hello")
@@ -622,6 +654,7 @@ class TestWaiting:
             with pytest.raises(trio.BusyResourceError):
                 await wait_any(client, client)
 
+    @each_draft
     async def test_wait_any_cancelled_loses_nothing(self, draft: Draft) -> None:
         async with connected("tcp", draft) as (client, server):
             with trio.CancelScope() as scope:
@@ -635,6 +668,7 @@ class TestWaiting:
 
 
 class TestScheduling:
+    @each_draft
     async def test_every_receive_and_send_is_a_cancellation_point(self, draft: Draft) -> None:
         async with connected("tcp", draft) as (client, server):
             for number in range(10):
@@ -650,7 +684,8 @@ class TestScheduling:
             assert scope.cancelled_caught
             assert [await server.receive() for _ in range(10)] == [str(n) for n in range(10)]
 
-    @pytest.mark.parametrize("doing", ["receive", "send"])
+    @in_turn("doing", ["receive", "send"])
+    @each_draft
     async def test_others_run_at_least_every_64_messages(self, draft: Draft, doing: str) -> None:
         class Passes(trio.abc.Instrument):
             count = 0
@@ -674,6 +709,7 @@ class TestScheduling:
 
 
 class TestWriting:
+    @each_draft
     async def test_an_echo_loop_over_a_pipelined_stream_writes_once_per_read(
         self, draft: Draft, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -698,6 +734,7 @@ class TestWriting:
                 await client.receive()
         assert writes == [sum(len(wire(server, "x")) for _ in range(30))]
 
+    @each_draft
     async def test_a_sender_that_goes_to_sleep_is_flushed_all_the_same(self, draft: Draft) -> None:
         async with connected("tcp", draft) as (client, server):
             frames = [wire(client, "x")] * 2
@@ -730,6 +767,7 @@ class TestWriting:
                 assert await client.receive() == b"x" * size
                 assert await client.receive() == b"y" * size
 
+    @each_draft
     async def test_a_sender_that_waits_for_room_hears_that_we_closed(
         self, draft: Draft, autojump_clock: trio.testing.MockClock
     ) -> None:
@@ -747,8 +785,8 @@ class TestWriting:
                 await trio.testing.wait_all_tasks_blocked()
                 await server.aclose()
 
-    @pytest.mark.parametrize("view", [False, True])
-    @pytest.mark.parametrize("name", ["hybi-01", "rfc6455"])
+    @in_turn("view", [False, True])
+    @in_turn("name", ["hybi-01", "rfc6455"])
     async def test_a_buffer_may_be_changed_when_it_was_sent(
         self, transport: str, name: str, view: bool
     ) -> None:
@@ -776,6 +814,7 @@ class TestWriting:
             assert await server.receive() == "a"
             assert await client.receive() == b"x" * 10_000
 
+    @each_draft
     async def test_past_64_kib_it_is_written_while_messages_wait(self, draft: Draft) -> None:
         async with connected("tcp", draft) as (client, server):
             frames = [wire(client, "x")] * 3
@@ -788,6 +827,7 @@ class TestWriting:
             assert await client.receive() == "small"
             assert await client.receive() == "x" * 70_000
 
+    @over_streams()
     async def test_at_most_64_kib_and_one_message_wait(self, transport: str, draft: Draft) -> None:
         async with connected(transport, draft) as (client, server):
             most = 0
@@ -809,6 +849,7 @@ class TestWriting:
 
 
 class TestLeftAlone:
+    @over_streams()
     async def test_a_close_is_answered_while_the_handler_sleeps(
         self, transport: str, draft: Draft, autojump_clock: trio.testing.MockClock
     ) -> None:
@@ -824,6 +865,7 @@ class TestLeftAlone:
             with pytest.raises(PeerClosed):
                 await server.receive()
 
+    @over_streams()
     async def test_also_after_a_large_message(
         self, transport: str, draft: Draft, autojump_clock: trio.testing.MockClock
     ) -> None:
@@ -838,6 +880,7 @@ class TestLeftAlone:
             if draft.closing_handshake:
                 assert client.close_received is not None
 
+    @over_streams()
     async def test_messages_are_left_for_receive(
         self, transport: str, draft: Draft, autojump_clock: trio.testing.MockClock
     ) -> None:
@@ -849,13 +892,14 @@ class TestLeftAlone:
             assert server.readable
             assert [await server.receive(), await server.receive()] == ["one", "two"]
 
-    @pytest.mark.parametrize("waits", [0, 1, 1.9])
+    @in_turn("waits", [0, 1, 1.9])
+    @over_streams()
     async def test_a_close_behind_a_message_waits_for_its_turn(
         self, transport: str, draft: Draft, waits: float, autojump_clock: trio.testing.MockClock
     ) -> None:
         """Else the answer to that message could no longer be sent: for two seconds."""
         if transport == "tls" and not draft.closing_handshake:
-            pytest.skip("hixie-75 ends its side of TCP, which TLS cannot")
+            return  # hixie-75 ends its side of TCP, which TLS cannot
         async with connected(transport, draft, close_timeout=100) as (client, server):
             await client.send("question")
             await client.send_close()
@@ -865,12 +909,13 @@ class TestLeftAlone:
             assert await client.receive() == "question"
             assert server.closed
 
+    @over_streams()
     async def test_but_not_for_a_handler_that_takes_nothing(
         self, transport: str, draft: Draft, autojump_clock: trio.testing.MockClock
     ) -> None:
         """The peer is not left waiting; what it said can be received all the same."""
         if transport == "tls" and not draft.closing_handshake:
-            pytest.skip("hixie-75 ends its side of TCP, which TLS cannot")
+            return  # hixie-75 ends its side of TCP, which TLS cannot
         async with connected(transport, draft, close_timeout=100) as (client, server):
             await client.send("question")
             started = trio.current_time()
@@ -883,11 +928,12 @@ class TestLeftAlone:
             with pytest.raises(PeerClosed):
                 await server.receive()
 
+    @over_streams()
     async def test_each_message_that_is_taken_gives_it_two_seconds_more(
         self, transport: str, draft: Draft, autojump_clock: trio.testing.MockClock
     ) -> None:
         if transport == "tls" and not draft.closing_handshake:
-            pytest.skip("hixie-75 ends its side of TCP, which TLS cannot")
+            return  # hixie-75 ends its side of TCP, which TLS cannot
         questions = [f"question {number}" for number in range(10)]
         async with connected(transport, draft, close_timeout=100) as (client, server):
             await client.send_many(questions)
@@ -897,6 +943,7 @@ class TestLeftAlone:
                 await server.send(question)
             assert [message async for message in client] == questions
 
+    @each_draft
     async def test_a_look_gives_way_to_receive_and_to_aclose(
         self, draft: Draft, autojump_clock: trio.testing.MockClock
     ) -> None:
@@ -919,6 +966,7 @@ class TestLeftAlone:
                 nursery.start_soon(server.aclose)
                 nursery.start_soon(client.aclose)
 
+    @over_streams()
     async def test_no_more_is_read_ahead_than_a_limit(
         self, transport: str, draft: Draft, autojump_clock: trio.testing.MockClock
     ) -> None:
@@ -939,7 +987,8 @@ class TestLeftAlone:
                 for _ in range(60):
                     await server.receive()
 
-    @pytest.mark.parametrize("receiving", [True, False])
+    @in_turn("receiving", [True, False])
+    @over_streams()
     async def test_a_peer_silent_for_too_long_is_given_up(
         self,
         transport: str,
@@ -968,6 +1017,7 @@ class TestLeftAlone:
                 with pytest.raises(PeerClosed):
                     await client.receive()
 
+    @each_draft
     async def test_unread_messages_are_no_reason_to_give_up_twice(
         self, draft: Draft, autojump_clock: trio.testing.MockClock
     ) -> None:
@@ -983,8 +1033,9 @@ class TestLeftAlone:
             with pytest.raises(ConnectionLost, match="nothing came"):
                 await server.receive()
 
-    @pytest.mark.parametrize("idle_timeout", [12.3, 20, 47.9])
-    @pytest.mark.parametrize("heard_after", [0, 12.3, 5000.7])
+    @in_turn("idle_timeout", [12.3, 20, 47.9])
+    @in_turn("heard_after", [0, 12.3, 5000.7])
+    @each_draft
     async def test_a_deadline_is_one_moment_however_it_is_computed(
         self,
         draft: Draft,
@@ -1002,6 +1053,7 @@ class TestLeftAlone:
                 await server.receive()
             assert server.statistics().pings_sent == 0
 
+    @each_draft
     async def test_what_comes_in_the_same_pass_comes_too_late(self, draft: Draft) -> None:
         async with connected("memory", draft) as (client, server):
             mute(client)
@@ -1017,6 +1069,7 @@ class TestLeftAlone:
                 server._stream.receive_stream.put_data(wire(client, "late"))
                 server._give_up("nothing came", Close(1001))
 
+    @each_draft
     async def test_one_that_has_ended_is_left_alone(
         self, draft: Draft, autojump_clock: trio.testing.MockClock
     ) -> None:

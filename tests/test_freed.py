@@ -17,6 +17,7 @@ from trio_draftws import Connection, Draft, open_websocket
 from trio_draftws.testing import RawClient, ServerUnderTest, echo, served_on_port
 
 from .pairs import tls_contexts
+from .turns import each_draft, in_turn
 
 
 class Connections:
@@ -75,6 +76,7 @@ async def settle() -> None:
 
 
 @pytest.mark.parametrize("end", ["close", "end", "reset", "break"])
+@each_draft
 async def test_on_a_server(draft: Draft, end: str, connections: Connections) -> None:
     """The client goes in the middle of a message, in each way."""
     for handler in HANDLERS:
@@ -102,7 +104,8 @@ async def go(server: ServerUnderTest, draft: Draft, end: str) -> None:
     await settle()
 
 
-@pytest.mark.parametrize("secure", [False, True])
+@in_turn("secure", [False, True])
+@each_draft
 async def test_both_sides_of_an_orderly_close(
     draft: Draft, secure: bool, connections: Connections
 ) -> None:
@@ -121,6 +124,7 @@ async def test_both_sides_of_an_orderly_close(
         assert not connections()
 
 
+@each_draft
 async def test_a_client_whose_server_is_gone(draft: Draft, connections: Connections) -> None:
     async with served_on_port(leave, draft=draft) as server:
         async with open_websocket(server.url, draft=draft) as client:

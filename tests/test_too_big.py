@@ -20,9 +20,11 @@ from trio_draftws import (
 )
 from trio_draftws.testing import connected_pair
 
+from .turns import in_turn
+
 Send = Callable[[Connection, int], Awaitable[None]]
 LIMIT = 1000
-each_role = pytest.mark.parametrize("role", ["client", "server"])
+each_role = in_turn("role", ["client", "server"])
 
 
 async def receive_many(connection: Connection) -> None:
@@ -75,17 +77,12 @@ WAYS: dict[str, tuple[Send, Callable[[Draft], bool]]] = {
     "compressed": (send_compressed, lambda draft: draft.compression),
     "both": (send_compressed_fragments, lambda draft: draft.compression),
 }
-CASES = [
-    pytest.param(draft, send, id=f"{draft.name}-{way}")
-    for draft in DRAFTS
-    for way, (send, may) in WAYS.items()
-    if may(draft)
-]
+CASES = [(draft, send) for draft in DRAFTS for send, may in WAYS.values() if may(draft)]
 
 
 @each_role
 @pytest.mark.parametrize("receive", RECEIVES.values(), ids=RECEIVES)
-@pytest.mark.parametrize(("draft", "send"), CASES)
+@in_turn(("draft", "send"), CASES)
 async def test_what_the_error_says(
     draft: Draft,
     send: Send,

@@ -41,7 +41,7 @@ from trio_draftws._client.handshake import MAX_REFUSAL_BODY
 from trio_draftws.drafts import MAX_LINE, WebSocketURL, draft_named
 from trio_draftws.drafts._handshake.base import HandshakeRequest
 
-from .turns import each_draft, in_turn
+from .turns import dealt, each_draft, in_turn
 from .wire import (
     ACCEPT,
     KEY3,
@@ -562,6 +562,8 @@ async def test_an_odd_method_is_refused_however_it_comes(size: int) -> None:
             for begin in range(0, len(said), size):
                 await client.send_all(said[begin : begin + size])
                 await trio.testing.wait_all_tasks_blocked()
+            # Else the server would wait for what else may come.
+            await client.send_eof()
 
         nursery.start_soon(say)
         with pytest.raises(RequestRefused) as caught:
@@ -936,9 +938,10 @@ REFUSALS = {
 }
 
 
-@pytest.mark.parametrize(("rest", "body"), REFUSALS.values(), ids=REFUSALS)
-@each_draft
-async def test_an_answer_that_is_not_101(rest: bytes, body: bytes, draft: Draft) -> None:
+@dealt("refusal", list(REFUSALS))
+async def test_an_answer_that_is_not_101(refusal: str, draft: Draft) -> None:
+    rest, body = REFUSALS[refusal]
+
     async def refuse(stream: trio.SocketStream) -> None:
         await read_request(stream, draft.opening.request_body)
         try:
@@ -1028,7 +1031,8 @@ async def test_a_folded_field(draft: Draft) -> None:
         await read_to_end(stream)
 
     async with raw_server(behave) as port:
-        async with open_websocket(f"ws://127.0.0.1:{port}/", draft=draft) as connection:
+        url = f"ws://127.0.0.1:{port}/"
+        async with open_websocket(url, draft=draft, close_timeout=0.01) as connection:
             assert connection.headers["X-Note"] == "one two"
             assert connection.response.headers["Connection"] == "Upgrade"
 

@@ -9,11 +9,11 @@ import pytest
 import trio
 import trio.testing
 
-from trio_draftws import Connection, Draft, PeerClosed
+from trio_draftws import DRAFTS, Connection, Draft, PeerClosed
 
 from .cancelling import Cancel, at_every_point
 from .pairs import connected
-from .turns import in_turn, over_streams
+from .turns import over_streams
 
 Scenario: TypeAlias = Callable[[Connection, Connection, Cancel], Awaitable[bool]]
 """What one side does, cancelled, and what the other must see of it; whether it was cancelled."""
@@ -261,13 +261,14 @@ SCENARIOS: dict[Scenario, int] = {
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.__name__)
-@in_turn("role", ["client", "server"])
 @over_streams(transports=["memory", "tcp", "lockstep", "foreign", "tls"])
-async def test_what_the_peer_sees(
-    scenario: Scenario, role: str, transport: str, draft: Draft
-) -> None:
+async def test_what_the_peer_sees(scenario: Scenario, transport: str, draft: Draft) -> None:
     if scenario is ping and not draft.ping:
         return
+    # Neighbours in the list, which have mostly the same framing, are in different roles: in memory
+    # in one, and over the other streams in the other.
+    number = DRAFTS.index(draft) + (transport == "memory")
+    role = ("client", "server")[number % 2]
 
     async def run(cancel: Cancel) -> bool:
         async with connected(transport, draft) as (client, server):

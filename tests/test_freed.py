@@ -17,7 +17,7 @@ from trio_draftws import Connection, Draft, open_websocket
 from trio_draftws.testing import RawClient, ServerUnderTest, echo, served_on_port
 
 from .pairs import tls_contexts
-from .turns import each_draft, in_turn
+from .turns import dealt, each_draft, in_turn
 
 
 class Connections:
@@ -75,8 +75,7 @@ async def settle() -> None:
         await trio.testing.wait_all_tasks_blocked(0.01)
 
 
-@pytest.mark.parametrize("end", ["close", "end", "reset", "break"])
-@each_draft
+@dealt("end", ["close", "end", "reset", "break"])
 async def test_on_a_server(draft: Draft, end: str, connections: Connections) -> None:
     """The client goes in the middle of a message, in each way."""
     for handler in HANDLERS:

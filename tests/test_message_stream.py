@@ -21,7 +21,7 @@ from trio_draftws import (
 from trio_draftws.drafts import Fragment
 
 from .pairs import connected
-from .turns import each_draft, in_turn, over_streams
+from .turns import FRAMINGS, each_draft, in_turn, over_streams
 
 FRAGMENTING = [draft for draft in DRAFTS if draft.fragments]
 with_fragments = in_turn("draft", FRAGMENTING)
@@ -395,7 +395,7 @@ async def test_closing_ends_the_iterator(draft: Draft) -> None:
                 await anext(stream)
 
 
-@each_draft
+@in_turn("draft", FRAMINGS)
 async def test_a_slow_reader_of_a_long_message(draft: Draft) -> None:
     """TCP's backpressure holds within a message too: no more is kept than one read brings."""
     size = 20_000_000

@@ -63,7 +63,7 @@ async def test_a_large_message_cancelled_under_backpressure(
         assert received == sent
 
 
-ROUNDS = 20
+ROUNDS = 10
 LAST_WORDS = ["last words", "and the very last"]
 
 with_and_without = in_turn("words", [LAST_WORDS, []])

@@ -61,18 +61,36 @@ def rows_in_turn(
 each_draft = in_turn("draft", DRAFTS)
 
 
-def over_streams(
-    drafts: Iterable[Draft] = DRAFTS, transports: Sequence[str] = TRANSPORTS
-) -> Callable[[Test], Test]:
-    """One case for each kind of stream: all drafts in turn over memory streams, and each draft over
-    one of the others.
+# The latest draft of each framing, for what has to do with nothing else of a draft
+FRAMINGS = list({type(draft.codec("client", 0)): draft for draft in DRAFTS}.values())
 
-    Which one differs from test to test, so that each draft meets each kind somewhere. Neighbours in
-    the list of drafts have mostly the same framing and are dealt to different kinds, so that each
-    kind has drafts of each framing.
+
+def dealt(
+    name: str, values: Sequence[Any], drafts: Sequence[Draft] = DRAFTS
+) -> Callable[[Test], Test]:
+    """One case for each value of an argument, each with its share of the drafts in turn.
+
+    Neighbours in the list of drafts have mostly the same framing and are dealt to different values,
+    so that each value has drafts of each framing.
     """
-    drafts = tuple(drafts)
+
+    def rows(given: Mapping[str, Any]) -> Rows:
+        return [(draft,) for draft in drafts[values.index(given[name]) :: len(values)]]
+
+    in_share = rows_in_turn(("draft",), rows)
+    return lambda test: pytest.mark.parametrize(name, values)(in_share(test))
+
+
+def over_streams(
+    drafts: Sequence[Draft] = DRAFTS, transports: Sequence[str] = TRANSPORTS
+) -> Callable[[Test], Test]:
+    """One case for each kind of stream: all drafts in turn over memory streams, and a share of
+    them, a third at most, over each other kind.
+
+    Which ones differs from test to test, so that each draft meets each kind somewhere.
+    """
     others = [transport for transport in transports if transport != "memory"]
+    shares = max(3, len(others))
 
     def decorate(test: Test) -> Test:
         begin = crc32(test.__qualname__.encode())
@@ -80,8 +98,8 @@ def over_streams(
         def rows(given: Mapping[str, Any]) -> Rows:
             if given["transport"] == "memory":
                 return [(draft,) for draft in drafts]
-            first = (others.index(given["transport"]) + begin) % len(others)
-            return [(draft,) for draft in drafts[first :: len(others)]]
+            first = (others.index(given["transport"]) + begin) % shares
+            return [(draft,) for draft in drafts[first::shares]]
 
         by_transport = pytest.mark.parametrize("transport", transports)
         return by_transport(rows_in_turn(("draft",), rows)(test))

@@ -37,9 +37,7 @@ from trio_draftws import (
     open_websocket,
     use_framing_mode,
 )
-from trio_draftws._client.handshake import MAX_REFUSAL_BODY
-from trio_draftws.drafts import MAX_LINE, WebSocketURL, draft_named
-from trio_draftws.drafts._handshake.base import HandshakeRequest
+from trio_draftws.drafts import MAX_LINE, HandshakeRequest, WebSocketURL, draft_named
 
 from .turns import dealt, each_draft, in_turn
 from .wire import (
@@ -924,6 +922,8 @@ async def test_a_101_for_something_else(answer: bytes, what: str) -> None:
         await open_against(only(answer, bytes(16)))
 
 
+# So many bytes of what a server that refuses has to say are kept.
+MAX_REFUSAL_BODY = 64 * 1024
 REFUSALS = {
     "with a length": (b"Content-Length: 4\r\n\r\nGone and more", b"Gone"),
     "without a length": (b"\r\nGone", b"Gone"),
@@ -955,7 +955,6 @@ async def test_an_answer_that_is_not_101(refusal: str, draft: Draft) -> None:
         with pytest.raises(Rejected, match="the server refused with status 410") as caught:
             async with open_websocket(f"ws://127.0.0.1:{port}/", draft=draft):
                 raise AssertionError("there is no connection")
-    assert MAX_REFUSAL_BODY == 64 * 1024
     assert caught.value.status == 410
     assert caught.value.headers["x-since"] == "2011"
     assert caught.value.body == body

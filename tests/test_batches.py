@@ -8,7 +8,7 @@ import trio.testing
 
 from trio_draftws import Close, Connection, Draft, LocalProtocolError, PeerClosed, PeerViolation
 
-from .pairs import connected
+from .pairs import connected, frames, send_bytes
 from .turns import each_draft, over_streams
 
 
@@ -71,10 +71,8 @@ async def test_a_close_in_the_same_bytes(draft: Draft) -> None:
     if not draft.closing_handshake:
         return  # this draft has no closing frame
     async with connected("tcp", draft) as (client, server):
-        codec = client._protocol.codec
         close = Close(1000) if draft.close_status else Close()
-        frames = [*codec.encode("a"), *codec.encode("b"), *codec.encode(close)]
-        await client._stream.send_all(b"".join(map(bytes, frames)))
+        await send_bytes(client, frames(client, "a", "b", close))
         assert await server.receive_many() == ["a", "b"]
         with pytest.raises(PeerClosed):
             await server.receive_many()
@@ -151,9 +149,9 @@ async def test_answers_that_are_sent_together_wait_for_the_rest(draft: Draft) ->
     async with connected("tcp", draft) as (client, server):
         await client.send_many(["one", "two"])
         assert await server.receive() == "one"
-        written = server._sender.written
+        written = server.statistics().bytes_sent
         await server.send_many(["1", "and"])
-        assert server._sender.written == written
+        assert server.statistics().bytes_sent == written
         assert await server.receive() == "two"
         await server.send("2")
         assert await received(client, 3) == ["1", "and", "2"]

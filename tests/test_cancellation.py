@@ -12,7 +12,7 @@ import trio.testing
 from trio_draftws import DRAFTS, Connection, Draft, PeerClosed
 
 from .cancelling import Cancel, at_every_point
-from .pairs import connected
+from .pairs import connected, frames, send_bytes
 from .turns import over_streams
 
 Scenario: TypeAlias = Callable[[Connection, Connection, Cancel], Awaitable[bool]]
@@ -108,11 +108,10 @@ async def receive(ours: Connection, theirs: Connection, cancel: Cancel) -> bool:
 
     async def send_in_halves() -> None:
         for text in texts:
-            frame = b"".join(theirs._protocol.codec.encode(text))
+            frame = frames(theirs, text)
             half = len(frame) // 2
             for part in (frame[:half], frame[half:]):
-                theirs._sender.put([part])
-                theirs._sender.flush()
+                await send_bytes(theirs, part)
                 await trio.lowlevel.checkpoint()
 
     async def receive_all() -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import socket
-import struct
 from typing import Any
 
 import pytest
@@ -24,27 +22,39 @@ from trio_draftws import (
     use_framing_mode,
     wait_any,
 )
-from trio_draftws._connection.receiver import Owner
-from trio_draftws._connection.scope import ROUND
-from trio_draftws._connection.sender import ROOM
-from trio_draftws._transport.sockets import DirectStream
-from trio_draftws.drafts import Event, draft_named
 
-from .pairs import by_raw_client, connected, mute, open_client, stream_pair, unmute
+# One test counts how often the system is asked to write, which nothing else shows.
+from trio_draftws._transport.sockets import DirectStream
+from trio_draftws.drafts import draft_named
+from trio_draftws.testing import connected_pair
+
+from .pairs import (
+    breakable,
+    by_raw_client,
+    connected,
+    cut,
+    frames,
+    mute,
+    open_client,
+    reset,
+    send_bytes,
+    stream_is_closed,
+    stream_pair,
+    unmute,
+)
 from .turns import each_draft, in_turn, over_streams
 
 TEXTS = ["", "hello", "é日本😀", "x" * 70_000, "y" * 300_000, "\0 \n"]
+# How many bytes may wait to be written before a sender has to
+ROOM = 65_536
+# How often, in seconds, those are looked at that nobody receives on
+ROUND = 0.25
 WITH_CLOSING_FRAME = [draft for draft in DRAFTS if draft.closing_handshake]
 
 
 def code_of(close: Close | None) -> int | None:
     assert close is not None
     return close.code
-
-
-def wire(connection: Connection, event: Event) -> bytes:
-    """What the connection would write for `event`."""
-    return b"".join(connection._protocol.codec.encode(event))
 
 
 async def echo(connection: Connection) -> None:
@@ -384,7 +394,7 @@ class TestLoss:
     @over_streams(WITH_CLOSING_FRAME)
     async def test_end_of_stream_without_a_goodbye(self, transport: str, draft: Draft) -> None:
         async with connected(transport, draft) as (client, server):
-            await trio.aclose_forcefully(client._stream)
+            await cut(client)
             with pytest.raises(ConnectionLost, match="without closing the connection"):
                 await server.receive()
             with pytest.raises(ConnectionLost):
@@ -396,18 +406,16 @@ class TestLoss:
     async def test_end_of_stream_within_a_message(self, draft: Draft) -> None:
         """It is a loss in every draft, hixie-75 included, where the end of TCP is a close."""
         async with connected("tcp", draft) as (client, server):
-            frame = wire(client, "cut off")
-            await client._stream.send_all(frame[:-3])
-            await trio.aclose_forcefully(client._stream)
+            frame = frames(client, "cut off")
+            await send_bytes(client, frame[:-3])
+            await cut(client)
             with pytest.raises(ConnectionLost):
                 await server.receive()
 
     @each_draft
     async def test_a_reset_is_a_loss_with_its_cause(self, draft: Draft) -> None:
         async with connected("tcp", draft) as (client, server):
-            assert isinstance(client._stream, DirectStream)
-            reset_when_closed(client._stream)
-            client._stream.close()
+            reset(client)
             with pytest.raises(ConnectionLost, match="reset by peer") as caught:
                 await server.receive()
             assert isinstance(caught.value.__cause__, trio.BrokenResourceError)
@@ -415,13 +423,10 @@ class TestLoss:
     @each_draft
     async def test_a_reset_is_noticed_where_nobody_receives(self, draft: Draft) -> None:
         async with connected("tcp", draft) as (client, server):
-            assert isinstance(client._stream, DirectStream)
-            reset_when_closed(client._stream)
-            client._stream.close()
+            reset(client)
             await trio.testing.wait_all_tasks_blocked(0.01)
             assert server.closed
-            assert isinstance(server._stream, DirectStream)
-            assert server._stream.closed
+            assert stream_is_closed(server)
             with pytest.raises(ConnectionLost, match="reset by peer") as caught:
                 await server.send("anybody there?")
             assert isinstance(caught.value.__cause__, trio.BrokenResourceError)
@@ -430,9 +435,7 @@ class TestLoss:
     async def test_a_write_that_fails_says_so(self, draft: Draft) -> None:
         async with connected("tcp", draft) as (client, server):
             mute(server)
-            assert isinstance(client._stream, DirectStream)
-            reset_when_closed(client._stream)
-            client._stream.close()
+            reset(client)
             await trio.testing.wait_all_tasks_blocked(0.01)
             await server.send("into the void")
             with pytest.raises(ConnectionLost) as caught:
@@ -442,12 +445,8 @@ class TestLoss:
 
     @each_draft
     async def test_a_foreign_stream_that_breaks(self, draft: Draft) -> None:
-        async with connected("memory", draft) as (client, server):
-
-            async def broken(max_bytes: int | None = None) -> bytes:
-                raise trio.BrokenResourceError
-
-            server._stream.receive_some = broken  # type: ignore[method-assign]
+        async with breakable(draft) as (client, server, stream):
+            stream.breaks_receiving = True
             with pytest.raises(ConnectionLost, match="the stream broke"):
                 await server.receive()
             await client.aclose()
@@ -462,11 +461,7 @@ class TestLoss:
 
             nursery.start_soon(receive)
             await trio.testing.wait_all_tasks_blocked()
-            await trio.aclose_forcefully(server._stream)
-
-
-def reset_when_closed(stream: DirectStream) -> None:
-    stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            await cut(server)
 
 
 class TestViolation:
@@ -494,8 +489,7 @@ class TestViolation:
     async def test_answers_to_earlier_messages_leave_first(self, draft: Draft) -> None:
         """Message and violation come in the same bytes."""
         async with connected("tcp", draft, max_message_size=100) as (client, server):
-            frames = [wire(client, "first"), wire(client, "y" * 101)]
-            await client._stream.send_all(b"".join(frames))
+            await send_bytes(client, frames(client, "first", "y" * 101))
             with pytest.raises(PeerViolation):
                 await echo(server)
             assert await client.receive() == "first"
@@ -591,9 +585,7 @@ class TestConcurrency:
                 for _ in range(3):
                     nursery.start_soon(send)
                 await trio.testing.wait_all_tasks_blocked(0.01)
-                assert isinstance(server._stream, DirectStream)
-                reset_when_closed(server._stream)
-                server._stream.close()
+                reset(server)
             assert [type(error) for error in errors] == [ConnectionLost] * 3
 
 
@@ -601,7 +593,7 @@ class TestWaiting:
     @over_streams()
     async def test_readable_on_a_whole_message_only(self, transport: str, draft: Draft) -> None:
         async with connected(transport, draft) as (client, server):
-            frame = wire(client, "hello")
+            frame = frames(client, "hello")
             whole = frame
             async with trio.open_nursery() as nursery:
                 seen = trio.Event()
@@ -611,10 +603,10 @@ class TestWaiting:
                     seen.set()
 
                 nursery.start_soon(wait)
-                await client._stream.send_all(whole[:-2])
+                await send_bytes(client, whole[:-2])
                 await trio.testing.wait_all_tasks_blocked(0.01)
                 assert (seen.is_set(), server.readable) == (False, False)
-                await client._stream.send_all(whole[-2:])
+                await send_bytes(client, whole[-2:])
             assert server.readable
             await server.wait_readable()
             assert await server.receive() == "hello"
@@ -694,8 +686,7 @@ class TestScheduling:
                 self.count += 1
 
         async with connected("tcp", draft) as (client, server):
-            frames = [wire(client, "x")] * 640
-            await client._stream.send_all(b"".join(frames))
+            await send_bytes(client, frames(client, *["x"] * 640))
             await server.wait_readable()
             passes = Passes()
             trio.lowlevel.add_instrument(passes)
@@ -721,8 +712,7 @@ class TestWriting:
             return send_nowait(stream, buffers)
 
         async with connected("tcp", draft) as (client, server):
-            frames = [wire(client, "x")] * 30
-            await client._stream.send_all(b"".join(frames))
+            await send_bytes(client, frames(client, *["x"] * 30))
             await trio.testing.wait_all_tasks_blocked(0.01)
             monkeypatch.setattr(DirectStream, "send_nowait", counting)
             # No 1 ms passes on this clock, however slow the machine is.
@@ -732,17 +722,16 @@ class TestWriting:
             monkeypatch.undo()
             for _ in range(30):
                 await client.receive()
-        assert writes == [sum(len(wire(server, "x")) for _ in range(30))]
+        assert writes == [len(frames(server, *["x"] * 30))]
 
     @each_draft
     async def test_a_sender_that_goes_to_sleep_is_flushed_all_the_same(self, draft: Draft) -> None:
         async with connected("tcp", draft) as (client, server):
-            frames = [wire(client, "x")] * 2
-            await client._stream.send_all(b"".join(frames))
+            await send_bytes(client, frames(client, *["x"] * 2))
             await server.receive()
             await server.send("answer to the first")
             await server.send("and one more")
-            assert server._sender.size > 0
+            assert server.statistics().bytes_waiting > 0
             # Nobody does anything on the server's side from here on.
             assert await client.receive() == "answer to the first"
             assert await client.receive() == "and one more"
@@ -804,9 +793,7 @@ class TestWriting:
 
                 assert await client.receive() == b"x" * size
             # Two in one read, so that the answer to the first waits for the second's.
-            await client._stream.send_all(
-                b"".join(map(bytes, client._protocol.codec.encode("a") * 2))
-            )
+            await send_bytes(client, frames(client, "a", "a"))
             assert await server.receive() == "a"
             buffer = bytearray(b"x" * 10_000)
             await server.send(memoryview(buffer) if view else buffer)
@@ -817,13 +804,14 @@ class TestWriting:
     @each_draft
     async def test_past_64_kib_it_is_written_while_messages_wait(self, draft: Draft) -> None:
         async with connected("tcp", draft) as (client, server):
-            frames = [wire(client, "x")] * 3
-            await client._stream.send_all(b"".join(frames))
+            await send_bytes(client, frames(client, *["x"] * 3))
             await server.receive()
             await server.send("small")
-            assert server._sender.size > 0
+            assert server.statistics().bytes_waiting > 0
+            before = server.statistics().bytes_sent
             await server.send("x" * 70_000)
-            assert server._sender.size == 0 or server._sender._draining
+            now = server.statistics()
+            assert now.bytes_waiting == 0 or now.bytes_sent > before
             assert await client.receive() == "small"
             assert await client.receive() == "x" * 70_000
 
@@ -839,10 +827,10 @@ class TestWriting:
 
                 nursery.start_soon(send)
                 await trio.testing.wait_all_tasks_blocked(0.01)
-                most = client._sender.size
+                most = client.statistics().bytes_waiting
                 for _ in range(200):
                     await server.receive()
-                    most = max(most, client._sender.size)
+                    most = max(most, client.statistics().bytes_waiting)
             # A memory stream takes all that it is given.
             assert most < 65_536 + 31_000
             assert most >= 65_536 or transport == "memory"
@@ -948,20 +936,28 @@ class TestLeftAlone:
         self, draft: Draft, autojump_clock: trio.testing.MockClock
     ) -> None:
         """A foreign stream is read by a task of the scope's, whose result is kept."""
-        async with connected("memory", draft) as (client, server):
+        streams = await stream_pair("memory")
+
+        async def is_read() -> bool:
+            """Whether somebody waits for what comes to the server."""
+            with pytest.raises(trio.BusyResourceError):
+                await streams[1].receive_some()
+            return True
+
+        async with connected_pair(draft, streams=streams) as (client, server):
             for _ in range(2):
                 await trio.sleep(1)
-                assert server._receiver.owner is Owner.LOOK
+                assert await is_read()
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(client.send, "for whoever reads")
                     assert await server.receive() == "for whoever reads"
                 await trio.sleep(1)
-                assert server._receiver.owner is Owner.LOOK
+                assert await is_read()
                 with trio.move_on_after(1) as scope:
                     await server.receive()
                 assert scope.cancelled_caught
             await trio.sleep(1)
-            assert server._receiver.owner is Owner.LOOK
+            assert await is_read()
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(server.aclose)
                 nursery.start_soon(client.aclose)
@@ -980,9 +976,7 @@ class TestLeftAlone:
 
                 nursery.start_soon(send)
                 await trio.sleep(100)
-                held = sum(
-                    len(event) for event in server._protocol.unread if isinstance(event, str)
-                )
+                held = server.statistics().bytes_received
                 assert 65_536 - 10_000 <= held <= 2 * 65_536
                 for _ in range(60):
                     await server.receive()
@@ -1066,7 +1060,7 @@ class TestLeftAlone:
                 nursery.start_soon(receive)
                 await trio.testing.wait_all_tasks_blocked()
                 assert isinstance(server._stream, trio.StapledStream)
-                server._stream.receive_stream.put_data(wire(client, "late"))
+                server._stream.receive_stream.put_data(frames(client, "late"))
                 server._give_up("nothing came", Close(1001))
 
     @each_draft

@@ -20,7 +20,7 @@ from trio_draftws import (
 )
 from trio_draftws.drafts import Fragment
 
-from .pairs import connected
+from .pairs import connected, cut, frames, send_bytes
 from .turns import FRAMINGS, each_draft, in_turn, over_streams
 
 FRAGMENTING = [draft for draft in DRAFTS if draft.fragments]
@@ -274,10 +274,6 @@ async def test_nobody_else_receives_meanwhile(draft: Draft) -> None:
             await client.send("c")
 
 
-def frames(client: Connection, text: str) -> bytes:
-    return b"".join(map(bytes, client._protocol.codec.encode(text)))
-
-
 @over_streams()
 async def test_it_is_entered_when_a_message_has_begun(transport: str, draft: Draft) -> None:
     async with connected(transport, draft) as (client, server), trio.open_nursery() as nursery:
@@ -286,9 +282,9 @@ async def test_it_is_entered_when_a_message_has_begun(transport: str, draft: Dra
 
         @nursery.start_soon
         async def send() -> None:
-            await client._stream.send_all(wire[:500])
+            await send_bytes(client, wire[:500])
             await has_begun.wait()
-            await client._stream.send_all(wire[500:])
+            await send_bytes(client, wire[500:])
 
         async with server.receive_stream() as stream:
             assert stream.is_text
@@ -305,12 +301,12 @@ async def test_what_was_read_ahead_is_not_lost(
     """The beginning of a message, read while nobody received."""
     async with connected(transport, draft) as (client, server), trio.open_nursery() as nursery:
         wire = frames(client, "x" * 1000)
-        nursery.start_soon(client._stream.send_all, wire[:500])
+        nursery.start_soon(send_bytes, client, wire[:500])
         await trio.sleep(10)
         async with server.receive_stream() as stream:
             begun = await anext(stream)
             assert set(str(begun)) == {"x"}
-            nursery.start_soon(client._stream.send_all, wire[500:])
+            nursery.start_soon(send_bytes, client, wire[500:])
             await trio.sleep(10)
             rest = "".join([str(part) async for part in stream])
         assert len(begun) + len(rest) == 1000
@@ -325,13 +321,13 @@ async def test_a_wait_that_is_cancelled_has_changed_nothing(draft: Draft) -> Non
         await client.send("a")
         assert await server.receive() == "a"
         wire = frames(client, "y" * 100)
-        await client._stream.send_all(wire[:50])
+        await send_bytes(client, wire[:50])
         async with server.receive_stream() as stream:
             begun = str(await anext(stream))
             with trio.CancelScope() as scope:
                 scope.cancel()
                 await anext(stream)
-            await client._stream.send_all(wire[50:])
+            await send_bytes(client, wire[50:])
             assert begun + "".join([str(part) async for part in stream]) == "y" * 100
 
 
@@ -343,8 +339,8 @@ async def test_a_message_that_is_cut(transport: str, draft: Draft) -> None:
 
             @nursery.start_soon
             async def send() -> None:
-                await client._stream.send_all(frames(client, "x" * 1000)[:500])
-                await trio.aclose_forcefully(client._stream)
+                await send_bytes(client, frames(client, "x" * 1000)[:500])
+                await cut(client)
 
             with pytest.raises(ConnectionLost):
                 await stream_of(server)
@@ -356,9 +352,7 @@ async def test_a_message_that_is_cut(transport: str, draft: Draft) -> None:
 async def test_a_close_within_a_message(draft: Draft) -> None:
     async with connected("memory", draft) as (client, server):
         for event in (Fragment("begun"), Close(1000)):
-            await client._stream.send_all(
-                b"".join(map(bytes, client._protocol.codec.encode(event)))
-            )
+            await send_bytes(client, frames(client, event))
         with pytest.raises(PeerClosed):
             await stream_of(server)
 
@@ -366,9 +360,9 @@ async def test_a_close_within_a_message(draft: Draft) -> None:
 @each_draft
 async def test_a_message_that_is_too_long(draft: Draft) -> None:
     async with connected("tcp", draft, max_message_size=1000) as (client, server):
-        await client._stream.send_all(frames(client, "x" * 1001)[:800])
+        await send_bytes(client, frames(client, "x" * 1001)[:800])
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(client._stream.send_all, frames(client, "x" * 1001)[800:])
+            nursery.start_soon(send_bytes, client, frames(client, "x" * 1001)[800:])
             with pytest.raises(PeerViolation, match="longer than 1000 bytes"):
                 await stream_of(server)
 
@@ -387,7 +381,7 @@ async def test_no_message_comes_any_more(transport: str, draft: Draft) -> None:
 @each_draft
 async def test_closing_ends_the_iterator(draft: Draft) -> None:
     async with connected("tcp", draft, close_timeout=0.1) as (client, server):
-        await client._stream.send_all(frames(client, "x" * 1000)[:500])
+        await send_bytes(client, frames(client, "x" * 1000)[:500])
         async with trio.open_nursery() as nursery, server.receive_stream() as stream:
             assert await anext(stream)
             nursery.start_soon(server.aclose)
@@ -446,4 +440,4 @@ async def test_a_close_instead_of_what_is_dropped(draft: Draft) -> None:
 
 
 async def say(client: Connection, event: Fragment | Close) -> None:
-    await client._stream.send_all(b"".join(map(bytes, client._protocol.codec.encode(event))))
+    await send_bytes(client, frames(client, event))

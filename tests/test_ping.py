@@ -9,16 +9,30 @@ import pytest
 import trio
 import trio.testing
 
-from trio_draftws import DRAFTS, ConnectionLost, Draft, LocalProtocolError, PeerClosed
-from trio_draftws._connection.scope import ROUND
-from trio_draftws._connection.sender import ROOM
-from trio_draftws._transport.sockets import DirectStream
+from trio_draftws import DRAFTS, Connection, ConnectionLost, Draft, LocalProtocolError, PeerClosed
 from trio_draftws.drafts import Close, Ping, Pong
 
-from .pairs import TRANSPORTS, by_raw_client, by_raw_server, connected, mute, unmute
+from .pairs import (
+    TRANSPORTS,
+    Breakable,
+    breakable,
+    by_raw_client,
+    by_raw_server,
+    connected,
+    cut,
+    frames,
+    mute,
+    send_bytes,
+    set_option,
+    unmute,
+)
 from .turns import in_turn, over_streams
 
 PINGING = [draft for draft in DRAFTS if draft.ping]
+# How many bytes may wait to be written before a sender has to
+ROOM = 65_536
+# How often, in seconds, those are looked at that nobody receives on
+ROUND = 0.25
 SILENT = [draft for draft in DRAFTS if not draft.ping]
 WITHOUT_LOCKSTEP = [name for name in TRANSPORTS if name != "lockstep"]
 each_pinging = in_turn("draft", PINGING)
@@ -120,7 +134,7 @@ async def test_a_peer_that_goes_wakes_them_too(draft: Draft) -> None:
 
         nursery.start_soon(ping)
         await trio.testing.wait_all_tasks_blocked(0.01)
-        await trio.aclose_forcefully(server._stream)
+        await cut(server)
         with pytest.raises(ConnectionLost):
             await client.receive()
         await trio.testing.wait_all_tasks_blocked(0.01)
@@ -152,7 +166,7 @@ async def test_an_end_behind_unread_messages_wakes_them_too(
         if how == "close":
             nursery.start_soon(server.aclose)
         else:
-            await trio.aclose_forcefully(server._stream)
+            await cut(server)
         await trio.sleep(1)
         assert ended == ["while it waited", "at once"]
         assert await client.receive() == "unread"
@@ -237,23 +251,19 @@ async def test_a_flood_of_pings_that_nobody_reads_the_answers_of(draft: Draft) -
     async with connected("tcp", draft, close_timeout=0.05) as (client, server):
         # The kernel is to hold few of the answers, so that it does not take as long to fill it.
         for side, buffer in ((client, socket.SO_RCVBUF), (server, socket.SO_SNDBUF)):
-            assert isinstance(side._stream, DirectStream)
-            side._stream.setsockopt(socket.SOL_SOCKET, buffer, 4096)
+            set_option(side, socket.SOL_SOCKET, buffer, 4096)
         mute(client)
-        flood = b"".join(
-            b"".join(client._protocol.codec.encode(Ping(b"%08d" % number * 15)))
-            for number in range(2000)
-        )
+        flood = b"".join(frames(client, Ping(b"%08d" % number * 15)) for number in range(2000))
         async with trio.open_nursery() as nursery:
 
             async def send() -> None:
                 for _ in range(5):
-                    await client._stream.send_all(flood)
+                    await send_bytes(client, flood)
 
             nursery.start_soon(send)
             nursery.start_soon(server.receive)
             await trio.testing.wait_all_tasks_blocked(0.05)
-            assert ROOM <= server._sender.size <= ROOM + 200
+            assert ROOM <= server.statistics().bytes_waiting <= ROOM + 200
             nursery.cancel_scope.cancel()
         unmute(client)
 
@@ -265,7 +275,7 @@ async def test_a_ping_between_our_close_and_its_answer_is_answered(draft: Draft)
         nursery.start_soon(server.aclose)
         await raw.expect_close()
         await raw.send_frame(Ping(b"late"))
-        await raw.expect(b"".join(server._protocol.codec.encode(Pong(b"late"))))
+        await raw.expect(frames(server, Pong(b"late")))
         await raw.send_frame(Close())
         await raw.expect_end()
     assert server.close_received is not None
@@ -275,22 +285,27 @@ async def test_a_ping_between_our_close_and_its_answer_is_answered(draft: Draft)
 async def test_a_pong_that_nobody_asked_for_is_nothing(draft: Draft) -> None:
     """RFC 6455 section 5.5.3."""
     async with connected("tcp", draft) as (client, server):
-        await client._stream.send_all(b"".join(client._protocol.codec.encode(Pong(b"hello"))))
+        await send_bytes(client, frames(client, Pong(b"hello")))
         await client.send("message")
         assert await server.receive() == "message"
         assert server.latency is None
 
 
+async def lose(server: Connection, stream: Breakable) -> None:
+    """Has the server find out that it can write nothing more."""
+    stream.breaks_sending = True
+    await server.send("into the void")
+    await trio.testing.wait_all_tasks_blocked()
+    with pytest.raises(ConnectionLost):
+        await server.send("once more")
+
+
 @each_pinging
 async def test_pings_after_we_have_lost_the_peer_are_not_answered(draft: Draft) -> None:
     """What it sent before it went is still received."""
-    async with connected("tcp", draft) as (client, server):
-        frames = [
-            *client._protocol.codec.encode("first"),
-            *client._protocol.codec.encode(Ping(b"x")),
-        ]
-        await client._stream.send_all(b"".join(frames))
-        server._sender._fail(trio.BrokenResourceError("gone"))
+    async with breakable(draft) as (client, server, stream):
+        await send_bytes(client, frames(client, "first", Ping(b"x")))
+        await lose(server, stream)
         assert await server.receive() == "first"
 
 
@@ -299,9 +314,9 @@ async def test_one_that_cannot_be_written_to_is_not_pinged(
     draft: Draft, autojump_clock: trio.testing.MockClock
 ) -> None:
     """Nor does its scope raise, here where an unread message stands before the end."""
-    async with connected("tcp", draft) as (client, server):
+    async with breakable(draft) as (client, server, stream):
         await client.send("unread")
         await trio.sleep(5)
-        server._sender._fail(trio.BrokenResourceError("gone"))
+        await lose(server, stream)
         await trio.sleep(100)
         assert await server.receive() == "unread"

@@ -34,7 +34,7 @@ from trio_draftws._connection.poller import (
 from trio_draftws.drafts import Ping, Pong
 from trio_draftws.testing import served_on_port
 
-from .pairs import by_raw_client
+from .pairs import by_raw_client, frames
 from .turns import each_draft, in_turn
 
 pytestmark = pytest.mark.skipif(not hasattr(select, "epoll"), reason="needs an epoll")
@@ -532,7 +532,7 @@ class TestConnections:
             nursery.start_soon(server.wait_readable)
             await trio.testing.wait_all_tasks_blocked()
             await raw.send_frame(Ping(b"hello"))
-            await raw.expect(b"".join(server._protocol.codec.encode(Pong(b"hello"))))
+            await raw.expect(frames(server, Pong(b"hello")))
             nursery.cancel_scope.cancel()
 
     @each_draft

@@ -23,7 +23,7 @@ from trio_draftws._transport.sockets import TCPStream
 from trio_draftws.drafts import Close, Ping, Pong
 from trio_draftws.testing import RawClient, served_on_port
 
-from .pairs import by_raw_client, connected, mute, unmute
+from .pairs import by_raw_client, connected, frames, mute, unmute
 from .turns import each_draft, in_turn
 
 PINGING = [draft for draft in DRAFTS if draft.ping]
@@ -48,7 +48,7 @@ class TestWithoutAnEpoll:
         async with by_raw_client(draft) as (raw, server):
             await trio.sleep(10)
             await raw.send_frame(Ping(b"hello"))
-            await raw.expect(b"".join(server._protocol.codec.encode(Pong(b"hello"))))
+            await raw.expect(frames(server, Pong(b"hello")))
 
     @each_draft
     async def test_what_stands_before_the_end_is_received(
@@ -227,7 +227,7 @@ async def test_small_messages_fill_the_kernel(draft: Draft) -> None:
     async with connected("tcp", draft) as (client, server):
         mute(server)
         count = 0
-        while not client._sender.size:
+        while not client.statistics().bytes_waiting:
             await client.send(f"{count:020d}")
             count += 1
         unmute(server)

@@ -20,6 +20,7 @@ from trio_draftws import (
 )
 from trio_draftws.testing import connected_pair
 
+from .pairs import send_bytes
 from .turns import in_turn
 
 Send = Callable[[Connection, int], Awaitable[None]]
@@ -115,7 +116,7 @@ async def test_what_the_error_says(
 
 async def test_what_is_a_violation_still() -> None:
     async with connected_pair("rfc6455", max_message_size=LIMIT) as (client, server):
-        await client._stream.send_all(b"\x83\x80\0\0\0\0")
+        await send_bytes(client, b"\x83\x80\0\0\0\0")
         with pytest.raises(PeerViolation, match="the peer broke its draft: the opcode") as caught:
             await server.receive()
         assert type(caught.value) is PeerViolation

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from functools import partial, wraps
+from functools import wraps
 from typing import Any
 
-import attrs
 import pytest
 import trio
 
-from tests.pairs import open_client, stream_pair, url_over
+from tests.pairs import open_client, served_stream, stream_pair, url_over
 from tests.turns import Test, rows_in_turn
 from tests.wire import plain_nursery
-from trio_draftws import DRAFTS, Connection, Draft, serve_websocket
+from trio_draftws import DRAFTS, Connection, Draft
 from trio_draftws.drafts import draft_named
 from trio_draftws.testing import Ping, Pong, RawClient, RawPeer, RawServer
 
@@ -65,58 +64,6 @@ def everywhere(
         return pytest.mark.parametrize("transport", transports)(in_both(at_its_moment))
 
     return decorate
-
-
-@attrs.define(eq=False)
-class OneStream(trio.abc.Listener[trio.abc.Stream]):
-    """A listener to which one client comes, and no other."""
-
-    _stream: trio.abc.Stream
-    _is_there: bool = True
-
-    async def accept(self) -> trio.abc.Stream:
-        if not self._is_there:
-            await trio.sleep_forever()
-        self._is_there = False
-        return self._stream
-
-    async def aclose(self) -> None:
-        await trio.lowlevel.checkpoint()
-
-
-@asynccontextmanager
-async def served_stream(
-    stream: trio.abc.Stream, draft: Draft, **settings: Any
-) -> AsyncGenerator[Connection, None]:
-    """The connection that a server has on this stream, while its handler does what the block does.
-
-    What the handler itself does is sleep.
-    """
-    here = trio.Event()
-    leave = trio.Event()
-    connections: list[Connection] = []
-
-    async def handler(connection: Connection, state: object) -> None:
-        connections.append(connection)
-        here.set()
-        await leave.wait()
-
-    serve = partial(
-        serve_websocket,
-        handler,
-        listeners=[OneStream(stream)],
-        framing_mode=lambda request: draft.name,
-        **settings,
-    )
-    async with plain_nursery() as nursery:
-        server = await nursery.start(serve)
-        await here.wait()
-        try:
-            yield connections[0]
-        finally:
-            leave.set()
-            with trio.CancelScope(shield=True):
-                await server.aclose()
 
 
 @asynccontextmanager

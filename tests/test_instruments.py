@@ -41,9 +41,10 @@ from trio_draftws import (
     serve_websocket,
     use_framing_mode,
 )
+
+# The codec that tells instruments is tested by itself where it must be complete, or not there.
 from trio_draftws._connection.instrument import InstrumentedCodec, Instruments
-from trio_draftws.drafts import draft_named
-from trio_draftws.drafts._framing.codec import Codec
+from trio_draftws.drafts import Codec, draft_named
 from trio_draftws.testing import served_on_port
 
 from .turns import each_draft, in_turn

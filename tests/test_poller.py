@@ -22,6 +22,8 @@ from trio_draftws import (
     open_websocket,
     ssl_stream_factory,
 )
+
+# The epoll that connections share is tested by itself: a connection cannot be seen to wait in it.
 from trio_draftws._connection import poller as poller_module
 from trio_draftws._connection.poller import (
     FEWEST_AT_ONCE,

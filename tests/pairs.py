@@ -4,25 +4,32 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+import struct
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import lru_cache, partial
 from typing import Any
-from unittest.mock import patch
 
+import attrs
 import trio
 import trio.testing
 import trustme
 
-from trio_draftws import Compression, Connection, Draft, accept, open_websocket, use_framing_mode
+from trio_draftws import (
+    Compression,
+    Connection,
+    Draft,
+    open_websocket,
+    serve_websocket,
+    ssl_stream_factory,
+)
+
+# The one place of the tests that reaches into a connection: for a side whose program stands still,
+# for bytes that it writes beneath its connection, and for streams as `open_websocket` makes them.
 from trio_draftws._connection.receiver import Owner
-from trio_draftws._connection.scope import open_scope
-from trio_draftws._server import serve as _server
-from trio_draftws._settings.keywords import with_defaults
-from trio_draftws._settings.limits import Limits, LimitSettings
-from trio_draftws._transport.sockets import StreamFactory, take_over
-from trio_draftws._transport.tls import is_secure, ssl_stream_factory
-from trio_draftws.drafts import draft_named
+from trio_draftws._transport.sockets import StreamFactory, TCPStream, take_over
+from trio_draftws._transport.tls import is_secure
+from trio_draftws.drafts import Buffer, Event, draft_named
 from trio_draftws.testing import (
     Faults,
     FaultyStream,
@@ -31,7 +38,8 @@ from trio_draftws.testing import (
     RawServer,
     connected_pair,
 )
-from trio_draftws.testing._pair import no_tls
+
+from .wire import plain_nursery
 
 TRANSPORTS = ("memory", "lockstep", "tcp", "tls")
 # The two that the handshake cannot tell apart, and the one of today: where all would take too long
@@ -85,9 +93,9 @@ def in_pieces(stream: trio.abc.Stream) -> trio.abc.Stream:
     return FaultyStream(stream, incoming=Faults(split=25_000), outgoing=Faults(split=20_000))
 
 
-def make_limits(**changes: Any) -> Limits:
-    """The defaults, but for `changes`."""
-    return Limits.of(with_defaults(LimitSettings, changes, "make_limits"))
+async def as_it_is(stream: trio.abc.Stream) -> trio.abc.Stream:
+    """A stream factory that changes nothing."""
+    return stream
 
 
 def open_client(
@@ -97,7 +105,7 @@ def open_client(
     return open_websocket(
         url_over(stream),
         stream=stream,
-        stream_factory=no_tls,
+        stream_factory=as_it_is,
         draft=draft,
         compression=offer,
         **limits,
@@ -145,21 +153,68 @@ async def by_raw_server(
         yield client, raw
 
 
+@attrs.define(eq=False)
+class OneStream(trio.abc.Listener[trio.abc.Stream]):
+    """A listener to which one client comes, and no other."""
+
+    _stream: trio.abc.Stream
+    _is_there: bool = True
+
+    async def accept(self) -> trio.abc.Stream:
+        if not self._is_there:
+            await trio.sleep_forever()
+        self._is_there = False
+        return self._stream
+
+    async def aclose(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+
+@asynccontextmanager
+async def served_stream(
+    stream: trio.abc.Stream, draft: Draft, **settings: Any
+) -> AsyncGenerator[Connection, None]:
+    """The connection that a server has on this stream, while its handler does what the block does.
+
+    What the handler itself does is sleep.
+    """
+    here = trio.Event()
+    leave = trio.Event()
+    connections: list[Connection] = []
+
+    async def handler(connection: Connection, state: object) -> None:
+        connections.append(connection)
+        here.set()
+        await leave.wait()
+
+    serve = partial(
+        serve_websocket,
+        handler,
+        listeners=[OneStream(stream)],
+        framing_mode=lambda request: draft.name,
+        **settings,
+    )
+    async with plain_nursery() as nursery:
+        server = await nursery.start(serve)
+        await here.wait()
+        try:
+            yield connections[0]
+        finally:
+            leave.set()
+            with trio.CancelScope(shield=True):
+                await server.aclose()
+
+
 @asynccontextmanager
 async def by_raw_client(
     draft: Draft, transport: str = "tcp", **limits: Any
 ) -> AsyncIterator[tuple[RawClient, Connection]]:
-    """A client by hand, which says no goodbye at the end, and a server's side of a connection.
-
-    It is looked after as `serve_websocket` does it, for many connections, and not as `accept` does.
-    """
+    """A client by hand, which says no goodbye at the end, and a server's side of a connection."""
     client_end, server_end = await stream_pair(transport)
     raw = RawClient(client_end)
     open_raw = partial(raw.open, draft, url_over(client_end))
-    as_served = patch.object(_server, "open_scope", partial(open_scope, many=True))
-    with use_framing_mode(draft.name), as_served:
-        async with _by_raw_peer(raw, open_raw, accept(server_end, **limits)) as server:
-            yield raw, server
+    async with _by_raw_peer(raw, open_raw, served_stream(server_end, draft, **limits)) as server:
+        yield raw, server
 
 
 @asynccontextmanager
@@ -182,6 +237,78 @@ async def _by_raw_peer(
                 yield connection
             finally:
                 await trio.aclose_forcefully(raw)
+
+
+@attrs.define(eq=False)
+class Breakable(trio.abc.Stream):
+    """A stream of which either way can be broken at any time."""
+
+    _stream: trio.abc.Stream
+    breaks_receiving: bool = False
+    breaks_sending: bool = False
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+        if self.breaks_receiving:
+            raise trio.BrokenResourceError
+        return await self._stream.receive_some(max_bytes)
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        if self.breaks_sending:
+            raise trio.BrokenResourceError
+        await self._stream.send_all(data)
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await self._stream.wait_send_all_might_not_block()
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
+@asynccontextmanager
+async def breakable(draft: Draft) -> AsyncIterator[tuple[Connection, Connection, Breakable]]:
+    """Two sides in memory, and the server's stream."""
+    client_end, server_end = await stream_pair("memory")
+    stream = Breakable(server_end)
+    async with connected_pair(draft, streams=(client_end, stream)) as (client, server):
+        yield client, server, stream
+
+
+# Beneath a connection
+
+
+def frames(connection: Connection, *events: Event) -> bytes:
+    """What the connection would write for these."""
+    encode = connection._protocol.codec.encode
+    return b"".join(bytes(part) for event in events for part in encode(event))
+
+
+async def send_bytes(connection: Connection, data: Buffer) -> None:
+    """Writes to the connection's stream, past the connection."""
+    await connection._endpoint.stream.send_all(data)
+
+
+async def cut(connection: Connection) -> None:
+    """Closes the connection's stream, with no goodbye."""
+    await trio.aclose_forcefully(connection._endpoint.stream)
+
+
+def stream_is_closed(connection: Connection) -> bool:
+    """Whether the connection has let its TCP socket go."""
+    assert isinstance(connection._endpoint.stream, TCPStream)
+    return connection._endpoint.stream.closed
+
+
+def set_option(connection: Connection, level: int, option: int, value: int | bytes) -> None:
+    """Sets an option of the connection's TCP socket."""
+    assert isinstance(connection._endpoint.stream, TCPStream)
+    connection._endpoint.stream.socket.setsockopt(level, option, value)
+
+
+def reset(connection: Connection) -> None:
+    """Ends the connection's TCP by a reset, as where a process is killed with bytes unread."""
+    set_option(connection, socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    assert isinstance(connection._endpoint.stream, TCPStream)
+    connection._endpoint.stream.close()
 
 
 def mute(connection: Connection) -> None:

@@ -37,10 +37,9 @@ from trio_draftws import (
     open_websocket,
     use_framing_mode,
 )
-from trio_draftws._client.handshake import MAX_REFUSAL_BODY
-from trio_draftws.drafts import MAX_LINE, WebSocketURL, draft_named
-from trio_draftws.drafts._handshake.base import HandshakeRequest
+from trio_draftws.drafts import MAX_LINE, HandshakeRequest, WebSocketURL, draft_named
 
+from .turns import dealt, each_draft, in_turn
 from .wire import (
     ACCEPT,
     KEY3,
@@ -520,8 +519,8 @@ async def test_what_cannot_become_http_is_refused_at_once(said: bytes) -> None:
     assert b"\r\n\r\nexpected HTTP, got " in answer
 
 
-@pytest.mark.parametrize("size", [1, 1000])
-@pytest.mark.parametrize("draft", DRAFTS, ids=NAME)
+@in_turn("size", [1, 1000])
+@each_draft
 async def test_one_empty_line_is_skipped(draft: Draft, size: int) -> None:
     """RFC 9112 section 2.2: some clients send one behind the request before."""
     client, stream = trio.testing.memory_stream_pair()
@@ -550,7 +549,7 @@ async def test_two_requests_that_differ_in_an_empty_line_before_them() -> None:
         assert (await answer_to(server, b"\r\n\r\n" + request_13())).startswith(b"HTTP/1.1 400 ")
 
 
-@pytest.mark.parametrize("size", [1, 1000])
+@in_turn("size", [1, 1000])
 async def test_an_odd_method_is_refused_however_it_comes(size: int) -> None:
     """It may begin with anything that a token may; so it is not what is wrong before the end."""
     said = request().replace(b"GET ", b"1!GET ")
@@ -561,6 +560,8 @@ async def test_an_odd_method_is_refused_however_it_comes(size: int) -> None:
             for begin in range(0, len(said), size):
                 await client.send_all(said[begin : begin + size])
                 await trio.testing.wait_all_tasks_blocked()
+            # Else the server would wait for what else may come.
+            await client.send_eof()
 
         nursery.start_soon(say)
         with pytest.raises(RequestRefused) as caught:
@@ -667,6 +668,7 @@ def when_bad(
     return conn_headers
 
 
+@each_draft
 async def test_conn_headers_rejects(draft: Draft, caplog: pytest.LogCaptureFixture) -> None:
     def refuse() -> tuple[HeaderFields, Any]:
         raise Reject(403, {"X-Why": "members only"}, "Bring a friend.")
@@ -920,6 +922,8 @@ async def test_a_101_for_something_else(answer: bytes, what: str) -> None:
         await open_against(only(answer, bytes(16)))
 
 
+# So many bytes of what a server that refuses has to say are kept.
+MAX_REFUSAL_BODY = 64 * 1024
 REFUSALS = {
     "with a length": (b"Content-Length: 4\r\n\r\nGone and more", b"Gone"),
     "without a length": (b"\r\nGone", b"Gone"),
@@ -934,8 +938,10 @@ REFUSALS = {
 }
 
 
-@pytest.mark.parametrize(("rest", "body"), REFUSALS.values(), ids=REFUSALS)
-async def test_an_answer_that_is_not_101(rest: bytes, body: bytes, draft: Draft) -> None:
+@dealt("refusal", list(REFUSALS))
+async def test_an_answer_that_is_not_101(refusal: str, draft: Draft) -> None:
+    rest, body = REFUSALS[refusal]
+
     async def refuse(stream: trio.SocketStream) -> None:
         await read_request(stream, draft.opening.request_body)
         try:
@@ -949,7 +955,6 @@ async def test_an_answer_that_is_not_101(rest: bytes, body: bytes, draft: Draft)
         with pytest.raises(Rejected, match="the server refused with status 410") as caught:
             async with open_websocket(f"ws://127.0.0.1:{port}/", draft=draft):
                 raise AssertionError("there is no connection")
-    assert MAX_REFUSAL_BODY == 64 * 1024
     assert caught.value.status == 410
     assert caught.value.headers["x-since"] == "2011"
     assert caught.value.body == body
@@ -996,7 +1001,8 @@ async def test_an_answer_that_is_no_answer(answer: bytes, why: str) -> None:
         await open_against(only(answer))
 
 
-@pytest.mark.parametrize("version", [b"HTTP/1.0", b"HTTP/2.0"])
+@in_turn("version", [b"HTTP/1.0", b"HTTP/2.0"])
+@each_draft
 async def test_a_101_of_another_http(version: bytes, draft: Draft) -> None:
     async def behave(stream: trio.SocketStream) -> None:
         head, key3 = await read_request(stream, draft.opening.request_body)
@@ -1012,6 +1018,7 @@ async def test_a_101_of_another_http(version: bytes, draft: Draft) -> None:
     assert f"got `{version.decode()} 101 " in str(caught.value)
 
 
+@each_draft
 async def test_a_folded_field(draft: Draft) -> None:
     """What makes an answer one may stand there too."""
 
@@ -1023,7 +1030,8 @@ async def test_a_folded_field(draft: Draft) -> None:
         await read_to_end(stream)
 
     async with raw_server(behave) as port:
-        async with open_websocket(f"ws://127.0.0.1:{port}/", draft=draft) as connection:
+        url = f"ws://127.0.0.1:{port}/"
+        async with open_websocket(url, draft=draft, close_timeout=0.01) as connection:
             assert connection.headers["X-Note"] == "one two"
             assert connection.response.headers["Connection"] == "Upgrade"
 
@@ -1091,7 +1099,8 @@ INJECTIONS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("settings", INJECTIONS.values(), ids=INJECTIONS)
+@in_turn("settings", INJECTIONS.values())
+@each_draft
 async def test_header_injection(draft: Draft, settings: dict[str, Any]) -> None:
     """Nothing is dialled: nobody listens there, and that is not what it says."""
     with pytest.raises(ValueError, match=r"control character|token|Latin-1|subprotocol"):
@@ -1099,6 +1108,7 @@ async def test_header_injection(draft: Draft, settings: dict[str, Any]) -> None:
             raise AssertionError("there is no connection")
 
 
+@each_draft
 async def test_fields_that_the_handshake_writes(draft: Draft) -> None:
     for name in draft.opening.written_fields:
         for spelt in (name, name.lower(), name.upper()):
@@ -1120,7 +1130,7 @@ async def test_one_str_is_no_list_of_subprotocols() -> None:
 # Messages
 
 
-@pytest.mark.parametrize("draft", [draft for draft in DRAFTS if draft.binary], ids=NAME)
+@in_turn("draft", [draft for draft in DRAFTS if draft.binary])
 async def test_bytes_where_the_draft_has_them(draft: Draft) -> None:
     with use_framing_mode(draft.name):
         async with server_with_a_healthy_client() as server:
@@ -1132,7 +1142,7 @@ async def test_bytes_where_the_draft_has_them(draft: Draft) -> None:
                     assert received == message
 
 
-@pytest.mark.parametrize("draft", [draft for draft in DRAFTS if not draft.binary], ids=NAME)
+@in_turn("draft", [draft for draft in DRAFTS if not draft.binary])
 async def test_bytes_where_the_draft_has_text_only(draft: Draft) -> None:
     with use_framing_mode(draft.name):
         async with server_with_a_healthy_client() as server:
@@ -1162,6 +1172,7 @@ def check_what_the_peer_saw(draft: Draft, violation: PeerViolation, end: BaseExc
     assert (end.code, end.reason) == told
 
 
+@each_draft
 async def test_a_message_over_the_limit_of_a_server(
     draft: Draft, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -1188,6 +1199,7 @@ async def test_a_message_over_the_limit_of_a_server(
     assert caplog.records == []
 
 
+@each_draft
 async def test_a_message_over_the_limit_of_a_client(draft: Draft) -> None:
     ends: list[BaseException] = []
 
@@ -1356,12 +1368,10 @@ async def test_a_violation_by_a_server(case: Violation) -> None:
 # Codes and reasons to close with
 
 
-WITH_STATUS = pytest.mark.parametrize(
-    "draft", [draft for draft in DRAFTS if draft.close_status], ids=NAME
-)
+WITH_STATUS = in_turn("draft", [draft for draft in DRAFTS if draft.close_status])
 
 
-CLOSING = pytest.mark.parametrize("how", [Connection.aclose, Connection.send_close])
+CLOSING = in_turn("how", [Connection.aclose, Connection.send_close])
 
 
 async def cannot_close(
@@ -1393,13 +1403,13 @@ async def cannot_close(
 
 @WITH_STATUS
 @CLOSING
-@pytest.mark.parametrize("code", [-1, 0, 999, 5000, 65536])
+@in_turn("code", [-1, 0, 999, 5000, 65536])
 async def test_a_code_that_no_draft_has(how: Any, draft: Draft, code: int) -> None:
     await cannot_close(how, draft, code, "", f"cannot carry the code {code}")
 
 
 @CLOSING
-@pytest.mark.parametrize("code", [1004, 1005, 1006, 1015, 2999])
+@in_turn("code", [1004, 1005, 1006, 1015, 2999])
 async def test_a_code_that_rfc6455_keeps_back(how: Any, code: int) -> None:
     await cannot_close(how, "rfc6455", code, "", f"cannot carry the code {code}")
 
@@ -1411,6 +1421,7 @@ async def test_a_reason_that_cannot_be_sent(how: Any, draft: Draft) -> None:
     await cannot_close(how, draft, 1000, "\ud800", "lone surrogate")
 
 
+@each_draft
 async def test_what_is_said_at_a_close_arrives(draft: Draft) -> None:
     """From either side; where a closing frame has no room for it, only that it was closed."""
     ends: list[PeerClosed] = []

@@ -8,7 +8,8 @@ import trio.testing
 
 from trio_draftws import Close, Connection, Draft, LocalProtocolError, PeerClosed, PeerViolation
 
-from .pairs import connected
+from .pairs import connected, frames, send_bytes
+from .turns import each_draft, over_streams
 
 
 async def received(connection: Connection, count: int) -> list[str | bytes]:
@@ -20,6 +21,7 @@ async def received(connection: Connection, count: int) -> list[str | bytes]:
     return messages
 
 
+@over_streams()
 async def test_all_come_in_order(transport: str, draft: Draft) -> None:
     texts = [f"{number} " + "x" * (number % 700) for number in range(1000)]
     async with connected(transport, draft) as (client, server), trio.open_nursery() as nursery:
@@ -34,6 +36,7 @@ async def test_all_come_in_order(transport: str, draft: Draft) -> None:
         assert await received(server, 1003) == ["first", *texts, "second", "last"]
 
 
+@each_draft
 async def test_one_read_is_one_batch(draft: Draft) -> None:
     async with connected("tcp", draft) as (client, server):
         await client.send_many(["a", "", "b"])
@@ -43,6 +46,7 @@ async def test_one_read_is_one_batch(draft: Draft) -> None:
         assert await server.receive_many() == ["d", "e"]
 
 
+@over_streams()
 async def test_an_end_comes_in_its_turn(transport: str, draft: Draft) -> None:
     async with connected(transport, draft) as (client, server), trio.open_nursery() as nursery:
 
@@ -62,19 +66,19 @@ async def test_an_end_comes_in_its_turn(transport: str, draft: Draft) -> None:
             await server.send_many(["late"])
 
 
+@each_draft
 async def test_a_close_in_the_same_bytes(draft: Draft) -> None:
     if not draft.closing_handshake:
-        pytest.skip("this draft has no closing frame")
+        return  # this draft has no closing frame
     async with connected("tcp", draft) as (client, server):
-        codec = client._protocol.codec
         close = Close(1000) if draft.close_status else Close()
-        frames = [*codec.encode("a"), *codec.encode("b"), *codec.encode(close)]
-        await client._endpoint.stream.send_all(b"".join(map(bytes, frames)))
+        await send_bytes(client, frames(client, "a", "b", close))
         assert await server.receive_many() == ["a", "b"]
         with pytest.raises(PeerClosed):
             await server.receive_many()
 
 
+@each_draft
 async def test_a_violation_comes_in_its_turn(draft: Draft) -> None:
     async with connected("tcp", draft, max_message_size=10) as (client, server):
         await client.send_many(["a", "b", "x" * 11])
@@ -83,6 +87,7 @@ async def test_a_violation_comes_in_its_turn(draft: Draft) -> None:
             await server.receive_many()
 
 
+@over_streams()
 async def test_one_that_cannot_be_said(transport: str, draft: Draft) -> None:
     """Those before it were sent, and the connection is as good as before."""
     async with connected(transport, draft) as (client, server), trio.open_nursery() as nursery:
@@ -96,6 +101,7 @@ async def test_one_that_cannot_be_said(transport: str, draft: Draft) -> None:
         assert await received(server, 2) == ["a", "c"]
 
 
+@each_draft
 async def test_nobody_elses_between(draft: Draft) -> None:
     """Also where all have to wait for room."""
     async with connected("tcp", draft) as (client, server), trio.open_nursery() as nursery:
@@ -106,6 +112,7 @@ async def test_nobody_elses_between(draft: Draft) -> None:
         assert all(got[begin : begin + 5] == [got[begin]] * 5 for begin in (0, 5, 10))
 
 
+@over_streams()
 async def test_cancelled_none_was_sent(transport: str, draft: Draft) -> None:
     async with connected(transport, draft) as (client, server):
         with trio.CancelScope() as scope:
@@ -121,6 +128,7 @@ async def test_cancelled_none_was_sent(transport: str, draft: Draft) -> None:
             assert await server.receive_many() == ["d"]
 
 
+@each_draft
 async def test_a_receiver_is_one(draft: Draft) -> None:
     async with connected("memory", draft) as (client, server), trio.open_nursery() as nursery:
         nursery.start_soon(server.receive_many)
@@ -135,14 +143,15 @@ async def test_a_receiver_is_one(draft: Draft) -> None:
                 await server.receive_many()
 
 
+@each_draft
 async def test_answers_that_are_sent_together_wait_for_the_rest(draft: Draft) -> None:
     """While `receive` has more to hand out, they are written with what follows."""
     async with connected("tcp", draft) as (client, server):
         await client.send_many(["one", "two"])
         assert await server.receive() == "one"
-        written = server._sender.written
+        written = server.statistics().bytes_sent
         await server.send_many(["1", "and"])
-        assert server._sender.written == written
+        assert server.statistics().bytes_sent == written
         assert await server.receive() == "two"
         await server.send("2")
         assert await received(client, 3) == ["1", "and", "2"]

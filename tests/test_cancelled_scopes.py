@@ -13,7 +13,6 @@ import trio
 import trio.testing
 
 from trio_draftws import (
-    DRAFTS,
     ConnectionLost,
     Draft,
     HandshakeError,
@@ -29,17 +28,10 @@ from trio_draftws import (
 from .cancelling import Cancel, at_every_point
 from .conversation import Script, View, check, follow, lead
 from .pairs import SOME_DRAFTS, open_client, stream_pair
+from .turns import each_draft, in_turn, over_streams
 from .wire import echo
 
-both_roles = pytest.mark.parametrize("role", ["client", "server"])
-all_drafts_and_some = pytest.mark.parametrize(
-    ("transport", "draft"),
-    [
-        pytest.param(transport, draft, id=f"{transport}-{draft.name}")
-        for transport, drafts in (("memory", DRAFTS), ("lockstep", SOME_DRAFTS))
-        for draft in drafts
-    ],
-)
+both_roles = in_turn("role", ["client", "server"])
 
 
 async def cancel_conversation(role: str, transport: str, draft: Draft, script: Script) -> None:
@@ -71,7 +63,7 @@ async def cancel_conversation(role: str, transport: str, draft: Draft, script: S
 
 
 @both_roles
-@all_drafts_and_some
+@over_streams(transports=["memory", "lockstep"])
 async def test_a_conversation(
     role: str, transport: str, draft: Draft, autojump_clock: trio.testing.MockClock
 ) -> None:
@@ -80,17 +72,17 @@ async def test_a_conversation(
 
 
 @both_roles
-@pytest.mark.parametrize("transport", ["tcp", "tls", "foreign"])
-@pytest.mark.parametrize("draft", SOME_DRAFTS, ids=lambda draft: draft.name)
+@over_streams(SOME_DRAFTS, ["tcp", "tls", "foreign"])
 async def test_a_conversation_of_large_messages(role: str, transport: str, draft: Draft) -> None:
     await cancel_conversation(role, transport, draft, Script(padding=50_000))
 
 
-@pytest.mark.parametrize("transport", ["memory", "tcp", "tls"])
+@over_streams(transports=["memory", "tcp", "tls"])
 async def test_accepting_and_closing(transport: str, draft: Draft) -> None:
     await cancel_accepting(transport, draft)
 
 
+@each_draft
 async def test_accepting_and_closing_in_lockstep(
     draft: Draft, autojump_clock: trio.testing.MockClock
 ) -> None:
@@ -140,6 +132,7 @@ async def cancel_accepting(transport: str, draft: Draft) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["ws", "wss"])
+@each_draft
 async def test_open_websocket_against_a_server(
     scheme: str,
     draft: Draft,
@@ -171,6 +164,7 @@ async def test_open_websocket_against_a_server(
         assert server.connections == set()
 
 
+@each_draft
 async def test_serving_cancelled_at_every_point(draft: Draft) -> None:
     """However a server's task is cancelled, its client is told or finds nobody there."""
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 import trio
 
 from trio_draftws import DRAFTS, Connection, Draft, Server, open_websocket, use_framing_mode
 
+from .turns import in_turn
 from .wire import serving
 
 
@@ -26,7 +26,7 @@ class Steps(trio.abc.Instrument):
             self.open.append(len(self.server.connections))
 
 
-@pytest.mark.parametrize("draft", [d for d in DRAFTS if d.closing_handshake], ids=lambda d: d.name)
+@in_turn("draft", [draft for draft in DRAFTS if draft.closing_handshake])
 async def test_the_handler_s_last_step_closes(draft: Draft) -> None:
     steps = Steps()
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import socket
-import struct
 from typing import Any
 
 import pytest
@@ -24,15 +22,33 @@ from trio_draftws import (
     use_framing_mode,
     wait_any,
 )
-from trio_draftws._connection.looks import ROUND
-from trio_draftws._connection.receiver import Owner
-from trio_draftws._connection.writer import ROOM
-from trio_draftws._transport.sockets import DirectStream
-from trio_draftws.drafts import Event, draft_named
 
-from .pairs import by_raw_client, connected, mute, open_client, stream_pair, unmute
+# One test counts how often the system is asked to write, which nothing else shows.
+from trio_draftws._transport.sockets import DirectStream
+from trio_draftws.drafts import draft_named
+from trio_draftws.testing import connected_pair
+
+from .pairs import (
+    breakable,
+    by_raw_client,
+    connected,
+    cut,
+    frames,
+    mute,
+    open_client,
+    reset,
+    send_bytes,
+    stream_is_closed,
+    stream_pair,
+    unmute,
+)
+from .turns import each_draft, in_turn, over_streams
 
 TEXTS = ["", "hello", "é日本😀", "x" * 70_000, "y" * 300_000, "\0 \n"]
+# How many bytes may wait to be written before a sender has to
+ROOM = 65_536
+# How often, in seconds, those are looked at that nobody receives on
+ROUND = 0.25
 WITH_CLOSING_FRAME = [draft for draft in DRAFTS if draft.closing_handshake]
 
 
@@ -41,17 +57,13 @@ def code_of(close: Close | None) -> int | None:
     return close.code
 
 
-def wire(connection: Connection, event: Event) -> bytes:
-    """What the connection would write for `event`."""
-    return b"".join(connection._protocol.codec.encode(event))
-
-
 async def echo(connection: Connection) -> None:
     async for message in connection:
         await connection.send(message)
 
 
 class TestMessages:
+    @over_streams()
     async def test_texts_come_back_whole(self, transport: str, draft: Draft) -> None:
         async with connected(transport, draft) as (client, server), trio.open_nursery() as nursery:
             nursery.start_soon(echo, server)
@@ -60,6 +72,7 @@ class TestMessages:
                 assert await client.receive() == text
             await client.aclose()
 
+    @over_streams()
     async def test_both_ways_at_once_and_in_order(self, transport: str, draft: Draft) -> None:
         sent = [f"message {number}" for number in range(300)]
         got: dict[str, list[str | bytes]] = {"client": [], "server": []}
@@ -79,6 +92,7 @@ class TestMessages:
                     nursery.start_soon(receive_all, connection)
         assert got == {"client": sent, "server": sent}
 
+    @each_draft
     async def test_as_a_channel_of_text(self, draft: Draft) -> None:
         async with connected("memory", draft) as (client, server):
             await client.text.send("hello")
@@ -90,9 +104,10 @@ class TestMessages:
                 with pytest.raises(trio.EndOfChannel):
                     await server.text.receive()
 
+    @each_draft
     async def test_binary_on_a_text_channel_closes(self, draft: Draft) -> None:
         if not draft.binary:
-            pytest.skip("this draft has no binary messages")
+            return  # this draft has no binary messages
         async with connected("memory", draft) as (client, server):
             async with trio.open_nursery() as nursery:
 
@@ -109,9 +124,10 @@ class TestMessages:
                     await client.text.receive()
                 assert caught.value.close_code == 1003
 
+    @over_streams()
     async def test_bytes_come_back_whole(self, transport: str, draft: Draft) -> None:
         if not draft.binary:
-            pytest.skip("this draft has no binary messages")
+            return  # this draft has no binary messages
         async with connected(transport, draft) as (client, server), trio.open_nursery() as nursery:
             nursery.start_soon(echo, server)
             for size in (0, 1, 125, 126, 65_535, 65_536, 300_000):
@@ -120,6 +136,7 @@ class TestMessages:
                 assert await client.receive() == payload[:size]
             await client.aclose()
 
+    @each_draft
     async def test_what_a_draft_cannot_say_leaves_the_connection_good(self, draft: Draft) -> None:
         async with connected("memory", draft) as (client, server):
             if not draft.binary:
@@ -134,6 +151,7 @@ class TestMessages:
 
 
 class TestOpening:
+    @over_streams()
     async def test_what_the_peer_said_is_kept(self, transport: str, draft: Draft) -> None:
         async with connected(transport, draft) as (client, server):
             assert server.line == b"GET / HTTP/1.1"
@@ -164,7 +182,8 @@ class TestOpening:
 
 
 class TestClosing:
-    @pytest.mark.parametrize("first", ["client", "server"])
+    @in_turn("first", ["client", "server"])
+    @over_streams()
     async def test_the_other_side_is_told_and_answers(
         self, transport: str, draft: Draft, first: str
     ) -> None:
@@ -192,6 +211,7 @@ class TestClosing:
             else:
                 assert side.close_sent is side.close_received is None
 
+    @over_streams()
     async def test_both_at_once(self, transport: str, draft: Draft) -> None:
         async with connected(transport, draft) as sides, trio.open_nursery() as nursery:
             for side in sides:
@@ -208,6 +228,7 @@ class TestClosing:
                 await side.send_close()
             await side.aclose()
 
+    @over_streams()
     async def test_a_receive_elsewhere_is_woken_at_once(
         self, transport: str, draft: Draft, autojump_clock: trio.testing.MockClock
     ) -> None:
@@ -226,6 +247,7 @@ class TestClosing:
                 await client.aclose()
             assert trio.current_time() == 0
 
+    @over_streams()
     async def test_messages_before_the_close_are_received_first(
         self, transport: str, draft: Draft
     ) -> None:
@@ -236,10 +258,11 @@ class TestClosing:
             assert [message async for message in server] == ["one", "two", "three"]
             await server.aclose()
 
+    @over_streams()
     async def test_half_closed_the_answers_still_come(self, transport: str, draft: Draft) -> None:
         """`send_close` ends our sending; what the peer has to say is received until its end."""
         if transport == "tls" and not draft.closing_handshake:
-            pytest.skip("hixie-75 ends its side of TCP, which TLS cannot")
+            return  # hixie-75 ends its side of TCP, which TLS cannot
         async with connected(transport, draft) as (client, server), trio.open_nursery() as nursery:
             await client.send("one")
             await client.send("two")
@@ -255,6 +278,7 @@ class TestClosing:
             nursery.start_soon(answer)
             assert [message async for message in client] == ["one", "two"]
 
+    @over_streams()
     async def test_a_close_behind_unread_messages_is_answered_by_aclose(
         self, transport: str, draft: Draft
     ) -> None:
@@ -308,6 +332,7 @@ class TestClosing:
                 unmute(client)
         assert done == pytest.approx([3, 3, 3, 3])
 
+    @over_streams()
     async def test_a_silent_peer_is_waited_for_no_longer_than_close_timeout(
         self, transport: str, draft: Draft, autojump_clock: trio.testing.MockClock
     ) -> None:
@@ -332,6 +357,7 @@ class TestClosing:
         assert waited == pytest.approx(3 if half_close else 0)
         assert client.close_received is None
 
+    @each_draft
     async def test_aclose_waits_for_the_one_that_was_first(self, draft: Draft) -> None:
         async with connected("tcp", draft) as (client, server):
             mute(server)
@@ -349,6 +375,7 @@ class TestClosing:
                 await server.aclose()
             assert sorted(finished) == ["a", "b"]
 
+    @over_streams()
     async def test_cancelled_aclose_still_closes_in_order(
         self, transport: str, draft: Draft
     ) -> None:
@@ -364,54 +391,51 @@ class TestClosing:
 
 
 class TestLoss:
-    async def test_end_of_stream_without_a_goodbye(self, transport: str) -> None:
-        for draft in WITH_CLOSING_FRAME:
-            async with connected(transport, draft) as (client, server):
-                await trio.aclose_forcefully(client._endpoint.stream)
-                with pytest.raises(ConnectionLost, match="without closing the connection"):
-                    await server.receive()
-                with pytest.raises(ConnectionLost):
-                    await server.send("anybody there?")
-                assert server.close_received is None
-                assert server.closed_by is None
+    @over_streams(WITH_CLOSING_FRAME)
+    async def test_end_of_stream_without_a_goodbye(self, transport: str, draft: Draft) -> None:
+        async with connected(transport, draft) as (client, server):
+            await cut(client)
+            with pytest.raises(ConnectionLost, match="without closing the connection"):
+                await server.receive()
+            with pytest.raises(ConnectionLost):
+                await server.send("anybody there?")
+            assert server.close_received is None
+            assert server.closed_by is None
 
+    @each_draft
     async def test_end_of_stream_within_a_message(self, draft: Draft) -> None:
         """It is a loss in every draft, hixie-75 included, where the end of TCP is a close."""
         async with connected("tcp", draft) as (client, server):
-            frame = wire(client, "cut off")
-            await client._endpoint.stream.send_all(frame[:-3])
-            await trio.aclose_forcefully(client._endpoint.stream)
+            frame = frames(client, "cut off")
+            await send_bytes(client, frame[:-3])
+            await cut(client)
             with pytest.raises(ConnectionLost):
                 await server.receive()
 
+    @each_draft
     async def test_a_reset_is_a_loss_with_its_cause(self, draft: Draft) -> None:
         async with connected("tcp", draft) as (client, server):
-            assert isinstance(client._endpoint.stream, DirectStream)
-            reset_when_closed(client._endpoint.stream)
-            client._endpoint.stream.close()
+            reset(client)
             with pytest.raises(ConnectionLost, match="reset by peer") as caught:
                 await server.receive()
             assert isinstance(caught.value.__cause__, trio.BrokenResourceError)
 
+    @each_draft
     async def test_a_reset_is_noticed_where_nobody_receives(self, draft: Draft) -> None:
         async with connected("tcp", draft) as (client, server):
-            assert isinstance(client._endpoint.stream, DirectStream)
-            reset_when_closed(client._endpoint.stream)
-            client._endpoint.stream.close()
+            reset(client)
             await trio.testing.wait_all_tasks_blocked(0.01)
             assert server.closed
-            assert isinstance(server._endpoint.stream, DirectStream)
-            assert server._endpoint.stream.closed
+            assert stream_is_closed(server)
             with pytest.raises(ConnectionLost, match="reset by peer") as caught:
                 await server.send("anybody there?")
             assert isinstance(caught.value.__cause__, trio.BrokenResourceError)
 
+    @each_draft
     async def test_a_write_that_fails_says_so(self, draft: Draft) -> None:
         async with connected("tcp", draft) as (client, server):
             mute(server)
-            assert isinstance(client._endpoint.stream, DirectStream)
-            reset_when_closed(client._endpoint.stream)
-            client._endpoint.stream.close()
+            reset(client)
             await trio.testing.wait_all_tasks_blocked(0.01)
             await server.send("into the void")
             with pytest.raises(ConnectionLost) as caught:
@@ -419,17 +443,15 @@ class TestLoss:
             assert isinstance(caught.value.__cause__, trio.BrokenResourceError)
             assert server.closed
 
+    @each_draft
     async def test_a_foreign_stream_that_breaks(self, draft: Draft) -> None:
-        async with connected("memory", draft) as (client, server):
-
-            async def broken(max_bytes: int | None = None) -> bytes:
-                raise trio.BrokenResourceError
-
-            server._endpoint.stream.receive_some = broken  # type: ignore[method-assign]
+        async with breakable(draft) as (client, server, stream):
+            stream.breaks_receiving = True
             with pytest.raises(ConnectionLost, match="the stream broke"):
                 await server.receive()
             await client.aclose()
 
+    @each_draft
     async def test_a_stream_closed_under_us(self, draft: Draft) -> None:
         async with connected("tcp", draft) as (_, server), trio.open_nursery() as nursery:
 
@@ -439,14 +461,11 @@ class TestLoss:
 
             nursery.start_soon(receive)
             await trio.testing.wait_all_tasks_blocked()
-            await trio.aclose_forcefully(server._endpoint.stream)
-
-
-def reset_when_closed(stream: DirectStream) -> None:
-    stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            await cut(server)
 
 
 class TestViolation:
+    @over_streams()
     async def test_a_message_over_the_limit(self, transport: str, draft: Draft) -> None:
         async with connected(transport, draft, max_message_size=100) as (client, server):
             await client.send("x" * 100)
@@ -466,11 +485,11 @@ class TestViolation:
                     await client.receive()
                 await client.aclose()
 
+    @each_draft
     async def test_answers_to_earlier_messages_leave_first(self, draft: Draft) -> None:
         """Message and violation come in the same bytes."""
         async with connected("tcp", draft, max_message_size=100) as (client, server):
-            frames = [wire(client, "first"), wire(client, "y" * 101)]
-            await client._endpoint.stream.send_all(b"".join(frames))
+            await send_bytes(client, frames(client, "first", "y" * 101))
             with pytest.raises(PeerViolation):
                 await echo(server)
             assert await client.receive() == "first"
@@ -478,6 +497,7 @@ class TestViolation:
                 nursery.start_soon(server.aclose)
                 nursery.start_soon(client.aclose)
 
+    @each_draft
     async def test_what_follows_a_violation_is_not_looked_at(
         self, draft: Draft, autojump_clock: trio.testing.MockClock
     ) -> None:
@@ -491,6 +511,7 @@ class TestViolation:
                 with pytest.raises(PeerViolation, match="longer than 100 bytes"):
                     await server.receive()
 
+    @over_streams()
     async def test_found_while_closing(self, transport: str, draft: Draft) -> None:
         """A side that is closing does not care, and ends in order."""
         async with connected(transport, draft, max_message_size=100) as (client, server):
@@ -503,6 +524,7 @@ class TestViolation:
 
 
 class TestConcurrency:
+    @over_streams()
     async def test_two_receivers_are_one_too_many(self, transport: str, draft: Draft) -> None:
         async with connected(transport, draft) as (client, server), trio.open_nursery() as nursery:
             nursery.start_soon(client.receive)
@@ -513,6 +535,7 @@ class TestConcurrency:
                 await client.wait_readable()
             await server.send("for the first")
 
+    @over_streams()
     async def test_senders_queue_in_order(self, transport: str, draft: Draft) -> None:
         """With no room left, messages leave in the order in which `send` was called."""
         async with connected(transport, draft) as (client, server):
@@ -527,6 +550,7 @@ class TestConcurrency:
             # A memory stream takes all that it is given.
             assert blocked > 0 or transport == "memory"
 
+    @each_draft
     async def test_closing_wakes_the_senders(self, draft: Draft) -> None:
         async with connected("lockstep", draft, close_timeout=0.01) as (client, server):
             mute(server)
@@ -545,6 +569,7 @@ class TestConcurrency:
                 await client.aclose()
             assert woken == ["closed"] * 3
 
+    @each_draft
     async def test_breaking_wakes_the_senders(self, draft: Draft) -> None:
         async with connected("tcp", draft) as (client, server):
             errors: list[Exception] = []
@@ -560,16 +585,15 @@ class TestConcurrency:
                 for _ in range(3):
                     nursery.start_soon(send)
                 await trio.testing.wait_all_tasks_blocked(0.01)
-                assert isinstance(server._endpoint.stream, DirectStream)
-                reset_when_closed(server._endpoint.stream)
-                server._endpoint.stream.close()
+                reset(server)
             assert [type(error) for error in errors] == [ConnectionLost] * 3
 
 
 class TestWaiting:
+    @over_streams()
     async def test_readable_on_a_whole_message_only(self, transport: str, draft: Draft) -> None:
         async with connected(transport, draft) as (client, server):
-            frame = wire(client, "hello")
+            frame = frames(client, "hello")
             whole = frame
             async with trio.open_nursery() as nursery:
                 seen = trio.Event()
@@ -579,10 +603,10 @@ class TestWaiting:
                     seen.set()
 
                 nursery.start_soon(wait)
-                await client._endpoint.stream.send_all(whole[:-2])
+                await send_bytes(client, whole[:-2])
                 await trio.testing.wait_all_tasks_blocked(0.01)
                 assert (seen.is_set(), server.readable) == (False, False)
-                await client._endpoint.stream.send_all(whole[-2:])
+                await send_bytes(client, whole[-2:])
             assert server.readable
             await server.wait_readable()
             assert await server.receive() == "hello"
@@ -622,6 +646,7 @@ class TestWaiting:
             with pytest.raises(trio.BusyResourceError):
                 await wait_any(client, client)
 
+    @each_draft
     async def test_wait_any_cancelled_loses_nothing(self, draft: Draft) -> None:
         async with connected("tcp", draft) as (client, server):
             with trio.CancelScope() as scope:
@@ -635,6 +660,7 @@ class TestWaiting:
 
 
 class TestScheduling:
+    @each_draft
     async def test_every_receive_and_send_is_a_cancellation_point(self, draft: Draft) -> None:
         async with connected("tcp", draft) as (client, server):
             for number in range(10):
@@ -650,7 +676,8 @@ class TestScheduling:
             assert scope.cancelled_caught
             assert [await server.receive() for _ in range(10)] == [str(n) for n in range(10)]
 
-    @pytest.mark.parametrize("doing", ["receive", "send"])
+    @in_turn("doing", ["receive", "send"])
+    @each_draft
     async def test_others_run_at_least_every_64_messages(self, draft: Draft, doing: str) -> None:
         class Passes(trio.abc.Instrument):
             count = 0
@@ -659,8 +686,7 @@ class TestScheduling:
                 self.count += 1
 
         async with connected("tcp", draft) as (client, server):
-            frames = [wire(client, "x")] * 640
-            await client._endpoint.stream.send_all(b"".join(frames))
+            await send_bytes(client, frames(client, *["x"] * 640))
             await server.wait_readable()
             passes = Passes()
             trio.lowlevel.add_instrument(passes)
@@ -674,6 +700,7 @@ class TestScheduling:
 
 
 class TestWriting:
+    @each_draft
     async def test_an_echo_loop_over_a_pipelined_stream_writes_once_per_read(
         self, draft: Draft, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -685,8 +712,7 @@ class TestWriting:
             return send_nowait(stream, buffers)
 
         async with connected("tcp", draft) as (client, server):
-            frames = [wire(client, "x")] * 30
-            await client._endpoint.stream.send_all(b"".join(frames))
+            await send_bytes(client, frames(client, *["x"] * 30))
             await trio.testing.wait_all_tasks_blocked(0.01)
             monkeypatch.setattr(DirectStream, "send_nowait", counting)
             # No 1 ms passes on this clock, however slow the machine is.
@@ -696,16 +722,16 @@ class TestWriting:
             monkeypatch.undo()
             for _ in range(30):
                 await client.receive()
-        assert writes == [sum(len(wire(server, "x")) for _ in range(30))]
+        assert writes == [len(frames(server, *["x"] * 30))]
 
+    @each_draft
     async def test_a_sender_that_goes_to_sleep_is_flushed_all_the_same(self, draft: Draft) -> None:
         async with connected("tcp", draft) as (client, server):
-            frames = [wire(client, "x")] * 2
-            await client._endpoint.stream.send_all(b"".join(frames))
+            await send_bytes(client, frames(client, *["x"] * 2))
             await server.receive()
             await server.send("answer to the first")
             await server.send("and one more")
-            assert server._sender.size > 0
+            assert server.statistics().bytes_waiting > 0
             # Nobody does anything on the server's side from here on.
             assert await client.receive() == "answer to the first"
             assert await client.receive() == "and one more"
@@ -730,6 +756,7 @@ class TestWriting:
                 assert await client.receive() == b"x" * size
                 assert await client.receive() == b"y" * size
 
+    @each_draft
     async def test_a_sender_that_waits_for_room_hears_that_we_closed(
         self, draft: Draft, autojump_clock: trio.testing.MockClock
     ) -> None:
@@ -747,8 +774,8 @@ class TestWriting:
                 await trio.testing.wait_all_tasks_blocked()
                 await server.aclose()
 
-    @pytest.mark.parametrize("view", [False, True])
-    @pytest.mark.parametrize("name", ["hybi-01", "rfc6455"])
+    @in_turn("view", [False, True])
+    @in_turn("name", ["hybi-01", "rfc6455"])
     async def test_a_buffer_may_be_changed_when_it_was_sent(
         self, transport: str, name: str, view: bool
     ) -> None:
@@ -766,9 +793,7 @@ class TestWriting:
 
                 assert await client.receive() == b"x" * size
             # Two in one read, so that the answer to the first waits for the second's.
-            await client._endpoint.stream.send_all(
-                b"".join(map(bytes, client._protocol.codec.encode("a") * 2))
-            )
+            await send_bytes(client, frames(client, "a", "a"))
             assert await server.receive() == "a"
             buffer = bytearray(b"x" * 10_000)
             await server.send(memoryview(buffer) if view else buffer)
@@ -776,18 +801,21 @@ class TestWriting:
             assert await server.receive() == "a"
             assert await client.receive() == b"x" * 10_000
 
+    @each_draft
     async def test_past_64_kib_it_is_written_while_messages_wait(self, draft: Draft) -> None:
         async with connected("tcp", draft) as (client, server):
-            frames = [wire(client, "x")] * 3
-            await client._endpoint.stream.send_all(b"".join(frames))
+            await send_bytes(client, frames(client, *["x"] * 3))
             await server.receive()
             await server.send("small")
-            assert server._sender.size > 0
+            assert server.statistics().bytes_waiting > 0
+            before = server.statistics().bytes_sent
             await server.send("x" * 70_000)
-            assert server._sender.size == 0 or server._sender._draining
+            now = server.statistics()
+            assert now.bytes_waiting == 0 or now.bytes_sent > before
             assert await client.receive() == "small"
             assert await client.receive() == "x" * 70_000
 
+    @over_streams()
     async def test_at_most_64_kib_and_one_message_wait(self, transport: str, draft: Draft) -> None:
         async with connected(transport, draft) as (client, server):
             most = 0
@@ -799,16 +827,17 @@ class TestWriting:
 
                 nursery.start_soon(send)
                 await trio.testing.wait_all_tasks_blocked(0.01)
-                most = client._sender.size
+                most = client.statistics().bytes_waiting
                 for _ in range(200):
                     await server.receive()
-                    most = max(most, client._sender.size)
+                    most = max(most, client.statistics().bytes_waiting)
             # A memory stream takes all that it is given.
             assert most < 65_536 + 31_000
             assert most >= 65_536 or transport == "memory"
 
 
 class TestLeftAlone:
+    @over_streams()
     async def test_a_close_is_answered_while_the_handler_sleeps(
         self, transport: str, draft: Draft, autojump_clock: trio.testing.MockClock
     ) -> None:
@@ -824,6 +853,7 @@ class TestLeftAlone:
             with pytest.raises(PeerClosed):
                 await server.receive()
 
+    @over_streams()
     async def test_also_after_a_large_message(
         self, transport: str, draft: Draft, autojump_clock: trio.testing.MockClock
     ) -> None:
@@ -838,6 +868,7 @@ class TestLeftAlone:
             if draft.closing_handshake:
                 assert client.close_received is not None
 
+    @over_streams()
     async def test_messages_are_left_for_receive(
         self, transport: str, draft: Draft, autojump_clock: trio.testing.MockClock
     ) -> None:
@@ -849,13 +880,14 @@ class TestLeftAlone:
             assert server.readable
             assert [await server.receive(), await server.receive()] == ["one", "two"]
 
-    @pytest.mark.parametrize("waits", [0, 1, 1.9])
+    @in_turn("waits", [0, 1, 1.9])
+    @over_streams()
     async def test_a_close_behind_a_message_waits_for_its_turn(
         self, transport: str, draft: Draft, waits: float, autojump_clock: trio.testing.MockClock
     ) -> None:
         """Else the answer to that message could no longer be sent: for two seconds."""
         if transport == "tls" and not draft.closing_handshake:
-            pytest.skip("hixie-75 ends its side of TCP, which TLS cannot")
+            return  # hixie-75 ends its side of TCP, which TLS cannot
         async with connected(transport, draft, close_timeout=100) as (client, server):
             await client.send("question")
             await client.send_close()
@@ -865,12 +897,13 @@ class TestLeftAlone:
             assert await client.receive() == "question"
             assert server.closed
 
+    @over_streams()
     async def test_but_not_for_a_handler_that_takes_nothing(
         self, transport: str, draft: Draft, autojump_clock: trio.testing.MockClock
     ) -> None:
         """The peer is not left waiting; what it said can be received all the same."""
         if transport == "tls" and not draft.closing_handshake:
-            pytest.skip("hixie-75 ends its side of TCP, which TLS cannot")
+            return  # hixie-75 ends its side of TCP, which TLS cannot
         async with connected(transport, draft, close_timeout=100) as (client, server):
             await client.send("question")
             started = trio.current_time()
@@ -883,11 +916,12 @@ class TestLeftAlone:
             with pytest.raises(PeerClosed):
                 await server.receive()
 
+    @over_streams()
     async def test_each_message_that_is_taken_gives_it_two_seconds_more(
         self, transport: str, draft: Draft, autojump_clock: trio.testing.MockClock
     ) -> None:
         if transport == "tls" and not draft.closing_handshake:
-            pytest.skip("hixie-75 ends its side of TCP, which TLS cannot")
+            return  # hixie-75 ends its side of TCP, which TLS cannot
         questions = [f"question {number}" for number in range(10)]
         async with connected(transport, draft, close_timeout=100) as (client, server):
             await client.send_many(questions)
@@ -897,28 +931,38 @@ class TestLeftAlone:
                 await server.send(question)
             assert [message async for message in client] == questions
 
+    @each_draft
     async def test_a_look_gives_way_to_receive_and_to_aclose(
         self, draft: Draft, autojump_clock: trio.testing.MockClock
     ) -> None:
         """A foreign stream is read by a task of the scope's, whose result is kept."""
-        async with connected("memory", draft) as (client, server):
+        streams = await stream_pair("memory")
+
+        async def is_read() -> bool:
+            """Whether somebody waits for what comes to the server."""
+            with pytest.raises(trio.BusyResourceError):
+                await streams[1].receive_some()
+            return True
+
+        async with connected_pair(draft, streams=streams) as (client, server):
             for _ in range(2):
                 await trio.sleep(1)
-                assert server._receiver.owner is Owner.LOOK
+                assert await is_read()
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(client.send, "for whoever reads")
                     assert await server.receive() == "for whoever reads"
                 await trio.sleep(1)
-                assert server._receiver.owner is Owner.LOOK
+                assert await is_read()
                 with trio.move_on_after(1) as scope:
                     await server.receive()
                 assert scope.cancelled_caught
             await trio.sleep(1)
-            assert server._receiver.owner is Owner.LOOK
+            assert await is_read()
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(server.aclose)
                 nursery.start_soon(client.aclose)
 
+    @over_streams()
     async def test_no_more_is_read_ahead_than_a_limit(
         self, transport: str, draft: Draft, autojump_clock: trio.testing.MockClock
     ) -> None:
@@ -932,14 +976,13 @@ class TestLeftAlone:
 
                 nursery.start_soon(send)
                 await trio.sleep(100)
-                held = sum(
-                    len(event) for event in server._protocol.unread if isinstance(event, str)
-                )
+                held = server.statistics().bytes_received
                 assert 65_536 - 10_000 <= held <= 2 * 65_536
                 for _ in range(60):
                     await server.receive()
 
-    @pytest.mark.parametrize("receiving", [True, False])
+    @in_turn("receiving", [True, False])
+    @over_streams()
     async def test_a_peer_silent_for_too_long_is_given_up(
         self,
         transport: str,
@@ -968,6 +1011,7 @@ class TestLeftAlone:
                 with pytest.raises(PeerClosed):
                     await client.receive()
 
+    @each_draft
     async def test_unread_messages_are_no_reason_to_give_up_twice(
         self, draft: Draft, autojump_clock: trio.testing.MockClock
     ) -> None:
@@ -983,8 +1027,9 @@ class TestLeftAlone:
             with pytest.raises(ConnectionLost, match="nothing came"):
                 await server.receive()
 
-    @pytest.mark.parametrize("idle_timeout", [12.3, 20, 47.9])
-    @pytest.mark.parametrize("heard_after", [0, 12.3, 5000.7])
+    @in_turn("idle_timeout", [12.3, 20, 47.9])
+    @in_turn("heard_after", [0, 12.3, 5000.7])
+    @each_draft
     async def test_a_deadline_is_one_moment_however_it_is_computed(
         self,
         draft: Draft,
@@ -1002,6 +1047,7 @@ class TestLeftAlone:
                 await server.receive()
             assert server.statistics().pings_sent == 0
 
+    @each_draft
     async def test_what_comes_in_the_same_pass_comes_too_late(self, draft: Draft) -> None:
         async with connected("memory", draft) as (client, server):
             mute(client)
@@ -1014,9 +1060,10 @@ class TestLeftAlone:
                 nursery.start_soon(receive)
                 await trio.testing.wait_all_tasks_blocked()
                 assert isinstance(server._endpoint.stream, trio.StapledStream)
-                server._endpoint.stream.receive_stream.put_data(wire(client, "late"))
+                server._endpoint.stream.receive_stream.put_data(frames(client, "late"))
                 server._endpoint.give_up("nothing came", Close(1001))
 
+    @each_draft
     async def test_one_that_has_ended_is_left_alone(
         self, draft: Draft, autojump_clock: trio.testing.MockClock
     ) -> None:

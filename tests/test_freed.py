@@ -17,6 +17,7 @@ from trio_draftws import Connection, Draft, open_websocket
 from trio_draftws.testing import RawClient, ServerUnderTest, echo, served_on_port
 
 from .pairs import tls_contexts
+from .turns import dealt, each_draft, in_turn
 
 
 class Connections:
@@ -74,7 +75,7 @@ async def settle() -> None:
         await trio.testing.wait_all_tasks_blocked(0.01)
 
 
-@pytest.mark.parametrize("end", ["close", "end", "reset", "break"])
+@dealt("end", ["close", "end", "reset", "break"])
 async def test_on_a_server(draft: Draft, end: str, connections: Connections) -> None:
     """The client goes in the middle of a message, in each way."""
     for handler in HANDLERS:
@@ -102,7 +103,8 @@ async def go(server: ServerUnderTest, draft: Draft, end: str) -> None:
     await settle()
 
 
-@pytest.mark.parametrize("secure", [False, True])
+@in_turn("secure", [False, True])
+@each_draft
 async def test_both_sides_of_an_orderly_close(
     draft: Draft, secure: bool, connections: Connections
 ) -> None:
@@ -121,6 +123,7 @@ async def test_both_sides_of_an_orderly_close(
         assert not connections()
 
 
+@each_draft
 async def test_a_client_whose_server_is_gone(draft: Draft, connections: Connections) -> None:
     async with served_on_port(leave, draft=draft) as server:
         async with open_websocket(server.url, draft=draft) as client:

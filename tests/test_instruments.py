@@ -41,10 +41,13 @@ from trio_draftws import (
     serve_websocket,
     use_framing_mode,
 )
+
+# The codec that tells instruments is tested by itself where it must be complete, or not there.
 from trio_draftws._connection.instrumented_codec import InstrumentedCodec
-from trio_draftws.drafts import draft_named
-from trio_draftws.drafts._framing.codec import Codec
+from trio_draftws.drafts import Codec, draft_named
 from trio_draftws.testing import served_on_port
+
+from .turns import each_draft, in_turn
 
 if TYPE_CHECKING:
     from trio_draftws.drafts import Buffer
@@ -121,6 +124,7 @@ async def both(
                 yield client, at_client, at_server
 
 
+@each_draft
 async def test_messages_and_bytes(draft: Draft) -> None:
     """Whatever the way of sending; and the sums are those of the statistics."""
     messages = ["one", "two", "three", "x" * 70_000, "four"]
@@ -405,6 +409,7 @@ async def calls_of(draft: Draft, act: Any) -> list[str]:
     return called
 
 
+@each_draft
 async def test_no_call_is_made_for_it(draft: Draft) -> None:
     """Of a message that is sent and received, no instrument, count or statistics knows."""
 
@@ -434,7 +439,8 @@ def test_the_wrapped_codec_knows_whether_a_message_has_begun() -> None:
     assert not codec.between_messages
 
 
-@pytest.mark.parametrize("why", ["origin", "route", "conn_headers"])
+@in_turn("why", ["origin", "route", "conn_headers"])
+@each_draft
 async def test_a_request_that_was_refused_says_who_asked_in_which_draft(
     draft: Draft, why: str
 ) -> None:

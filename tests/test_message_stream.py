@@ -20,11 +20,11 @@ from trio_draftws import (
 )
 from trio_draftws.drafts import Fragment
 
-from .pairs import connected
+from .pairs import connected, cut, frames, send_bytes
+from .turns import FRAMINGS, each_draft, in_turn, over_streams
 
-with_fragments = pytest.mark.parametrize(
-    "draft", [draft for draft in DRAFTS if draft.fragments], ids=lambda draft: draft.name
-)
+FRAGMENTING = [draft for draft in DRAFTS if draft.fragments]
+with_fragments = in_turn("draft", FRAGMENTING)
 
 PARTS = ["one ", "", "zwei € ", "x" * 100_000, "", "end"]
 
@@ -52,6 +52,7 @@ async def stream_of(connection: Connection) -> str | bytes:
 # Sending
 
 
+@over_streams()
 async def test_parts_are_one_message(transport: str, draft: Draft) -> None:
     async with connected(transport, draft) as (client, server), trio.open_nursery() as nursery:
 
@@ -72,7 +73,7 @@ async def test_bytes(draft: Draft) -> None:
         assert await server.receive() == b"\xff\x00"
 
 
-@with_fragments
+@over_streams(FRAGMENTING)
 async def test_a_part_goes_as_soon_as_it_is_there(transport: str, draft: Draft) -> None:
     """Others wait for the message's end; a ping does not."""
     give, parts = trio.open_memory_channel[str](0)
@@ -91,10 +92,11 @@ async def test_a_part_goes_as_soon_as_it_is_there(transport: str, draft: Draft) 
         assert await server.receive() == "behind it"
 
 
+@each_draft
 async def test_without_fragments_one_frame_is_sent_at_the_end(draft: Draft) -> None:
     """So others need not wait."""
     if draft.fragments:
-        pytest.skip("this draft has fragments")
+        return  # this draft has fragments
     give, parts = trio.open_memory_channel[str](0)
     async with connected("memory", draft) as (client, server), trio.open_nursery() as nursery:
         nursery.start_soon(client.send_stream, parts)
@@ -106,7 +108,7 @@ async def test_without_fragments_one_frame_is_sent_at_the_end(draft: Draft) -> N
         assert await server.receive() == "ab"
 
 
-@with_fragments
+@over_streams(FRAGMENTING)
 async def test_a_message_that_is_never_finished(transport: str, draft: Draft) -> None:
     """The peer does not take it for whole, and nothing more can be sent."""
 
@@ -132,6 +134,7 @@ async def test_a_message_that_is_never_finished(transport: str, draft: Draft) ->
         assert client.closed_by == "client"
 
 
+@each_draft
 async def test_nothing_was_begun(draft: Draft) -> None:
     async def breaks_at_once() -> AsyncIterator[str]:
         raise KeyError("source")
@@ -146,6 +149,7 @@ async def test_nothing_was_begun(draft: Draft) -> None:
         assert await server.receive() == "good"
 
 
+@each_draft
 async def test_parts_of_two_types(draft: Draft) -> None:
     async def mixed() -> AsyncIterator[str]:
         yield "text"
@@ -181,6 +185,7 @@ async def test_parts_that_are_none(draft: Draft) -> None:
         assert await server.receive() == b"x" * 10_000 + b"y" * 10_000
 
 
+@over_streams()
 async def test_closed_while_it_is_sent(transport: str, draft: Draft) -> None:
     give, parts = trio.open_memory_channel[str](0)
     async with connected(transport, draft) as (client, server), trio.open_nursery() as nursery:
@@ -208,6 +213,7 @@ async def test_closed_while_it_is_sent(transport: str, draft: Draft) -> None:
 # Receiving
 
 
+@over_streams()
 async def test_whole_messages_as_streams(transport: str, draft: Draft) -> None:
     messages = ["", "short", "ä€😀" * 50_000, "x"]
     async with connected(transport, draft) as (client, server), trio.open_nursery() as nursery:
@@ -221,6 +227,7 @@ async def test_whole_messages_as_streams(transport: str, draft: Draft) -> None:
             assert await stream_of(server) == message
 
 
+@over_streams()
 async def test_the_rest_is_dropped(transport: str, draft: Draft) -> None:
     """Whether it has come when the block ends, or not."""
     long = "x" * 300_000
@@ -244,6 +251,7 @@ async def test_the_rest_is_dropped(transport: str, draft: Draft) -> None:
         assert await server.receive() == "3"
 
 
+@each_draft
 async def test_nobody_else_receives_meanwhile(draft: Draft) -> None:
     async with connected("memory", draft) as (client, server):
         await client.send("a")
@@ -266,10 +274,7 @@ async def test_nobody_else_receives_meanwhile(draft: Draft) -> None:
             await client.send("c")
 
 
-def frames(client: Connection, text: str) -> bytes:
-    return b"".join(map(bytes, client._protocol.codec.encode(text)))
-
-
+@over_streams()
 async def test_it_is_entered_when_a_message_has_begun(transport: str, draft: Draft) -> None:
     async with connected(transport, draft) as (client, server), trio.open_nursery() as nursery:
         wire = frames(client, "x" * 1000)
@@ -277,9 +282,9 @@ async def test_it_is_entered_when_a_message_has_begun(transport: str, draft: Dra
 
         @nursery.start_soon
         async def send() -> None:
-            await client._endpoint.stream.send_all(wire[:500])
+            await send_bytes(client, wire[:500])
             await has_begun.wait()
-            await client._endpoint.stream.send_all(wire[500:])
+            await send_bytes(client, wire[500:])
 
         async with server.receive_stream() as stream:
             assert stream.is_text
@@ -289,23 +294,25 @@ async def test_it_is_entered_when_a_message_has_begun(transport: str, draft: Dra
         assert begun + "".join(map(str, rest)) == "x" * 1000  # type: ignore[operator]
 
 
+@over_streams()
 async def test_what_was_read_ahead_is_not_lost(
     transport: str, draft: Draft, autojump_clock: trio.testing.MockClock
 ) -> None:
     """The beginning of a message, read while nobody received."""
     async with connected(transport, draft) as (client, server), trio.open_nursery() as nursery:
         wire = frames(client, "x" * 1000)
-        nursery.start_soon(client._endpoint.stream.send_all, wire[:500])
+        nursery.start_soon(send_bytes, client, wire[:500])
         await trio.sleep(10)
         async with server.receive_stream() as stream:
             begun = await anext(stream)
             assert set(str(begun)) == {"x"}
-            nursery.start_soon(client._endpoint.stream.send_all, wire[500:])
+            nursery.start_soon(send_bytes, client, wire[500:])
             await trio.sleep(10)
             rest = "".join([str(part) async for part in stream])
         assert len(begun) + len(rest) == 1000
 
 
+@each_draft
 async def test_a_wait_that_is_cancelled_has_changed_nothing(draft: Draft) -> None:
     async with connected("memory", draft) as (client, server):
         with trio.move_on_after(0):
@@ -314,16 +321,17 @@ async def test_a_wait_that_is_cancelled_has_changed_nothing(draft: Draft) -> Non
         await client.send("a")
         assert await server.receive() == "a"
         wire = frames(client, "y" * 100)
-        await client._endpoint.stream.send_all(wire[:50])
+        await send_bytes(client, wire[:50])
         async with server.receive_stream() as stream:
             begun = str(await anext(stream))
             with trio.CancelScope() as scope:
                 scope.cancel()
                 await anext(stream)
-            await client._endpoint.stream.send_all(wire[50:])
+            await send_bytes(client, wire[50:])
             assert begun + "".join([str(part) async for part in stream]) == "y" * 100
 
 
+@over_streams()
 async def test_a_message_that_is_cut(transport: str, draft: Draft) -> None:
     """The iterator raises: what was begun is never taken for whole."""
     async with connected(transport, draft, close_timeout=0.1) as (client, server):
@@ -331,8 +339,8 @@ async def test_a_message_that_is_cut(transport: str, draft: Draft) -> None:
 
             @nursery.start_soon
             async def send() -> None:
-                await client._endpoint.stream.send_all(frames(client, "x" * 1000)[:500])
-                await trio.aclose_forcefully(client._endpoint.stream)
+                await send_bytes(client, frames(client, "x" * 1000)[:500])
+                await cut(client)
 
             with pytest.raises(ConnectionLost):
                 await stream_of(server)
@@ -344,22 +352,22 @@ async def test_a_message_that_is_cut(transport: str, draft: Draft) -> None:
 async def test_a_close_within_a_message(draft: Draft) -> None:
     async with connected("memory", draft) as (client, server):
         for event in (Fragment("begun"), Close(1000)):
-            await client._endpoint.stream.send_all(
-                b"".join(map(bytes, client._protocol.codec.encode(event)))
-            )
+            await send_bytes(client, frames(client, event))
         with pytest.raises(PeerClosed):
             await stream_of(server)
 
 
+@each_draft
 async def test_a_message_that_is_too_long(draft: Draft) -> None:
     async with connected("tcp", draft, max_message_size=1000) as (client, server):
-        await client._endpoint.stream.send_all(frames(client, "x" * 1001)[:800])
+        await send_bytes(client, frames(client, "x" * 1001)[:800])
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(client._endpoint.stream.send_all, frames(client, "x" * 1001)[800:])
+            nursery.start_soon(send_bytes, client, frames(client, "x" * 1001)[800:])
             with pytest.raises(PeerViolation, match="longer than 1000 bytes"):
                 await stream_of(server)
 
 
+@over_streams()
 async def test_no_message_comes_any_more(transport: str, draft: Draft) -> None:
     async with connected(transport, draft) as (client, server), trio.open_nursery() as nursery:
         nursery.start_soon(client.aclose)
@@ -370,9 +378,10 @@ async def test_no_message_comes_any_more(transport: str, draft: Draft) -> None:
             await stream_of(server)
 
 
+@each_draft
 async def test_closing_ends_the_iterator(draft: Draft) -> None:
     async with connected("tcp", draft, close_timeout=0.1) as (client, server):
-        await client._endpoint.stream.send_all(frames(client, "x" * 1000)[:500])
+        await send_bytes(client, frames(client, "x" * 1000)[:500])
         async with trio.open_nursery() as nursery, server.receive_stream() as stream:
             assert await anext(stream)
             nursery.start_soon(server.aclose)
@@ -380,6 +389,7 @@ async def test_closing_ends_the_iterator(draft: Draft) -> None:
                 await anext(stream)
 
 
+@in_turn("draft", FRAMINGS)
 async def test_a_slow_reader_of_a_long_message(draft: Draft) -> None:
     """TCP's backpressure holds within a message too: no more is kept than one read brings."""
     size = 20_000_000
@@ -396,7 +406,7 @@ async def test_a_slow_reader_of_a_long_message(draft: Draft) -> None:
 
 
 @with_fragments
-@pytest.mark.parametrize("ending", ["its end", "a close"])
+@in_turn("ending", ["its end", "a close"])
 async def test_what_was_read_ahead_of_a_message_that_is_dropped(
     draft: Draft, ending: str, autojump_clock: trio.testing.MockClock
 ) -> None:
@@ -430,6 +440,4 @@ async def test_a_close_instead_of_what_is_dropped(draft: Draft) -> None:
 
 
 async def say(client: Connection, event: Fragment | Close) -> None:
-    await client._endpoint.stream.send_all(
-        b"".join(map(bytes, client._protocol.codec.encode(event)))
-    )
+    await send_bytes(client, frames(client, event))

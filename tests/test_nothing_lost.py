@@ -21,27 +21,16 @@ from trio_draftws import (
 )
 from trio_draftws.drafts import Codec, Event, HandshakeRequest, Response, WebSocketURL, draft_named
 
-from .pairs import SOME_DRAFTS, connected, mute, unmute
+from .pairs import connected, mute, unmute
+from .turns import each_draft, in_turn, over_streams
 from .wire import dial, raw_server, read_request, read_to_end, read_until, serving, take_up
 
-both_roles = pytest.mark.parametrize("role", ["client", "server"])
+both_roles = in_turn("role", ["client", "server"])
 LARGE = 8 * 2**20
 
 
 @both_roles
-@pytest.mark.parametrize(
-    ("transport", "draft"),
-    [
-        pytest.param(transport, draft, id=f"{transport}-{draft.name}")
-        for transport, drafts in (
-            ("tcp", DRAFTS),
-            ("lockstep", SOME_DRAFTS),
-            ("foreign", SOME_DRAFTS),
-            ("tls", SOME_DRAFTS),
-        )
-        for draft in drafts
-    ],
-)
+@over_streams(transports=["tcp", "lockstep", "foreign", "tls"])
 async def test_a_large_message_cancelled_under_backpressure(
     transport: str, draft: Draft, role: str
 ) -> None:
@@ -74,10 +63,10 @@ async def test_a_large_message_cancelled_under_backpressure(
         assert received == sent
 
 
-ROUNDS = 20
+ROUNDS = 10
 LAST_WORDS = ["last words", "and the very last"]
 
-with_and_without = pytest.mark.parametrize("words", [LAST_WORDS, []], ids=["words", "none"])
+with_and_without = in_turn("words", [LAST_WORDS, []])
 # hybi-04 makes its masks of what the server answers, so nothing can be said before that.
 AT_ONCE = [draft for draft in DRAFTS if draft.name != "hybi-04"]
 
@@ -97,10 +86,10 @@ def check_answer(codec: Codec, draft: Draft, answer: bytes) -> None:
 
 
 @with_and_without
-@pytest.mark.parametrize(
+@in_turn(
     ("when", "draft"),
     [
-        pytest.param(when, draft, id=f"{when}-{draft.name}")
+        (when, draft)
         for when, drafts in (("after-the-answer", DRAFTS), ("with-the-request", AT_ONCE))
         for draft in drafts
     ],
@@ -149,6 +138,7 @@ async def test_a_message_and_close_at_once_reach_the_handler(
 
 
 @with_and_without
+@each_draft
 async def test_a_message_and_close_at_once_reach_the_client(draft: Draft, words: list[str]) -> None:
     """Also in one piece with the answer to its request."""
 

@@ -9,26 +9,36 @@ import pytest
 import trio
 import trio.testing
 
-from trio_draftws import DRAFTS, ConnectionLost, Draft, LocalProtocolError, PeerClosed
-from trio_draftws._connection.looks import ROUND
-from trio_draftws._connection.writer import ROOM
-from trio_draftws._transport.sockets import DirectStream
+from trio_draftws import DRAFTS, Connection, ConnectionLost, Draft, LocalProtocolError, PeerClosed
 from trio_draftws.drafts import Close, Ping, Pong
 
-from .pairs import TRANSPORTS, by_raw_client, by_raw_server, connected, mute, unmute
+from .pairs import (
+    TRANSPORTS,
+    Breakable,
+    breakable,
+    by_raw_client,
+    by_raw_server,
+    connected,
+    cut,
+    frames,
+    mute,
+    send_bytes,
+    set_option,
+    unmute,
+)
+from .turns import in_turn, over_streams
 
 PINGING = [draft for draft in DRAFTS if draft.ping]
+# How many bytes may wait to be written before a sender has to
+ROOM = 65_536
+# How often, in seconds, those are looked at that nobody receives on
+ROUND = 0.25
 SILENT = [draft for draft in DRAFTS if not draft.ping]
+WITHOUT_LOCKSTEP = [name for name in TRANSPORTS if name != "lockstep"]
+each_pinging = in_turn("draft", PINGING)
 
 
-@pytest.fixture(params=PINGING, ids=lambda draft: draft.name)
-def pinging(request: pytest.FixtureRequest) -> Draft:
-    """Each draft that has pings."""
-    assert isinstance(request.param, Draft)
-    return request.param
-
-
-@pytest.mark.parametrize("draft", SILENT, ids=lambda draft: draft.name)
+@in_turn("draft", SILENT)
 async def test_a_draft_without_pings_says_so(draft: Draft) -> None:
     async with connected("memory", draft) as (client, _):
         with pytest.raises(LocalProtocolError, match=f"{draft.name} has no pings"):
@@ -36,12 +46,13 @@ async def test_a_draft_without_pings_says_so(draft: Draft) -> None:
         assert client.latency is None
 
 
-@pytest.mark.parametrize("receiving", [True, False])
+@in_turn("receiving", [True, False])
+@over_streams(PINGING)
 async def test_ping_returns_the_round_trip(
-    transport: str, pinging: Draft, receiving: bool, autojump_clock: trio.testing.MockClock
+    transport: str, draft: Draft, receiving: bool, autojump_clock: trio.testing.MockClock
 ) -> None:
     """Whether or not somebody receives, on either side."""
-    async with connected(transport, pinging) as (client, server), trio.open_nursery() as nursery:
+    async with connected(transport, draft) as (client, server), trio.open_nursery() as nursery:
         if receiving:
             nursery.start_soon(client.receive)
             nursery.start_soon(server.receive)
@@ -53,8 +64,9 @@ async def test_ping_returns_the_round_trip(
         await server.send("for the other")
 
 
-async def test_what_comes_while_waiting_for_a_pong_is_kept(transport: str, pinging: Draft) -> None:
-    async with connected(transport, pinging) as (client, server):
+@over_streams(PINGING)
+async def test_what_comes_while_waiting_for_a_pong_is_kept(transport: str, draft: Draft) -> None:
+    async with connected(transport, draft) as (client, server):
         await server.send("kept")
         async with trio.open_nursery() as nursery:
             nursery.start_soon(server.wait_readable)
@@ -63,10 +75,11 @@ async def test_what_comes_while_waiting_for_a_pong_is_kept(transport: str, pingi
         assert await client.receive() == "kept"
 
 
-@pytest.mark.parametrize("answered", [1, 2, 3])
-async def test_an_answer_stands_for_those_before_it(pinging: Draft, answered: int) -> None:
+@in_turn("answered", [1, 2, 3])
+@each_pinging
+async def test_an_answer_stands_for_those_before_it(draft: Draft, answered: int) -> None:
     """RFC 6455 section 5.5.3: a peer may answer only the latest of several pings."""
-    async with by_raw_server(pinging) as (client, raw), trio.open_nursery() as nursery:
+    async with by_raw_server(draft) as (client, raw), trio.open_nursery() as nursery:
         returned: list[int] = []
 
         async def ping(number: int) -> None:
@@ -85,8 +98,9 @@ async def test_an_answer_stands_for_those_before_it(pinging: Draft, answered: in
         assert sorted(returned) == [1, 2, 3]
 
 
-async def test_closing_wakes_those_who_wait_for_a_pong(pinging: Draft) -> None:
-    async with connected("tcp", pinging) as (client, server), trio.open_nursery() as nursery:
+@each_pinging
+async def test_closing_wakes_those_who_wait_for_a_pong(draft: Draft) -> None:
+    async with connected("tcp", draft) as (client, server), trio.open_nursery() as nursery:
         mute(server)
         ended: list[str] = []
 
@@ -106,8 +120,9 @@ async def test_closing_wakes_those_who_wait_for_a_pong(pinging: Draft) -> None:
         await server.aclose()
 
 
-async def test_a_peer_that_goes_wakes_them_too(pinging: Draft) -> None:
-    async with connected("tcp", pinging) as (client, server), trio.open_nursery() as nursery:
+@each_pinging
+async def test_a_peer_that_goes_wakes_them_too(draft: Draft) -> None:
+    async with connected("tcp", draft) as (client, server), trio.open_nursery() as nursery:
         mute(server)
         ended: list[str] = []
 
@@ -119,19 +134,20 @@ async def test_a_peer_that_goes_wakes_them_too(pinging: Draft) -> None:
 
         nursery.start_soon(ping)
         await trio.testing.wait_all_tasks_blocked(0.01)
-        await trio.aclose_forcefully(server._endpoint.stream)
+        await cut(server)
         with pytest.raises(ConnectionLost):
             await client.receive()
         await trio.testing.wait_all_tasks_blocked(0.01)
         assert ended == ["ConnectionLost"]
 
 
-@pytest.mark.parametrize("how", ["close", "cut"])
+@in_turn("how", ["close", "cut"])
+@over_streams(PINGING)
 async def test_an_end_behind_unread_messages_wakes_them_too(
-    transport: str, pinging: Draft, how: str, autojump_clock: trio.testing.MockClock
+    transport: str, draft: Draft, how: str, autojump_clock: trio.testing.MockClock
 ) -> None:
     """There is no answer any more, also where nobody receives what stands before the end."""
-    async with connected(transport, pinging) as (client, server), trio.open_nursery() as nursery:
+    async with connected(transport, draft) as (client, server), trio.open_nursery() as nursery:
         mute(server)
         ended: list[str] = []
 
@@ -150,7 +166,7 @@ async def test_an_end_behind_unread_messages_wakes_them_too(
         if how == "close":
             nursery.start_soon(server.aclose)
         else:
-            await trio.aclose_forcefully(server._endpoint.stream)
+            await cut(server)
         await trio.sleep(1)
         assert ended == ["while it waited", "at once"]
         assert await client.receive() == "unread"
@@ -158,22 +174,23 @@ async def test_an_end_behind_unread_messages_wakes_them_too(
             await client.receive()
 
 
+@over_streams(PINGING)
 async def test_a_ping_is_answered_while_the_handler_sleeps(
-    transport: str, pinging: Draft, autojump_clock: trio.testing.MockClock
+    transport: str, draft: Draft, autojump_clock: trio.testing.MockClock
 ) -> None:
-    async with connected(transport, pinging) as (client, server):
+    async with connected(transport, draft) as (client, server):
         await client.send("unread")
         await trio.sleep(10)
         assert await client.ping() <= ROUND
         assert await server.receive() == "unread"
 
 
-@pytest.mark.parametrize("transport", [name for name in TRANSPORTS if name != "lockstep"])
+@over_streams(PINGING, WITHOUT_LOCKSTEP)
 async def test_a_silent_peer_is_pinged_and_given_up(
-    transport: str, pinging: Draft, autojump_clock: trio.testing.MockClock
+    transport: str, draft: Draft, autojump_clock: trio.testing.MockClock
 ) -> None:
     settings: dict[str, Any] = {"ping_interval": 30, "ping_timeout": 10}
-    async with connected(transport, pinging, **settings) as (client, server):
+    async with connected(transport, draft, **settings) as (client, server):
         started = trio.current_time()
         mute(client)
         with pytest.raises(ConnectionLost, match="no answer to a ping came within 10 s"):
@@ -181,12 +198,13 @@ async def test_a_silent_peer_is_pinged_and_given_up(
         assert trio.current_time() - started == pytest.approx(40, abs=5)
 
 
+@each_pinging
 async def test_one_whose_system_has_not_taken_a_ping_has_more_time_to_answer(
-    pinging: Draft, autojump_clock: trio.testing.MockClock
+    draft: Draft, autojump_clock: trio.testing.MockClock
 ) -> None:
     """Of a lockstep stream nothing is taken that is not read."""
     settings: dict[str, Any] = {"ping_interval": 30, "ping_timeout": 10, "write_timeout": 60}
-    async with connected("lockstep", pinging, **settings) as (client, server):
+    async with connected("lockstep", draft, **settings) as (client, server):
         started = trio.current_time()
         mute(client)
         with pytest.raises(ConnectionLost, match="took nothing of what waits for it for 60 s"):
@@ -194,10 +212,11 @@ async def test_one_whose_system_has_not_taken_a_ping_has_more_time_to_answer(
         assert trio.current_time() - started == pytest.approx(90, abs=5)
 
 
+@over_streams(PINGING)
 async def test_one_that_answers_is_never_given_up(
-    transport: str, pinging: Draft, autojump_clock: trio.testing.MockClock
+    transport: str, draft: Draft, autojump_clock: trio.testing.MockClock
 ) -> None:
-    async with connected(transport, pinging, ping_interval=30, ping_timeout=10) as (client, server):
+    async with connected(transport, draft, ping_interval=30, ping_timeout=10) as (client, server):
         await trio.sleep(300)
         assert client.latency is not None
         assert server.latency is not None
@@ -205,13 +224,13 @@ async def test_one_that_answers_is_never_given_up(
         assert await server.receive() == "still here"
 
 
-@pytest.mark.parametrize("transport", [name for name in TRANSPORTS if name != "lockstep"])
+@over_streams(PINGING, WITHOUT_LOCKSTEP)
 async def test_a_slow_reader_does_not_get_its_peer_killed(
-    transport: str, pinging: Draft, autojump_clock: trio.testing.MockClock
+    transport: str, draft: Draft, autojump_clock: trio.testing.MockClock
 ) -> None:
     """The answers stand behind messages that are not read."""
     settings: dict[str, Any] = {"ping_interval": 30, "ping_timeout": 10}
-    async with connected(transport, pinging, **settings) as (client, server):
+    async with connected(transport, draft, **settings) as (client, server):
         # Its own pings are not answered, since they are not read either.
         mute(client)
         async with trio.open_nursery() as nursery:
@@ -226,74 +245,78 @@ async def test_a_slow_reader_does_not_get_its_peer_killed(
                 assert await server.receive() == "x" * 10_000
 
 
-async def test_a_flood_of_pings_that_nobody_reads_the_answers_of(pinging: Draft) -> None:
+@each_pinging
+async def test_a_flood_of_pings_that_nobody_reads_the_answers_of(draft: Draft) -> None:
     """Only the latest answer waits: memory stays where it is."""
-    async with connected("tcp", pinging, close_timeout=0.05) as (client, server):
+    async with connected("tcp", draft, close_timeout=0.05) as (client, server):
         # The kernel is to hold few of the answers, so that it does not take as long to fill it.
         for side, buffer in ((client, socket.SO_RCVBUF), (server, socket.SO_SNDBUF)):
-            assert isinstance(side._endpoint.stream, DirectStream)
-            side._endpoint.stream.setsockopt(socket.SOL_SOCKET, buffer, 4096)
+            set_option(side, socket.SOL_SOCKET, buffer, 4096)
         mute(client)
-        flood = b"".join(
-            b"".join(client._protocol.codec.encode(Ping(b"%08d" % number * 15)))
-            for number in range(2000)
-        )
+        flood = b"".join(frames(client, Ping(b"%08d" % number * 15)) for number in range(2000))
         async with trio.open_nursery() as nursery:
 
             async def send() -> None:
                 for _ in range(5):
-                    await client._endpoint.stream.send_all(flood)
+                    await send_bytes(client, flood)
 
             nursery.start_soon(send)
             nursery.start_soon(server.receive)
             await trio.testing.wait_all_tasks_blocked(0.05)
-            assert ROOM <= server._sender.size <= ROOM + 200
+            assert ROOM <= server.statistics().bytes_waiting <= ROOM + 200
             nursery.cancel_scope.cancel()
         unmute(client)
 
 
-async def test_a_ping_between_our_close_and_its_answer_is_answered(pinging: Draft) -> None:
+@each_pinging
+async def test_a_ping_between_our_close_and_its_answer_is_answered(draft: Draft) -> None:
     """RFC 6455 section 5.5.2: unless a Close was received."""
-    async with by_raw_client(pinging) as (raw, server), trio.open_nursery() as nursery:
+    async with by_raw_client(draft) as (raw, server), trio.open_nursery() as nursery:
         nursery.start_soon(server.aclose)
         await raw.expect_close()
         await raw.send_frame(Ping(b"late"))
-        await raw.expect(b"".join(server._protocol.codec.encode(Pong(b"late"))))
+        await raw.expect(frames(server, Pong(b"late")))
         await raw.send_frame(Close())
         await raw.expect_end()
     assert server.close_received is not None
 
 
-async def test_a_pong_that_nobody_asked_for_is_nothing(pinging: Draft) -> None:
+@each_pinging
+async def test_a_pong_that_nobody_asked_for_is_nothing(draft: Draft) -> None:
     """RFC 6455 section 5.5.3."""
-    async with connected("tcp", pinging) as (client, server):
-        await client._endpoint.stream.send_all(
-            b"".join(client._protocol.codec.encode(Pong(b"hello")))
-        )
+    async with connected("tcp", draft) as (client, server):
+        await send_bytes(client, frames(client, Pong(b"hello")))
         await client.send("message")
         assert await server.receive() == "message"
         assert server.latency is None
 
 
-async def test_pings_after_we_have_lost_the_peer_are_not_answered(pinging: Draft) -> None:
+async def lose(server: Connection, stream: Breakable) -> None:
+    """Has the server find out that it can write nothing more."""
+    stream.breaks_sending = True
+    await server.send("into the void")
+    await trio.testing.wait_all_tasks_blocked()
+    with pytest.raises(ConnectionLost):
+        await server.send("once more")
+
+
+@each_pinging
+async def test_pings_after_we_have_lost_the_peer_are_not_answered(draft: Draft) -> None:
     """What it sent before it went is still received."""
-    async with connected("tcp", pinging) as (client, server):
-        frames = [
-            *client._protocol.codec.encode("first"),
-            *client._protocol.codec.encode(Ping(b"x")),
-        ]
-        await client._endpoint.stream.send_all(b"".join(frames))
-        server._sender._fail(trio.BrokenResourceError("gone"))
+    async with breakable(draft) as (client, server, stream):
+        await send_bytes(client, frames(client, "first", Ping(b"x")))
+        await lose(server, stream)
         assert await server.receive() == "first"
 
 
+@each_pinging
 async def test_one_that_cannot_be_written_to_is_not_pinged(
-    pinging: Draft, autojump_clock: trio.testing.MockClock
+    draft: Draft, autojump_clock: trio.testing.MockClock
 ) -> None:
     """Nor does its scope raise, here where an unread message stands before the end."""
-    async with connected("tcp", pinging) as (client, server):
+    async with breakable(draft) as (client, server, stream):
         await client.send("unread")
         await trio.sleep(5)
-        server._sender._fail(trio.BrokenResourceError("gone"))
+        await lose(server, stream)
         await trio.sleep(100)
         assert await server.receive() == "unread"

@@ -14,24 +14,24 @@ import trio
 import trio.testing
 
 from trio_draftws import DRAFTS, Connection, ConnectionLost, Draft, PeerClosed
+
+# Timers and Watch are tested by themselves: who puts off what, and whose descriptor was closed by
+# somebody else, happens beneath a connection too seldom to be seen through it.
 from trio_draftws._connection import watch as watch_module
-from trio_draftws._connection.looks import ROUND, SLOW_ROUND
-from trio_draftws._connection.receiver import LOOK_AHEAD, NOBODY
 from trio_draftws._connection.timers import FEW, Timers
 from trio_draftws._connection.watch import READABLE, Watch
 from trio_draftws._transport.sockets import TCPStream
 from trio_draftws.drafts import Close, Ping, Pong
 from trio_draftws.testing import RawClient, served_on_port
 
-from .pairs import by_raw_client, connected, mute, unmute
+from .pairs import by_raw_client, connected, frames, mute, unmute
+from .turns import each_draft, in_turn
 
+# How many bytes are read that nobody takes, and how often one is looked at that nobody receives on
+LOOK_AHEAD = 65_536
+ROUND = 0.25
+SLOW_ROUND = 2.0
 PINGING = [draft for draft in DRAFTS if draft.ping]
-
-
-@pytest.fixture(params=PINGING, ids=lambda draft: draft.name)
-def pinging(request: pytest.FixtureRequest) -> Draft:
-    draft: Draft = request.param
-    return draft
 
 
 def without_descriptors(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,18 +42,20 @@ def without_descriptors(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class TestWithoutAnEpoll:
+    @in_turn("draft", PINGING)
     async def test_a_ping_is_answered_where_nobody_receives(
         self,
-        pinging: Draft,
+        draft: Draft,
         monkeypatch: pytest.MonkeyPatch,
         autojump_clock: trio.testing.MockClock,
     ) -> None:
         without_descriptors(monkeypatch)
-        async with by_raw_client(pinging) as (raw, server):
+        async with by_raw_client(draft) as (raw, server):
             await trio.sleep(10)
             await raw.send_frame(Ping(b"hello"))
-            await raw.expect(b"".join(server._protocol.codec.encode(Pong(b"hello"))))
+            await raw.expect(frames(server, Pong(b"hello")))
 
+    @each_draft
     async def test_what_stands_before_the_end_is_received(
         self,
         draft: Draft,
@@ -66,7 +68,7 @@ class TestWithoutAnEpoll:
             for _ in range(16):
                 await raw.send_frame(text)
             await trio.sleep(10)
-            assert server._receiver.full
+            assert server.statistics().bytes_received >= LOOK_AHEAD
             await trio.aclose_forcefully(raw)
             await trio.sleep(10)
             for _ in range(16):
@@ -76,6 +78,7 @@ class TestWithoutAnEpoll:
 
 
 class TestFull:
+    @each_draft
     async def test_a_peer_that_goes_is_noticed_behind_what_nobody_takes(
         self, draft: Draft, autojump_clock: trio.testing.MockClock
     ) -> None:
@@ -84,7 +87,7 @@ class TestFull:
             for _ in range(4):
                 await raw.send_frame(text)
             await trio.sleep(2 * SLOW_ROUND)
-            assert server._receiver.full
+            assert server.statistics().bytes_received >= LOOK_AHEAD
             await trio.aclose_forcefully(raw)
             await trio.sleep(1)
             assert server._receiver.hung_up
@@ -93,6 +96,7 @@ class TestFull:
             with pytest.raises((ConnectionLost, PeerClosed)):
                 await server.receive()
 
+    @each_draft
     async def test_what_a_peer_that_reset_held_is_free_in_time(
         self, draft: Draft, autojump_clock: trio.testing.MockClock
     ) -> None:
@@ -102,7 +106,7 @@ class TestFull:
             for _ in range(4):
                 await raw.send_frame(text)
             await trio.sleep(2 * SLOW_ROUND)
-            assert server._receiver.full
+            assert server.statistics().bytes_received >= LOOK_AHEAD
             assert isinstance(raw.stream, trio.SocketStream)
             # Closing resets it then.
             raw.stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -150,6 +154,7 @@ async def test_a_message_with_the_opening_was_all_that_was_received(
 class TestStrangers:
     """Who closes a descriptor that is not theirs."""
 
+    @each_draft
     async def test_a_stream_is_closed(
         self, draft: Draft, autojump_clock: trio.testing.MockClock
     ) -> None:
@@ -162,7 +167,8 @@ class TestStrangers:
             with pytest.raises(ConnectionLost):
                 await server.receive()
 
-    @pytest.mark.parametrize("nobody_receives", [True, False])
+    @in_turn("nobody_receives", [True, False])
+    @each_draft
     async def test_a_socket_is_closed(
         self, draft: Draft, autojump_clock: trio.testing.MockClock, *, nobody_receives: bool
     ) -> None:
@@ -177,6 +183,7 @@ class TestStrangers:
                 await server.receive()
 
 
+@each_draft
 async def test_what_comes_when_somebody_else_takes_over_is_left_to_them(draft: Draft) -> None:
     """Both wake in the same pass, in whichever order."""
     for _ in range(30):
@@ -205,8 +212,9 @@ async def test_what_comes_when_somebody_else_takes_over_is_left_to_them(draft: D
                 await trio.aclose_forcefully(raw)
 
 
-async def test_what_is_behind_many_pings_is_readable(pinging: Draft) -> None:
-    async with by_raw_client(pinging) as (raw, server):
+@in_turn("draft", PINGING)
+async def test_what_is_behind_many_pings_is_readable(draft: Draft) -> None:
+    async with by_raw_client(draft) as (raw, server):
         mute(server)
         await raw.send_frame(*[Ping(b"x")] * 300, "hello")
         unmute(server)
@@ -218,20 +226,24 @@ async def test_what_is_behind_many_pings_is_readable(pinging: Draft) -> None:
         assert await server.receive() == "hello"
 
 
+@each_draft
 async def test_small_messages_fill_the_kernel(draft: Draft) -> None:
     """The one of which a part was taken is sent to its end, behind nothing else."""
     async with connected("tcp", draft) as (client, server):
         mute(server)
         count = 0
-        while not client._sender.size:
+        while not client.statistics().bytes_waiting:
             await client.send(f"{count:020d}")
             count += 1
         unmute(server)
         for number in range(count):
             assert await server.receive() == f"{number:020d}"
-        assert server._receiver.owner is NOBODY
+        # And the next one who receives is let in.
+        await client.send("more")
+        assert await server.receive() == "more"
 
 
+@each_draft
 async def test_one_whose_transport_is_over_tells_so_at_once(draft: Draft) -> None:
     async with by_raw_client(draft) as (raw, server):
         server._endpoint.abort_slow("too slow")

@@ -10,7 +10,8 @@ import trio.testing
 
 from trio_draftws import DRAFTS, Draft
 
-from .pairs import TRANSPORTS, by_raw_client, connected, mute, unmute
+from .pairs import by_raw_client, connected, mute, unmute
+from .turns import each_draft, in_turn, over_streams
 
 
 async def endless(begun: trio.Event) -> AsyncGenerator[str, None]:
@@ -24,7 +25,7 @@ async def after(begun: trio.Event, end: Callable[[], object]) -> None:
     end()
 
 
-@pytest.mark.parametrize("transport", TRANSPORTS)
+@over_streams()
 async def test_we_close_it(draft: Draft, transport: str) -> None:
     async with connected(transport, draft) as (client, _), trio.open_nursery() as nursery:
         begun = trio.Event()
@@ -38,6 +39,7 @@ async def test_we_close_it(draft: Draft, transport: str) -> None:
         await client.aclose()
 
 
+@each_draft
 async def test_the_peer_closes_it(draft: Draft, autojump_clock: trio.testing.MockClock) -> None:
     """A handler that sends and never receives ends with its client."""
     async with connected("tcp", draft) as (client, server), trio.open_nursery() as nursery:
@@ -52,6 +54,7 @@ async def test_the_peer_closes_it(draft: Draft, autojump_clock: trio.testing.Moc
         await client.aclose()
 
 
+@each_draft
 async def test_the_peer_has_gone(draft: Draft, autojump_clock: trio.testing.MockClock) -> None:
     async with by_raw_client(draft) as (raw, server), trio.open_nursery() as nursery:
         begun = trio.Event()
@@ -65,6 +68,7 @@ async def test_the_peer_has_gone(draft: Draft, autojump_clock: trio.testing.Mock
         await trio.aclose_forcefully(raw)
 
 
+@each_draft
 async def test_it_has_ended_before(draft: Draft) -> None:
     """Nothing is asked of the source."""
     async with connected("memory", draft) as (client, _):
@@ -75,6 +79,7 @@ async def test_it_has_ended_before(draft: Draft) -> None:
         assert not begun.is_set()
 
 
+@each_draft
 async def test_a_cancellation_of_the_callers_is_the_callers(draft: Draft) -> None:
     """Also where the connection ends of it."""
     async with connected("memory", draft) as (client, _), trio.open_nursery() as nursery:
@@ -85,7 +90,8 @@ async def test_a_cancellation_of_the_callers_is_the_callers(draft: Draft) -> Non
         assert scope.cancelled_caught
 
 
-@pytest.mark.parametrize("parts", [["a"], "a", b"a", iter("a"), endless, None])
+@in_turn("parts", [["a"], "a", b"a", iter("a"), endless, None])
+@each_draft
 async def test_what_is_no_source(draft: Draft, parts: object) -> None:
     async with connected("memory", draft) as (client, server):
         with pytest.raises(TypeError, match="async iterable"):
@@ -99,10 +105,9 @@ async def test_what_is_no_source(draft: Draft, parts: object) -> None:
 FRAGMENTING = [draft for draft in DRAFTS if draft.fragments]
 
 
-@pytest.mark.parametrize("fragmenting", FRAGMENTING, ids=lambda draft: draft.name)
-@pytest.mark.parametrize("transport", ["tcp", "lockstep", "foreign"])
+@over_streams(FRAGMENTING, ["tcp", "lockstep", "foreign"])
 async def test_the_write_that_makes_room_is_the_one_that_fails(
-    fragmenting: Draft, transport: str
+    draft: Draft, transport: str
 ) -> None:
     """The peer goes while `send_stream` waits for room, and a write is the first to notice."""
 
@@ -110,7 +115,7 @@ async def test_the_write_that_makes_room_is_the_one_that_fails(
         for _ in range(200):
             yield "x" * 65_536
 
-    async with by_raw_client(fragmenting, transport) as (raw, server):
+    async with by_raw_client(draft, transport) as (raw, server):
         async with trio.open_nursery() as nursery:
 
             async def send() -> None:

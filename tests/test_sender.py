@@ -6,6 +6,8 @@ import pytest
 import trio
 import trio.testing
 
+# The sender is tested by itself: how many buffers one call takes, and what is copied, shows nowhere
+# else.
 from trio_draftws._connection.sender import Sender
 from trio_draftws._connection.writer import LARGE, MANY
 from trio_draftws._transport.sockets import MAX_GATHERED, DirectStream, TCPStream, take_over

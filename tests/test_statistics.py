@@ -33,6 +33,8 @@ from trio_draftws import (
 )
 from trio_draftws.drafts import draft_named
 
+from .turns import each_draft, over_streams
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
@@ -60,6 +62,7 @@ def sums(statistics: Any) -> tuple[int, int, int, int]:
     )
 
 
+@over_streams()
 async def test_both_sides_count_the_same(draft: Draft, transport: str) -> None:
     """By whatever way a message is sent and received, it is one message."""
     async with connected(transport, draft) as (client, server):
@@ -90,6 +93,7 @@ async def test_both_sides_count_the_same(draft: Draft, transport: str) -> None:
     assert received.last_heard >= before
 
 
+@each_draft
 async def test_what_was_not_sent_does_not_count(draft: Draft) -> None:
     async with connected("tcp", draft) as (client, server):
         with trio.CancelScope() as scope:

@@ -13,6 +13,9 @@ import pytest
 import trio
 import trio.testing
 
+from trio_draftws import ssl_stream_factory
+
+# The stream is tested by itself, with Trio's own checks for streams; no connection shows it.
 from trio_draftws._transport.sockets import (
     MAX_GATHERED,
     MAX_UNSENT,
@@ -21,7 +24,7 @@ from trio_draftws._transport.sockets import (
     TCPStream,
     take_over,
 )
-from trio_draftws._transport.tls import is_secure, ssl_stream_factory
+from trio_draftws._transport.tls import is_secure
 
 KINDS = ("tcp", "unix")
 

@@ -10,6 +10,7 @@ import pytest
 import trio
 import trio.testing
 
+# The stream is tested by itself, with Trio's own checks for streams, and record by record.
 from trio_draftws._transport import tls
 from trio_draftws._transport.sockets import take_over
 from trio_draftws._transport.tls import RECORDS_AT_ONCE, TLSStream, ssl_stream_factory

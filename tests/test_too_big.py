@@ -20,9 +20,12 @@ from trio_draftws import (
 )
 from trio_draftws.testing import connected_pair
 
+from .pairs import send_bytes
+from .turns import in_turn
+
 Send = Callable[[Connection, int], Awaitable[None]]
 LIMIT = 1000
-each_role = pytest.mark.parametrize("role", ["client", "server"])
+each_role = in_turn("role", ["client", "server"])
 
 
 async def receive_many(connection: Connection) -> None:
@@ -75,17 +78,12 @@ WAYS: dict[str, tuple[Send, Callable[[Draft], bool]]] = {
     "compressed": (send_compressed, lambda draft: draft.compression),
     "both": (send_compressed_fragments, lambda draft: draft.compression),
 }
-CASES = [
-    pytest.param(draft, send, id=f"{draft.name}-{way}")
-    for draft in DRAFTS
-    for way, (send, may) in WAYS.items()
-    if may(draft)
-]
+CASES = [(draft, send) for draft in DRAFTS for send, may in WAYS.values() if may(draft)]
 
 
 @each_role
 @pytest.mark.parametrize("receive", RECEIVES.values(), ids=RECEIVES)
-@pytest.mark.parametrize(("draft", "send"), CASES)
+@in_turn(("draft", "send"), CASES)
 async def test_what_the_error_says(
     draft: Draft,
     send: Send,
@@ -118,7 +116,7 @@ async def test_what_the_error_says(
 
 async def test_what_is_a_violation_still() -> None:
     async with connected_pair("rfc6455", max_message_size=LIMIT) as (client, server):
-        await client._endpoint.stream.send_all(b"\x83\x80\0\0\0\0")
+        await send_bytes(client, b"\x83\x80\0\0\0\0")
         with pytest.raises(PeerViolation, match="the peer broke its draft: the opcode") as caught:
             await server.receive()
         assert type(caught.value) is PeerViolation

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from functools import partial
+from functools import wraps
 from typing import Any
 
-import attrs
 import pytest
 import trio
 
-from tests.pairs import open_client, stream_pair, url_over
+from tests.pairs import open_client, served_stream, stream_pair, url_over
+from tests.turns import Test, rows_in_turn
 from tests.wire import plain_nursery
-from trio_draftws import DRAFTS, Connection, Draft, serve_websocket
+from trio_draftws import DRAFTS, Connection, Draft
 from trio_draftws.drafts import draft_named
 from trio_draftws.testing import Ping, Pong, RawClient, RawPeer, RawServer
 
@@ -37,79 +37,33 @@ ON_BOTH = ("hixie-75", "rfc6455")
 
 def everywhere(
     drafts: Iterable[Draft] = DRAFTS, *, without: Iterable[str] = ()
-) -> pytest.MarkDecorator:
+) -> Callable[[Test], Test]:
     """Each draft over TCP or in memory, in one role; two of them in both, and that of today in both
-    roles and over TLS.
+    roles and over TLS. What runs over one kind of stream is one case.
     """
-    cases = []
+    rows: dict[str, list[tuple[str, Draft]]] = {"tcp": [], "memory": [], "tls": []}
     for number, draft in enumerate(drafts):
         role, other = ROLES[number % 2], ROLES[1 - number % 2]
         if draft.name in ON_TCP:
-            cases.append((role, "tcp", draft))
+            rows["tcp"].append((role, draft))
         if draft.name not in ON_TCP or draft.name in ON_BOTH:
-            cases.append((other, "memory", draft))
+            rows["memory"].append((other, draft))
         if draft is RFC6455:
-            cases += [(other, "tcp", draft), (role, "tls", draft)]
-    return pytest.mark.parametrize(
-        ("role", "transport", "draft"),
-        [
-            pytest.param(role, transport, draft, id=f"{role}-{transport}-{draft.name}")
-            for role, transport, draft in cases
-            if transport not in without
-        ],
-    )
+            rows["tcp"].append((other, draft))
+            rows["tls"].append((role, draft))
+    transports = [name for name in rows if rows[name] and name not in without]
 
+    def decorate(test: Test) -> Test:
+        @wraps(test)
+        async def at_its_moment(*args: Any, **kwargs: Any) -> None:
+            await test(*args, **kwargs)
+            # The next begins later, so that what runs at one moment is of one connection.
+            await trio.sleep(1)
 
-@attrs.define(eq=False)
-class OneStream(trio.abc.Listener[trio.abc.Stream]):
-    """A listener to which one client comes, and no other."""
+        in_both = rows_in_turn(("role", "draft"), lambda given: rows[given["transport"]])
+        return pytest.mark.parametrize("transport", transports)(in_both(at_its_moment))
 
-    _stream: trio.abc.Stream
-    _is_there: bool = True
-
-    async def accept(self) -> trio.abc.Stream:
-        if not self._is_there:
-            await trio.sleep_forever()
-        self._is_there = False
-        return self._stream
-
-    async def aclose(self) -> None:
-        await trio.lowlevel.checkpoint()
-
-
-@asynccontextmanager
-async def served_stream(
-    stream: trio.abc.Stream, draft: Draft, **settings: Any
-) -> AsyncGenerator[Connection, None]:
-    """The connection that a server has on this stream, while its handler does what the block does.
-
-    What the handler itself does is sleep.
-    """
-    here = trio.Event()
-    leave = trio.Event()
-    connections: list[Connection] = []
-
-    async def handler(connection: Connection, state: object) -> None:
-        connections.append(connection)
-        here.set()
-        await leave.wait()
-
-    serve = partial(
-        serve_websocket,
-        handler,
-        listeners=[OneStream(stream)],
-        framing_mode=lambda request: draft.name,
-        **settings,
-    )
-    async with plain_nursery() as nursery:
-        server = await nursery.start(serve)
-        await here.wait()
-        try:
-            yield connections[0]
-        finally:
-            leave.set()
-            with trio.CancelScope(shield=True):
-                await server.aclose()
+    return decorate
 
 
 @asynccontextmanager

@@ -44,7 +44,7 @@ async def test_an_end_and_nothing_is_taken(
         before = passes.count
         async with trio.open_nursery() as nursery:
             nursery.start_soon(send_until_broken, connection)
-            await let_the_kernel_settle(autojump_clock)
+            await let_the_kernel_settle(transport, autojump_clock)
             await peer.send_frame(*["unread"] * unread)
             await end(peer, how)
             nursery.cancel_scope.deadline = trio.current_time() + given_up_within(transport)
@@ -68,7 +68,7 @@ async def test_a_goodbye_and_then_all_is_taken(
         trio.open_nursery() as nursery,
     ):
         nursery.start_soon(send_until_broken, connection)
-        await let_the_kernel_settle(autojump_clock)
+        await let_the_kernel_settle(transport, autojump_clock)
         await trio.sleep(0.1)
         await say_goodbye(peer)
         await trio.sleep(1)
@@ -95,7 +95,7 @@ async def test_a_ping_and_then_all_is_taken(
         trio.open_nursery() as nursery,
     ):
         nursery.start_soon(send_until_broken, connection)
-        await let_the_kernel_settle(autojump_clock)
+        await let_the_kernel_settle(transport, autojump_clock)
         await trio.sleep(0.1)
         await peer.send_frame(Ping(b"there?"))
         await trio.sleep(AT_ONCE)
@@ -116,7 +116,7 @@ async def test_pings_of_a_program_for_one_that_takes_nothing(
     async with facing_nobody(role, transport, draft) as (connection, _, _):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(send_until_broken, connection)
-            await let_the_kernel_settle(autojump_clock)
+            await let_the_kernel_settle(transport, autojump_clock)
             nursery.start_soon(ping_again_and_again, connection, 5)
             nursery.cancel_scope.deadline = trio.current_time() + given_up_within(transport)
         assert not nursery.cancel_scope.cancelled_caught

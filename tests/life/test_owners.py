@@ -11,6 +11,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from tests.pairs import connected
+from tests.turns import in_turn
 from trio_draftws import Connection, wait_any
 from trio_draftws.drafts import draft_named
 
@@ -53,13 +54,7 @@ WAYS: list[Receive] = [
     wait_readable,
     waits_for_any,
 ]
-each_pair = pytest.mark.parametrize(
-    ("first", "second"),
-    [
-        pytest.param(*pair, id=" and ".join(way.__name__ for way in pair))
-        for pair in product(WAYS, WAYS)
-    ],
-)
+each_pair = in_turn(("first", "second"), product(WAYS, WAYS))
 each_transport = pytest.mark.parametrize("transport", ["memory", "tcp"])
 RFC6455 = draft_named("rfc6455")
 
@@ -88,11 +83,7 @@ async def test_the_second_is_told(first: Receive, second: Receive) -> None:
     assert got == ["one", "two"]
 
 
-@pytest.mark.parametrize(
-    ("first", "second"),
-    list(combinations_with_replacement(WAYS, 2)),
-    ids=lambda way: way.__name__,
-)
+@in_turn(("first", "second"), combinations_with_replacement(WAYS, 2))
 async def test_both_find_a_message(first: Receive, second: Receive) -> None:
     """One of them gets it, also where a pass of the scheduler lies between finding and taking.
 
@@ -119,7 +110,7 @@ async def test_both_find_a_message(first: Receive, second: Receive) -> None:
 
 
 @each_transport
-@pytest.mark.parametrize("second", WAYS, ids=lambda way: way.__name__)
+@in_turn("second", WAYS)
 async def test_a_message_that_was_left_half_read(second: Receive, transport: str) -> None:
     """Whoever is inside `receive_stream` receives, also while it does something else."""
     async with connected(transport, RFC6455) as (client, server):

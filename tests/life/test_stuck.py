@@ -38,6 +38,9 @@ from .peers import (
     time_of,
 )
 
+# Where only the kernel's part is looked at: without pings, with them, and that of today
+SOME = [DRAFTS[0], *SOME_PINGING]
+
 
 def is_open(connection: Connection) -> bool:
     """As of now; mypy takes a property for what stays as it was."""
@@ -78,7 +81,7 @@ async def test_one_that_takes_nothing_is_given_up(
         trio.open_nursery() as nursery,
     ):
         nursery.start_soon(send_until_lost, connection)
-        await let_the_kernel_settle(autojump_clock)
+        await let_the_kernel_settle(transport, autojump_clock)
         took = await time_of(receive_until_lost(connection))
     assert WRITE_TIMEOUT - SLACK <= took <= given_up_within(transport)
 
@@ -90,7 +93,7 @@ async def test_so_is_one_for_which_nobody_waits(
     """Neither a sender nor a receiver; then nothing waits for it any more."""
     async with facing_nobody(role, transport, draft) as (connection, _, _):
         await connection.send(LONG)
-        await let_the_kernel_settle(autojump_clock)
+        await let_the_kernel_settle(transport, autojump_clock)
         await trio.sleep(WRITE_TIMEOUT - SLACK)
         assert is_open(connection)
         assert connection.statistics().bytes_waiting
@@ -107,7 +110,7 @@ async def test_it_then_costs_no_descriptor(
 ) -> None:
     async with facing_nobody(role, transport, draft) as (connection, _, _):
         await connection.send(LONG)
-        await let_the_kernel_settle(autojump_clock)
+        await let_the_kernel_settle(transport, autojump_clock)
         before = open_sockets()
         await trio.sleep(given_up_within(transport))
         assert open_sockets() == before - 1
@@ -126,7 +129,7 @@ async def test_the_time_of_a_ping_begins_when_it_is_taken(
         trio.open_nursery() as nursery,
     ):
         await connection.send(LONG)
-        await let_the_kernel_settle(autojump_clock)
+        await let_the_kernel_settle(transport, autojump_clock)
         await trio.sleep(50)
         assert not connection.closed
         nursery.start_soon(begin_to_take, peer, faults)
@@ -143,7 +146,7 @@ async def test_one_that_answers_it_then_is_kept(
         trio.open_nursery() as nursery,
     ):
         await connection.send(LONG)
-        await let_the_kernel_settle(autojump_clock)
+        await let_the_kernel_settle(transport, autojump_clock)
         await trio.sleep(50)
         faults.resume.set()
         nursery.start_soon(answer_pings, peer)
@@ -152,7 +155,7 @@ async def test_one_that_answers_it_then_is_kept(
         nursery.cancel_scope.cancel()
 
 
-@everywhere(without=["memory"])
+@everywhere(SOME, without=["memory"])
 async def test_one_that_takes_a_little_now_and_then_is_kept(
     role: str, transport: str, draft: Draft, autojump_clock: MockClock
 ) -> None:
@@ -163,21 +166,21 @@ async def test_one_that_takes_a_little_now_and_then_is_kept(
     ):
         nursery.start_soon(fill, connection)
         for _ in range(12):
-            await let_the_kernel_settle(autojump_clock, 0.12)
+            await let_the_kernel_settle(transport, autojump_clock, 0.12)
             await trio.sleep(25)
             assert not connection.closed
             await take(peer, 300_000)
         nursery.cancel_scope.cancel()
 
 
-@everywhere(without=["memory"])
+@everywhere(SOME, without=["memory"])
 async def test_one_that_took_some_before_the_loop_stood_still_is_kept(
     role: str, transport: str, draft: Draft, autojump_clock: MockClock
 ) -> None:
     """Nobody could see it since; and it is asked whether it is there."""
     async with facing_nobody(role, transport, draft) as (connection, peer, _):
         await connection.send(LONG)
-        await let_the_kernel_settle(autojump_clock)
+        await let_the_kernel_settle(transport, autojump_clock)
         await trio.sleep(15)
         await take(peer, 300_000)
         # What stands still is the loop, and not the system beneath it.

@@ -11,6 +11,7 @@ import attrs
 import pytest
 import trio
 
+from tests.turns import in_turn
 from trio_draftws.drafts import draft_named
 
 from .kernel import bytes_of
@@ -43,7 +44,7 @@ def measured() -> Iterator[Memory]:
         tracemalloc.stop()
 
 
-@pytest.mark.parametrize("role", ["client", "server"])
+@in_turn("role", ["client", "server"])
 @pytest.mark.parametrize("name", ON_TCP)
 async def test_tiny_messages(role: str, name: str) -> None:
     """Over TCP, where what is not read lies in the kernel; and all of them are there."""

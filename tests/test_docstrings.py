@@ -75,9 +75,9 @@ def test_what_it_does_to_the_scheduler(name: str) -> None:
     A class may say so for all of its methods.
     """
     said = " ".join((inspect.getdoc(thing) or "") for thing in (CALLS[name], *classes_of(name)))
-    said = said.lower()
+    said = " ".join(said.lower().split())
     # What is as another is described there.
-    if same := re.match(r"As `([\w.]+)`", inspect.getdoc(CALLS[name]) or ""):
+    if same := re.match(r"(?:As|[^.]*\blike) `([\w.]+)`", inspect.getdoc(CALLS[name]) or ""):
         assert same[1] in CALLS or same[1].startswith("trio.")
         return
     assert any(word in said for word in SCHEDULING), f"{name} does not say if it is a checkpoint"

@@ -219,7 +219,7 @@ async def test_one_that_hangs(kind: str, end: str, autojump_clock: trio.testing.
     async with raw_server(behave) as port:
         proxy = f"{kind}://127.0.0.1:{port}"
         if end == "timeout":
-            with pytest.raises(HandshakeTimeout, match=f"through the proxy {proxy} .* within 7 s"):
+            with pytest.raises(HandshakeTimeout, match=f"through the proxy {proxy} within 7 s"):
                 await echo_once("ws://h/", proxy=proxy, handshake_timeout=7)
         else:
             with trio.move_on_after(7) as scope:

@@ -69,7 +69,7 @@ async def broadcast(
         ValueError: `slow` or `limit` is out of range, or the message is text that UTF-8 cannot
             encode (a `LocalProtocolError`); the message was sent to nobody.
         TypeError: `message` is of another type, or another argument is, as one connection in place
-            of tuple_of; the message was sent to nobody.
+            of several; the message was sent to nobody.
     """
     needs_trio("broadcast")
     if slow not in ("drop", "close"):

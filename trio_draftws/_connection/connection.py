@@ -237,7 +237,7 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
     async def send_many(
         self, messages: Iterable[str | Buffer], *, compress: bool | None = None
     ) -> None:
-        """Sends tuple_of messages at once, which is less work for each than with `send`.
+        """Sends several messages at once, which is less work for each than with `send`.
 
         They are written together, with no other message between them. Waits for room once, like
         `send`, so all of them may then wait to be written. A cancellation point and a schedule
@@ -254,7 +254,7 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
             trio.BrokenResourceError: the peer closed the connection, or it was lost.
         """
         if isinstance(messages, (str, bytes, bytearray, memoryview)):
-            raise TypeError("send_many takes tuple_of messages, not one: that is what send is for")
+            raise TypeError("send_many takes several messages, not one: that is what send is for")
         messages = list(messages)
         await self._checkpoints.before_send()
         if self._sender.must_wait:

@@ -1,4 +1,4 @@
-"""What `Connection` does to send tuple_of messages, a message part by part, and a closing frame."""
+"""What `Connection` does to send several messages, a message part by part, and a closing frame."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Waiting for whichever of tuple_of connections has something first."""
+"""Waiting for whichever of several connections has something first."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ async def wait_any(*connections: Connection) -> Connection:
     checkpoint; cancelling it loses nothing.
 
     Returns:
-        The connection that was ready first; of tuple_of, the one that was given first.
+        The connection that was ready first; of several, the one that was given first.
 
     Raises:
         ValueError: no connection was given.

@@ -27,7 +27,7 @@ find_python() {
 
 # What an installation depends on: when it changes, another one is due.
 installed_from() {
-    cat pyproject.toml hatch_build.py trio_draftws/drafts/*.c | cksum
+    cat pyproject.toml hatch_build.py trio_draftws/drafts/*/*.[ch] | cksum
 }
 
 # prepare GROUP: a .venv with the project and that dependency group in it. What

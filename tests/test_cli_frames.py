@@ -161,6 +161,14 @@ def test_what_is_odd_is_shown_as_it_is(name: str, wire: bytes, meaning: str) -> 
     assert frame.meaning == meaning
 
 
+def test_a_length_of_which_a_part_has_come() -> None:
+    """Frames of hixie-75 with a length, which no draft uses for anything."""
+    assert read(DRAFTS[0], "client", b"\x80\x81") == []
+    [frame] = read(DRAFTS[0], "client", b"\x80\x81", b"\x01" + bytes(129))
+    assert frame.start.startswith(b"\x80\x81\x01")
+    assert frame.cut
+
+
 def test_every_framing_is_known() -> None:
     assert not any(isinstance(frame_reader(draft, "client"), UnknownFrames) for draft in DRAFTS)
 

@@ -27,8 +27,8 @@ from trio_draftws import (
 )
 
 UNAVAILABLE = b"HTTP/1.1 503 Service Unavailable"
-FULL = "This server has as many connections as it takes.\n"
-FULL_FOR_HOST = "This server has as many connections from your address as it takes.\n"
+FULL = "This server has reached its limit of connections.\n"
+FULL_FOR_HOST = "This server has reached its limit of connections from your address.\n"
 # Beyond so many, those who are refused are no longer heard first.
 MAX_REFUSING = 100
 

@@ -403,9 +403,9 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
         it loses nothing.
 
         Returns:
-            At least one message, the oldest first: those that one read of up to 16 KiB brought, at
-            most 256, and one that began before. With compression it stops once the messages total
-            64 KiB.
+            A list of at least one message, the oldest first. They are what one read of up to 16 KiB
+            brought, at most 256, and one that began before. With compression it stops once the
+            messages total 64 KiB.
 
         Raises:
             PeerClosed, ConnectionLost, PeerViolation, trio.ClosedResourceError,

@@ -179,7 +179,7 @@ class Looks:
             # A handler may have received what came with the opening, and nothing since.
             connection.on_left_alone()
             self._look_at(connection)
-        elif receiver.owner is not CLOSER:
+        else:
             self.unsettle(connection)
 
     def settle(self, connection: Kept) -> None:

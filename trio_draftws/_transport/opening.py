@@ -38,7 +38,7 @@ def tls_failed(error: BaseException) -> TLSFailed | None:
 
 def _tls_failed(cause: BaseException) -> TLSFailed:
     failed = TLSFailed(f"TLS failed: {cause}")
-    failed.advice = _TLS_ADVICE.get(getattr(cause, "reason", None) or "", "")
+    failed.add_advice(_TLS_ADVICE.get(getattr(cause, "reason", None) or "", ""))
     failed.__cause__ = cause
     return failed
 

@@ -106,7 +106,7 @@ class WebSocketProtocol(Incoming):
 
     def give_up(self, reason: str, answer: Close | None, now: float) -> None:
         """Ends the connection from our side. Only `answer` is still sent, if it fits."""
-        self.last_received_at = math.inf
+        self.last_received_at: float = math.inf
         if self.end is not None and not self.end_applied:
             # Nothing is owed any more; the reader still gets the first end.
             self._note_end_applied(self.end, now)
@@ -124,7 +124,7 @@ class WebSocketProtocol(Incoming):
     def _end_input(self, end: End, now: float) -> None:
         if self.end is not None:
             return
-        self.end = end
+        self.end: End | None = end
         self._answer.note_end(now)
         if end.kind is EndKind.CLOSE:
             sent = self.state is State.CLOSE_SENT
@@ -223,7 +223,7 @@ class WebSocketProtocol(Incoming):
 
     def start_closing(self, close: Close, now: float) -> None:
         """Closes the connection: drops what is unread, and sends a Close unless one was sent."""
-        self.close_at = now + self._timeouts.close_timeout
+        self.close_at: float = now + self._timeouts.close_timeout
         self.due = min(self.due, self.close_at)
         self.unread.clear()
         self._answer.release()

@@ -19,6 +19,7 @@ from trio_draftws import (
     Compression,
     Connection,
     Draft,
+    StreamFactory,
     open_websocket,
     serve_websocket,
     ssl_stream_factory,
@@ -27,7 +28,7 @@ from trio_draftws import (
 # The one place of the tests that reaches into a connection: for a side whose program stands still,
 # for bytes that it writes beneath its connection, and for streams as `open_websocket` makes them.
 from trio_draftws._connection.receiver import Owner
-from trio_draftws._transport.sockets import StreamFactory, TCPStream, take_over
+from trio_draftws._transport.sockets import TCPStream, take_over
 from trio_draftws._transport.tls import is_secure
 from trio_draftws.drafts import Buffer, Event, draft_named
 from trio_draftws.testing import (

@@ -1,7 +1,8 @@
-"""Parts of the command line: lines in and out, what a typed line does, what `probe` makes of it.
+"""Parts of the command line: lines in and out, what a typed line does, what `probe` makes of it,
+and the trace of the wire.
 
 They are imported from where they are, since a process for each case would take half a second, and
-since a pipe of a process cannot be made to give its bytes in those pieces.
+since a pipe of a process cannot be made to give its bytes in those pieces, nor to take them then.
 """
 
 from __future__ import annotations
@@ -17,15 +18,24 @@ import pytest
 import trio
 import trio.testing
 
-from trio_draftws import DRAFTS, Draft, open_websocket, use_framing_mode
+from trio_draftws import (
+    DRAFTS,
+    Connection,
+    Draft,
+    Rejected,
+    open_websocket,
+    use_framing_mode,
+)
 from trio_draftws.cli import _connect
 from trio_draftws.cli._interactive import InputHandler, closing_note, in_hex
 from trio_draftws.cli._probe import Finding, format_finding, remarks, with_verdicts
 from trio_draftws.cli._stdio import CommandError, LineReader, LineWriter, escape
+from trio_draftws.cli._target import Target
+from trio_draftws.cli._trace import Trace
 from trio_draftws.drafts import draft_named
 
 from .rows import drafts_that_differ_most, in_turn
-from .wire import serving
+from .wire import raw_server, read_request, read_to_end, serving, take_up
 
 draft = drafts_that_differ_most()
 
@@ -254,3 +264,159 @@ def test_what_shows_only_at_the_end() -> None:
     assert remarks(told, with_verdicts(findings)) == [
         "no after all: hybi-06; what was sent came back in others alone"
     ]
+
+
+# What `connect --verbose` shows of the wire
+
+
+def target(port: int) -> Target:
+    return Target(
+        url=f"ws://127.0.0.1:{port}/",
+        headers=[],
+        origin=None,
+        subprotocols=[],
+        cafile=None,
+        insecure=False,
+    )
+
+
+def trace_to(lines: list[str]) -> Trace:
+    async def write(line: str) -> None:
+        lines.append(line)
+
+    return Trace(write=write)
+
+
+@in_turn()
+async def test_the_wire_of_a_whole_connection(draft: Draft) -> None:
+    """Both heads and all frames in both directions, in the order of the wire."""
+    lines: list[str] = []
+    trace = trace_to(lines)
+    with use_framing_mode(draft.name):
+        async with serving() as server:
+            assert server.port is not None
+            to = target(server.port)
+            async with to.open(draft, trace.watch) as connection:
+                trace.opened(connection, to.url)
+                await connection.send("hello")
+                assert await connection.receive() == "hello"
+            await trace.flush()
+    assert lines[0] == "-> GET / HTTP/1.1"
+    answer = lines.index(next(line for line in lines if line.startswith("<- HTTP/1.1 101")))
+    assert 0 < answer < len(lines)
+    assert [line[:2] for line in lines if "the handshake's" in line] == (
+        ["->", "<-"] if draft.opening.request_body else []
+    )
+    said = [line for line in lines[answer:] if line.endswith("5 bytes: 'hello'")]
+    assert [line[:2] for line in said] == ["->", "<-"]
+    closes = [line for line in lines if "  close" in line]
+    assert [line[:2] for line in closes] == (["->", "<-"] if draft.closing_handshake else [])
+    if not draft.closing_handshake:
+        assert lines[-2:] == ["-> end", "<- end"]
+
+
+async def test_the_wire_of_a_refusal() -> None:
+    lines: list[str] = []
+
+    async def refuse(stream: trio.SocketStream) -> None:
+        await read_request(stream, body=0)
+        await stream.send_all(b"HTTP/1.1 403 N\xf6\r\nContent-Length: 40\r\n\r\n" + b"n" * 40)
+
+    trace = trace_to(lines)
+    async with raw_server(refuse) as port:
+        with pytest.raises(Rejected):
+            async with target(port).open("rfc6455", trace.watch):
+                raise AssertionError("it was refused")
+    trace.end()
+    await trace.flush()
+    assert lines[lines.index("-> GET / HTTP/1.1") + 1] == f"-> Host: 127.0.0.1:{port}"
+    assert [line for line in lines if line.startswith("<-")] == [
+        r"<- HTTP/1.1 403 N\xf6",
+        "<- Content-Length: 40",
+        f"<- {'6e ' * 31}6e …  40 bytes",
+    ]
+
+
+async def test_a_trace_that_cannot_be_written_disturbs_nothing() -> None:
+    async def write(line: str) -> None:
+        raise CommandError("no room")
+
+    trace = Trace(write=write)
+    async with serving() as server:
+        assert server.port is not None
+        to = target(server.port)
+        async with to.open("rfc6455", trace.watch) as connection:
+            trace.opened(connection, to.url)
+            await connection.send("hello")
+            assert await connection.receive() == "hello"
+
+
+async def test_a_trace_that_nobody_reads_holds_the_connection_up() -> None:
+    """And not the memory: no more is read before it is written."""
+    blocked, go_on = trio.Event(), trio.Event()
+    lines: list[str] = []
+
+    async def write(line: str) -> None:
+        if "'0'" in line and line.startswith("<-"):
+            blocked.set()
+            await go_on.wait()
+        lines.append(line)
+
+    async def count(connection: Connection, state: object) -> None:
+        for number in range(3):
+            await connection.send(str(number))
+            await connection.receive()
+
+    received: list[str | bytes] = []
+
+    async def receive(connection: Connection) -> None:
+        received.append(await connection.receive())
+
+    trace = Trace(write=write)
+    async with serving(count) as server:
+        assert server.port is not None
+        to = target(server.port)
+        async with to.open("rfc6455", trace.watch) as connection:
+            trace.opened(connection, to.url)
+            await receive(connection)
+            async with trio.open_nursery() as nursery:
+                await connection.send("next")
+                nursery.start_soon(receive, connection)
+                await blocked.wait()
+                await trio.testing.wait_all_tasks_blocked()
+                assert received == ["0"]
+                go_on.set()
+    assert received == ["0", "1"]
+
+
+TWO_HINTS = b"HTTP/1.1 102 Processing\r\n\r\n" + b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
+
+
+@in_turn()
+async def test_the_wire_of_interim_answers(draft: Draft) -> None:
+    """They are shown, and nothing of them is taken for a frame."""
+    lines: list[str] = []
+    trace = trace_to(lines)
+
+    async def tap(stream: trio.abc.Stream) -> trio.abc.Stream:
+        return trace.watch(stream)
+
+    async def behave(stream: trio.SocketStream) -> None:
+        head, key3 = await read_request(stream, draft.opening.request_body)
+        await stream.send_all(TWO_HINTS + take_up(draft, head, key3)[0])
+        await read_to_end(stream)
+
+    async with raw_server(behave) as port:
+        url = f"ws://127.0.0.1:{port}/"
+        async with open_websocket(url, draft=draft, stream_factory=tap) as connection:
+            trace.opened(connection, url)
+            await connection.send("hello")
+    await trace.flush()
+    came = [line for line in lines if line.startswith("<- ")]
+    assert came[:3] == [
+        "<- HTTP/1.1 102 Processing",
+        "<- HTTP/1.1 103 Early Hints",
+        "<- Link: </a>",
+    ]
+    assert came[3].startswith("<- HTTP/1.1 101")
+    assert sum("hello" in line for line in lines) == 1

@@ -22,9 +22,6 @@ from trio_draftws import (
     use_framing_mode,
     wait_any,
 )
-
-# One test counts how often the system is asked to write, which nothing else shows.
-from trio_draftws._transport.sockets import DirectStream
 from trio_draftws.drafts import draft_named
 from trio_draftws.testing import connected_pair
 
@@ -700,30 +697,6 @@ class TestScheduling:
 
 
 class TestWriting:
-    @each_draft
-    async def test_an_echo_loop_over_a_pipelined_stream_writes_once_per_read(
-        self, draft: Draft, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        writes: list[int] = []
-        send_nowait = DirectStream.send_nowait
-
-        def counting(stream: DirectStream, buffers: list[bytes]) -> int:
-            writes.append(sum(map(len, buffers)))
-            return send_nowait(stream, buffers)
-
-        async with connected("tcp", draft) as (client, server):
-            await send_bytes(client, frames(client, *["x"] * 30))
-            await trio.testing.wait_all_tasks_blocked(0.01)
-            monkeypatch.setattr(DirectStream, "send_nowait", counting)
-            # No 1 ms passes on this clock, however slow the machine is.
-            monkeypatch.setattr("trio_draftws._connection.checkpoints.SECONDS_PER_PASS", math.inf)
-            for _ in range(30):
-                await server.send(await server.receive())
-            monkeypatch.undo()
-            for _ in range(30):
-                await client.receive()
-        assert writes == [len(frames(server, *["x"] * 30))]
-
     @each_draft
     async def test_a_sender_that_goes_to_sleep_is_flushed_all_the_same(self, draft: Draft) -> None:
         async with connected("tcp", draft) as (client, server):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -41,10 +41,7 @@ from trio_draftws import (
     serve_websocket,
     use_framing_mode,
 )
-
-# The codec that tells instruments is tested by itself where it must be complete, or not there.
-from trio_draftws._connection.instrumented_codec import InstrumentedCodec
-from trio_draftws.drafts import Codec, draft_named
+from trio_draftws.drafts import draft_named
 from trio_draftws.testing import served_on_port
 
 from .turns import each_draft, in_turn
@@ -372,33 +369,18 @@ async def test_what_is_no_instrument() -> None:
 # Nothing is paid
 
 
-async def test_a_codec_is_wrapped_only_where_somebody_listens() -> None:
-    class Doorman(Instrument):
-        def connection_opened(self, connection: Connection) -> None:
-            codecs.append(connection._protocol.codec)
-
-    class Reader(Doorman):
-        def message_received(self, connection: Connection, message: str | bytes) -> None:
-            pass
-
-    codecs: list[Codec] = []
-    for instrument in (Doorman(), Reader()):
-        async with serving(instruments=[Instrument(), instrument]) as server:
-            async with open_websocket(f"ws://{HOST}:{server.port}/"):
-                await trio.testing.wait_all_tasks_blocked(0.01)
-    assert [isinstance(codec, InstrumentedCodec) for codec in codecs] == [False, True]
-
-
-async def calls_of(draft: Draft, act: Any) -> list[str]:
-    """The Python functions of this package that run while one side acts."""
-    called: list[str] = []
+async def calls_of(
+    draft: Draft, act: Callable[[Connection, Connection], Awaitable[None]], *instruments: Instrument
+) -> set[tuple[str, str]]:
+    """The Python functions of this package that run while one side acts, each with its file."""
+    called: set[tuple[str, str]] = set()
 
     def note(frame: Any, event: str, argument: object) -> None:
         code = frame.f_code
         if event == "call" and "trio_draftws" in code.co_filename:
-            called.append(code.co_name)
+            called.add((Path(code.co_filename).stem, code.co_name))
 
-    async with connected("tcp", draft) as (client, server):
+    async with connected("tcp", draft, instruments=instruments) as (client, server):
         await client.send("warm")
         await server.receive()
         sys.setprofile(note)
@@ -409,34 +391,41 @@ async def calls_of(draft: Draft, act: Any) -> list[str]:
     return called
 
 
+async def say_hello(client: Connection, server: Connection) -> None:
+    await client.send("hello")
+    assert await server.receive() == "hello"
+
+
+def for_instruments(called: set[tuple[str, str]]) -> set[str]:
+    """The functions that only instruments need, by the names of their files."""
+    return {name for file, name in called if "instrument" in file}
+
+
 @each_draft
 async def test_no_call_is_made_for_it(draft: Draft) -> None:
     """Of a message that is sent and received, no instrument, count or statistics knows."""
-
-    async def act(client: Connection, server: Connection) -> None:
-        await client.send("hello")
-        await server.receive()
-
-    called = await calls_of(draft, act)
-    assert {"send", "receive"} <= set(called)
-    known = {name for name, _ in inspect.getmembers(InstrumentedCodec, inspect.isfunction)}
-    instruments = known - {name for name, _ in inspect.getmembers(Codec, inspect.isfunction)}
-    assert "_report_received" in instruments
-    assert not {"tell", "statistics", *instruments} & set(called)
+    called = await calls_of(draft, say_hello)
+    names = {name for _, name in called}
+    assert {"send", "receive"} <= names
+    assert not {"tell", "statistics"} & names
+    assert not for_instruments(called)
 
 
-def test_the_wrapped_codec_is_a_codec() -> None:
-    """All that a connection may ask a codec for, the optional members included."""
-    members = {name for name in vars(Codec) if not name.startswith("_")}
-    assert members <= set(dir(InstrumentedCodec))
+async def test_calls_are_made_only_where_somebody_listens() -> None:
+    """To what passes, that is: whoever wants to hear of connections is not asked about messages."""
 
+    class Doorman(Instrument):
+        def connection_opened(self, connection: Connection) -> None:
+            pass
 
-def test_the_wrapped_codec_knows_whether_a_message_has_begun() -> None:
-    inner = draft_named("rfc6455").codec("client", 1000)
-    codec = InstrumentedCodec(inner, connection=None, tell=lambda *facts: None)
-    assert codec.between_messages
-    codec.decode(b"\x81")
-    assert not codec.between_messages
+    class Reader(Doorman):
+        def message_received(self, connection: Connection, message: str | bytes) -> None:
+            pass
+
+    for instrument, listens in ((Doorman(), False), (Reader(), True)):
+        called = await calls_of(RFC6455, say_hello, Instrument(), instrument)
+        assert ("tell" in for_instruments(called)) is listens
+        assert bool(for_instruments(called)) is listens
 
 
 @in_turn("why", ["origin", "route", "conn_headers"])

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import trio
 import trio.testing
 
-# The sender is tested by itself: how many buffers one call takes, and what is copied, shows nowhere
-# else.
+from trio_draftws import Draft
+
+# The sender is tested by itself: how many buffers one call takes, how many calls there are, and
+# what is copied, shows nowhere else.
 from trio_draftws._connection.sender import Sender
 from trio_draftws._connection.writer import LARGE, MANY
 from trio_draftws._transport.sockets import MAX_GATHERED, DirectStream, TCPStream, take_over
 from trio_draftws.drafts import Buffer, encode_long_text
 from trio_draftws.drafts._framing.payload import LONG
 
-from .pairs import stream_pair
+from .pairs import connected, frames, send_bytes, stream_pair
+from .turns import each_draft
 
 
 class Deaf:
@@ -194,3 +199,31 @@ async def test_what_waits_and_cannot_change_is_not_copied() -> None:
         assert all(kept is sent for kept, sent in zip(waiting, steady, strict=False))
         assert waiting[3:] == [b"changing"] * 2
         nursery.cancel_scope.cancel()
+
+
+# On a connection
+
+
+@each_draft
+async def test_an_echo_loop_over_a_pipelined_stream_writes_once_per_read(
+    draft: Draft, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writes: list[int] = []
+    send_nowait = DirectStream.send_nowait
+
+    def counting(stream: DirectStream, buffers: list[bytes]) -> int:
+        writes.append(sum(map(len, buffers)))
+        return send_nowait(stream, buffers)
+
+    async with connected("tcp", draft) as (client, server):
+        await send_bytes(client, frames(client, *["x"] * 30))
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        monkeypatch.setattr(DirectStream, "send_nowait", counting)
+        # No 1 ms passes on this clock, however slow the machine is.
+        monkeypatch.setattr("trio_draftws._connection.checkpoints.SECONDS_PER_PASS", math.inf)
+        for _ in range(30):
+            await server.send(await server.receive())
+        monkeypatch.undo()
+        for _ in range(30):
+            await client.receive()
+    assert writes == [len(frames(server, *["x"] * 30))]

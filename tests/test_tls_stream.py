@@ -10,10 +10,12 @@ import pytest
 import trio
 import trio.testing
 
+from trio_draftws import ssl_stream_factory
+
 # The stream is tested by itself, with Trio's own checks for streams, and record by record.
 from trio_draftws._transport import tls
 from trio_draftws._transport.sockets import take_over
-from trio_draftws._transport.tls import RECORDS_AT_ONCE, TLSStream, ssl_stream_factory
+from trio_draftws._transport.tls import RECORDS_AT_ONCE, TLSStream
 
 from .pairs import stream_pair, tls_contexts
 from .test_streams import Scheduled, clog, direct_streams

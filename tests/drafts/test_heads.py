@@ -22,14 +22,14 @@ from trio_draftws.drafts import (
     Headers,
     Reject,
     Request,
+    begin_answer,
     identify,
+    spoken_today,
 )
 from trio_draftws.drafts._fast_handshake import (
     TODAY,
     Scanned,
-    begin_answer,
     scan_opening_in_python,
-    spoken_today,
 )
 from trio_draftws.drafts._http.request import parse_request_head_in_python
 

@@ -16,10 +16,11 @@ from trio_draftws.drafts import (
     Response,
     checked_fields,
     find_head_end,
+    shown,
+    write_head,
     write_response,
 )
-from trio_draftws.drafts._http.escaping import shown
-from trio_draftws.drafts._http.head import MAX_FIELDS, write_head
+from trio_draftws.drafts._http.head import MAX_FIELDS
 from trio_draftws.drafts._http.response import REASON_PHRASES
 
 # Where a head ends

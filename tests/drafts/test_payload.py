@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from trio_draftws.drafts import LocalProtocolError, draft_named
+from trio_draftws.drafts import LocalProtocolError, draft_named, encode_long_text
 from trio_draftws.drafts._framing import payload as _payload
 from trio_draftws.drafts._framing.masking import apply_mask_in_python
 from trio_draftws.drafts._framing.payload import (
@@ -18,7 +18,6 @@ from trio_draftws.drafts._framing.payload import (
     Payload,
     PayloadInPython,
     decode_utf8_in_python,
-    encode_long_text,
     utf8_of_in_python,
 )
 

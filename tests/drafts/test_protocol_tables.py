@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from trio_draftws.drafts import DRAFTS, Close, Draft, Role
-from trio_draftws.drafts._protocol.ends import GRACE, EndKind
+from trio_draftws.drafts import DRAFTS, Close, Draft, EndKind, Role
+from trio_draftws.drafts._protocol.ends import GRACE
 from trio_draftws.drafts._protocol.protocol import State
 
 from .helpers import ROLES, encoded, in_turn

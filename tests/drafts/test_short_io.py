@@ -8,10 +8,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from trio_draftws.drafts import DRAFTS, Draft, Event
+from trio_draftws.drafts import DRAFTS, HAS_SPEEDUPS, Draft, Event, ShortReceive, ShortSend
 from trio_draftws.drafts._framing import short_io as short_io
-from trio_draftws.drafts._framing.codec import MOST_AT_ONCE, ShortReceive, ShortSend
-from trio_draftws.drafts._framing.masking import HAS_SPEEDUPS
+from trio_draftws.drafts._framing.codec import MOST_AT_ONCE
 
 from .helpers import in_turn
 

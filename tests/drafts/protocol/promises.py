@@ -6,8 +6,7 @@ import math
 
 import attrs
 
-from trio_draftws.drafts import Close, End, Pong, Role
-from trio_draftws.drafts._protocol.ends import EndKind
+from trio_draftws.drafts import Close, End, EndKind, Pong, Role
 from trio_draftws.drafts._protocol.protocol import State
 
 from .endpoint import Endpoint

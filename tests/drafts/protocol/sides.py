@@ -21,8 +21,8 @@ from trio_draftws.drafts import (
     Ping,
     Pong,
     Role,
+    WebSocketProtocol,
 )
-from trio_draftws.drafts._protocol.protocol import WebSocketProtocol
 
 Said: TypeAlias = Event | Literal["end", "abort"]
 NORMAL = Close(1000)

@@ -9,8 +9,8 @@ from .directed import DIRECTED, Directed
 from .generate import program as program_of
 from .world import run
 
-# About a minute on one core
-SEEDS = 300
+# Half a minute on one core
+SEEDS = 150
 CHUNK = 25
 # Of the programs' own time, for each chunk; most have two, but a program may end early.
 HOURS = 0.3

@@ -133,8 +133,8 @@ MUTANTS = [
     # Rule 1
     Mutant(
         "the latest end is the one",
-        "        if self.end is not None:\n            return\n        self.end = end",
-        "        self.end = end",
+        "        if self.end is not None:\n            return\n        self.end: End | None = end",
+        "        self.end: End | None = end",
     ),
     Mutant(
         "messages are added behind the end",
@@ -144,8 +144,8 @@ MUTANTS = [
     ),
     Mutant(
         "unread messages are dropped at the end",
-        "        self.end = end\n        self._answer.note_end(now)",
-        "        self.end = end\n        self.unread.clear()\n        self._answer.note_end(now)",
+        "        self.end: End | None = end\n        self._answer.note_end(now)",
+        "        self.end: End | None = end\n        self.unread.clear()\n        self._answer.note_end(now)",
     ),
     Mutant(
         "messages of one chunk are turned round",

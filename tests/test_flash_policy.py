@@ -75,7 +75,7 @@ async def test_all_domains_and_this_very_port(caplog: pytest.LogCaptureFixture) 
                 await read_to_end(stream)
     [record] = caplog.records
     assert record.levelno == logging.INFO
-    assert record.message.endswith(": a Flash player was told the policy")
+    assert record.message.endswith(": a Flash player was sent the policy")
     assert record.message.startswith("no connection with 127.0.0.1 port ")
 
 
@@ -262,7 +262,7 @@ async def test_accept_says_that_there_is_no_connection() -> None:
     client, stream = trio.testing.memory_stream_pair()
     await client.send_all(ASKED)
     await client.send_eof()
-    with pytest.raises(FlashPolicyServed, match=r"^a Flash player was told the policy$") as caught:
+    with pytest.raises(FlashPolicyServed, match=r"^a Flash player was sent the policy$") as caught:
         async with accept(stream, flash_policy=True):
             raise AssertionError("there is no connection")
     assert isinstance(caught.value, HandshakeError)

@@ -29,6 +29,7 @@ from trio_draftws import (
     serve_websocket,
     use_framing_mode,
 )
+from trio_draftws.testing import served_on_port
 
 from .pairs import mute, open_client, stream_pair
 from .rows import drafts_that_differ_most, in_turn
@@ -737,3 +738,23 @@ async def test_the_log_names_who_was_there(caplog: pytest.LogCaptureFixture) -> 
         "no connection with a StapledStream",
         "no connection with a peer that has gone",
     ]
+
+
+async def test_a_handler_that_returns_while_the_server_shuts_down() -> None:
+    """Its client sees 1001 as all others do."""
+
+    async def handler(connection: Connection, state: object) -> None:
+        with trio.CancelScope(shield=True):
+            await leave.wait()
+
+    leave = trio.Event()
+    async with served_on_port(handler) as server:
+        async with open_websocket(server.url, draft="rfc6455") as client:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(server.server.aclose)
+                await trio.testing.wait_all_tasks_blocked()
+                leave.set()
+                with pytest.raises(PeerClosed) as closed:
+                    await client.receive()
+    assert closed.value.code == 1001
+    assert server.server.statistics().closed == {1001: 1}

@@ -23,6 +23,7 @@ from trio_draftws import (
     reconnecting,
     serve_websocket,
 )
+from trio_draftws.testing import connected_pair, served, served_on_port
 
 URL = "ws://127.0.0.1:9/"
 # Each function, and the settings that it takes
@@ -89,3 +90,18 @@ def test_each_is_described(kind: type) -> None:
     for name in own:
         _, _, behind = text.partition(f"\n    {name}: Annotated[")
         assert '"""' in behind.partition('\n    """')[1], name
+
+
+@pytest.mark.parametrize("function", [served, served_on_port, connected_pair])
+async def test_the_testing_kit_names_its_own_functions(function: Any) -> None:
+    message = rf"^{function.__name__}\(\) got an unexpected keyword argument 'ping_intervall'$"
+    with pytest.raises(TypeError, match=message):
+        async with function(ping_intervall=1):
+            raise AssertionError
+    assert inspect.signature(function).parameters["ping_interval"].default == 20
+
+
+def test_a_gateway_shows_its_own_defaults() -> None:
+    parameters = inspect.signature(open_gateway).parameters
+    assert parameters["draft"].default == "rfc6455"
+    assert parameters["handshake_timeout"].default == 5

@@ -818,4 +818,4 @@ def test_the_old_name_of_the_settings_still_works_and_warns() -> None:
     with pytest.warns(DeprecationWarning, match="use trio_draftws.ConnectionSettings"):
         assert trio_draftws.testing.Settings is ConnectionSettings
     with pytest.raises(AttributeError, match="has no attribute 'Other'"):
-        _ = trio_draftws.testing.Other
+        trio_draftws.testing.Other()  # type: ignore[attr-defined]

@@ -177,7 +177,7 @@ class FlashPolicyServed(HandshakeError):
     """
 
     def __str__(self) -> str:
-        return "a Flash player was told the policy"
+        return "a Flash player was sent the policy"
 
 
 class DialFailed(HandshakeError):

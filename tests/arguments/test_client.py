@@ -57,8 +57,8 @@ CLIENT = [
     ),
     case(TypeError, "origin is a str", origin=5),
     case(ValueError, "no draft is named ''", draft=""),
-    case(ValueError, "no draft is named 13", draft=13),
-    case(ValueError, "no draft is named ['old']", draft=["old"]),
+    case(TypeError, "draft is a name or a Draft, not 13", draft=13),
+    case(TypeError, "draft is a name or a Draft, not ['old']", draft=["old"]),
     case(
         ValueError,
         "ssl_context is a server's context, and a client needs its own",
@@ -95,7 +95,15 @@ RECONNECTING = [
 ]
 GATEWAY = [
     case(TypeError, "a WebSocket URL is a str, not int", to=5),
-    case(ValueError, "no draft is named 5", draft=5),
+    case(TypeError, "draft is a name or a Draft, not 5", draft=5),
+    # What is used for each client is checked before any of them comes.
+    case(ValueError, "no draft is named ''", draft=""),
+    case(TypeError, "instruments is a list of instruments, not 5", instruments=5),
+    case(TypeError, "unix_socket", unix_socket=5),
+    case(TypeError, "proxy", proxy=5),
+    case(ValueError, "proxy", proxy="ftp://x"),
+    case(TypeError, "proxy_ssl_context", proxy_ssl_context=5),
+    case(ValueError, "unix_socket", unix_socket="/x", proxy="http://h"),
     case(ValueError, "binary is 'refuse' or 'base64', not None", binary=None),
     case(TypeError, "ssl_context is an ssl.SSLContext, not True", ssl_context=True),
     case(ValueError, "ssl_context is a server's context", ssl_context=SERVER_SSL),

@@ -210,7 +210,7 @@ async def test_settings_that_served_has_not(case: Case) -> None:
     case(TypeError, "compression is a Compression", client={"compression": True}),
     case(TypeError, "compression is a Compression", server={"compression": True}),
     case(TypeError, "unexpected keyword argument 'compresion'", server={"compresion": None}),
-    case(ValueError, "no draft is named 13", draft=13),
+    case(TypeError, "draft is a name or a Draft, not 13", draft=13),
 )
 async def test_connected_pair(case: Case) -> None:
     with case.raises():

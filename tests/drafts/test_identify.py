@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
@@ -447,7 +448,7 @@ def test_hybi_03() -> None:
     assert [Hixie76Opening(draft_number="2"), Hixie76Opening(draft_number="3")] == openings
 
 
-@in_turn("name", ["", "hixie", "HIXIE-76", "Old", "hybi-99", None, 76, [], {}])
+@in_turn("name", ["", "hixie", "HIXIE-76", "Old", "hybi-99"])
 def test_a_name_that_no_row_has(name: str) -> None:
     """The error lists every row, with its other names."""
     with pytest.raises(ValueError, match="no draft is named") as caught:
@@ -455,6 +456,13 @@ def test_a_name_that_no_row_has(name: str) -> None:
     assert repr(name) in str(caught.value)
     for draft in DRAFTS:
         assert " = ".join((draft.name, *draft.aliases)) in str(caught.value)
+
+
+@in_turn("name", [None, 76, True, [], {}])
+def test_what_is_no_name(name: Any) -> None:
+    with pytest.raises(TypeError) as caught:
+        draft_named(name)
+    assert str(caught.value) == f"draft is a name or a Draft, not {name!r}"
 
 
 def test_names_are_unique() -> None:

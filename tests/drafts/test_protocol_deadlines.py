@@ -106,8 +106,8 @@ SITUATIONS: dict[str, Situation] = {
     "with what waits": has_what_waits,
     "close sent": lambda side, now: side.protocol.send_close(Close(1000)),
     "closing": lambda side, now: side.protocol.start_closing(Close(1000), now),
-    "hung up": lambda side, now: side.protocol.note_hangup(now, reset=False),
-    "reset": lambda side, now: side.protocol.note_hangup(now, reset=True),
+    "hung up": lambda side, now: side.protocol.note_hang_up(now, reset=False),
+    "reset": lambda side, now: side.protocol.note_hang_up(now, reset=True),
     **{f"{way} unread": is_owed(way) for way in WAYS},
     **WAYS,
 }

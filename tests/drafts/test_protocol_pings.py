@@ -208,7 +208,7 @@ def test_an_end_tells_whoever_waits_for_a_pong(draft: Draft, way: str) -> None:
     elif way == "a broken pipe":
         side.output.fail()
     elif way == "a reset":
-        side.protocol.note_hangup(2, reset=True)
+        side.protocol.note_hang_up(2, reset=True)
     else:
         WAYS[way](side, 2)
     assert told == [sent]

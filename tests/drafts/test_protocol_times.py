@@ -224,11 +224,11 @@ def test_a_peer_that_hung_up_behind_a_full_receiver_is_given_up(draft: Draft) ->
     side = silent(draft, idle_timeout=10)
     side.hear(0, *"abc")
     assert goes_by(side, 50, full=True) is None
-    side.protocol.note_hangup(51, reset=False)
+    side.protocol.note_hang_up(51, reset=False)
     assert side.protocol.can_send
     assert goes_by(side, 55, full=True) is None
     # Once more does not make it later.
-    side.protocol.note_hangup(56, reset=False)
+    side.protocol.note_hang_up(56, reset=False)
     side.receive(57)
     given_up = goes_by(side, 1000, full=True)
     assert given_up is not None
@@ -242,7 +242,7 @@ def test_a_peer_that_reset_behind_a_full_receiver_is_given_up_sooner(draft: Draf
     side = silent(draft, ping_interval=20, ping_timeout=20)
     side.hear(0, *"abc")
     assert goes_by(side, 50, full=True) is None
-    side.protocol.note_hangup(51, reset=True)
+    side.protocol.note_hang_up(51, reset=True)
     assert side.protocol.due <= 91
     assert goes_by(side, 60, full=True) is None
     # Somebody takes what it said.
@@ -257,7 +257,7 @@ def test_a_peer_that_reset_behind_a_full_receiver_is_given_up_sooner(draft: Draf
 @each_draft
 def test_a_reset_behind_a_full_receiver_ends_what_we_send(draft: Draft) -> None:
     side = silent(draft)
-    side.protocol.note_hangup(1, reset=True)
+    side.protocol.note_hang_up(1, reset=True)
     assert not side.protocol.can_send
     assert side.protocol.end is None
     assert side.protocol.state.name == "OPEN"

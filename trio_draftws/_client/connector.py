@@ -194,7 +194,7 @@ def make_connector(url: str, stream: trio.abc.Stream | None, settings: ClientSet
     Args:
         url: the server's URL.
         stream: the stream to use instead of dialling, or None.
-        settings: all of the settings, as `complete` returns them.
+        settings: all of the settings, as `with_defaults` returns them.
 
     Raises:
         ValueError: an argument is out of range, or two contradict each other.

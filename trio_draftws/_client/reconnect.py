@@ -54,7 +54,7 @@ class Backoff:
 
     @classmethod
     def of(cls, settings: ReconnectSettings) -> Backoff:
-        """Made from all of the settings, as `complete` returns them."""
+        """Made from all of the settings, as `with_defaults` returns them."""
         return cls(
             initial_backoff=settings["initial_backoff"],
             max_backoff=settings["max_backoff"],

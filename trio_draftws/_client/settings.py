@@ -90,7 +90,7 @@ class DialSettings(ConnectionSettings, total=False):
 
 
 class ClientSettings(DialSettings, total=False):
-    """What a client's request says."""
+    """What a client's request contains, and how it connects."""
 
     headers: Annotated[HeaderFields, Default(())]
     """Additional header fields for the request."""
@@ -109,7 +109,7 @@ class ClientSettings(DialSettings, total=False):
 
 
 class ReconnectSettings(ClientSettings, total=False):
-    """When a client connects again."""
+    """When and how often a client connects again."""
 
     initial_backoff: Annotated[float, Default(1, check_positive)]
     """Seconds to wait before the second attempt."""

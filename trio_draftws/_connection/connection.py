@@ -201,8 +201,8 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
                 bytes as the setting's `threshold`.
 
         Raises:
-            LocalProtocolError: the draft cannot say it, as `bytes` before hybi-01; the connection
-                stays open.
+            LocalProtocolError: the draft cannot express it, as `bytes` before hybi-01; the
+                connection stays open.
             TypeError: `message` is of another type; the connection stays open.
             trio.ClosedResourceError: we closed the connection.
             trio.BrokenResourceError: the peer closed the connection, or it was lost.
@@ -289,7 +289,7 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
                 it is compressed.
 
         Raises:
-            LocalProtocolError: the draft cannot say it, or the parts are not all of one type.
+            LocalProtocolError: the draft cannot express it, or the parts are not all of one type.
             TypeError: `parts` is no async iterable, or a part is neither `str` nor `bytes`.
             trio.ClosedResourceError: we closed the connection.
             trio.BrokenResourceError: the peer closed the connection, or it was lost.
@@ -403,9 +403,9 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
         it loses nothing.
 
         Returns:
-            A list of at least one message, the oldest first. They are what one read of up to 16 KiB
-            brought, at most 256, and one that began before. With compression it stops once the
-            messages total 64 KiB.
+            A list of at least one message, the oldest first: all that were read ahead (up to 64
+            KiB), or else what the next read of up to 16 KiB brings. With compression it stops
+            once the messages total 64 KiB.
 
         Raises:
             PeerClosed, ConnectionLost, PeerViolation, trio.ClosedResourceError,
@@ -548,7 +548,10 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
     # In numbers
 
     def statistics(self) -> ConnectionStatistics:
-        """Counts what was received and sent so far, and what waits; also after the end."""
+        """Returns counts of what was received and sent so far, and of what waits.
+
+        It works after the end too.
+        """
         protocol, sender = self._protocol, self._sender
         return ConnectionStatistics(
             opened_at=self.opened_at,

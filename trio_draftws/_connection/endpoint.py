@@ -217,7 +217,8 @@ class Endpoint(Closing):
 
         Returns:
             `"sent"`; `"dropped"`, if more would wait or another message is being sent part by
-            part; `"gone"`, if nothing can be sent any more; `"unable"`, if the draft cannot say it.
+            part; `"gone"`, if nothing can be sent any more; `"unable"`, if the draft cannot express
+            it.
         """
         if not self.protocol.can_send:
             return "gone"
@@ -286,7 +287,7 @@ class Endpoint(Closing):
     def on_hang_up(self, *, reset: bool) -> None:
         """Notes that the peer has gone, behind bytes that are not read yet."""
         self.receiver.note_hang_up()
-        self.protocol.note_hangup(self.scope.now(), reset=reset)
+        self.protocol.note_hang_up(self.scope.now(), reset=reset)
         self.scope.hasten(self)
 
     def _after_deadline(self) -> None:

@@ -112,7 +112,7 @@ class Instruments:
             try:
                 getattr(instrument, name)(*facts)
             except Exception:
-                logger.exception("the instrument %r failed, and is told nothing more", instrument)
+                logger.exception("the instrument %r failed, and is not called again", instrument)
                 # New lists, since the old one is being gone through.
                 self._listeners = {
                     hook: [one for one in listeners if one is not instrument]

@@ -2,7 +2,7 @@
 
 The rules:
 
-1. A connection that nobody receives on is watched, so that pings and a goodbye are answered at
+1. A connection that nobody receives on is watched, so that pings and a close are answered at
    once: from the pass after it opened, and then from a *round*, every quarter of a second, which
    finds those that nobody receives on any more. Where somebody waits for a message and none comes,
    there is nothing to be found: such a connection is left out of the rounds until its receiver
@@ -210,7 +210,7 @@ class Looks:
         if self._watch is None or stream is None or not self._watch.start():
             receiver.start_look(self._nursery)
         elif stream.closed:
-            # By a stranger: the next read says so.
+            # By other code: the next read says so.
             receiver.look_once()
         elif receiver.has_more and not stream.blocked_by_output:
             connection.on_left_alone()

@@ -7,8 +7,8 @@ backpressure works. The rules:
 
 1. Whoever waits here is woken, cancelled and interrupted as in `trio.lowlevel.wait_readable`, and
    reads in the next pass.
-2. A descriptor is armed again for each wait, and for one event (EPOLLONESHOT). So one that a
-   stranger closed is noticed when somebody waits for it, and then Trio raises the error.
+2. A descriptor is armed again for each wait, and for one event (EPOLLONESHOT). So one that
+   other code closed is noticed when somebody waits for it, and then Trio raises the error.
 3. The epoll costs a task and one more pass, so it pays only if enough tasks are woken at once. That
    is measured: it is tried now and then, and left if it does not pay. Those that wait here then
    still wait here until they are woken.
@@ -46,7 +46,7 @@ READABLE_ONCE = getattr(select, "EPOLLIN", 0) | getattr(select, "EPOLLONESHOT", 
 Leave: TypeAlias = Callable[[object], Abort]
 
 
-class Closing(Protocol):
+class ClosingSocket(Protocol):
     """A socket that is about to be closed, or whose waiters are to look again."""
 
     def fileno(self) -> int: ...
@@ -85,13 +85,13 @@ class SharedPoller:
         try:
             self._modify(fileno, READABLE_ONCE)
         except OSError:
-            # A stranger closed it; its number may be another's by now.
+            # Other code closed it; its number may be another's by now.
             del self._known[fileno]
             return wait_readable(fileno)  # noqa: ASYNC105
         self._waiting[fileno] = current_task()
         return wait_task_rescheduled(leave)  # noqa: ASYNC105
 
-    def notify_closing(self, closing: Closing, /) -> None:
+    def notify_closing(self, closing: ClosingSocket, /) -> None:
         """Like `trio.lowlevel.notify_closing`."""
         fileno = closing.fileno()
         self.forget(fileno)
@@ -103,7 +103,7 @@ class SharedPoller:
         if fileno in self._known:
             del self._known[fileno]
             assert self._epoll is not None
-            with suppress(OSError):  # a stranger closed it
+            with suppress(OSError):  # other code closed it
                 self._epoll.unregister(fileno)
 
     def _add(self, fileno: int) -> Leave | None:
@@ -112,7 +112,7 @@ class SharedPoller:
         try:
             self._epoll.register(fileno, select.EPOLLONESHOT)
         except OSError as error:
-            # It was closed by a stranger, or the system allows no more.
+            # Other code closed it, or the system allows no more.
             if error.errno == errno.EINVAL:
                 # Its number is the epoll's by now: Trio must not take the one for the other.
                 self._give_up()
@@ -155,7 +155,7 @@ class SharedPoller:
 
     async def _run(self, epoll: select.epoll) -> None:
         try:
-            # It is closed when it was given up. It is busy when its number is one that a stranger
+            # It is closed when it was given up. It is busy when its number is one that other code
             # closed, for which somebody waits.
             with suppress(trio.ClosedResourceError, trio.BusyResourceError):
                 while self._epoll is epoll:

@@ -143,7 +143,7 @@ class StreamReader:
             self.feed(data)
 
     async def discard_some(self) -> None:
-        """Reads on for the peer's goodbye, its Close or the end of the stream; drops messages."""
+        """Reads on for the peer's end, a Close or the end of the stream; drops messages."""
         decode = self._protocol.end is None
         if decode and self._protocol.codec.has_more_output:
             self._feed_rest()

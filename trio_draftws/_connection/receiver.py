@@ -1,7 +1,7 @@
 """Who reads one stream, and when; what was read waits in the protocol object until it is received.
 
 Whoever waits for a message reads the stream itself, so that TCP's backpressure is the backpressure.
-A connection that nobody receives on is read a little now and then, so that pings and a goodbye are
+A connection that nobody receives on is read a little now and then, so that pings and a close are
 answered. The rules:
 
 1. One owner at a time reads: NOBODY, a RECEIVER, a LOOK (a task of the scope, for streams that are
@@ -179,7 +179,7 @@ class Receiver(StreamReader):
         try:
             await stream.wait_readable()
         except trio.ClosedResourceError as error:
-            # Interrupted, by the closer or by an end of our own making; or closed by a stranger
+            # Interrupted, by the closer or by an end of our own making; or closed by other code
             if stream.closed:
                 self._lose("the stream was closed", error)
         else:

@@ -120,7 +120,7 @@ class Scope:
             Whether it is readable; False if it is not by then.
 
         Raises:
-            trio.ClosedResourceError: a stranger has closed it.
+            trio.ClosedResourceError: other code has closed it.
         """
         self._unopened[stream] = until
         self._sleep_until(until)

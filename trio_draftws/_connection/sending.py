@@ -1,4 +1,4 @@
-"""What `Connection` does to send several messages, a message part by part, and a closing frame."""
+"""Sends several messages, or a message part by part, for `Connection`; checks a closing frame."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ class Watch(Generic[T]):
             else:
                 self._epoll.register(fileno, flags)
         except OSError:
-            # It was closed by a stranger, who may have closed the epoll's number too.
+            # Other code closed it, and may have closed the epoll's number too.
             self._known.discard(fileno)
             return False
         self._known.add(fileno)
@@ -90,7 +90,7 @@ class Watch(Generic[T]):
             try:
                 self._epoll.unregister(fileno)
             except OSError:
-                pass  # a stranger closed it
+                pass  # other code closed it
 
     async def _run(self, epoll: select.epoll) -> None:
         try:

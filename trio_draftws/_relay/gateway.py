@@ -20,9 +20,11 @@ from urllib.parse import quote
 import attrs
 import trio
 
+from trio_draftws._client.connector import make_connector
 from trio_draftws._client.open import open_websocket
-from trio_draftws._client.settings import DialSettings
+from trio_draftws._client.settings import ClientSettings, DialSettings
 from trio_draftws._connection.connection import Connection, endpoint_of
+from trio_draftws._connection.instrument import Instruments
 from trio_draftws._connection.scope import open_scope
 from trio_draftws._exceptions import DialFailed, HandshakeTimeout, Rejected, TLSFailed
 from trio_draftws._settings.checks import needs_trio
@@ -45,6 +47,9 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 Opener: TypeAlias = Callable[[], AbstractAsyncContextManager[Connection]]
+
+# Another server is more often a modern one, and a client waits while it is asked.
+DEFAULTS: DialSettings = {"draft": "rfc6455", "handshake_timeout": 5}
 
 logger = logging.getLogger("trio_draftws")
 
@@ -253,12 +258,13 @@ def _reject_for(error: Exception | None) -> Reject:
     return Reject(error.status, fields, b"" if coded else error.body)
 
 
-@expand_signature(DialSettings)
+@expand_signature(DialSettings, **DEFAULTS)
 @asynccontextmanager
 async def open_gateway(
     to: str, *, binary: BinaryPolicy = "refuse", **settings: Unpack[DialSettings]
 ) -> AsyncGenerator[Gateway, None]:
-    """Makes a server a gateway to another server: `async with open_gateway(url) as gateway`.
+    """Prepares the arguments that make a server a gateway to another one: `async with
+    open_gateway(url) as gateway`.
 
     In the block, call `serve_websocket(gateway.handler, ..., conn_headers=gateway.conn_headers,
     subprotocols=gateway.choose_subprotocol)`. For each client, a connection to the other server is
@@ -293,10 +299,11 @@ async def open_gateway(
     needs_trio("open_gateway")
     WebSocketURL.parse(to)
     check_binary_policy(binary)
-    defaults: DialSettings = {"draft": "rfc6455", "handshake_timeout": 5}
-    settings = with_defaults(DialSettings, {**defaults, **settings}, "open_gateway")
-    draft = settings["draft"] or "rfc6455"
-    if draft != "auto":
-        draft_named(draft)
+    settings = with_defaults(DialSettings, {**DEFAULTS, **settings}, "open_gateway")
+    draft = "rfc6455" if settings["draft"] is None else settings["draft"]
+    settings["draft"] = draft
+    # What no client could be opened with raises here, and not for each client.
+    make_connector(to, None, with_defaults(ClientSettings, settings, "open_gateway"))
+    Instruments.of(settings["instruments"])
     async with open_scope() as scope:
         yield Gateway(to=to, draft=draft, binary=binary, settings=settings, nursery=scope.nursery)

@@ -41,8 +41,8 @@ async def accept(
 
     The end of the block closes the connection as the end of `open_websocket` does, with the same
     close codes; an exception raised in the block comes out unchanged. Entering is a checkpoint; if
-    it is cancelled, the client gets 503 and the stream is closed. So is leaving, which always
-    closes.
+    it is cancelled, the client gets 503 and the stream is closed. Leaving is a checkpoint too, and
+    always closes.
 
     Args:
         stream: what the client is connected to.

@@ -3,7 +3,7 @@
 There are two ways. The requests that today's clients send, on a socket of ours, are answered fast:
 no cancel scope is made, and a request that nobody looks at is not even parsed. Everything that is
 unusual about a request or a stream goes through the full parser, within a cancel scope. If the fast
-way fails, for whatever reason, the other one tells the client.
+way fails, for whatever reason, the other one answers the client.
 """
 
 from __future__ import annotations

@@ -185,7 +185,9 @@ class StreamServer:
             endpoint_of(connection).when_transport_over(admission.release)
             self._events.connection_opened()
             await check_awaitable("handler", handler(connection, connection.state))
-            code = CloseCode.NORMAL_CLOSURE
+            # While the server shuts down, it goes away, even if the handler took no notice.
+            if not self._is_shutting_down:
+                code = CloseCode.NORMAL_CLOSURE
             if (loss := endpoint_of(connection).loss) is not None:
                 self._events.connection_lost(connection, loss, peer)
         except BaseException as error:  # noqa: BLE001

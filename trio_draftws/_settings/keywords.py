@@ -62,9 +62,12 @@ def with_defaults(kind: type[D], given: Mapping[str, Any], function: str) -> D:
     return cast("D", settings)
 
 
-def expand_signature(kind: type) -> Callable[[F], F]:
+def expand_signature(kind: type, **defaults: object) -> Callable[[F], F]:
     """Returns a decorator for a function that takes `**settings` of that `TypedDict`: it gives the
     function a signature with each setting as a keyword argument, for `help` and `inspect`.
+
+    Args:
+        defaults: those of this function, for settings that have another default elsewhere.
     """
 
     def with_signature(function: F) -> F:
@@ -74,7 +77,7 @@ def expand_signature(kind: type) -> Callable[[F], F]:
             inspect.Parameter(
                 name,
                 inspect.Parameter.KEYWORD_ONLY,
-                default=default.value,
+                default=defaults.get(name, default.value),
                 annotation=type_alone(kind.__annotations__[name]),
             )
             for name, default in defaults_of(kind).items()

@@ -46,14 +46,14 @@ class LimitSettings(TypedDict, total=False):
     close_timeout: Annotated[float, Default(5, check_positive)]
     """Seconds for the closing handshake."""
     idle_timeout: Annotated[float, Default(3600, check_positive)]
-    """Seconds without a byte from the peer, after which the connection is given up."""
+    """Seconds without a byte from the peer, after which the connection is dropped."""
     ping_interval: Annotated[float, Default(20, check_positive)]
     """Seconds without a byte from the peer, after which it is pinged, if the draft has pings."""
     ping_timeout: Annotated[float, Default(20, check_positive)]
-    """Seconds without a byte after such a ping, after which the connection is given up."""
+    """Seconds without a byte after such a ping, after which the connection is dropped."""
     write_timeout: Annotated[float, Default(60, check_positive)]
     """Seconds in which the peer takes nothing of what waits to be written, after which the
-    connection is given up. A peer that takes something may be as slow as it likes."""
+    connection is dropped. A peer that takes something may be as slow as it likes."""
     max_message_size: Annotated[int, Default(2**20, check_positive)]
     """The most bytes that a received message may have, after decompression."""
     max_head_size: Annotated[int, Default(2**14, check_positive)]
@@ -77,3 +77,7 @@ class Limits:
     def of(cls, settings: LimitSettings) -> Limits:
         """Picks them from the settings, which must be complete."""
         return cls(**{name: settings[name] for name in attrs.fields_dict(cls)})  # type: ignore[literal-required]
+
+
+# One that is missing there would be accepted and do nothing.
+assert attrs.fields_dict(Limits).keys() == LimitSettings.__annotations__.keys()

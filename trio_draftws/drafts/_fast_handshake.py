@@ -26,8 +26,8 @@ Scanned: TypeAlias = "tuple[int, str, str | None, str | None, bool]"
 """The size of the head in bytes; the key; the fields Sec-WebSocket-Protocol and
 Sec-WebSocket-Extensions, or None; and whether there is a Cookie field."""
 
-TODAY = DRAFTS[-1]
-"""The draft of the requests that `scan_opening` reads."""
+[TODAY] = (draft for draft in DRAFTS if draft.version == 13)
+"""The draft of the requests that `scan_opening` reads; in C its version stands as a text."""
 
 
 def scan_opening_in_python(data: bytes, /) -> Scanned | None:

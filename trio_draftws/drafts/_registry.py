@@ -48,7 +48,7 @@ _CODES_OF_RFC_6455 = frozenset[int](CloseCode) - {
 
 @attrs.frozen(eq=False, repr=False)
 class Draft:
-    """One wire version of the protocol; `DRAFTS` has all of them."""
+    """One draft of the protocol of the protocol; `DRAFTS` has all of them."""
 
     name: str
     aliases: tuple[str, ...]
@@ -305,12 +305,15 @@ def draft_named(name: str | Draft) -> Draft:
 
     Raises:
         ValueError: no draft has that name; the message lists all names.
+        TypeError: it is neither a name nor a draft.
     """
     if isinstance(name, Draft):
         return name
+    if not isinstance(name, str):
+        raise TypeError(f"draft is a name or a Draft, not {name!r}")
     try:
         return _BY_NAME[name]
-    except (KeyError, TypeError):
+    except KeyError:
         known = "; ".join(" = ".join((draft.name, *draft.aliases)) for draft in DRAFTS)
         raise ValueError(f"no draft is named {name!r}; there are: {known}") from None
 

@@ -121,7 +121,7 @@ class Request:
 
     @property
     def subprotocols(self) -> tuple[str, ...]:
-        """The subprotocols that the client asks for, its favourite first."""
+        """The subprotocols that the client asks for, in order of preference."""
         if self.draft is None:
             return ()
         return self.draft.subprotocols.asked(self.headers.get_all(self.draft.subprotocol_field))

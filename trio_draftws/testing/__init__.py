@@ -5,7 +5,7 @@ clock is Trio's. `trio_draftws.testing.fixtures` has fixtures for pytest.
 """
 
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING
 
 from trio_draftws._connection.settings import ConnectionSettings
 from trio_draftws.drafts import Fragment, Ping, Pong
@@ -36,12 +36,18 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name == "Settings":
-        warnings.warn(
-            "trio_draftws.testing.Settings is deprecated: use trio_draftws.ConnectionSettings",
-            DeprecationWarning,
-            stacklevel=2,
-        )
-        return ConnectionSettings
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if TYPE_CHECKING:
+    Settings = ConnectionSettings
+    """The old name of `trio_draftws.ConnectionSettings`."""
+else:
+
+    def __getattr__(name: str) -> object:
+        """Returns what has a new name under its old one, with a warning."""
+        if name == "Settings":
+            warnings.warn(
+                "trio_draftws.testing.Settings is deprecated: use trio_draftws.ConnectionSettings",
+                DeprecationWarning,
+                stacklevel=2,
+            )
+            return ConnectionSettings
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

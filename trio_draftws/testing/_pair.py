@@ -16,6 +16,7 @@ from trio_draftws._connection.settings import ConnectionSettings
 from trio_draftws._server.accept import accept
 from trio_draftws._server.origins import OriginPolicy
 from trio_draftws._settings.checks import check_kind, needs_trio, tuple_of
+from trio_draftws._settings.keywords import expand_signature, with_defaults
 from trio_draftws.drafts import Draft, HandshakeError, HeaderFields, Request, draft_named
 
 from ._nursery import plain_nursery
@@ -59,6 +60,7 @@ class _ServerSide:
             await self.done.wait()
 
 
+@expand_signature(ConnectionSettings)
 @asynccontextmanager
 async def connected_pair(
     draft: str | Draft = "rfc6455",
@@ -80,7 +82,7 @@ async def connected_pair(
 
     They are joined in memory, with a real opening handshake. Leaving the block closes both with a
     closing handshake, the client first; what the block raises is raised unchanged. Entering and
-    leaving are checkpoints; cancelling the entering closes both streams.
+    leaving are checkpoints; cancelling entry closes both streams.
 
     Args:
         draft: the draft that they speak, by name or as a `Draft`; by default `"rfc6455"`.
@@ -130,6 +132,8 @@ async def connected_pair(
     agreed = subprotocols if agreed_subprotocols is None else agreed_subprotocols
     client_settings: ConnectionSettings = {**settings, **(client or {})}
     server_settings: ConnectionSettings = {**settings, **(server or {})}
+    for given in (client_settings, server_settings):
+        with_defaults(ConnectionSettings, given, "connected_pair")
     client_end, server_end = streams or trio.testing.memory_stream_pair()
     accepting = accept(
         server_end,

@@ -268,7 +268,7 @@ async def serve_raw(
 
     When `behave` returns, the client's stream is closed. Leaving the block stops listening and
     waits until every `behave` has returned. An exception from `behave` cancels the block, and is
-    raised instead of what the block raises then. Entering and leaving are checkpoints; cancelling
+    raised in place of the block's own exception. Entering and leaving are checkpoints; cancelling
     the block cancels every `behave`.
 
     Args:

@@ -18,8 +18,9 @@ from trio_draftws._exceptions import DialFailed
 from trio_draftws._server.routing import Routes, with_routes
 from trio_draftws._server.serve import serve_websocket
 from trio_draftws._server.server import Server
-from trio_draftws._server.settings import HANDLER_ARGUMENTS, Handler
+from trio_draftws._server.settings import HANDLER_ARGUMENTS, Handler, ListenSettings, ServerSettings
 from trio_draftws._settings.checks import check_awaitable, needs_trio
+from trio_draftws._settings.keywords import expand_signature, with_defaults
 from trio_draftws.drafts import Draft, draft_named
 
 from ._nursery import plain_nursery
@@ -29,14 +30,14 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from trio_draftws._client.settings import ClientSettings
-    from trio_draftws._server.settings import ConnHeaders, ServerSettings
+    from trio_draftws._server.settings import ConnHeaders
 
 
 async def echo(connection: Connection, state: object = None) -> None:
     """A handler that sends each message back, until the peer has closed.
 
-    It receives and sends, with the checkpoints that `Connection` describes. If it is cancelled, the
-    message in its hands is not sent back.
+    It receives and sends, with the checkpoints that `Connection` describes. If it is cancelled, a
+    message that was received but not sent back is lost.
 
     Args:
         connection: the `Connection`.
@@ -99,7 +100,7 @@ class ServerUnderTest:
     @property
     def port(self) -> int:
         """The port that it listens on, an int; a server in memory has none."""
-        assert self.server.port is not None, "this server listens in memory: take its `dial`"
+        assert self.server.port is not None, "this server listens in memory: use its `dial`"
         return self.server.port
 
     @property
@@ -164,6 +165,7 @@ class ServerUnderTest:
             raise DialFailed("the server has ended") from error
 
 
+@expand_signature(ServerSettings)
 @asynccontextmanager
 async def served(
     handler: Handler | Mapping[str, Handler] = echo,
@@ -200,6 +202,7 @@ async def served(
     for name in ("port", "host", "backlog", "listeners"):
         if name in settings:
             raise TypeError(f"served listens in memory and has no {name}; served_on_port listens")
+    with_defaults(ServerSettings, settings, "served")
     listener = _MemoryListener.open()
     errors: list[Exception] = []
     listening = {"listeners": [listener], "conn_headers": conn_headers}
@@ -213,6 +216,7 @@ async def served(
         yield ServerUnderTest(server=server, errors=errors, url=URL, draft=draft, dial=dial)
 
 
+@expand_signature(ServerSettings)
 @asynccontextmanager
 async def served_on_port(
     handler: Handler | Mapping[str, Handler] = echo,
@@ -245,6 +249,7 @@ async def served_on_port(
         RuntimeError: it was called outside of Trio.
     """
     needs_trio("served_on_port")
+    with_defaults(ListenSettings, settings, "served_on_port")
     errors: list[Exception] = []
     listening = {"port": 0, "host": host, "conn_headers": conn_headers}
     serve = _prepare(handler, draft, errors, settings, **listening)

@@ -263,7 +263,7 @@ class Endpoint(Reader):
         """Its scope finds that the peer has ended, behind what a full receiver does not read."""
         self.hung_up_at = min(self.hung_up_at, self.now)
         self.cut = self.cut or self.ending == "reset"
-        self.side.protocol.note_hangup(self.now, reset=self.ending == "reset")
+        self.side.protocol.note_hang_up(self.now, reset=self.ending == "reset")
 
     def give_up(self) -> None:
         self.excused = True

@@ -145,7 +145,8 @@ MUTANTS = [
     Mutant(
         "unread messages are dropped at the end",
         "        self.end: End | None = end\n        self._answer.note_end(now)",
-        "        self.end: End | None = end\n        self.unread.clear()\n        self._answer.note_end(now)",
+        "        self.end: End | None = end\n        self.unread.clear()\n"
+        "        self._answer.note_end(now)",
     ),
     Mutant(
         "messages of one chunk are turned round",

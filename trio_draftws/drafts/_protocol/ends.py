@@ -20,7 +20,7 @@ class EndKind(Enum):
     """What ended the input."""
 
     CLOSE = "the peer closed"
-    STREAM = "the stream ended without a goodbye"
+    STREAM = "the stream ended without a closing frame"
     VIOLATION = "the peer broke its draft, or our limit"
     LOST = "the transport broke"
     GIVEN_UP = "we gave the peer up"

@@ -129,14 +129,17 @@ class Keepalive:
 
     # What excuses silence
 
-    def note_hangup(self, now: float, *, reset: bool) -> bool:
-        """The peer has ended its side, or the whole connection; returns whether that is news."""
+    def note_hang_up(self, now: float, *, reset: bool) -> bool:
+        """The peer has ended its side, or with `reset` the whole connection.
+
+        Returns whether it is the first reset.
+        """
         if not self._hung_up:
             self._hung_up = True
             self._excused_until = now
-        is_news = reset and not self._was_reset
+        is_first_reset = reset and not self._was_reset
         self._was_reset = self._was_reset or reset
-        return is_news
+        return is_first_reset
 
     def excuse_silence(self, handed_out: int, now: float) -> None:
         """A full receiver does not read what the peer says.

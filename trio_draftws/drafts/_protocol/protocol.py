@@ -113,11 +113,11 @@ class WebSocketProtocol(Incoming):
             self._output.abort(reason)
         self._end_input(End(EndKind.GIVEN_UP, reason, answer=answer), now)
 
-    def note_hangup(self, now: float, *, reset: bool) -> None:
+    def note_hang_up(self, now: float, *, reset: bool) -> None:
         """The peer has ended its side, or with `reset` the whole connection, after bytes that a
         full receiver has not read yet.
         """
-        if self.keepalive.note_hangup(now, reset=reset):
+        if self.keepalive.note_hang_up(now, reset=reset):
             self.cannot_write()
             self.due = min(self.due, self._next_due(now, full=True))
 

@@ -9,6 +9,7 @@ from sphinx.application import Sphinx
 from sphinx.util.typing import ExtensionMetadata
 
 import trio_draftws
+import trio_draftws.testing  # reads the annotations that are changed below
 from trio_draftws._settings.keywords import type_alone
 
 

@@ -403,9 +403,9 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
         it loses nothing.
 
         Returns:
-            A list of at least one message, the oldest first: all that were read ahead (up to 64
-            KiB), or else what the next read of up to 16 KiB brings. With compression it stops
-            once the messages total 64 KiB.
+            A list of at least one message. The oldest comes first. It has all that were read ahead
+            (up to 64 KiB), or else what the next read of up to 16 KiB brings. With compression it
+            stops once the messages total 64 KiB.
 
         Raises:
             PeerClosed, ConnectionLost, PeerViolation, trio.ClosedResourceError,

@@ -181,7 +181,9 @@ class HeaderFormat:
 
         Drafts before version 13 have no code for that.
         """
-        return RemoteProtocolError(CloseCode.POLICY_VIOLATION if self.strict else 1002, reason)
+        return RemoteProtocolError(
+            CloseCode.POLICY_VIOLATION if self.strict else CloseCode.PROTOCOL_ERROR, reason
+        )
 
     @property
     def utf8_errors(self) -> Literal["strict", "replace"]:

@@ -67,11 +67,17 @@ class TestScope:
         assert scope.cancelled_caught
         assert framing_mode.get() == "old"
 
-    @pytest.mark.parametrize("name", ["", "OLD", "hixie-77", "new ", 76, None, ["old"]])
-    def test_a_name_that_no_draft_has(self, name: Any) -> None:
+    @pytest.mark.parametrize("name", ["", "OLD", "hixie-77", "new "])
+    def test_a_name_that_no_draft_has(self, name: str) -> None:
         with pytest.raises(ValueError, match="no draft is named") as caught:
             use_framing_mode(name).__enter__()
         assert all(known in str(caught.value) for known in NAMES)
+        assert framing_mode.get() == "old"
+
+    @pytest.mark.parametrize("name", [76, None, ["old"]])
+    def test_what_is_no_name(self, name: Any) -> None:
+        with pytest.raises(TypeError, match="draft is a name or a Draft, not"):
+            use_framing_mode(name).__enter__()
         assert framing_mode.get() == "old"
 
 

@@ -29,6 +29,7 @@ def use_framing_mode(mode: str) -> Iterator[None]:
 
     Raises:
         ValueError: no draft has that name; the message lists all names.
+        TypeError: it is no name.
     """
     draft_named(mode)
     token = framing_mode.set(mode)

@@ -10,11 +10,11 @@ from typing import Annotated
 from trio_draftws._connection.settings import ConnectionSettings
 from trio_draftws._exceptions import is_transient
 from trio_draftws._settings.checks import (
-    check_async_function,
     check_auth,
     check_function,
     check_int,
     check_ssl_context,
+    check_stream_factory,
 )
 from trio_draftws._settings.keywords import Default
 from trio_draftws._settings.limits import check_number, check_positive
@@ -26,11 +26,6 @@ from .dial import UnixPath
 
 def _check_client_ssl_context(name: str, given: object) -> None:
     check_ssl_context(name, given, server_side=False)
-
-
-def _check_stream_factory(name: str, given: object) -> None:
-    if given is not None:
-        check_async_function(name, given, "stream")
 
 
 def _check_redirects(name: str, given: object) -> None:
@@ -70,7 +65,7 @@ class DialSettings(ConnectionSettings, total=False):
     ssl_context: Annotated[ssl.SSLContext | None, Default(None, _check_client_ssl_context)]
     """For wss; by default `ssl.create_default_context()`, which verifies the server's certificate
     and host name."""
-    stream_factory: Annotated[StreamFactory | None, Default(None, _check_stream_factory)]
+    stream_factory: Annotated[StreamFactory | None, Default(None, check_stream_factory)]
     """An async function that is called with the stream that was dialled and returns the stream to
     speak on; used instead of TLS."""
     unix_socket: Annotated[UnixPath | None, Default(None)]

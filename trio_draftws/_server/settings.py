@@ -12,10 +12,10 @@ import trio
 from trio_draftws._connection.connection import Connection
 from trio_draftws._connection.settings import ConnectionSettings
 from trio_draftws._settings.checks import (
-    check_async_function,
     check_function,
     check_kind,
     check_ssl_context,
+    check_stream_factory,
 )
 from trio_draftws._settings.keywords import Default
 from trio_draftws._settings.limits import check_positive
@@ -50,11 +50,6 @@ def _check_framing_mode(name: str, given: object) -> None:
 
 def _check_server_ssl_context(name: str, given: object) -> None:
     check_ssl_context(name, given, server_side=True)
-
-
-def _check_stream_factory(name: str, given: object) -> None:
-    if given is not None:
-        check_async_function(name, given, "stream")
 
 
 def _check_nursery(name: str, given: object) -> None:
@@ -98,7 +93,7 @@ class AcceptSettings(ConnectionSettings, total=False):
     those that the client offers, and returns one of them, or None."""
     ssl_context: Annotated[ssl.SSLContext | None, Default(None, _check_server_ssl_context)]
     """Serves wss, with the certificate in this context."""
-    stream_factory: Annotated[StreamFactory | None, Default(None, _check_stream_factory)]
+    stream_factory: Annotated[StreamFactory | None, Default(None, check_stream_factory)]
     """An async function from a stream to a stream: it returns the stream to speak on, given the
     accepted one. Instead of `ssl_context`."""
 

@@ -278,6 +278,16 @@ def check_auth(given: object) -> None:
         raise TypeError(f"auth is a pair of two str, (user, password), and this {kind} is none")
 
 
+def check_stream_factory(name: str, given: object) -> None:
+    """Checks for None, or an async function of a stream.
+
+    Raises:
+        TypeError: it is neither.
+    """
+    if given is not None:
+        check_async_function(name, given, "stream")
+
+
 def check_ssl_context(name: str, given: object, *, server_side: bool) -> None:
     """Checks a TLS context, or None.
 

@@ -16,12 +16,13 @@ from .peers.chromium import Browser, chromium
 
 pytest_plugins = ["tests.peers.table", "tests.attacks.table"]
 
-# Nothing that looks at a clock. "quick" is for runs beside a full one, which has its 100 examples:
-# pytest --hypothesis-profile quick
+# Nothing that looks at a clock. "quick" is for runs beside a usual one, "thorough" for long ones:
+# pytest --hypothesis-profile thorough tests/drafts
 CLOCKLESS = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("full", CLOCKLESS)
+settings.register_profile("usual", CLOCKLESS, max_examples=40)
 settings.register_profile("quick", CLOCKLESS, max_examples=20)
-settings.load_profile("full")
+settings.register_profile("thorough", CLOCKLESS, max_examples=1000)
+settings.load_profile("usual")
 
 
 @pytest.fixture(params=DRAFTS, ids=lambda draft: draft.name)

@@ -408,7 +408,10 @@ async def test_the_wire_of_interim_answers(draft: Draft) -> None:
 
     async with raw_server(behave) as port:
         url = f"ws://127.0.0.1:{port}/"
-        async with open_websocket(url, draft=draft, stream_factory=tap) as connection:
+        # That server never closes.
+        async with open_websocket(
+            url, draft=draft, stream_factory=tap, close_timeout=0.01
+        ) as connection:
             trace.opened(connection, url)
             await connection.send("hello")
     await trace.flush()

@@ -20,29 +20,24 @@ from .pairs import tls_contexts
 from .turns import dealt, each_draft, in_turn
 
 
-class Connections:
-    """The connections that are alive; those that other tests left behind do not count."""
-
-    def __init__(self) -> None:
-        self._before = self._alive()
-
-    def __call__(self) -> list[Connection]:
-        return [found for found in self._alive() if not any(found is old for old in self._before)]
-
-    def _alive(self) -> list[Connection]:
-        return [found for found in gc.get_objects() if type(found) is Connection]
+def connections() -> list[Connection]:
+    """Returns those that are alive."""
+    return [found for found in gc.get_objects() if type(found) is Connection]
 
 
-@pytest.fixture
-def connections() -> Iterator[Connections]:
+@pytest.fixture(autouse=True)
+def no_collector() -> Iterator[None]:
     """Nobody looks for circles, and pytest keeps no record that names a connection."""
     logging.disable()
     gc.collect()
+    # What other tests left behind is not among the objects any more.
+    gc.freeze()
     gc.disable()
     try:
-        yield Connections()
+        yield
     finally:
         gc.enable()
+        gc.unfreeze()
         logging.disable(logging.NOTSET)
 
 
@@ -76,7 +71,7 @@ async def settle() -> None:
 
 
 @dealt("end", ["close", "end", "reset", "break"])
-async def test_on_a_server(draft: Draft, end: str, connections: Connections) -> None:
+async def test_on_a_server(draft: Draft, end: str) -> None:
     """The client goes in the middle of a message, in each way."""
     for handler in HANDLERS:
         async with served_on_port(handler, draft=draft) as server:
@@ -105,9 +100,7 @@ async def go(server: ServerUnderTest, draft: Draft, end: str) -> None:
 
 @in_turn("secure", [False, True])
 @each_draft
-async def test_both_sides_of_an_orderly_close(
-    draft: Draft, secure: bool, connections: Connections
-) -> None:
+async def test_both_sides_of_an_orderly_close(draft: Draft, secure: bool) -> None:
     client_context, server_context = tls_contexts()
     settings: dict[str, Any] = {"ssl_context": server_context} if secure else {}
     context = client_context if secure else None
@@ -124,7 +117,7 @@ async def test_both_sides_of_an_orderly_close(
 
 
 @each_draft
-async def test_a_client_whose_server_is_gone(draft: Draft, connections: Connections) -> None:
+async def test_a_client_whose_server_is_gone(draft: Draft) -> None:
     async with served_on_port(leave, draft=draft) as server:
         async with open_websocket(server.url, draft=draft) as client:
             try:

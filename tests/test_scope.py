@@ -25,7 +25,7 @@ from trio_draftws.drafts import Close, Ping, Pong
 from trio_draftws.testing import RawClient, served_on_port
 
 from .pairs import by_raw_client, connected, frames, mute, unmute
-from .turns import each_draft, in_turn
+from .turns import FRAMINGS, each_draft, in_turn
 
 # How many bytes are read that nobody takes, and how often one is looked at that nobody receives on
 LOOK_AHEAD = 65_536
@@ -186,7 +186,7 @@ class TestStrangers:
 @each_draft
 async def test_what_comes_when_somebody_else_takes_over_is_left_to_them(draft: Draft) -> None:
     """Both wake in the same pass, in whichever order."""
-    for _ in range(30):
+    for _ in range(10):
         ours, theirs = socket.socketpair()
         with ours, theirs:
             async with by_raw_client(draft) as (raw, server), trio.open_nursery() as nursery:
@@ -226,7 +226,7 @@ async def test_what_is_behind_many_pings_is_readable(draft: Draft) -> None:
         assert await server.receive() == "hello"
 
 
-@each_draft
+@in_turn("draft", FRAMINGS)
 async def test_small_messages_fill_the_kernel(draft: Draft) -> None:
     """The one of which a part was taken is sent to its end, behind nothing else."""
     async with connected("tcp", draft) as (client, server):

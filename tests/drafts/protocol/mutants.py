@@ -1,19 +1,23 @@
 """Small breaks of `drafts/_protocol/`, each of which the tests of a connection's life have to find.
 
-`python -m tests.drafts.protocol.mutants NAME` breaks it so and says what finds it: mostly a life by
-chance, sometimes only a test of `tests/drafts/test_protocol_*.py`. Where the text that is to be
+`python -m tests.drafts.protocol.mutants NAME...` breaks it so and says what finds it: mostly a life
+by chance, sometimes only a test of `tests/drafts/test_protocol_*.py`. Where the text that is to be
 replaced does not stand there once, the break has to be written anew.
 """
 
 from __future__ import annotations
 
+import os
 import sys
+import traceback
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import CodeType
 
 import attrs
+import hypothesis.stateful  # noqa: F401 - once for all processes
 import pytest
+import trio  # noqa: F401
 
 LIVES = 500
 BROKEN = Path(__file__).parents[3] / "trio_draftws" / "drafts" / "_protocol"
@@ -49,7 +53,7 @@ class Mutant:
         """What finds it; None if nothing does."""
         if self.test:
             path = Path(__file__).parent.parent / f"test_protocol{self.test}.py"
-            options = ["-qx", "--no-header", "-p", "no:cacheprovider"]
+            options = ["-qx", "--no-header", "--assert=plain", "-p", "no:cacheprovider"]
             return path.stem if pytest.main([*options, str(path)]) == 1 else None
         # Only now, since it takes names from the broken module.
         from .chances import walk
@@ -413,9 +417,25 @@ MUTANTS = [
 ]
 
 
+def is_found(mutant: Mutant) -> bool:
+    """Breaks it so in a process of its own, which has all but the package imported already."""
+    child = os.fork()
+    if child:
+        return os.waitpid(child, 0)[1] == 0
+    status = 1
+    try:
+        mutant.apply()
+        found = mutant.found_by()
+        print(f"{mutant.name}: {found or 'nothing finds it'}", flush=True)
+        status = int(found is None)
+    except BaseException:
+        traceback.print_exc()
+        raise
+    finally:
+        os._exit(status)
+
+
 if __name__ == "__main__":
-    mutant = next(mutant for mutant in MUTANTS if mutant.name == sys.argv[1])
-    mutant.apply()
-    found = mutant.found_by()
-    print(found or "nothing finds it")
-    sys.exit(found is None)
+    asked = sys.argv[1:] or [mutant.name for mutant in MUTANTS]
+    found = [is_found(mutant) for mutant in MUTANTS if mutant.name in asked]
+    sys.exit(not all(found))

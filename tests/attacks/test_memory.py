@@ -11,6 +11,7 @@ import trio.testing
 
 from tests.pairs import connected
 from tests.rows import in_turn
+from tests.turns import FRAMINGS
 from tests.wire import echo
 from trio_draftws import DRAFTS, Compression, Connection, Draft, PeerViolation
 from trio_draftws.drafts import Fragment, Ping, Role, draft_named
@@ -25,8 +26,8 @@ def each(drafts: list[Draft]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("draft", drafts, ids=lambda draft: draft.name)
 
 
-FRAGMENTING = [draft for draft in DRAFTS if draft.fragments]
-PINGING = [draft for draft in DRAFTS if draft.ping]
+FRAGMENTING = [draft for draft in FRAMINGS if draft.fragments]
+PINGING = [draft for draft in FRAMINGS if draft.ping]
 COMPRESSING = [draft for draft in DRAFTS if draft.compression]
 
 
@@ -64,13 +65,13 @@ async def check(draft: Draft, role: Role, attack: Attack, suffer: Suffer, **sett
     assert await taken_by(draft, role, attack, suffer, **settings) <= LIMIT + SLACK
 
 
-@in_turn(role=("client", "server"))
+@in_turn(FRAMINGS, role=("client", "server"))
 async def test_a_message_over_the_limit(draft: Draft, role: Role) -> None:
     """It is refused by its length where that comes first, else when the limit is passed."""
     await check(draft, role, lambda attacker: [encoded(attacker, "x" * 2 * LIMIT)], is_refused)
 
 
-@in_turn(role=("client", "server"), text=("x", "\xe9", "日", "🙂"))
+@in_turn(FRAMINGS, role=("client", "server"), text=("x", "\xe9", "日", "🙂"))
 async def test_a_message_that_never_ends(draft: Draft, role: Role, text: str) -> None:
     """It is within the limit, but its last bytes never come; whatever Python makes of its text."""
     message = text * (LIMIT // len(text.encode()))
@@ -82,7 +83,7 @@ async def test_a_message_that_never_ends(draft: Draft, role: Role, text: str) ->
     await check(draft, role, attack, stays(LIMIT - 100), count=8)
 
 
-@in_turn(role=("client", "server"))
+@in_turn(FRAMINGS, role=("client", "server"))
 async def test_a_length_that_takes_nothing(draft: Draft, role: Role) -> None:
     """A header that announces a message of the limit, and little behind it."""
 
@@ -159,7 +160,7 @@ async def until_no_more_is_read(victim: Connection) -> None:
         await trio.testing.wait_all_tasks_blocked()
 
 
-@in_turn(role=("client", "server"))
+@in_turn(FRAMINGS, role=("client", "server"))
 async def test_small_messages_that_nobody_receives(draft: Draft, role: Role) -> None:
     """They are read ahead while a handler sleeps, up to 64 KiB of memory."""
 
@@ -186,7 +187,7 @@ def until_full(action: Callable[[Connection], Awaitable[object]]) -> Suffer:
     return suffer
 
 
-@in_turn(role=("client", "server"))
+@in_turn(FRAMINGS, role=("client", "server"))
 async def test_echoes_that_nobody_reads(draft: Draft, role: Role) -> None:
     """Of two letters each: what waits is bounded in bytes, and so are the objects for it."""
 

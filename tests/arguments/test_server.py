@@ -94,7 +94,7 @@ ACCEPTING = [
     case(ValueError, "origins has 'https://*.example.com'", origins=["https://*.example.com"]),
     case(ValueError, "origins has ''", origins=[""]),
     case(TypeError, "subprotocols is a function that answers at once", subprotocols=one),
-    case(TypeError, "subprotocols is called as subprotocols(asked)", subprotocols=two_sync),
+    case(TypeError, "subprotocols is called as subprotocols(request)", subprotocols=two_sync),
     case(
         ValueError,
         "ssl_context is a client's context, and a server needs its own",

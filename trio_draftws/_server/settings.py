@@ -35,7 +35,8 @@ having been entered, if the opening handshake fails after that."""
 HTTPHandler: TypeAlias = Callable[[Request], Awaitable[HTTPResponse]]
 """Called with a request that is not for a WebSocket: returns the answer, or raises `Reject`."""
 FramingModeSelector: TypeAlias = Callable[[Request], str]
-SubprotocolSelector: TypeAlias = Callable[[Sequence[str]], "str | None"]
+SubprotocolSelector: TypeAlias = Callable[[Request], "str | None"]
+"""Called with a request: returns one of `request.subprotocols` or None, or raises `Reject`."""
 
 
 def _check_framing_mode(name: str, given: object) -> None:
@@ -89,8 +90,9 @@ class AcceptSettings(ConnectionSettings, total=False):
     cookies (RFC 6455 section 10.2). If it is not set, the first request with cookies is logged as a
     warning."""
     subprotocols: Annotated[Sequence[str] | SubprotocolSelector, Default(())]
-    """The subprotocols to agree to, the preferred one first; or a function that is called with
-    those that the client offers, and returns one of them, or None."""
+    """The subprotocols to agree to, the preferred one first; or a function that is called with the
+    request, and returns one of `request.subprotocols`, which the client offers, or None, for none.
+    It is called after `conn_headers`, also if the client offers none, and may raise `Reject`."""
     ssl_context: Annotated[ssl.SSLContext | None, Default(None, _check_server_ssl_context)]
     """Serves wss, with the certificate in this context."""
     stream_factory: Annotated[StreamFactory | None, Default(None, check_stream_factory)]

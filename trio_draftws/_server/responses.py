@@ -12,7 +12,14 @@ import trio
 
 from trio_draftws._exceptions import RequestRefused
 from trio_draftws._transport.sockets import DirectStream, take_over
-from trio_draftws.drafts import Headers, HTTPResponse, Reject, Request, write_response
+from trio_draftws.drafts import (
+    Headers,
+    HTTPResponse,
+    Reject,
+    Request,
+    refusal_text,
+    write_response,
+)
 
 from .options import ServerOptions
 
@@ -73,7 +80,7 @@ def request_refused(reject: Reject, request: Request | None = None) -> RequestRe
     """Returns the error that reports a refusal to our own side, with the cause of `reject`, which
     the client does not see.
     """
-    reason = reject.body.decode("utf-8", "replace").strip()
+    reason = refusal_text(reject)
     cause = reject.__cause__
     if cause is not None and str(cause) not in reason:
         reason = f"{reason} ({cause})"

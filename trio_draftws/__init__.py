@@ -69,6 +69,7 @@ from ._server.serve import serve_websocket
 from ._server.server import Server
 from ._server.settings import (
     AcceptSettings,
+    AnswerHook,
     ConnHeaders,
     FramingModeSelector,
     Handler,
@@ -109,6 +110,7 @@ __all__ = [
     "DRAFTS",
     "HAS_SPEEDUPS",
     "AcceptSettings",
+    "AnswerHook",
     "BinaryPolicy",
     "BroadcastResult",
     "ClientSettings",

@@ -50,7 +50,7 @@ from trio_draftws.drafts import (
 from .flash_policy import POLICY_REQUEST
 from .options import ServerOptions
 from .peer import PeerInfo
-from .responses import request_refused, send_and_close, serialize_response
+from .responses import request_refused, send_and_close, serialize_response, show_answer
 from .routing import Routes, follow_route
 from .settings import ConnHeaders, Handler, HTTPHandler
 
@@ -191,6 +191,7 @@ class ServerHandshake:
         self._has_responded = True
         if has_cookies:
             options.origins.warn_of_cookies()
+        show_answer(options, self.request, response)
         sent = stream.send_nowait([response])
         if sent < len(response):
             await self._in_time(stream.send_all(response[sent:]))
@@ -242,14 +243,14 @@ class ServerHandshake:
                 await reader.read_body(len(EMPTY_LINE))
             head = await reader.read_head(options.limits.max_head_size)
             self._head_only = head.startswith(b"HEAD ")
-            parsed = self.request = Request.parse(head)
+            parsed = Request.parse(head)
         except BadHead as error:
             raise Reject(error.status, body=f"{error}\n") from error
-        if self.refusal is not None:
-            raise self.refusal
         line, headers = parsed.line, parsed.headers
         secure, remote = is_secure(self.stream), peer.remote
         request = self.request = Request(line, headers, None, secure, remote=remote)
+        if self.refusal is not None:
+            raise self.refusal
         pages = options.http_handler
         if pages is not None and is_plain(request) and not options.is_websocket_only(request):
             raise await self._serve_page(pages, request)
@@ -269,6 +270,7 @@ class ServerHandshake:
         self._has_responded = True
         if "Cookie" in headers:
             options.origins.warn_of_cookies()
+        show_answer(options, request, response)
         if len(reader.buffer) < server.request_body:
             # A proxy may hold the body back until it sees the head of the response.
             await self.stream.send_all(response)
@@ -366,7 +368,9 @@ class ServerHandshake:
 
     async def _respond(self, response: HTTPResponse | Reject) -> None:
         """Answers in plain HTTP and closes the stream."""
-        await self._send_last(serialize_response(response, head_only=self._head_only))
+        answer = serialize_response(response, head_only=self._head_only)
+        show_answer(self.options, self.request, answer)
+        await self._send_last(answer)
 
     async def _send_last(self, data: bytes) -> None:
         self._has_responded = True
@@ -377,6 +381,8 @@ class ServerHandshake:
         if self._has_responded:
             return
         response = Reject(503, body="The server is shutting down.\n")
+        answer = serialize_response(response, head_only=self._head_only)
+        show_answer(self.options, self.request, answer)
         with trio.move_on_after(self.options.limits.close_timeout, shield=True):
-            await self.stream.send_all(serialize_response(response, head_only=self._head_only))
+            await self.stream.send_all(answer)
             await self.stream.aclose()

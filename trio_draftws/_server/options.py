@@ -32,6 +32,7 @@ from .origins import OriginCheck
 from .routing import Routes, with_routes
 from .settings import (
     AcceptSettings,
+    AnswerHook,
     ConnHeaders,
     FramingModeSelector,
     Handler,
@@ -56,6 +57,7 @@ class ServerOptions:
     flash_policy: PolicyFile | None
     framing_mode: FramingModeSelector
     subprotocols: Sequence[str] | SubprotocolSelector
+    on_answer: AnswerHook | None
     compression: Compression | None
     stream_factory: StreamFactory | None
     fast_draft: Draft | None = attrs.field(init=False)
@@ -71,7 +73,7 @@ class ServerOptions:
 
     @needs_request.default
     def _does_need_request(self) -> bool:
-        hooks = (self.conn_headers, self.routes)
+        hooks = (self.conn_headers, self.routes, self.on_answer)
         return (
             not self.origins.allows_all
             or callable(self.subprotocols)
@@ -123,6 +125,7 @@ class ServerOptions:
             flash_policy=PolicyFile.of(settings["flash_policy"]),
             framing_mode=settings["framing_mode"] or (lambda request: framing_mode.get()),
             subprotocols=subprotocols,
+            on_answer=settings["on_answer"],
             compression=settings["compression"],
             stream_factory=stream_factory,
         )

@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING
 
 from ._client.open import open_websocket
 from ._client.reconnect import reconnecting
-from ._client.settings import ClientSettings, DialSettings, ReconnectSettings
+from ._client.settings import ClientSettings, DialSettings, HeadersFunction, ReconnectSettings
 from ._connection.broadcast import BroadcastResult, broadcast
 from ._connection.connection import Connection, TextChannel
 from ._connection.instrument import Instrument
@@ -137,6 +137,7 @@ __all__ = [
     "HandshakeTimeout",
     "HeaderFields",
     "Headers",
+    "HeadersFunction",
     "Instrument",
     "InternalError",
     "InvalidAnswer",

@@ -179,9 +179,9 @@ async def test_what_it_raises_leaves_the_loop(clock: trio.testing.MockClock) -> 
         async with reconnecting(
             url, draft="rfc6455", headers=headers, retry=retry, backoff_jitter=0
         ) as connections:
-            await connections.__anext__()
+            await anext(connections)
             with pytest.raises(Failed) as caught:
-                await connections.__anext__()
+                await anext(connections)
             assert caught.value is failure
             failed_at = trio.current_time()
             async for _ in connections:
@@ -244,6 +244,20 @@ async def test_one_that_hangs(clock: trio.testing.MockClock) -> None:
     assert isinstance(error, HandshakeTimeout)
     assert str(error) == "headers returned nothing within 7 s"
     assert peer == f"127.0.0.1 port {port}"
+
+
+async def test_a_step_that_is_cancelled_within(clock: trio.testing.MockClock) -> None:
+    """The next one calls it again."""
+    tokens = Tokens()
+    async with refusing() as (port, seen):
+        url = f"ws://127.0.0.1:{port}/"
+        async with reconnecting(url, draft="rfc6455", headers=tokens.fetched) as connections:
+            with trio.move_on_after(0.5) as scope:
+                await anext(connections)
+            assert scope.cancelled_caught
+            assert tokens.made == 0
+            await anext(connections)
+    assert seen == ["1"]
 
 
 async def test_the_stream_is_closed(autojump_clock: trio.testing.MockClock) -> None:

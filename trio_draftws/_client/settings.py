@@ -24,7 +24,7 @@ from trio_draftws.drafts import Draft, HandshakeError, HeaderFields
 
 from .dial import UnixPath
 
-HeadersFunction: TypeAlias = Callable[[], "HeaderFields | Awaitable[HeaderFields]"]
+HeadersFunction: TypeAlias = Callable[[], HeaderFields | Awaitable[HeaderFields]]
 """Called before each attempt to connect, synchronous or async: returns fields for its request."""
 
 

@@ -154,8 +154,8 @@ def _read_segment(written: str) -> Segment:
     if converter not in (*CONVERTERS, _TAIL):
         others = ", ".join(sorted([*CONVERTERS, _TAIL]))
         raise ValueError(
-            f"no converter is called {converter!r}, in {written!r}: write '{{{name}}}', or "
-            f"'{{{name}:…}}' with one of {others}"
+            f"no converter is called {converter!r}, in {written!r}: write '{{{name}}}', or one of "
+            f"{others} after the colon, as in '{{{name}:int}}'"
         )
     return Segment(converter=converter, text=name)
 

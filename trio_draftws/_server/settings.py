@@ -37,7 +37,7 @@ HTTPHandler: TypeAlias = Callable[[Request], Awaitable[HTTPResponse]]
 FramingModeSelector: TypeAlias = Callable[[Request], str]
 SubprotocolSelector: TypeAlias = Callable[[Request], "str | None"]
 """Called with a request: returns one of `request.subprotocols` or None, or raises `Reject`."""
-AnswerHook: TypeAlias = Callable[["Request | None", Response], object]
+AnswerHook: TypeAlias = Callable[[Request | None, Response], object]
 """Called with a request, None if it was not read or is not HTTP, and the head of its answer."""
 
 

@@ -10,7 +10,6 @@ import pytest
 import trio.testing
 
 from trio_draftws import (
-    Draft,
     Reject,
     Rejected,
     Request,
@@ -21,13 +20,15 @@ from trio_draftws import (
 )
 from trio_draftws.testing import connected_pair
 
-from .rows import drafts_that_differ_most
+from .rows import each_row
 from .wire import echo, request_13, serving
 
-draft = drafts_that_differ_most()
+# These have between them each opening that there is.
+DRAFTS = ["hixie-75", "hixie-76", "hybi-02", "hybi-05", "rfc6455"]
 
 
-async def test_it_sees_the_request(draft: Draft) -> None:
+@each_row("draft", DRAFTS)
+async def test_it_sees_the_request(draft: str) -> None:
     """After `conn_headers`, with what the path says; once for each client, in every draft."""
     told: list[Any] = []
 
@@ -42,7 +43,7 @@ async def test_it_sees_the_request(draft: Draft) -> None:
     async with serving({"/{room}": echo}, conn_headers=conn_headers, subprotocols=choose) as server:
         for query, asked, agreed in (("new", ["v2"], "v2"), ("new", [], None)):
             url = f"ws://127.0.0.1:{server.port}/blue?{query}"
-            with use_framing_mode(draft.name):
+            with use_framing_mode(draft):
                 async with open_websocket(
                     url, draft=draft, subprotocols=asked, headers={"X-Name": "a"}
                 ) as client:
@@ -69,13 +70,14 @@ async def test_over_tls(server_ssl: ssl.SSLContext, client_ssl: ssl.SSLContext) 
             assert client.subprotocol == "secret"
 
 
-async def test_it_may_refuse_those_that_offer_none(draft: Draft) -> None:
+@each_row("draft", DRAFTS)
+async def test_it_may_refuse_those_that_offer_none(draft: str) -> None:
     def demand(request: Request) -> str:
         if not request.subprotocols:
             raise Reject(400, body="Ask for one.\n")
         return request.subprotocols[0]
 
-    with use_framing_mode(draft.name):
+    with use_framing_mode(draft):
         async with serving(subprotocols=demand) as server:
             url = f"ws://127.0.0.1:{server.port}/"
             async with open_websocket(url, draft=draft, subprotocols=["a"]) as client:
@@ -90,8 +92,8 @@ async def coroutine() -> str:
     return "a"
 
 
-@pytest.mark.parametrize(
-    ("choose", "error", "why"),
+@each_row(
+    "choose, error, why",
     [
         (lambda request: "b", ValueError, "subprotocols returned 'b' for a client that offers"),
         (lambda request: b"a", ValueError, "returned b'a' for a client that offers ['a', 'c']; it"),

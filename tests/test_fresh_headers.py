@@ -13,7 +13,6 @@ import trio
 import trio.testing
 
 from trio_draftws import (
-    Draft,
     HandshakeTimeout,
     HeaderFields,
     Headers,
@@ -27,10 +26,11 @@ from trio_draftws import (
 )
 
 from .redirecting import noting
-from .rows import drafts_that_differ_most, each_row
+from .rows import each_row
 from .wire import serving
 
-draft = drafts_that_differ_most()
+# These have between them each opening that there is.
+DRAFTS = ["hixie-75", "hixie-76", "hybi-02", "hybi-05", "rfc6455"]
 
 NOBODY = "ws://127.0.0.1:1/"
 
@@ -77,7 +77,7 @@ async def refusing(*statuses: int) -> AsyncIterator[tuple[int, list[str]]]:
         yield server.port, tokens
 
 
-@pytest.mark.parametrize("kind", ["fresh", "fetched", "awaitable"])
+@each_row("kind", ["fresh", "fetched", "awaitable"])
 async def test_each_attempt_has_its_own(kind: str, clock: trio.testing.MockClock) -> None:
     """Those that fail as well; one for each step of the loop."""
     headers = getattr(Tokens(), kind)
@@ -91,9 +91,10 @@ async def test_each_attempt_has_its_own(kind: str, clock: trio.testing.MockClock
     assert tokens == ["1", "2", "3", "4", "5"]
 
 
-async def test_in_every_draft(draft: Draft) -> None:
+@each_row("draft", DRAFTS)
+async def test_in_every_draft(draft: str) -> None:
     tokens = Tokens()
-    with use_framing_mode(draft.name):
+    with use_framing_mode(draft):
         async with noting() as (port, asked):
             for _ in range(2):
                 async with open_websocket(

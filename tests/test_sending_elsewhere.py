@@ -9,7 +9,6 @@ import pytest
 import trio.testing
 
 from trio_draftws import (
-    Draft,
     HTTPResponse,
     RedirectRefused,
     Reject,
@@ -22,14 +21,16 @@ from trio_draftws import (
 )
 
 from .redirecting import FOLLOWED, echo_once
-from .rows import drafts_that_differ_most, each_row
+from .rows import each_row
 from .test_routes import get
 from .wire import Answer, echo, request_13, serving
 
-draft = drafts_that_differ_most()
+# These have between them each opening that there is.
+DRAFTS = ["hixie-75", "hixie-76", "hybi-02", "hybi-05", "rfc6455"]
 
 
-async def test_our_client_follows(draft: Draft) -> None:
+@each_row("draft", DRAFTS)
+async def test_our_client_follows(draft: str) -> None:
     """In every draft, from `conn_headers` and from the choice of the subprotocol."""
     asked: list[str] = []
 
@@ -49,7 +50,7 @@ async def test_our_client_follows(draft: Draft) -> None:
         if request.path == "/f":
             raise Reject.redirect(f"ws://127.0.0.1:{server.port}/new%20home")
 
-    with use_framing_mode(draft.name):
+    with use_framing_mode(draft):
         async with serving(
             conn_headers=conn_headers, subprotocols=subprotocols, handler=echo
         ) as server:
@@ -60,7 +61,7 @@ async def test_our_client_follows(draft: Draft) -> None:
     assert asked == ["/a/old", "/b?x=1", "/c/d", "/e", "/f", "/new%20home"]
 
 
-@pytest.mark.parametrize("status", FOLLOWED)
+@each_row("status", FOLLOWED)
 async def test_every_redirect(status: int) -> None:
     async def conn_headers(request: Request) -> tuple[dict[str, str], None]:
         if request.path == "/":

@@ -96,6 +96,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "a function of subprotocols": {
         "subprotocols": lambda asked: next(iter(asked.subprotocols), None)
     },
+    "on_answer": {"on_answer": lambda request, answer: None},
     "pages": {"http_handler": conn_headers},
     "a policy": {"flash_policy": True},
     "instruments": {"instruments": [Instrument()]},

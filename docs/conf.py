@@ -52,12 +52,14 @@ autodoc_class_signature = "mixed"
 autodoc_type_aliases = {
     name: name
     for name in (
+        "AnswerHook",
         "BinaryPolicy",
         "ConnHeaders",
         "FlashPolicy",
         "HTTPHandler",
         "Handler",
         "HeaderFields",
+        "HeadersFunction",
         "OriginPolicy",
         "PasswordCheck",
         "StreamFactory",

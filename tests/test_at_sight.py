@@ -93,7 +93,10 @@ SETTINGS: dict[str, dict[str, Any]] = {
     },
     "routes": {"handler": {"/*": echo}},
     "subprotocols": {"subprotocols": ["superchat", "chat"]},
-    "a function of subprotocols": {"subprotocols": lambda asked: asked[-1]},
+    "a function of subprotocols": {
+        "subprotocols": lambda asked: next(iter(asked.subprotocols), None)
+    },
+    "on_answer": {"on_answer": lambda request, answer: None},
     "pages": {"http_handler": conn_headers},
     "a policy": {"flash_policy": True},
     "instruments": {"instruments": [Instrument()]},

@@ -48,11 +48,11 @@ class Session:
         return (), self
 
 
-def refuses(asked: Sequence[str]) -> str | None:
+def refuses(request: Request) -> str | None:
     raise Reject(400, body="Ask for another.\n")
 
 
-def fails(asked: Sequence[str]) -> str | None:
+def fails(request: Request) -> str | None:
     raise RuntimeError("no such thing")
 
 

@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING
 
 from ._client.open import open_websocket
 from ._client.reconnect import reconnecting
-from ._client.settings import ClientSettings, DialSettings, ReconnectSettings
+from ._client.settings import ClientSettings, DialSettings, HeadersFunction, ReconnectSettings
 from ._connection.broadcast import BroadcastResult, broadcast
 from ._connection.connection import Connection, TextChannel
 from ._connection.instrument import Instrument
@@ -69,6 +69,7 @@ from ._server.serve import serve_websocket
 from ._server.server import Server
 from ._server.settings import (
     AcceptSettings,
+    AnswerHook,
     ConnHeaders,
     FramingModeSelector,
     Handler,
@@ -109,6 +110,7 @@ __all__ = [
     "DRAFTS",
     "HAS_SPEEDUPS",
     "AcceptSettings",
+    "AnswerHook",
     "BinaryPolicy",
     "BroadcastResult",
     "ClientSettings",
@@ -135,6 +137,7 @@ __all__ = [
     "HandshakeTimeout",
     "HeaderFields",
     "Headers",
+    "HeadersFunction",
     "Instrument",
     "InternalError",
     "InvalidAnswer",

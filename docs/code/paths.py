@@ -22,13 +22,17 @@ async def echo(connection: Connection, state: object) -> None:
 
 
 async def room(connection: Connection, state: object) -> None:
-    await connection.send(f"welcome to {connection.request.wildcard}")
+    await connection.send(f"welcome to {connection.path_params['room']}")
 
 
 async def room_page(request: Request) -> HTTPResponse:
     return HTTPResponse.html(
-        f"<!doctype html><title>{len(request.wildcard)} letters</title>"
+        f"<!doctype html><title>{len(request.path_params['room'])} letters</title>"
     )
+
+
+async def day_page(request: Request) -> HTTPResponse:
+    return HTTPResponse.json(request.path_params)
 
 
 def fetch(url: str) -> str:
@@ -41,17 +45,18 @@ async def main() -> None:
         server: Server = await nursery.start(
             partial(
                 serve_websocket,
-                {"/echo": echo, "/rooms/*": room},
+                {"/echo": echo, "/rooms/{room}": room},
                 0,
                 host="127.0.0.1",
                 http_handler={
                     "/health": HTTPResponse(body="ok\n"),
-                    "/rooms/*": room_page,
+                    "/rooms/{room}": room_page,
+                    "/log/{year:int}/{month:int}": day_page,
                 },
             )
         )
         here = f"127.0.0.1:{server.port}"
-        for path in ("/health", "/rooms/blue"):
+        for path in ("/health", "/rooms/blue", "/log/2010/08"):
             print(path, await trio.to_thread.run_sync(fetch, f"http://{here}{path}"))
 
         url = f"ws://{here}/rooms/blue"

@@ -42,8 +42,8 @@ async def handler(connection: Connection, session: AsyncExitStack) -> None:
         await connection.send(f"welcome, {connection.request.path[1:]}")
 
 
-def chat_only(asked: object) -> str:
-    if asked != ("chat",):
+def chat_only(request: Request) -> str:
+    if request.subprotocols != ("chat",):
         raise Reject(400, body="This server speaks chat.\n")
     return "chat"
 

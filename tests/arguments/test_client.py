@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import pytest
 import trio
@@ -10,7 +11,19 @@ import trio.testing
 
 from trio_draftws import HandshakeError, open_gateway, open_websocket, reconnecting
 
-from .cases import BOTH, SERVER_SSL, Case, case, each, enter, one
+from .cases import (
+    BOTH,
+    SERVER_SSL,
+    Case,
+    case,
+    each,
+    enter,
+    generator,
+    one,
+    one_sync,
+    one_yielding,
+    two,
+)
 
 # If it were dialled, that would fail in another way.
 NOBODY = "ws://127.0.0.1:9/"
@@ -81,8 +94,15 @@ CLIENT = [
     case(TypeError, "a WebSocket URL is a str, not bytes", url=b"ws://a"),
     case(TypeError, "a WebSocket URL is a str, not NoneType", url=None),
 ]
-RECONNECTING = [
+DIALLING = [
     *CLIENT,
+    case(TypeError, "headers is called as headers(), and", headers=one_sync),
+    case(TypeError, "headers is called as headers(), and", headers=two),
+    case(TypeError, "headers is a function without `yield`", headers=partial(generator, 1)),
+    case(TypeError, "headers is a function without `yield`", headers=partial(one_yielding, 1)),
+]
+RECONNECTING = [
+    *DIALLING,
     # It would try for ever.
     case(TypeError, "retry is a function that answers at once", retry=one),
     case(TypeError, "retry is a function, not True", retry=True),
@@ -113,7 +133,7 @@ GATEWAY = [
 ]
 
 
-@each(*CLIENT)
+@each(*DIALLING)
 async def test_open_websocket(case: Case) -> None:
     arguments = {"url": NOBODY, **case.arguments}
     with case.raises() as caught:
@@ -121,7 +141,7 @@ async def test_open_websocket(case: Case) -> None:
     assert "secret" not in str(caught.value)
 
 
-@each(*(case for case in CLIENT if not case.arguments.keys() & {"unix_socket", "proxy"}))
+@each(*(case for case in DIALLING if not case.arguments.keys() & {"unix_socket", "proxy"}))
 async def test_open_websocket_closes_the_stream_that_it_was_given(case: Case) -> None:
     ours, theirs = trio.testing.memory_stream_pair()
     arguments = {"url": NOBODY, "stream": ours, **case.arguments}

@@ -94,7 +94,10 @@ ACCEPTING = [
     case(ValueError, "origins has 'https://*.example.com'", origins=["https://*.example.com"]),
     case(ValueError, "origins has ''", origins=[""]),
     case(TypeError, "subprotocols is a function that answers at once", subprotocols=one),
-    case(TypeError, "subprotocols is called as subprotocols(asked)", subprotocols=two_sync),
+    case(TypeError, "subprotocols is called as subprotocols(request)", subprotocols=two_sync),
+    case(TypeError, "on_answer is a function, not 5", on_answer=5),
+    case(TypeError, "on_answer is a function that answers at once", on_answer=two),
+    case(TypeError, "on_answer is called as on_answer(request, answer)", on_answer=one_sync),
     case(
         ValueError,
         "ssl_context is a client's context, and a server needs its own",

@@ -246,6 +246,7 @@ ROWS = [
         {
             "test_routes": "test_where_a_path_leads test_all_paths test_each_path_has_its_handler "
             "test_pages_by_path test_a_path_made_to_take_long",
+            "test_path_params": "test_what_a_path_says test_paths_made_to_take_long",
         },
     ),
     Row(
@@ -294,6 +295,8 @@ ROWS = [
             "drafts/test_opening_hybi": "test_subprotocols_that_are_no_tokens",
             "drafts/test_url": "test_what_is_no_url test_what_was_parsed_is_fit_to_be_sent",
             "test_http_handler": "test_an_answer_that_cannot_be_sent",
+            "test_sending_elsewhere": "test_what_is_no_location test_what_is_no_redirection",
+            "test_fresh_headers": "test_what_it_must_not_return",
         },
     ),
     Row(

@@ -37,6 +37,7 @@ from trio_draftws.drafts import (
 )
 
 from .dial import DialRoute, GivenStreamRoute, choose_route, dial
+from .fresh_headers import call_headers, joined_fields
 from .handshake import client_handshake
 from .hints import (
     advice_on_failure,
@@ -46,7 +47,7 @@ from .hints import (
     versions_offered,
 )
 from .redirects import is_redirect, redirected_request
-from .settings import ClientSettings
+from .settings import ClientSettings, HeadersFunction
 
 logger = logging.getLogger("trio_draftws")
 
@@ -69,6 +70,10 @@ class Connector:
     stream_factory: StreamFactory | None
     limits: Limits
     max_redirects: int
+    headers: HeadersFunction | None
+    """What returns further header fields for each `open`, if they are not always the same."""
+    written_fields: frozenset[str]
+    """The fields that they may not contain, since the handshake writes them."""
 
     async def open(self, scope: Scope, preferred: Draft | None = None) -> Connection:
         """Opens a connection in `scope`, whose instruments are notified if that fails.
@@ -79,15 +84,42 @@ class Connector:
 
         Raises:
             HandshakeError: no connection could be opened.
+            Exception: whatever the caller's `headers` raises.
         """
         try:
-            return await self._open_following_redirects(scope, preferred)
+            if self.headers is None:
+                return await self._open_following_redirects(scope, preferred)
+            connector = await self._with_fields_of(self.headers)
         except HandshakeError as error:
             if scope.instruments is not None:
                 target = self.request.url
                 peer = f"{target.host} port {target.port}"
                 scope.instruments.tell("opening_failed", error, peer)
             raise
+        return await connector.open(scope, preferred)
+
+    async def _with_fields_of(self, headers: HeadersFunction) -> Connector:
+        """Returns a connector whose request has the fields that the caller's function returns.
+
+        Raises:
+            HandshakeTimeout: it took too long.
+            TypeError, ValueError: what it returned cannot be sent.
+            Exception: whatever it raises.
+        """
+        try:
+            returned = await call_headers(headers, self.limits.handshake_timeout)
+            try:
+                fields = joined_fields(returned, self.request.headers, self.written_fields)
+                request = attrs.evolve(self.request, headers=fields)
+                drafts = _drafts_able_to_send(self.drafts, request)
+            except (TypeError, ValueError) as error:
+                kind = TypeError if isinstance(error, TypeError) else ValueError
+                raise kind(f"headers returned what cannot be sent: {error}") from None
+        except BaseException:
+            if isinstance(self.route, GivenStreamRoute):
+                await trio.aclose_forcefully(self.route.stream)
+            raise
+        return attrs.evolve(self, request=request, drafts=drafts, headers=None)
 
     async def _open_following_redirects(self, scope: Scope, preferred: Draft | None) -> Connection:
         """Opens a connection, after following any redirects."""
@@ -209,6 +241,8 @@ def make_connector(url: str, stream: trio.abc.Stream | None, settings: ClientSet
     ssl_context, stream_factory = settings["ssl_context"], settings["stream_factory"]
     if ssl_context is not None and stream_factory is not None:
         raise ValueError("give ssl_context or stream_factory, not both")
+    given = settings["headers"]
+    headers = given if callable(given) else None
     target = WebSocketURL.parse(url)
     if target.secure and ssl_context is None and stream_factory is None:
         ssl_context = ssl.create_default_context()
@@ -219,7 +253,7 @@ def make_connector(url: str, stream: trio.abc.Stream | None, settings: ClientSet
     request = HandshakeRequest(
         url=target,
         headers=_with_credentials(
-            checked_fields(settings["headers"], forbidden=written),
+            checked_fields(() if callable(given) else given, forbidden=written),
             settings["cookies"],
             settings["auth"],
             target.user,
@@ -240,6 +274,8 @@ def make_connector(url: str, stream: trio.abc.Stream | None, settings: ClientSet
         stream_factory=stream_factory,
         limits=Limits.of(settings),
         max_redirects=settings["max_redirects"],
+        headers=headers,
+        written_fields=frozenset(written),
     )
 
 

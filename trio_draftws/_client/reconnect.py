@@ -108,6 +108,7 @@ class Reconnecting(AsyncIterator[Connection]):
 
         Raises:
             HandshakeError: an attempt failed with it, and `retry` returned False for it.
+            Exception: whatever the function `headers` raised, if that is one.
             trio.BusyResourceError: another task is waiting for the next connection.
             trio.ClosedResourceError: the block of `reconnecting` has ended.
         """
@@ -134,6 +135,10 @@ class Reconnecting(AsyncIterator[Connection]):
                         wait,
                         error,
                     )
+                except Exception as error:
+                    # From the caller's `headers`. If another loop follows, it waits like any other.
+                    self._schedule_retry(error)
+                    raise
                 else:
                     self._last_draft = self._connection.draft
                     self._opened_at = trio.current_time()
@@ -141,7 +146,7 @@ class Reconnecting(AsyncIterator[Connection]):
         finally:
             self._busy = False
 
-    def _schedule_retry(self, error: HandshakeError) -> float:
+    def _schedule_retry(self, error: Exception) -> float:
         """Sets the time of the next attempt; returns in how many seconds that is."""
         wait = self._backoff.next(_retry_after(error))
         self._next_attempt_at = trio.current_time() + wait
@@ -164,7 +169,7 @@ class Reconnecting(AsyncIterator[Connection]):
         await self._close_current(code)
 
 
-def _retry_after(error: HandshakeError) -> float:
+def _retry_after(error: Exception) -> float:
     """Returns the seconds that a refusal asks to wait (RFC 9110 section 10.2.3), or 0.
 
     A date is compared with the answer's own Date if it has one, since clocks differ.
@@ -228,9 +233,9 @@ async def reconnecting(
 
     Returns:
         An async context manager, which gives an async iterator over `Connection`. The iterator
-        raises the `HandshakeError` of an attempt for which `retry` returns False,
-        `trio.BusyResourceError` if another task is waiting for the next connection, and
-        `trio.ClosedResourceError` after the end of the block.
+        raises the `HandshakeError` of an attempt for which `retry` returns False, whatever
+        `headers` raises if it is a function, `trio.BusyResourceError` if another task is waiting
+        for the next connection, and `trio.ClosedResourceError` after the end of the block.
 
     Raises:
         ValueError: an argument is out of range, or for the reasons `open_websocket` gives.

@@ -17,6 +17,7 @@ import attrs
 from trio_draftws._exceptions import RedirectRefused, Rejected
 from trio_draftws.drafts import (
     NOT_IN_URL,
+    REDIRECT_STATUSES,
     HandshakeRequest,
     Headers,
     Response,
@@ -24,8 +25,6 @@ from trio_draftws.drafts import (
     escaped,
 )
 
-# RFC 9110 section 15.4; 300 offers a choice, which is left to the user.
-REDIRECT_STATUSES = (301, 302, 303, 307, 308)
 CREDENTIAL_FIELDS = ("authorization", "cookie", "proxy-authorization")
 _TO_WEBSOCKET = {"http": "ws", "https": "wss"}
 _TO_HTTP = {"ws": "http", "wss": "https"}

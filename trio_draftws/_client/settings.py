@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import ssl
-from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Annotated, TypeAlias
 
 from trio_draftws._connection.settings import ConnectionSettings
 from trio_draftws._exceptions import is_transient
 from trio_draftws._settings.checks import (
+    check_any_function,
     check_auth,
     check_function,
     check_int,
@@ -23,6 +24,9 @@ from trio_draftws.drafts import Draft, HandshakeError, HeaderFields
 
 from .dial import UnixPath
 
+HeadersFunction: TypeAlias = Callable[[], HeaderFields | Awaitable[HeaderFields]]
+"""Called before each attempt to connect, synchronous or async: returns fields for its request."""
+
 
 def _check_client_ssl_context(name: str, given: object) -> None:
     check_ssl_context(name, given, server_side=False)
@@ -35,6 +39,12 @@ def _check_redirects(name: str, given: object) -> None:
 def _check_auth(name: str, given: object) -> None:
     if given is not None:
         check_auth(given)
+
+
+def _check_headers(name: str, given: object) -> None:
+    # Fields themselves are checked together with the draft, which writes some of its own.
+    if callable(given):
+        check_any_function(name, given)
 
 
 def _check_retry(name: str, given: object) -> None:
@@ -87,8 +97,12 @@ class DialSettings(ConnectionSettings, total=False):
 class ClientSettings(DialSettings, total=False):
     """What a client's request contains, and how it connects."""
 
-    headers: Annotated[HeaderFields, Default(())]
-    """Additional header fields for the request."""
+    headers: Annotated[HeaderFields | HeadersFunction, Default((), _check_headers)]
+    """Additional header fields for the request. Or a function without arguments, synchronous or
+    async, that returns them, for a token that expires: it is called before each attempt to connect,
+    so for each step of `reconnecting`, but once for all redirects and drafts of an attempt. An
+    async one has a `handshake_timeout` of its own. What it raises comes out unchanged; only a
+    `HandshakeError` is passed to `retry`, like those of the attempt."""
     origin: Annotated[str | None, Default(None)]
     """The Origin to send. By default none is sent, except in hixie-75, whose requests always have
     one: `http(s)://host[:port]`."""

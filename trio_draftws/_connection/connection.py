@@ -46,7 +46,7 @@ from trio_draftws.drafts import (
 
 from .checkpoints import Checkpoints
 from .endpoint import Endpoint
-from .info import ConnectionInfo
+from .info import ConnectionInfo, PathPattern
 from .instrumented_codec import InstrumentedCodec
 from .message_stream import MessageStream, gather
 from .receiver import NOBODY, Receiver
@@ -87,7 +87,7 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
         head: bytes,
         rest: bytes = b"",
         state: Any = None,
-        wildcard: str = "",
+        pattern: PathPattern | None = None,
         url: WebSocketURL | None = None,
     ) -> None:
         """Takes over an open stream whose opening handshake is done.
@@ -102,7 +102,7 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
             head: the head of the peer's request or answer.
             rest: bytes that came behind the handshake.
             state: the program's own; on a server, from `conn_headers`.
-            wildcard: the part of the path that the `*` of a route stands for.
+            pattern: on a server, the path of its route, unless that is one path.
             url: on a client, the URL that was opened.
         """
         super().__init__(
@@ -112,7 +112,7 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
             agreement=agreement,
             head=head,
             secure=is_secure(stream),
-            wildcard=wildcard,
+            pattern=pattern,
             url=url,
         )
         codec = draft.codec(role, limits.max_message_size, agreement)

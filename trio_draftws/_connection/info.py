@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 import attrs
 
@@ -15,6 +16,14 @@ from trio_draftws.drafts import (
     Role,
     WebSocketURL,
 )
+
+
+class PathPattern(Protocol):
+    """The path of a route, which all of its connections share."""
+
+    def read(self, path: str) -> tuple[str, Mapping[str, Any]]:
+        """Returns what its `*` and its names stand for in the path of a request."""
+        ...
 
 
 @attrs.define(eq=False, repr=False, kw_only=True)
@@ -32,7 +41,8 @@ class ConnectionInfo:
     # What the peer opened with; parsed on demand, since ten parsed fields take two kilobytes.
     _head: bytes
     _secure: bool
-    _wildcard: str = ""
+    # What it says of the path is read on demand as well. None for an exact path, or no route.
+    _pattern: PathPattern | None = None
     _url: WebSocketURL | None = None
 
     @property
@@ -75,7 +85,19 @@ class ConnectionInfo:
         if self.role != "server":
             raise AttributeError("the client's side of a connection has a response, no request")
         request = Request.parse(self._head)
-        return attrs.evolve(request, draft=self.draft, secure=self._secure, wildcard=self._wildcard)
+        request = attrs.evolve(request, draft=self.draft, secure=self._secure)
+        if self._pattern is None:
+            return request
+        wildcard, path_params = self._pattern.read(request.path)
+        return attrs.evolve(request, wildcard=wildcard, path_params=path_params)
+
+    @property
+    def path_params(self) -> Mapping[str, Any]:
+        """On a server, what the names in its route stand for, as `{"room": "blue"}` for
+        `/rooms/{room}`; read from the path again on each access. Empty if there are none, and on a
+        client.
+        """
+        return {} if self._pattern is None else self.request.path_params
 
     @property
     def response(self) -> Response:

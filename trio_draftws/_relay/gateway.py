@@ -159,13 +159,13 @@ class Gateway:
         cookies = upstream.connection.response.headers.get_raw("Set-Cookie")
         return [("Set-Cookie", cookie) for cookie in cookies], upstream
 
-    def choose_subprotocol(self, asked: Sequence[str]) -> str | None:
+    def choose_subprotocol(self, request: Request) -> str | None:
         """Returns the subprotocol that the server chose, or None.
 
         For `serve_websocket(subprotocols=...)`.
 
         Args:
-            asked: the subprotocols that the client asked for; they are not looked at.
+            request: the client's `Request`; it is not looked at.
         """
         return _upstream_subprotocol.get()
 

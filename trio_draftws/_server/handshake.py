@@ -18,6 +18,7 @@ import attrs
 import trio
 
 from trio_draftws._connection.connection import Connection
+from trio_draftws._connection.info import PathPattern
 from trio_draftws._connection.scope import Scope
 from trio_draftws._exceptions import FlashPolicyServed, PageServed
 from trio_draftws._settings.checks import check_awaitable, check_headers_and_state
@@ -49,8 +50,8 @@ from trio_draftws.drafts import (
 from .flash_policy import POLICY_REQUEST
 from .options import ServerOptions
 from .peer import PeerInfo
-from .responses import request_refused, send_and_close, serialize_response
-from .routing import Routes
+from .responses import request_refused, send_and_close, serialize_response, show_answer
+from .routing import Routes, follow_route
 from .settings import ConnHeaders, Handler, HTTPHandler
 
 T = TypeVar("T")
@@ -80,6 +81,8 @@ class ServerHandshake:
     """What serves it. If there are routes, the one that its path leads to, once that is known."""
     _deadline: float = attrs.field(init=False)
     """When the handshake has to be done."""
+    _pattern: PathPattern | None = attrs.field(default=None, init=False)
+    """The path of its route, unless that is one path."""
     _state: Any = attrs.field(default=None, init=False)
     """What `conn_headers` returned beside the header fields."""
     _received: bytes = attrs.field(default=b"", init=False)
@@ -170,27 +173,29 @@ class ServerHandshake:
         size, _, protocols, _, has_cookies = found
         head = received[:size]
         self.draft = draft
-        fields, wildcard = NO_FIELDS, ""
+        fields = NO_FIELDS
         self._in_application = True
         if options.needs_request:
             parsed = Request.parse(head)
             self.request = Request(parsed.line, parsed.headers, draft, remote=self.peer.remote)
-            request = self._check_and_route(self.request)
+            request = self.request = self._check_and_route(self.request)
             if options.conn_headers is not None:
                 fields = await self._in_time(self._call(options.conn_headers, request))
-            wildcard = request.wildcard
-        offered = () if protocols is None else draft.subprotocols.asked((protocols,))
-        subprotocol = options.choose_subprotocol(offered)
+            subprotocol = options.choose_subprotocol(request)
+        else:
+            offered = () if protocols is None else draft.subprotocols.asked((protocols,))
+            subprotocol = options.first_subprotocol(offered)
         self._in_application = False
         compression = options.compression if draft.compression else None
         response, agreement = begin_answer(found).accept(fields, subprotocol, compression)
         self._has_responded = True
         if has_cookies:
             options.origins.warn_of_cookies()
+        show_answer(options, self.request, response)
         sent = stream.send_nowait([response])
         if sent < len(response):
             await self._in_time(stream.send_all(response[sent:]))
-        return self._make_connection(draft, agreement, head, received[size:], wildcard)
+        return self._make_connection(draft, agreement, head, received[size:])
 
     async def _first_bytes(self, stream: DirectStream) -> bytes:
         """Waits until the client has sent something, and returns it.
@@ -238,14 +243,14 @@ class ServerHandshake:
                 await reader.read_body(len(EMPTY_LINE))
             head = await reader.read_head(options.limits.max_head_size)
             self._head_only = head.startswith(b"HEAD ")
-            parsed = self.request = Request.parse(head)
+            parsed = Request.parse(head)
         except BadHead as error:
             raise Reject(error.status, body=f"{error}\n") from error
-        if self.refusal is not None:
-            raise self.refusal
         line, headers = parsed.line, parsed.headers
         secure, remote = is_secure(self.stream), peer.remote
         request = self.request = Request(line, headers, None, secure, remote=remote)
+        if self.refusal is not None:
+            raise self.refusal
         pages = options.http_handler
         if pages is not None and is_plain(request) and not options.is_websocket_only(request):
             raise await self._serve_page(pages, request)
@@ -253,11 +258,11 @@ class ServerHandshake:
         self._in_application = True
         self.draft = draft = identify(request, options.framing_mode, options.drafts)
         self.request = Request(line, headers, draft, secure, remote=remote)
-        request = self._check_and_route(self.request)
+        request = self.request = self._check_and_route(self.request)
         server = draft.opening.answer(request)
         if options.conn_headers is not None:
             fields = await self._call(options.conn_headers, request)
-        subprotocol = options.choose_subprotocol(request.subprotocols)
+        subprotocol = options.choose_subprotocol(request)
         self._in_application = False
         compression = options.compression if draft.compression else None
         response, agreement = server.accept(fields, subprotocol, compression)
@@ -265,13 +270,14 @@ class ServerHandshake:
         self._has_responded = True
         if "Cookie" in headers:
             options.origins.warn_of_cookies()
+        show_answer(options, request, response)
         if len(reader.buffer) < server.request_body:
             # A proxy may hold the body back until it sees the head of the response.
             await self.stream.send_all(response)
             response = b""
         proof = server.prove(await reader.read_body(server.request_body))
         await self.stream.send_all(response + proof)
-        return self._make_connection(draft, agreement, head, reader.rest(), request.wildcard)
+        return self._make_connection(draft, agreement, head, reader.rest())
 
     async def _serve_page(
         self, pages: HTTPHandler | Routes[HTTPHandler | HTTPResponse], request: Request
@@ -285,6 +291,7 @@ class ServerHandshake:
         page: HTTPHandler | HTTPResponse
         if isinstance(pages, Routes):
             page, request = pages.follow(request)
+            self.request = request
         else:
             page = pages
         self._in_application = True
@@ -302,14 +309,15 @@ class ServerHandshake:
     # Both ways
 
     def _check_and_route(self, request: Request) -> Request:
-        """Checks the origin and finds the handler; returns the request with its `wildcard`.
+        """Checks the origin and finds the handler; returns the request with what its path says.
 
         Raises:
             Reject: the origin may not connect, or the path leads nowhere.
         """
         self.options.origins.check(request)
         if self.options.routes is not None:
-            self.handler, request = self.options.routes.follow(request)
+            handler, self._pattern, request = follow_route(self.options.routes, request)
+            self.handler = handler
         return request
 
     async def _call(self, conn_headers: ConnHeaders, request: Request) -> Headers:
@@ -323,7 +331,7 @@ class ServerHandshake:
         return checked_answer_fields(fields)
 
     def _make_connection(
-        self, draft: Draft, agreement: NegotiatedParameters, head: bytes, rest: bytes, wildcard: str
+        self, draft: Draft, agreement: NegotiatedParameters, head: bytes, rest: bytes
     ) -> Connection:
         return Connection(
             draft=draft,
@@ -335,7 +343,7 @@ class ServerHandshake:
             head=head,
             rest=rest,
             state=self._state,
-            wildcard=wildcard,
+            pattern=self._pattern,
         )
 
     # Failures
@@ -360,7 +368,9 @@ class ServerHandshake:
 
     async def _respond(self, response: HTTPResponse | Reject) -> None:
         """Answers in plain HTTP and closes the stream."""
-        await self._send_last(serialize_response(response, head_only=self._head_only))
+        answer = serialize_response(response, head_only=self._head_only)
+        show_answer(self.options, self.request, answer)
+        await self._send_last(answer)
 
     async def _send_last(self, data: bytes) -> None:
         self._has_responded = True
@@ -371,6 +381,8 @@ class ServerHandshake:
         if self._has_responded:
             return
         response = Reject(503, body="The server is shutting down.\n")
+        answer = serialize_response(response, head_only=self._head_only)
+        show_answer(self.options, self.request, answer)
         with trio.move_on_after(self.options.limits.close_timeout, shield=True):
-            await self.stream.send_all(serialize_response(response, head_only=self._head_only))
+            await self.stream.send_all(answer)
             await self.stream.aclose()

@@ -10,6 +10,7 @@ from trio_draftws._settings.checks import (
     check_async_function,
     check_function,
     check_subprotocols,
+    check_sync_result,
     tuple_of,
 )
 from trio_draftws._settings.framing_mode import framing_mode
@@ -31,6 +32,7 @@ from .origins import OriginCheck
 from .routing import Routes, with_routes
 from .settings import (
     AcceptSettings,
+    AnswerHook,
     ConnHeaders,
     FramingModeSelector,
     Handler,
@@ -55,6 +57,7 @@ class ServerOptions:
     flash_policy: PolicyFile | None
     framing_mode: FramingModeSelector
     subprotocols: Sequence[str] | SubprotocolSelector
+    on_answer: AnswerHook | None
     compression: Compression | None
     stream_factory: StreamFactory | None
     fast_draft: Draft | None = attrs.field(init=False)
@@ -70,8 +73,12 @@ class ServerOptions:
 
     @needs_request.default
     def _does_need_request(self) -> bool:
-        hooks = (self.conn_headers, self.routes)
-        return not self.origins.allows_all or any(hook is not None for hook in hooks)
+        hooks = (self.conn_headers, self.routes, self.on_answer)
+        return (
+            not self.origins.allows_all
+            or callable(self.subprotocols)
+            or any(hook is not None for hook in hooks)
+        )
 
     @classmethod
     def of(
@@ -99,7 +106,7 @@ class ServerOptions:
             pages = with_routes("http_handler", http_handler, "request", or_else=(HTTPResponse,))
         subprotocols = settings["subprotocols"]
         if callable(subprotocols):
-            check_function("subprotocols", subprotocols, "asked")
+            check_function("subprotocols", subprotocols, "request")
         else:
             subprotocols = check_subprotocols(subprotocols)
         drafts = settings["drafts"]
@@ -118,24 +125,33 @@ class ServerOptions:
             flash_policy=PolicyFile.of(settings["flash_policy"]),
             framing_mode=settings["framing_mode"] or (lambda request: framing_mode.get()),
             subprotocols=subprotocols,
+            on_answer=settings["on_answer"],
             compression=settings["compression"],
             stream_factory=stream_factory,
         )
 
-    def choose_subprotocol(self, offered: Sequence[str]) -> str | None:
+    def choose_subprotocol(self, request: Request) -> str | None:
         """Returns one of the subprotocols that the client offers, or None.
 
         Raises:
             ValueError: the application's function chose one that was not offered.
+            TypeError: that function is async.
             Exception: whatever that function raises.
         """
-        if callable(self.subprotocols):
-            chosen = self.subprotocols(offered) if offered else None
-            if chosen is not None and chosen not in offered:
-                raise ValueError(
-                    f"subprotocol {chosen!r} was chosen, but asked for: {list(offered)}"
-                )
-            return chosen
+        if not callable(self.subprotocols):
+            return self.first_subprotocol(request.subprotocols)
+        chosen = check_sync_result("subprotocols", self.subprotocols(request))
+        offered = request.subprotocols
+        if chosen is not None and chosen not in offered:
+            raise ValueError(
+                f"subprotocols returned {chosen!r} for a client that offers {list(offered)}; "
+                "it returns one of request.subprotocols, or None"
+            )
+        return chosen
+
+    def first_subprotocol(self, offered: Sequence[str]) -> str | None:
+        """Returns the preferred of the listed subprotocols that the client offers, or None."""
+        assert not callable(self.subprotocols)
         return next((name for name in self.subprotocols if name in offered), None)
 
     def is_websocket_only(self, request: Request) -> bool:

@@ -6,15 +6,39 @@ lose the answer. So what the client still sends is read first.
 
 from __future__ import annotations
 
+import logging
 from email.utils import formatdate
 
 import trio
 
 from trio_draftws._exceptions import RequestRefused
+from trio_draftws._settings.checks import check_sync_result
 from trio_draftws._transport.sockets import DirectStream, take_over
-from trio_draftws.drafts import Headers, HTTPResponse, Reject, Request, write_response
+from trio_draftws.drafts import (
+    Headers,
+    HTTPResponse,
+    Reject,
+    Request,
+    Response,
+    refusal_text,
+    write_response,
+)
 
 from .options import ServerOptions
+
+logger = logging.getLogger("trio_draftws")
+
+
+def show_answer(options: ServerOptions, request: Request | None, answer: bytes) -> None:
+    """Calls `on_answer`, if there is one, with an answer that is about to be written."""
+    if options.on_answer is None:
+        return
+    head = answer[: answer.index(b"\r\n\r\n") + 4]
+    try:
+        returned = options.on_answer(request, Response.parse(head))
+        check_sync_result("on_answer", returned)
+    except Exception:
+        logger.exception("on_answer failed; the answer is sent all the same")
 
 
 def serialize_response(response: HTTPResponse | Reject, *, head_only: bool) -> bytes:
@@ -62,7 +86,9 @@ async def reject_now(stream: trio.abc.Stream, options: ServerOptions, refusal: R
     if isinstance(stream, DirectStream) and options.stream_factory is None:
         try:
             stream.receive_nowait()
-            stream.send_nowait([write_response(refusal.status, refusal.headers, refusal.body)])
+            answer = write_response(refusal.status, refusal.headers, refusal.body)
+            show_answer(options, None, answer)
+            stream.send_nowait([answer])
         except trio.BrokenResourceError:
             pass
     await trio.aclose_forcefully(stream)
@@ -73,7 +99,7 @@ def request_refused(reject: Reject, request: Request | None = None) -> RequestRe
     """Returns the error that reports a refusal to our own side, with the cause of `reject`, which
     the client does not see.
     """
-    reason = reject.body.decode("utf-8", "replace").strip()
+    reason = refusal_text(reject)
     cause = reject.__cause__
     if cause is not None and str(cause) not in reason:
         reason = f"{reason} ({cause})"

@@ -20,7 +20,7 @@ from trio_draftws._settings.checks import (
 from trio_draftws._settings.keywords import Default
 from trio_draftws._settings.limits import check_positive
 from trio_draftws._transport.sockets import StreamFactory
-from trio_draftws.drafts import Draft, HeaderFields, HTTPResponse, Request
+from trio_draftws.drafts import Draft, HeaderFields, HTTPResponse, Request, Response
 
 from .flash_policy import FlashPolicy
 from .origins import OriginPolicy
@@ -35,7 +35,10 @@ having been entered, if the opening handshake fails after that."""
 HTTPHandler: TypeAlias = Callable[[Request], Awaitable[HTTPResponse]]
 """Called with a request that is not for a WebSocket: returns the answer, or raises `Reject`."""
 FramingModeSelector: TypeAlias = Callable[[Request], str]
-SubprotocolSelector: TypeAlias = Callable[[Sequence[str]], "str | None"]
+SubprotocolSelector: TypeAlias = Callable[[Request], "str | None"]
+"""Called with a request: returns one of `request.subprotocols` or None, or raises `Reject`."""
+AnswerHook: TypeAlias = Callable[[Request | None, Response], object]
+"""Called with a request, None if it was not read or is not HTTP, and the head of its answer."""
 
 
 def _check_framing_mode(name: str, given: object) -> None:
@@ -46,6 +49,11 @@ def _check_framing_mode(name: str, given: object) -> None:
         )
     if given is not None:
         check_function(name, given, "request")
+
+
+def _check_answer_hook(name: str, given: object) -> None:
+    if given is not None:
+        check_function(name, given, "request", "answer")
 
 
 def _check_server_ssl_context(name: str, given: object) -> None:
@@ -89,8 +97,16 @@ class AcceptSettings(ConnectionSettings, total=False):
     cookies (RFC 6455 section 10.2). If it is not set, the first request with cookies is logged as a
     warning."""
     subprotocols: Annotated[Sequence[str] | SubprotocolSelector, Default(())]
-    """The subprotocols to agree to, the preferred one first; or a function that is called with
-    those that the client offers, and returns one of them, or None."""
+    """The subprotocols to agree to, the preferred one first; or a function that is called with the
+    request, and returns one of `request.subprotocols`, which the client offers, or None, for none.
+    It is called after `conn_headers`, also if the client offers none, and may raise `Reject`."""
+    on_answer: Annotated[AnswerHook | None, Default(None, _check_answer_hook)]
+    """A function `on_answer(request, answer)` that is called with every answer just before it is
+    written, for an audit log or metrics: a 101, a refusal, a page, or the 503 of a server that is
+    full or shutting down. `request` is the `Request`, or None if it was not read or is not HTTP;
+    `answer` is a `Response`, with `status`, `reason` and `headers`. It only looks: what it raises
+    is logged, and the answer is sent all the same. It is not called for a `flash_policy`, which is
+    not HTTP. The answer may still not arrive, for example because the client has gone."""
     ssl_context: Annotated[ssl.SSLContext | None, Default(None, _check_server_ssl_context)]
     """Serves wss, with the certificate in this context."""
     stream_factory: Annotated[StreamFactory | None, Default(None, check_stream_factory)]

@@ -91,6 +91,22 @@ def check_function(name: str, given: object, *arguments: str) -> None:
         )
 
 
+def check_any_function(name: str, given: object, *arguments: str) -> None:
+    """Checks an argument that has to be a function, synchronous or async.
+
+    Args:
+        name: of the argument.
+        given: its value.
+        arguments: the names of what it will be called with.
+
+    Raises:
+        TypeError: it is not a function, contains `yield`, or does not take these arguments.
+    """
+    _check_call(name, given, "a function", arguments)
+    if _has_yield(_function_of(given)):
+        raise TypeError(f"{name} is a function without `yield`, not {given!r}, which has it")
+
+
 def check_awaitable(name: str, returned: Awaitable[T]) -> Awaitable[T]:
     """Returns what the async function `name` returned, to be awaited.
 

@@ -32,7 +32,7 @@ async def echo(
         framing_mode=framing_mode,
         drafts=drafts,
         tls=tls,
-        subprotocols=lambda asked: asked[0],
+        subprotocols=lambda request: next(iter(request.subprotocols), None),
     )
     return 0
 

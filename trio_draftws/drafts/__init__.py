@@ -30,7 +30,7 @@ from ._framing.compression import COMPRESSION, Compression, Deflate
 from ._framing.masking import HAS_SPEEDUPS
 from ._framing.payload import IMMUTABLE_BUFFERS, encode_long_text
 from ._handshake.base import ClientOpening, HandshakeRequest, ServerOpening
-from ._handshake.errors import HandshakeError, InvalidAnswer, Reject
+from ._handshake.errors import HandshakeError, InvalidAnswer, Reject, refusal_text
 from ._handshake.fields import checked_answer_fields
 from ._handshake.hybi import connection_masking_key
 from ._http.basic_auth import read_basic, write_basic
@@ -40,7 +40,7 @@ from ._http.escaping import escaped, shown, shown_line
 from ._http.head import MAX_LINE, BadHead, find_head_end, line_too_long, may_begin_head, write_head
 from ._http.headers import HeaderFields, Headers, checked_fields
 from ._http.host import ascii_host, split_authority, tls_name
-from ._http.response import HTTPResponse, Response, write_response
+from ._http.response import REDIRECT_STATUSES, HTTPResponse, Response, write_response
 from ._http.url import NOT_IN_URL, SplitURL, WebSocketURL, is_ws_url, is_wss_url, split_url
 from ._identify import check_plain, identify, is_plain
 from ._protocol.ends import End, EndKind
@@ -56,6 +56,7 @@ __all__ = [
     "IMMUTABLE_BUFFERS",
     "MAX_LINE",
     "NOT_IN_URL",
+    "REDIRECT_STATUSES",
     "BadHead",
     "Buffer",
     "ClientOpening",
@@ -114,6 +115,7 @@ __all__ = [
     "may_begin_head",
     "no_message",
     "read_basic",
+    "refusal_text",
     "scan_opening",
     "shown",
     "shown_line",

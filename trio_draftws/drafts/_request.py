@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
 from urllib.parse import unquote_to_bytes
 
 import attrs
@@ -29,6 +31,9 @@ class Request:
     remote: str | None = None
     """The client's address, such as `192.0.2.1`, while the request is being answered; None if the
     stream has none, and afterwards."""
+    path_params: Mapping[str, Any] = attrs.field(factory=dict, kw_only=True)
+    """What the names in its route stand for, as `{"room": "blue"}` for `/rooms/{room}`; empty if
+    the route has none."""
 
     @classmethod
     def parse(cls, head: bytes) -> Request:

@@ -12,6 +12,7 @@ from .cookies import cookies_set
 from .escaping import shown
 from .head import BadHead, parse_fields, split_head, write_head
 from .headers import HeaderFields, Headers, checked_fields, kind_of
+from .url import NOT_IN_URL
 
 # RFC 9110 section 15: 100 to 599 are statuses; section 7.8: HTTP/1.0 has no upgrade
 _STATUS_LINE = re.compile(rb"(?!HTTP/1\.0 101)HTTP/1\.\d [1-5]\d\d(?: [^\x00-\x08\x0a-\x1f\x7f]*)?")
@@ -23,6 +24,8 @@ FIELDS_OF_A_REFUSAL = ("Content-Length", "Transfer-Encoding", "Connection")
 TEXT_PLAIN = b"text/plain; charset=utf-8"
 # RFC 9110 sections 15.3.5, 15.3.6 and 15.4.5
 STATUSES_WITHOUT_BODY = (204, 205, 304)
+# RFC 9110 section 15.4; 300 offers a choice, which is left to the user.
+REDIRECT_STATUSES = (301, 302, 303, 307, 308)
 
 REASON_PHRASES = {status.value: status.phrase for status in HTTPStatus}
 # RFC 9110 section 15.5.15; Python had an older phrase until 3.13.
@@ -81,7 +84,7 @@ def checked_answer(status: object, headers: HeaderFields, body: object) -> tuple
 
     Raises:
         TypeError: an argument has the wrong type.
-        ValueError: a field cannot be sent.
+        ValueError: a field cannot be sent, or a redirect does not say where to.
     """
     if isinstance(status, bool) or not isinstance(status, int):
         raise TypeError(f"status is a number, not {status!r}; a text is body='...'")
@@ -93,7 +96,49 @@ def checked_answer(status: object, headers: HeaderFields, body: object) -> tuple
     if not isinstance(body, (str, bytes, bytearray, memoryview)):
         raise TypeError(f"body is a str or bytes, not {body!r}")
     checked = checked_fields(headers, forbidden=FIELDS_OF_A_REFUSAL)
+    if 300 <= status <= 399:
+        _check_locations(status, checked.get_all("Location"))
     return checked, body.encode() if isinstance(body, str) else bytes(body)
+
+
+def _check_locations(status: int, locations: list[str]) -> None:
+    """Checks where an answer sends the client (RFC 9110 section 10.2.2).
+
+    Raises:
+        ValueError: it does not say where, or what it says is no URL.
+    """
+    if status in REDIRECT_STATUSES and len(locations) != 1:
+        raise ValueError(
+            f"an answer with status {status} has one Location, as headers={{'Location': '/new'}}, "
+            f"not {len(locations)}"
+        )
+    for location in locations:
+        bad = NOT_IN_URL.search(location)
+        if not location or bad or not location.isascii():
+            why = f"holds {bad[0]!r}" if bad else "is not ASCII" if location else "is empty"
+            raise ValueError(
+                f"the Location {location!r} {why}: a URL has escapes, as urllib.parse.quote writes"
+            )
+
+
+def redirect_fields(status: object, location: object, headers: HeaderFields) -> Headers:
+    """Returns the fields of a redirect: the caller's, after the Location.
+
+    Raises:
+        TypeError: an argument has the wrong type.
+        ValueError: the status is that of no redirect, or a field cannot be sent.
+    """
+    if not isinstance(location, str):
+        raise TypeError(f"location is a URL as a str, as '/new', not {location!r}")
+    if status not in REDIRECT_STATUSES:
+        *most, last = REDIRECT_STATUSES
+        raise ValueError(
+            f"a redirect's status is {', '.join(map(str, most))} or {last}, not {status!r}"
+        )
+    fields = checked_fields(headers)
+    # One that Latin-1 has not would be refused as a field's value, which need not be ASCII.
+    raw = location.encode("utf-8", "surrogatepass")
+    return Headers([(b"Location", raw), *fields.raw])
 
 
 @attrs.frozen(init=False)
@@ -102,12 +147,14 @@ class HTTPResponse:
 
     Args:
         status: the HTTP status code, 200 to 599.
-        headers: further fields of the answer; Content-Length and Connection are added to them.
+        headers: further fields of the answer; Content-Length and Connection are added to them. A
+            301, 302, 303, 307 or 308 has a `Location`; see also `redirect`.
         body: a str is sent as UTF-8. Without a Content-Type in `headers`, a str is sent as
             `text/plain; charset=utf-8`, and bytes as `application/octet-stream`.
 
     Raises:
-        ValueError: the status or a header field cannot be sent, or that status has no body.
+        ValueError: the status or a header field cannot be sent, that status has no body, or a
+            redirect has no `Location`, several, or one that is no URL.
         TypeError: an argument has the wrong type.
     """
 
@@ -135,6 +182,23 @@ class HTTPResponse:
             ValueError: as above; or the value contains itself.
         """
         return cls(status, _with_type(headers, b"application/json"), json.dumps(value))
+
+    @classmethod
+    def redirect(
+        cls, location: str, *, status: int = 307, headers: HeaderFields = ()
+    ) -> HTTPResponse:
+        """Returns an answer that sends the client to another page (RFC 9110 section 15.4).
+
+        Args:
+            location: its URL, which may be relative, as `"/new"`; ASCII, with escapes.
+            status: 301 or 308 if the page is there for good, or 302, 303 or 307.
+            headers: further fields of the answer.
+
+        Raises:
+            ValueError: as above; or the status is none of these.
+            TypeError: an argument has the wrong type.
+        """
+        return cls(status, redirect_fields(status, location, headers))
 
     def __init__(
         self, status: int = 200, headers: HeaderFields = (), body: bytes | str = b""

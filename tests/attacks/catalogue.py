@@ -185,7 +185,7 @@ ROWS = [
         "both",
         "every pattern and every parser of a head takes linear time",
         {
-            "attacks/test_linear": "test_there_are_patterns test_patterns test_readers "
+            "attacks/test_linear": "test_there_are_patterns test_patterns test_readers test_many "
             "test_the_measure_sees_what_is_not_linear",
             "drafts/test_extensions": "test_long_runs_take_linear_time",
         },

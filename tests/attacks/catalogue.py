@@ -458,7 +458,7 @@ ROWS = [
             "test_the_stream_is_closed_under_them test_a_writer_ends_the_block "
             "test_a_read_ends_the_block "
             "test_waiting_costs_nothing_while_the_peer_reads_nothing",
-            "test_tls_stream": "test_both_ends_send_more_than_fits_before_either_reads",
+            "test_streams": "test_both_ends_send_more_than_fits_before_either_reads",
         },
     ),
     Row(

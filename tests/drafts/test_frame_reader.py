@@ -159,6 +159,14 @@ def test_a_length_of_which_a_part_has_come() -> None:
     [frame] = read(DRAFTS[0], "client", b"\x80\x81", b"\x01" + bytes(129))
     assert frame.start.startswith(b"\x80\x81\x01")
     assert frame.cut
+    # And of RFC 6455, in both of its longer forms
+    for wire in (
+        b"\x82\x7e\x01\x00" + bytes(256),
+        b"\x82\x7f" + bytes(6) + b"\x01\x00" + bytes(256),
+    ):
+        assert read(DRAFTS[-1], "server", wire[:2], wire[2:3]) == []
+        [frame] = read(DRAFTS[-1], "server", wire[:2], wire[2:3], wire[3:])
+        assert frame.start.startswith(wire[:10])
 
 
 def unknown() -> FrameReader:

@@ -293,23 +293,27 @@ async def cut(connection: Connection) -> None:
     await trio.aclose_forcefully(connection._endpoint.stream)
 
 
+def tcp_stream(connection: Connection) -> TCPStream:
+    """The connection's stream of ours, which is straight on TCP."""
+    stream = connection._endpoint.stream
+    assert isinstance(stream, TCPStream)
+    return stream
+
+
 def stream_is_closed(connection: Connection) -> bool:
     """Whether the connection has let its TCP socket go."""
-    assert isinstance(connection._endpoint.stream, TCPStream)
-    return connection._endpoint.stream.closed
+    return tcp_stream(connection).closed
 
 
 def set_option(connection: Connection, level: int, option: int, value: int | bytes) -> None:
     """Sets an option of the connection's TCP socket."""
-    assert isinstance(connection._endpoint.stream, TCPStream)
-    connection._endpoint.stream.socket.setsockopt(level, option, value)
+    tcp_stream(connection).socket.setsockopt(level, option, value)
 
 
 def reset(connection: Connection) -> None:
     """Ends the connection's TCP by a reset, as where a process is killed with bytes unread."""
     set_option(connection, socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    assert isinstance(connection._endpoint.stream, TCPStream)
-    connection._endpoint.stream.close()
+    tcp_stream(connection).close()
 
 
 def mute(connection: Connection) -> None:

@@ -41,7 +41,7 @@ from trio_draftws import (
     serve_websocket,
     use_framing_mode,
 )
-from trio_draftws.drafts import draft_named
+from trio_draftws.drafts import Codec, draft_named
 from trio_draftws.testing import served_on_port
 
 from .turns import each_draft, in_turn
@@ -458,3 +458,16 @@ async def test_a_request_that_was_refused_says_who_asked_in_which_draft(
                 pass
         await trio.testing.wait_all_tasks_blocked()
     assert seen == [(draft, "127.0.0.1")]
+
+
+async def test_the_codec_that_tells_them_is_a_codec() -> None:
+    """It has all that a connection may ask a codec for, the optional members included."""
+    members = {name for name in vars(Codec) if not name.startswith("_")}
+    async with connected("memory", RFC6455, instruments=[Recorder()]) as (client, _):
+        codec = client._protocol.codec
+        assert type(codec).__name__ != type(RFC6455.codec("client", 1000)).__name__
+        assert members <= set(dir(codec))
+        assert codec.between_messages
+        codec.decode(b"\x81")
+        assert codec.mid_message
+        await trio.aclose_forcefully(client)

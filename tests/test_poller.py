@@ -1,8 +1,9 @@
-"""Waiting for bytes where many do: the epoll that the connections of one scope share."""
+"""What waits for many: the epoll that the connections of one scope share, a watch, and timers."""
 
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import select
 import socket
@@ -10,6 +11,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import attrs
 import pytest
 import trio
 import trio.testing
@@ -23,8 +25,10 @@ from trio_draftws import (
     ssl_stream_factory,
 )
 
-# The epoll that connections share is tested by itself: a connection cannot be seen to wait in it.
+# Each is tested by itself: a connection cannot be seen to wait in the epoll; who puts off what, and
+# whose descriptor was closed by somebody else, happens beneath one too seldom.
 from trio_draftws._connection import poller as poller_module
+from trio_draftws._connection import watch as watch_module
 from trio_draftws._connection.poller import (
     FEWEST_AT_ONCE,
     MOST_AT_ONCE,
@@ -33,11 +37,15 @@ from trio_draftws._connection.poller import (
     WAITS_FOR_EACH,
     SharedPoller,
 )
+from trio_draftws._connection.timers import FEW, Timers
+from trio_draftws._connection.watch import READABLE, Watch
 from trio_draftws.drafts import Ping, Pong
 from trio_draftws.testing import served_on_port
 
+from .drafts.heads import PLAIN
 from .pairs import by_raw_client, frames
 from .turns import each_draft, in_turn
+from .wire import dial, masked, read_until, serving
 
 pytestmark = pytest.mark.skipif(not hasattr(select, "epoll"), reason="needs an epoll")
 
@@ -559,3 +567,99 @@ class TestConnections:
                 for number in range(5):
                     await client.send(str(number) * size)
                     assert await client.receive() == str(number) * size
+
+
+@attrs.define(eq=False)
+class Alarm:
+    id: int
+
+
+class TestTimers:
+    def test_one_that_was_forgotten_is_not_set_again(self) -> None:
+        timers: Timers[Alarm] = Timers()
+        alarm = Alarm(1)
+        timers.add(alarm, 5)
+        timers.discard(alarm)
+        timers.set(alarm, 3)
+        assert timers.next == float("inf")
+        assert not timers.hasten(alarm, 1)
+
+    def test_those_that_were_put_off_do_not_pile_up(self) -> None:
+        timers: Timers[Alarm] = Timers()
+        alarms = [Alarm(number) for number in range(10)]
+        for alarm in alarms:
+            timers.add(alarm, 1000)
+        for moment in range(999, 0, -1):
+            timers.hasten(alarms[moment % 10], moment)
+        assert len(timers._heap) <= FEW + 1
+        assert [alarm.id for alarm in timers.due(10)] == [*range(1, 10), 0]
+
+
+class TestWatch:
+    async def test_what_cannot_be_watched_is_told(self) -> None:
+        async with trio.open_nursery() as nursery:
+            watch: Watch[str] = Watch(nursery, lambda name, flags: None)
+            assert watch.start()
+            ours, theirs = socket.socketpair()
+            with theirs:
+                fileno = ours.fileno()
+                assert watch.arm(fileno, "ours", READABLE)
+                assert watch.arm(fileno, "ours", READABLE)
+                ours.close()
+                assert not watch.arm(fileno, "another", READABLE)
+                # Also where nobody noticed that it was closed
+                watch.discard(fileno)
+            ours, theirs = socket.socketpair()
+            with theirs:
+                fileno = ours.fileno()
+                assert watch.arm(fileno, "ours", READABLE)
+                ours.close()
+                watch.discard(fileno)
+            nursery.cancel_scope.cancel()
+
+    async def test_one_that_is_disarmed_by_another_event_hears_nothing(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # As if each took longer than that
+        monkeypatch.setattr(watch_module, "SECONDS_PER_PASS", -1)
+        pairs = [socket.socketpair() for _ in range(2)]
+        heard: list[int] = []
+        async with trio.open_nursery() as nursery:
+
+            def attend(number: int, flags: int) -> None:
+                heard.append(number)
+                watch.discard(pairs[1 - number][0].fileno())
+
+            watch: Watch[int] = Watch(nursery, attend)
+            assert watch.start()
+            for number, (ours, theirs) in enumerate(pairs):
+                assert watch.arm(ours.fileno(), number, READABLE)
+                theirs.send(b"x")
+            await trio.testing.wait_all_tasks_blocked(0.01)
+            nursery.cancel_scope.cancel()
+        assert len(heard) == 1
+        for pair in pairs:
+            for end in pair:
+                end.close()
+
+
+async def test_turns_that_take_long_are_spread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over as many passes of the scheduler as there are connections; nobody is left out."""
+    monkeypatch.setattr(
+        "trio_draftws._connection.looks.perf_counter", itertools.count(0, 0.01).__next__
+    )
+
+    async def sleep(connection: Connection, state: object) -> None:
+        await trio.sleep_forever()
+
+    async with serving(sleep) as server:
+        streams = [await dial(server) for _ in range(5)]
+        for stream in streams:
+            await stream.send_all(PLAIN)
+        for stream in streams:
+            await read_until(stream, lambda said: said.endswith(b"\r\n\r\n"))
+        for stream in streams:
+            await stream.send_all(masked(0x89, b"hello"))
+        for stream in streams:
+            await read_until(stream, lambda said: said == b"\x8a\x05hello")
+            await stream.aclose()

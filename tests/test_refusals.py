@@ -32,8 +32,7 @@ from trio_draftws.testing import RawServer
 from .processes import run_here
 from .redirecting import FOLLOWED
 from .rows import in_turn
-from .test_bad_input import reset_when_closed
-from .wire import raw_server, read_request, read_to_end, take_up
+from .wire import raw_server, read_request, read_to_end, reset_when_closed, take_up
 
 Clock: TypeAlias = trio.testing.MockClock
 

@@ -8,23 +8,15 @@ import socket
 import struct
 from typing import Any
 
-import attrs
 import pytest
 import trio
 import trio.testing
 
 from trio_draftws import DRAFTS, Connection, ConnectionLost, Draft, PeerClosed
-
-# Timers and Watch are tested by themselves: who puts off what, and whose descriptor was closed by
-# somebody else, happens beneath a connection too seldom to be seen through it.
-from trio_draftws._connection import watch as watch_module
-from trio_draftws._connection.timers import FEW, Timers
-from trio_draftws._connection.watch import READABLE, Watch
-from trio_draftws._transport.sockets import TCPStream
 from trio_draftws.drafts import Close, Ping, Pong
 from trio_draftws.testing import RawClient, served_on_port
 
-from .pairs import by_raw_client, connected, frames, mute, unmute
+from .pairs import by_raw_client, connected, frames, mute, tcp_stream, unmute
 from .turns import FRAMINGS, each_draft, in_turn
 
 # How many bytes are read that nobody takes, and how often one is looked at that nobody receives on
@@ -161,8 +153,7 @@ class TestStrangers:
         async with by_raw_client(draft) as (raw, server):
             await raw.send_frame("hello")
             assert await server.receive() == "hello"
-            assert isinstance(server._endpoint.stream, TCPStream)
-            server._endpoint.stream.close()
+            tcp_stream(server).close()
             await trio.sleep(2 * ROUND)
             with pytest.raises(ConnectionLost):
                 await server.receive()
@@ -175,8 +166,7 @@ class TestStrangers:
         async with by_raw_client(draft) as (raw, server):
             await raw.send_frame("hello")
             assert await server.receive() == "hello"
-            assert isinstance(server._endpoint.stream, TCPStream)
-            server._endpoint.stream.socket.close()
+            tcp_stream(server).socket.close()
             if nobody_receives:
                 await trio.sleep(2 * ROUND)
             with pytest.raises(ConnectionLost):
@@ -218,8 +208,7 @@ async def test_what_is_behind_many_pings_is_readable(draft: Draft) -> None:
         mute(server)
         await raw.send_frame(*[Ping(b"x")] * 300, "hello")
         unmute(server)
-        assert isinstance(server._endpoint.stream, TCPStream)
-        await server._endpoint.stream.wait_readable()
+        await tcp_stream(server).wait_readable()
         server._receiver.read_once()
         assert server._protocol.codec.has_more_output
         assert server.readable
@@ -251,77 +240,3 @@ async def test_one_whose_transport_is_over_tells_so_at_once(draft: Draft) -> Non
         server._endpoint.when_transport_over(lambda: told.append(None))
         assert told == [None]
         await trio.aclose_forcefully(raw)
-
-
-@attrs.define(eq=False)
-class Alarm:
-    id: int
-
-
-class TestTimers:
-    def test_one_that_was_forgotten_is_not_set_again(self) -> None:
-        timers: Timers[Alarm] = Timers()
-        alarm = Alarm(1)
-        timers.add(alarm, 5)
-        timers.discard(alarm)
-        timers.set(alarm, 3)
-        assert timers.next == float("inf")
-        assert not timers.hasten(alarm, 1)
-
-    def test_those_that_were_put_off_do_not_pile_up(self) -> None:
-        timers: Timers[Alarm] = Timers()
-        alarms = [Alarm(number) for number in range(10)]
-        for alarm in alarms:
-            timers.add(alarm, 1000)
-        for moment in range(999, 0, -1):
-            timers.hasten(alarms[moment % 10], moment)
-        assert len(timers._heap) <= FEW + 1
-        assert [alarm.id for alarm in timers.due(10)] == [*range(1, 10), 0]
-
-
-class TestWatch:
-    async def test_what_cannot_be_watched_is_told(self) -> None:
-        async with trio.open_nursery() as nursery:
-            watch: Watch[str] = Watch(nursery, lambda name, flags: None)
-            assert watch.start()
-            ours, theirs = socket.socketpair()
-            with theirs:
-                fileno = ours.fileno()
-                assert watch.arm(fileno, "ours", READABLE)
-                assert watch.arm(fileno, "ours", READABLE)
-                ours.close()
-                assert not watch.arm(fileno, "another", READABLE)
-                # Also where nobody noticed that it was closed
-                watch.discard(fileno)
-            ours, theirs = socket.socketpair()
-            with theirs:
-                fileno = ours.fileno()
-                assert watch.arm(fileno, "ours", READABLE)
-                ours.close()
-                watch.discard(fileno)
-            nursery.cancel_scope.cancel()
-
-    async def test_one_that_is_disarmed_by_another_event_hears_nothing(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        # As if each took longer than that
-        monkeypatch.setattr(watch_module, "SECONDS_PER_PASS", -1)
-        pairs = [socket.socketpair() for _ in range(2)]
-        heard: list[int] = []
-        async with trio.open_nursery() as nursery:
-
-            def attend(number: int, flags: int) -> None:
-                heard.append(number)
-                watch.discard(pairs[1 - number][0].fileno())
-
-            watch: Watch[int] = Watch(nursery, attend)
-            assert watch.start()
-            for number, (ours, theirs) in enumerate(pairs):
-                assert watch.arm(ours.fileno(), number, READABLE)
-                theirs.send(b"x")
-            await trio.testing.wait_all_tasks_blocked(0.01)
-            nursery.cancel_scope.cancel()
-        assert len(heard) == 1
-        for pair in pairs:
-            for end in pair:
-                end.close()

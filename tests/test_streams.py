@@ -6,14 +6,16 @@ import errno
 import socket
 import ssl
 import struct
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 import trio
 import trio.testing
 
-from trio_draftws import ssl_stream_factory
+from trio_draftws import StreamFactory, ssl_stream_factory
+from trio_draftws._transport import tls
 
 # The stream is tested by itself, with Trio's own checks for streams; no connection shows it.
 from trio_draftws._transport.sockets import (
@@ -25,6 +27,8 @@ from trio_draftws._transport.sockets import (
     take_over,
 )
 from trio_draftws._transport.tls import is_secure
+
+from .pairs import tls_contexts
 
 KINDS = ("tcp", "unix")
 
@@ -46,6 +50,32 @@ async def direct_streams(kind: str) -> tuple[TCPStream, TCPStream]:
     assert isinstance(made[0], TCPStream)
     assert isinstance(made[1], TCPStream)
     return made[0], made[1]
+
+
+async def tls_streams() -> tuple[Any, Any]:
+    """A client's and a server's end of our own TLS, over sockets that take as much each time."""
+    client_context, server_context = tls_contexts()
+    ends: dict[str, Any] = {}
+
+    async def dress(end: str, stream: trio.abc.Stream, factory: StreamFactory) -> None:
+        ends[end] = await factory(stream)
+
+    a, b = await direct_streams("unix")
+    as_client = ssl_stream_factory(client_context, server_hostname="localhost")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(dress, "client", a, as_client)
+        nursery.start_soon(dress, "server", b, ssl_stream_factory(server_context))
+    return ends["client"], ends["server"]
+
+
+@asynccontextmanager
+async def tls_pair() -> AsyncIterator[tuple[Any, Any]]:
+    client, server = await tls_streams()
+    try:
+        yield client, server
+    finally:
+        client.close()
+        server.close()
 
 
 def clog(stream: DirectStream) -> int:
@@ -581,3 +611,27 @@ async def test_what_is_large_where_there_is_no_such_option(
         assert await theirs.receive_some() == b"abc"
     with pytest.raises(trio.ClosedResourceError):
         ours.send_large_nowait([b"x"])
+
+
+async def test_both_ends_send_more_than_fits_before_either_reads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What they sent and the kernel has not taken does not keep them from reading."""
+    # Four records are more than the bound only where the kernel takes nothing of them.
+    monkeypatch.setattr(tls, "MAX_OUTPUT", 100)
+    data = bytes(range(256)) * 8000
+
+    async def expect(stream: trio.abc.ReceiveStream) -> None:
+        received = bytearray()
+        while len(received) < len(data):
+            received += await stream.receive_some()
+        assert received == data
+
+    async with tls_pair() as (client, server), trio.open_nursery() as nursery:
+        for end in (client, server):
+            nursery.start_soon(end.send_all, data)
+        await trio.testing.wait_all_tasks_blocked()
+        for end in (client, server):
+            assert end.unsent > tls.MAX_OUTPUT
+            assert not end.blocked_by_output
+            nursery.start_soon(expect, end)

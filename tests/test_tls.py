@@ -35,8 +35,16 @@ from trio_draftws import (
 )
 
 from .rows import drafts_that_differ_most
-from .test_bad_input import reset_when_closed
-from .wire import dial, echo, raw_server, read_to_end, read_until, request, serving
+from .wire import (
+    dial,
+    echo,
+    raw_server,
+    read_to_end,
+    read_until,
+    request,
+    reset_when_closed,
+    serving,
+)
 
 draft = drafts_that_differ_most()
 

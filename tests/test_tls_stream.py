@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 import trio
@@ -12,36 +11,11 @@ import trio.testing
 
 from trio_draftws import ssl_stream_factory
 
-# The stream is tested by itself, with Trio's own checks for streams, and record by record.
-from trio_draftws._transport import tls
-from trio_draftws._transport.sockets import take_over
-from trio_draftws._transport.tls import RECORDS_AT_ONCE, TLSStream
+from .pairs import tls_contexts
+from .test_streams import Scheduled, clog, direct_streams, tls_pair, tls_streams
 
-from .pairs import stream_pair, tls_contexts
-from .test_streams import Scheduled, clog, direct_streams
-
-
-async def tls_streams() -> tuple[TLSStream, TLSStream]:
-    """Over sockets of the Unix domain, which take as much each time."""
-    client_context, server_context = tls_contexts()
-    a, b = await direct_streams("unix")
-    client = TLSStream(a.socket, client_context, server_hostname="localhost")
-    server = TLSStream(b.socket, server_context, server_hostname=None)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(client.do_handshake)
-        nursery.start_soon(server.do_handshake)
-    return client, server
-
-
-@asynccontextmanager
-async def tls_pair() -> AsyncIterator[tuple[TLSStream, TLSStream]]:
-    """A client's and a server's end of our own."""
-    client, server = await tls_streams()
-    try:
-        yield client, server
-    finally:
-        client.close()
-        server.close()
+# How much is encrypted at once
+RECORDS_AT_ONCE = 65536
 
 
 async def read(stream: trio.abc.ReceiveStream, size: int) -> bytes:
@@ -116,19 +90,18 @@ async def test_data_that_comes_with_the_end_of_the_handshake() -> None:
     """A whole record and the beginning of another."""
     client_context, server_context = tls_contexts()
     a, b = await direct_streams("unix")
-    client = TLSStream(a.socket, client_context, server_hostname="localhost")
-    server = TLSStream(b.socket, server_context, server_hostname=None)
 
     async def speak() -> None:
-        await client.do_handshake()
+        client: Any
+        client = await ssl_stream_factory(client_context, server_hostname="localhost")(a)
         # Nobody has run since the handshake's last words went out.
         client.ssl_object.write(b"early")
         client.ssl_object.write(b"later")
         client.socket.send(client._outgoing.read()[:-1])
 
-    async with client, server, trio.open_nursery() as nursery:
+    async with a, b, trio.open_nursery() as nursery:
         nursery.start_soon(speak)
-        await server.do_handshake()
+        server: Any = await ssl_stream_factory(server_context)(b)
         assert server.may_have_more
         assert server.has_buffered
         assert server.receive_nowait() == b"early"
@@ -147,27 +120,6 @@ async def test_a_goodbye_is_an_end_though_tcp_goes_on() -> None:
         assert server.may_have_more
         assert await server.receive_some() == b""
         assert await server.receive_some() == b""
-
-
-async def test_both_ends_send_more_than_fits_before_either_reads(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """What they sent and the kernel has not taken does not keep them from reading."""
-    # Four records are more than the bound only where the kernel takes nothing of them.
-    monkeypatch.setattr(tls, "MAX_OUTPUT", 100)
-    data = bytes(range(256)) * 8000
-    async with tls_pair() as (client, server), trio.open_nursery() as nursery:
-        for end in (client, server):
-            nursery.start_soon(end.send_all, data)
-        await trio.testing.wait_all_tasks_blocked()
-        for end in (client, server):
-            assert end.unsent > tls.MAX_OUTPUT
-            assert not end.blocked_by_output
-            nursery.start_soon(expect, end, data)
-
-
-async def expect(stream: trio.abc.ReceiveStream, data: bytes) -> None:
-    assert await read(stream, len(data)) == data
 
 
 async def test_a_stream_without_tls_has_nothing_inside() -> None:
@@ -205,14 +157,14 @@ async def test_what_the_kernel_does_not_take_is_kept_and_not_counted() -> None:
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 async def test_with_trios_own_at_the_other_end(version: ssl.TLSVersion) -> None:
-    client_context, server_context = tls_contexts()
+    client_context, server_context = tls_contexts.__wrapped__()
     client_context.maximum_version = version
-    client, server = await stream_pair("tcp")
+    client, server = await direct_streams("tcp")
     as_server = ssl_stream_factory(server_context)
     theirs = trio.SSLStream(client, client_context, server_hostname="localhost")
     async with trio.open_nursery() as nursery:
         nursery.start_soon(theirs.do_handshake)
-        ours = await as_server(take_over(server))
+        ours = await as_server(server)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(theirs.send_all, b"x" * 200_000)
         assert await read(ours, 200_000) == b"x" * 200_000
@@ -246,27 +198,26 @@ async def test_garbage_breaks_it_and_not_more() -> None:
 
 async def test_an_end_within_the_handshake_has_its_cause() -> None:
     _, server_context = tls_contexts()
-    client, server = await stream_pair("tcp")
+    client, server = await direct_streams("tcp")
     await client.aclose()
-    async with take_over(server) as taken:
+    async with server:
         with pytest.raises(trio.BrokenResourceError) as raised:
-            await ssl_stream_factory(server_context)(taken)
+            await ssl_stream_factory(server_context)(server)
     assert isinstance(raised.value.__cause__, ssl.SSLError)
 
 
 async def test_a_failed_handshake_tells_the_peer_why() -> None:
     """With an alert, so that it need not guess."""
-    client_context, server_context = tls_contexts()
-    client, server = await stream_pair("tcp")
+    client_context, server_context = tls_contexts.__wrapped__()
+    client, server = await direct_streams("tcp")
     causes: dict[str, BaseException | None] = {}
 
     async def dress(end: str, stream: trio.abc.Stream, hostname: str | None) -> None:
         context = client_context if hostname else server_context
-        taken = take_over(stream)
         with pytest.raises(trio.BrokenResourceError) as raised:
-            await ssl_stream_factory(context, server_hostname=hostname)(taken)
+            await ssl_stream_factory(context, server_hostname=hostname)(stream)
         causes[end] = raised.value.__cause__
-        await trio.aclose_forcefully(taken)
+        await trio.aclose_forcefully(stream)
 
     client_context.maximum_version = ssl.TLSVersion.TLSv1_2
     async with trio.open_nursery() as nursery:

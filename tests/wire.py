@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import struct
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -12,7 +13,7 @@ from typing import Any
 import attrs
 import trio
 
-from trio_draftws import Draft, Server, serve_websocket
+from trio_draftws import Draft, Server, open_websocket, serve_websocket
 from trio_draftws.drafts import Headers, NegotiatedParameters, Request, Response, WebSocketURL
 from trio_draftws.testing import RawServer, frame, serve_raw
 from trio_draftws.testing import echo as echo
@@ -189,3 +190,28 @@ async def raw_server(
 
     async with serve_raw(visit, host=host) as url:
         yield WebSocketURL.parse(url).port
+
+
+@asynccontextmanager
+async def server_with_a_healthy_client(**settings: Any) -> AsyncIterator[Server]:
+    """A server, and beside whatever the block does a client that must not notice."""
+    async with serving(**settings) as server:
+        async with open_websocket(f"ws://127.0.0.1:{server.port}/") as healthy:
+            for text in ("before", "after"):
+                await healthy.send(text)
+                assert await healthy.receive() == text
+                if text == "before":
+                    yield server
+            assert not healthy.closed
+
+
+async def answer_to(server: Server, said: bytes) -> bytes:
+    """All that the server says, until it ends the stream, to a client that says this."""
+    async with await dial(server) as stream:
+        await stream.send_all(said)
+        return await read_to_end(stream)
+
+
+def reset_when_closed(stream: trio.SocketStream) -> None:
+    linger = struct.pack("ii", 1, 0)
+    stream.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_LINGER, linger)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -10,13 +11,13 @@ import trio.testing
 
 from tests.test_streams import Passes
 
-from .tls_records import TLSStream, blocked, drain
+from .tls_records import blocked, drain
 
 
 class Waiting:
     """Tasks that wait for one stream, and how that ended for each."""
 
-    def __init__(self, victim: TLSStream, nursery: trio.Nursery) -> None:
+    def __init__(self, victim: Any, nursery: trio.Nursery) -> None:
         self._waits = {"reader": victim.wait_readable, "writer": victim.wait_writable}
         self._nursery = nursery
         self.ended: dict[str, str] = {}
@@ -64,7 +65,7 @@ async def test_a_blocked_reader_is_interrupted(names: tuple[str, ...], tmp_path:
 class Interrupting(trio.abc.Instrument):
     """Interrupts when another task is about to run."""
 
-    def __init__(self, victim: TLSStream) -> None:
+    def __init__(self, victim: Any) -> None:
         self._victim = victim
         self._task = trio.lowlevel.current_task()
 

@@ -14,6 +14,7 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import attrs
 import trio
@@ -23,13 +24,15 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from tests.pairs import tls_contexts
 from tests.test_streams import direct_streams
-from trio_draftws._transport.sockets import RECEIVE_SIZE as RECEIVE_SIZE
-from trio_draftws._transport.sockets import DirectStream
-from trio_draftws._transport.tls import MAX_OUTPUT as MAX_OUTPUT
-from trio_draftws._transport.tls import RECORDS_AT_ONCE as RECORDS_AT_ONCE
-from trio_draftws._transport.tls import RECORDS_WITHOUT_DATA as RECORDS_WITHOUT_DATA
-from trio_draftws._transport.tls import TLSStream as TLSStream
+from trio_draftws import ssl_stream_factory
 from trio_draftws.drafts import Role
+
+# What is read at once, how much of TLS's own output may wait, how much is encrypted at once, and
+# how many records may come that have no data
+RECEIVE_SIZE = 16384
+MAX_OUTPUT = 65536
+RECORDS_AT_ONCE = 65536
+RECORDS_WITHOUT_DATA = 32
 
 HANDSHAKE = 22
 DATA = 23
@@ -134,7 +137,7 @@ def expand_master(master: bytes, digest: hashes.HashAlgorithm, seed: bytes, size
 class RawPeer:
     """It writes whatever it is told, and decrypts what it reads."""
 
-    stream: DirectStream
+    stream: Any
     _ours: Protection12 | Protection13
     _theirs: Protection12 | Protection13
     _unread: bytes = b""
@@ -166,7 +169,7 @@ class RawPeer:
                 self.said_by_tls.append(payload)
 
 
-async def _shake_hands(stream: DirectStream, session: ssl.SSLObject, *bios: ssl.MemoryBIO) -> bytes:
+async def _shake_hands(stream: Any, session: ssl.SSLObject, *bios: ssl.MemoryBIO) -> bytes:
     """Returns the first of what the server said, which ServerHello begins."""
     incoming, outgoing = bios
     first = b""
@@ -217,7 +220,7 @@ def _protections(
 @asynccontextmanager
 async def attacked(
     role: Role, version: str, log: Path, *, options: int = 0
-) -> AsyncIterator[tuple[TLSStream, RawPeer]]:
+) -> AsyncIterator[tuple[Any, RawPeer]]:
     """An end of ours in that role, which can write little at once, and its peer, which can much.
 
     The sockets are of the Unix domain: what one end has written, the other can read at once.
@@ -233,18 +236,24 @@ async def attacked(
     theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2**20)
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     if role == "server":
-        victim = TLSStream(ours.socket, server_context, server_hostname=None)
+        dress = ssl_stream_factory(server_context)
         client_context.keylog_filename = str(log)
         session = client_context.wrap_bio(incoming, outgoing, server_hostname="localhost")
     else:
-        victim = TLSStream(ours.socket, client_context, server_hostname="localhost")
+        dress = ssl_stream_factory(client_context, server_hostname="localhost")
         server_context.keylog_filename = str(log)
         session = server_context.wrap_bio(incoming, outgoing, server_side=True)
+    dressed: list[Any] = []
+
+    async def shake_hands() -> None:
+        dressed.append(await dress(ours))
+
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(victim.do_handshake)
+        nursery.start_soon(shake_hands)
         server_hello = await _shake_hands(theirs, session, incoming, outgoing)
     client, server = _protections(session, log, server_hello)
     peer = RawPeer(theirs, *((client, server) if role == "server" else (server, client)))
+    [victim] = dressed
     async with victim, theirs:
         yield victim, peer
 
@@ -276,13 +285,13 @@ FLOODS = {
 
 
 @asynccontextmanager
-async def attacked_by(flood: Flood, log: Path) -> AsyncIterator[tuple[TLSStream, RawPeer]]:
+async def attacked_by(flood: Flood, log: Path) -> AsyncIterator[tuple[Any, RawPeer]]:
     options = ssl.OP_NO_RENEGOTIATION
     async with attacked(flood.role, flood.version, log / "secrets", options=options) as pair:
         yield pair
 
 
-async def read_until_blocked(victim: TLSStream) -> bytes:
+async def read_until_blocked(victim: Any) -> bytes:
     heard = b""
     while not victim.blocked_by_output:
         await victim.wait_readable()
@@ -294,7 +303,7 @@ async def read_until_blocked(victim: TLSStream) -> bytes:
 @asynccontextmanager
 async def blocked(
     log: Path, flood: Flood = FLOODS["hello requests"]
-) -> AsyncIterator[tuple[TLSStream, RawPeer]]:
+) -> AsyncIterator[tuple[Any, RawPeer]]:
     """After a flood with one message of the peer's behind it, which nobody could read yet."""
     async with attacked_by(flood, log) as (victim, peer):
         said = peer.handshake_records(flood.message, flood.count) + peer.record(b"behind it")

@@ -124,6 +124,12 @@ def get(*fields: str | bytes, target: str = "/demo", draft: Draft | None = None)
     return attrs.evolve(request, draft=draft)
 
 
+def with_fields(request: Request, *fields: tuple[str, bytes]) -> Request:
+    """The request with these fields as well, whatever their values: nobody parses them."""
+    more = [(name.encode(), value) for name, value in fields]
+    return attrs.evolve(request, headers=Headers([*request.headers.raw, *more]))
+
+
 def identify(request: Request, mode: Draft, drafts: tuple[Draft, ...]) -> Draft:
     """Which draft a request speaks, under one mode for all."""
     return identify_by(request, lambda request: mode, drafts)

@@ -1,38 +1,21 @@
-"""Both ways to mask, for the tests of masking."""
+"""Whether the parts in C were built, for tests that compare them with those in Python."""
 
 from __future__ import annotations
 
 import os
+from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path
 
 import pytest
 
-from trio_draftws.drafts import Buffer
-from trio_draftws.drafts._framing import masking as _masking
+import trio_draftws.drafts
 
-try:
-    from trio_draftws.drafts._framing import speedups
-except ImportError:
-    IS_BUILT = False
-else:
-    IS_BUILT = True
+_FOLDER = Path(trio_draftws.drafts.__file__).parent / "_framing"
+IS_BUILT = any((_FOLDER / f"speedups{suffix}").exists() for suffix in EXTENSION_SUFFIXES)
 
 # Where nobody looks at what was skipped, a build without C must not pass for one with it.
 IS_DEMANDED = os.environ.get("REQUIRE_PEERS") == "1" or os.environ.get("CI") == "true"
 
 needs_c = pytest.mark.skipif(
     not IS_BUILT and not IS_DEMANDED, reason="masking in C was not built: no compiler, no headers"
-)
-
-
-def in_c(payload: Buffer, key: bytes, offset: int = 0, /) -> bytes:
-    """As `speedups.apply_mask`; an error where that was not built."""
-    return speedups.apply_mask(payload, key, offset)
-
-
-both_ways = pytest.mark.parametrize(
-    "apply_mask",
-    [
-        pytest.param(_masking.apply_mask_in_python, id="in Python"),
-        pytest.param(in_c, id="in C", marks=needs_c),
-    ],
 )

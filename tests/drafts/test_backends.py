@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import random
 import subprocess
 import sys
 import tracemalloc
 import zlib
-from collections.abc import Iterator
-from types import ModuleType
 from typing import Any
 
 import attrs
@@ -27,35 +24,31 @@ from trio_draftws.drafts import (
     Ping,
     RemoteProtocolError,
     Role,
+    Window,
 )
-from trio_draftws.drafts._framing.compression import Backend, Window, library_of
-from trio_draftws.drafts._framing.deflate import TAIL, Deflater, Inflater
-from trio_draftws.drafts._handshake.extensions import accept_offer
 
 from .backends import ISAL, each_backend, each_two, needs_isal
 from .helpers import Outcome, bytewise, encoded, outcome, split_at
 from .test_deflate import (
     AGREED,
-    FULL,
     as_sent_to,
     codec_of,
     each_kind,
     each_role,
     each_row,
-    final_block,
     other,
     payloads,
 )
+from .test_extensions import accept_offer
 
 windows = st.builds(Window, st.integers(8, 15), st.booleans())
-LEVELS = {"zlib": range(10), "isal": range(1, 4)}
 # What a piece, a buffer of zlib or of isal, a window or a read holds, and a byte less and more
 SIZES = sorted(
     {size + by for size in (1, 4096, 8192, 16384, 32768, 65536, 131072) for by in (-1, 0, 1)}
 )
 
 
-def settled(deflate: Deflate, backend: Backend, inflate_backend: Backend, **more: Any) -> Deflate:
+def settled(deflate: Deflate, backend: Any, inflate_backend: Any, **more: Any) -> Deflate:
     settings = Compression(backend=backend, inflate_backend=inflate_backend, **more)
     return attrs.evolve(deflate, settings=settings)
 
@@ -120,50 +113,6 @@ def test_levels_that_isal_has_not(level: int) -> None:
         Compression(backend="isal", level=level)
 
 
-@pytest.fixture
-def fresh_import() -> Iterator[None]:
-    """What was imported before is looked for again."""
-    library_of.cache_clear()
-    yield
-    library_of.cache_clear()
-
-
-@pytest.mark.usefixtures("fresh_import")
-@pytest.mark.parametrize("setting", ["backend", "inflate_backend"])
-def test_isal_is_not_installed(monkeypatch: pytest.MonkeyPatch, setting: str) -> None:
-    """That is said where the settings are made, and not when the first message is sent."""
-    monkeypatch.setitem(sys.modules, "isal.isal_zlib", None)
-    monkeypatch.setitem(sys.modules, "isal", None)
-    with pytest.raises(
-        ImportError, match=r"isal needs a package of that name: .*'trio_draftws\[speed\]'"
-    ):
-        Compression(**{setting: "isal"})  # type: ignore[arg-type]
-
-
-@pytest.mark.usefixtures("fresh_import")
-@pytest.mark.parametrize(
-    ("version", "is_good"),
-    [
-        ("0.9.0", False),
-        ("1.8.0", False),
-        ("1.9.0", True),
-        ("1.9rc1", True),
-        ("1.10.2.dev3", True),
-        ("2.0", True),
-    ],
-)
-def test_isal_is_too_old(monkeypatch: pytest.MonkeyPatch, version: str, is_good: bool) -> None:
-    isal = ModuleType("isal")
-    isal.__version__ = version  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "isal", isal)
-    monkeypatch.setitem(sys.modules, "isal.isal_zlib", ModuleType("isal.isal_zlib"))
-    if is_good:
-        assert Compression(backend="isal").levels[0] == 1
-    else:
-        with pytest.raises(ImportError, match=rf"isal {version} is too old: .*\[speed\]"):
-            Compression(inflate_backend="isal")
-
-
 def test_isal_is_not_imported_unasked() -> None:
     code = "import sys, trio_draftws\nassert 'isal' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
@@ -186,147 +135,6 @@ def test_windows_on_a_server() -> None:
     assert deflate.server.bits == 9
 
 
-# Compressing and inflating
-
-
-@each_two
-@given(data=st.data())
-def test_what_one_compresses_the_other_inflates(
-    backend: Backend, inflate_backend: Backend, data: st.DataObject
-) -> None:
-    """And so does a plain zlib, with a window of the size that was settled on and no larger one."""
-    window = data.draw(windows)
-    level = data.draw(st.sampled_from(LEVELS[backend]))
-    mem_level = data.draw(st.integers(1, 9))
-    settings = Compression(backend=backend, level=level, mem_level=mem_level)
-    deflater = Deflater(window, settings)
-    inflater = Inflater(window, inflate_backend)
-    judge = zlib.decompressobj(-window.bits)
-    for message in data.draw(st.lists(payloads, max_size=6)):
-        wire = deflater.deflate(message, ends=True)
-        assert wire, "RFC 7692 section 7.2.3.6"
-        if not window.takeover:
-            judge = zlib.decompressobj(-window.bits)
-        assert judge.decompress(wire + TAIL) == message
-        *parts, last = split_at(wire, data.draw(st.lists(st.integers(0, 2000), max_size=4)))
-        told = b"".join(inflater.inflate(part, math.inf, ends=False) for part in parts)
-        assert told + inflater.inflate(last, math.inf, ends=True) == message
-
-
-@each_two
-@given(
-    messages=st.lists(st.lists(payloads, min_size=1, max_size=5), max_size=4),
-    window=windows,
-    ends_empty=st.booleans(),
-)
-def test_parts_get_through_at_once(
-    backend: Backend,
-    inflate_backend: Backend,
-    messages: list[list[bytes]],
-    window: Window,
-    ends_empty: bool,
-) -> None:
-    """Empty ones too, for which isal has other bytes than zlib."""
-    deflater = Deflater(window, Compression(backend=backend))
-    inflater = Inflater(window, inflate_backend)
-    for parts in messages:
-        for part in (*parts[:-1], b"", *parts[-1:]):
-            compressed = deflater.deflate(part, ends=False)
-            assert inflater.inflate(compressed, math.inf, ends=False) == part
-        last = b"" if ends_empty else b"last"
-        told = inflater.inflate(deflater.deflate(last, ends=True), math.inf, ends=True)
-        assert told == last
-
-
-@needs_isal
-@pytest.mark.parametrize("level", LEVELS["isal"])
-@pytest.mark.parametrize("bits", range(8, 16))
-def test_windows_are_kept_to(bits: int, level: int) -> None:
-    """Repetitions at every distance; isal has no window of 8 bits."""
-    size = 1 << bits
-    settings = Compression(backend="isal", level=level)
-    deflater = Deflater(Window(bits, takeover=True), settings)
-    judge = zlib.decompressobj(-bits)
-    inflater = Inflater(Window(bits, takeover=True), "isal")
-    for distance in (*range(max(1, size - 300), size + 300, 7), 2 * size):
-        block = noise(distance, bits)
-        message = block + block[:300]
-        compressed = deflater.deflate(message, ends=True)
-        assert judge.decompress(compressed + TAIL) == message
-        assert inflater.inflate(compressed, math.inf, ends=True) == message
-
-
-@each_backend
-def test_takeover_saves_more(backend: Backend) -> None:
-    message = b'{"symbol": "TRIO", "price": 12.5, "volume": 300}' * 2
-    sizes = {}
-    for takeover in (True, False):
-        deflater = Deflater(Window(15, takeover), Compression(backend=backend))
-        sizes[takeover] = [len(deflater.deflate(message, ends=True)) for _ in range(3)]
-    assert sizes[False] == [sizes[True][0]] * 3
-    assert sizes[True][1] < sizes[True][0] / 2
-
-
-@each_two
-@pytest.mark.parametrize("bits", [9, 12, 15])
-@pytest.mark.parametrize("make", [noise, words])
-def test_sizes_of_buffers(backend: Backend, inflate_backend: Backend, bits: int, make: Any) -> None:
-    window = Window(bits, takeover=True)
-    deflater = Deflater(window, Compression(backend=backend))
-    inflater = Inflater(window, inflate_backend)
-    for size in SIZES:
-        message = make(size)
-        wire = deflater.deflate(message, ends=True)
-        assert inflater.inflate(wire, size, ends=True) == message
-
-
-# Final blocks, behind which an inflater begins anew
-
-
-@needs_isal
-@given(
-    st.lists(payloads, min_size=1, max_size=4),
-    st.integers(5, 700),
-    st.lists(st.integers(0, 3000), max_size=6),
-    st.booleans(),
-)
-def test_final_blocks(messages: list[bytes], size: int, cuts: list[int], takeover: bool) -> None:
-    inflater = Inflater(Window(15, takeover), "isal")
-    for message in messages:
-        wire = b"".join(
-            final_block(message[begin : begin + size])
-            for begin in range(0, max(1, len(message)), size)
-        )
-        *parts, last = split_at(wire + b"\0", cuts)
-        told = b"".join(inflater.inflate(part, math.inf, ends=False) for part in parts)
-        assert told + inflater.inflate(last, math.inf, ends=True) == message
-
-
-@each_backend
-@pytest.mark.parametrize("closing", [b"\x00", b""])
-@pytest.mark.parametrize("size", [1000, 32768, 50_000])
-def test_the_window_outlives_a_final_block(backend: Backend, closing: bytes, size: int) -> None:
-    before = noise(size)
-    inflater = Inflater(FULL, backend)
-    assert inflater.inflate(final_block(before) + closing, math.inf, ends=True) == before
-    compress = zlib.compressobj(9, zlib.DEFLATED, -15, zdict=before)
-    referring = compress.compress(before[-1000:]) + compress.flush(zlib.Z_SYNC_FLUSH)
-    assert len(referring) < 100
-    assert inflater.inflate(referring[:-4], math.inf, ends=True) == before[-1000:]
-
-
-@each_backend
-@pytest.mark.parametrize("room", [0, 1, 99, 100, 5000])
-@pytest.mark.parametrize("final", [True, False])
-def test_room(backend: Backend, room: int, final: bool) -> None:
-    """One byte more is told, and no more than that."""
-    wire = final_block(b"x" * 100) * 50 + b"\x00"
-    if not final:
-        wire = Deflater(FULL, Compression()).deflate(b"x" * 5000, ends=True)
-    told = Inflater(FULL, backend).inflate(wire, room, ends=True)
-    assert told == b"x" * min(5000, room + 1)
-
-
 # In frames
 
 
@@ -337,8 +145,8 @@ def test_room(backend: Backend, room: int, final: bool) -> None:
 def test_conversations(
     role: Role,
     deflate: Deflate,
-    backend: Backend,
-    inflate_backend: Backend,
+    backend: Any,
+    inflate_backend: Any,
     data: st.DataObject,
 ) -> None:
     """Messages, whole or in fragments, empty ones too, control frames between, any split."""
@@ -375,8 +183,8 @@ def test_conversations(
 )
 def test_the_limit_is_for_what_was_inflated(
     role: Role,
-    backend: Backend,
-    inflate_backend: Backend,
+    backend: Any,
+    inflate_backend: Any,
     messages: list[str],
     limit: int,
     cuts: list[int],
@@ -397,7 +205,7 @@ def test_the_limit_is_for_what_was_inflated(
 @each_role
 @each_row
 @pytest.mark.parametrize("backend", ["zlib", ISAL])
-def test_a_bomb_is_refused(draft: Draft, role: Role, backend: Backend) -> None:
+def test_a_bomb_is_refused(draft: Draft, role: Role, backend: Any) -> None:
     """A thousand times what it takes on the wire, and memory for the limit only."""
     limit = 100_000
     most = attrs.evolve(AGREED, settings=Compression(level=9))
@@ -426,9 +234,7 @@ CORRUPT = {
 @each_row
 @each_backend
 @pytest.mark.parametrize("payload", CORRUPT.values(), ids=CORRUPT)
-def test_what_cannot_be_inflated(
-    draft: Draft, role: Role, backend: Backend, payload: bytes
-) -> None:
+def test_what_cannot_be_inflated(draft: Draft, role: Role, backend: Any, payload: bytes) -> None:
     """The same close code and the same reason, however it comes, in text and in what is binary."""
     deflate = settled(AGREED, "zlib", backend)
     code = 1002 if draft.version == 7 else 1007
@@ -443,7 +249,7 @@ def test_what_cannot_be_inflated(
 @each_backend
 @given(wire=st.binary(max_size=200), cuts=st.lists(st.integers(0, 200), max_size=4))
 def test_any_bytes_in_compressed_frames(
-    deflate: Deflate, backend: Backend, wire: bytes, cuts: list[int]
+    deflate: Deflate, backend: Any, wire: bytes, cuts: list[int]
 ) -> None:
     """One kind of error, and the same for every split. Where a block lacks its end, one of the two
     may still wait for it when the other already finds it wrong."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import attrs
 import pytest
-from hypothesis import example, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from trio_draftws.drafts import (
@@ -30,10 +30,9 @@ from trio_draftws.drafts import (
     Pong,
     RemoteProtocolError,
     Role,
+    Window,
     draft_named,
 )
-from trio_draftws.drafts._framing.compression import Window
-from trio_draftws.drafts._framing.deflate import TAIL, Deflater, Inflater
 
 from .helpers import ROLES, Outcome, bytewise, encoded, in_turn, outcome, split_at
 
@@ -126,79 +125,9 @@ def of_extension(name: str) -> list[dict[str, Any]]:
     return [row for row in VECTORS if row["extension"] == name]
 
 
-@pytest.mark.parametrize("row", of_extension("x-deflate-application-data"))
-def test_vector_of_compressed_payloads(row: dict[str, Any]) -> None:
-    """No row has this extension, which marks nothing; its payloads are raw DEFLATE too."""
-    payload = bytes.fromhex(row["hex"])[2:]
-    assert Inflater(FULL).inflate(payload, math.inf, ends=True) == row["decoded"]["text"].encode()
-
-
-@pytest.mark.parametrize("row", of_extension("deflate-stream"))
-def test_vector_of_a_compressed_stream(row: dict[str, Any]) -> None:
-    """No row has this extension, under which all that is sent is one raw DEFLATE stream."""
-    clear = Inflater(FULL).inflate(bytes.fromhex(row["hex"]), math.inf, ends=False)
-    assert clear.hex() == row["decoded"]["clear_hex"]
-    assert RFC6455.codec("client", 100).decode(clear) == ["Hello"]
-
-
 # Compressing
 
 payloads = st.binary(max_size=2000) | st.binary(max_size=40).map(lambda data: data * 100)
-windows = st.builds(Window, st.integers(8, 15), st.booleans())
-settings_of_zlib = st.builds(
-    Compression, level=st.integers(0, 9), mem_level=st.integers(1, 9), threshold=st.just(0)
-)
-
-
-@given(st.lists(payloads, max_size=6), windows, settings_of_zlib)
-@example([b"", b""], Window(15, takeover=True), COMPRESSION)
-def test_zlib_inflates_what_we_compress(
-    messages: list[bytes], window: Window, settings: Compression
-) -> None:
-    """With a window of the size that was settled on, and no larger one."""
-    deflater = Deflater(window, settings)
-    judge = zlib.decompressobj(-window.bits)
-    for message in messages:
-        compressed = deflater.deflate(message, ends=True)
-        assert compressed, "RFC 7692 section 7.2.3.6"
-        if not window.takeover:
-            judge = zlib.decompressobj(-window.bits)
-        assert judge.decompress(compressed + TAIL) == message
-
-
-@in_turn("bits", range(8, 16))
-def test_windows_are_kept_to(bits: int) -> None:
-    """Repetitions at every distance, where zlib is tempted to look back too far."""
-    noise = random.Random(bits)
-    size = 1 << bits
-    deflater = Deflater(Window(bits, takeover=True), Compression(level=9, mem_level=9))
-    judge = zlib.decompressobj(-bits)
-    for distance in (*range(size - 300, size + 300, 7), 2 * size):
-        block = noise.randbytes(max(1, distance))
-        message = block + block[:300]
-        compressed = deflater.deflate(message, ends=True)
-        assert judge.decompress(compressed + TAIL) == message
-
-
-@given(st.lists(st.lists(payloads, min_size=1, max_size=5), max_size=4), windows)
-def test_parts_get_through_at_once(messages: list[list[bytes]], window: Window) -> None:
-    deflater = Deflater(window, COMPRESSION)
-    inflater = Inflater(window)
-    for parts in messages:
-        for part in parts:
-            compressed = deflater.deflate(part, ends=False)
-            assert inflater.inflate(compressed, math.inf, ends=False) == part
-        assert inflater.inflate(deflater.deflate(b"", ends=True), math.inf, ends=True) == b""
-
-
-def test_takeover_saves_more() -> None:
-    message = b'{"symbol": "TRIO", "price": 12.5, "volume": 300}' * 2
-    sizes = {}
-    for takeover in (True, False):
-        deflater = Deflater(Window(15, takeover), COMPRESSION)
-        sizes[takeover] = [len(deflater.deflate(message, ends=True)) for _ in range(3)]
-    assert sizes[False] == [sizes[True][0]] * 3
-    assert sizes[True][1] < sizes[True][0] / 2
 
 
 def test_no_memory_before_the_first_message() -> None:
@@ -219,20 +148,6 @@ def test_no_memory_before_the_first_message() -> None:
     codec.encode("Hello" * 100)
     assert codec._encoder._deflater._compressor is None  # type: ignore[attr-defined]
     assert codec._inflater._inflater is None  # type: ignore[attr-defined]
-
-
-# Inflating
-
-
-@in_turn("room", [0, 1, 99, 100, 5000])
-@in_turn("final", [True, False])
-def test_room(room: int, final: bool) -> None:
-    """One byte more is told, and no more than that."""
-    wire = final_block(b"x" * 100) * 50 + b"\x00"
-    if not final:
-        wire = Deflater(FULL, COMPRESSION).deflate(b"x" * 5000, ends=True)
-    told = Inflater(FULL).inflate(wire, room, ends=True)
-    assert told == b"x" * min(5000, room + 1)
 
 
 # In frames
@@ -400,19 +315,25 @@ def test_what_cannot_be_inflated(draft: Draft) -> None:
     assert caught.value.close_code == (1002 if draft.version == 7 else 1007)
 
 
+def as_text(event: bytes | Fragment) -> bytes:
+    """The frame of binary data, marked as text."""
+    wire = bytearray().join(map(bytes, codec_of("server").encode(event, True)))
+    wire[0] -= 1
+    return bytes(wire)
+
+
 def test_bad_utf8_that_was_compressed() -> None:
     """At the first byte that cannot be mended, before the message's end."""
-    bad = Deflater(FULL, COMPRESSION).deflate(b"abc\xff" * 10, ends=False)
+    wire = as_text(Fragment(b"abc\xff" * 10))
     codec = codec_of("client")
     with pytest.raises(RemoteProtocolError, match="a text is not UTF-8") as caught:
-        codec.decode(bytes([0x41, len(bad)]) + bad)
+        codec.decode(wire)
     assert caught.value.close_code == 1007
 
 
 def test_bad_utf8_before_the_limit() -> None:
     """It is what is told, also where the same bytes go past the limit."""
-    bad = Deflater(FULL, COMPRESSION).deflate(b"abc\xff" * 10, ends=True)
-    wire = bytes([0xC1, len(bad)]) + bad
+    wire = as_text(b"abc\xff" * 10)
     for chunks in ([wire], bytewise(wire)):
         for limit, violation in (
             (4, (1007, "a text is not UTF-8")),

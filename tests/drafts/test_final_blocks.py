@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import random
-import zlib
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from trio_draftws.drafts import Deflate, Draft, Event, Fragment, Role
-from trio_draftws.drafts._framing.codec import MOST_AT_ONCE
-from trio_draftws.drafts._framing.compression import Window
-from trio_draftws.drafts._framing.deflate import Inflater
 
 from .helpers import Outcome, bytewise, in_turn, outcome, split_at
 from .test_deflate import (
     ANY_ROLE,
-    FULL,
     RFC6455,
     codec_of,
     each_kind,
@@ -26,119 +19,12 @@ from .test_deflate import (
     each_row,
     final_block,
     other,
-    payloads,
 )
 from .test_inflating import portions
 
 EMPTY = b"\x03\x00"
-
-
-def compressed_with_final_blocks(messages: list[bytes], size: int) -> list[bytes]:
-    """Each message in final blocks of `size` bytes: RFC 7692 section 7.2.3.4."""
-    return [
-        b"".join(
-            zlib.compressobj(9, zlib.DEFLATED, -15).flush()
-            if not message
-            else final_block(message[begin : begin + size])
-            for begin in range(0, max(1, len(message)), size)
-        )
-        + b"\x00"
-        for message in messages
-    ]
-
-
-@given(
-    st.lists(payloads, min_size=1, max_size=4),
-    st.integers(5, 700),
-    st.lists(st.integers(0, 3000), max_size=6),
-    st.booleans(),
-)
-def test_final_blocks(messages: list[bytes], size: int, cuts: list[int], takeover: bool) -> None:
-    inflater = Inflater(Window(15, takeover))
-    for message, wire in zip(messages, compressed_with_final_blocks(messages, size), strict=True):
-        *parts, last = split_at(wire, cuts)
-        told = b"".join(inflater.inflate(part, math.inf, ends=False) for part in parts)
-        assert told + inflater.inflate(last, math.inf, ends=True) == message
-
-
-@in_turn("closing", [b"\x00", b""])
-def test_the_window_outlives_a_final_block(closing: bytes) -> None:
-    """A block may refer to what stands before a final one; not everyone ends with an empty one."""
-    before = bytes(random.Random(1).randbytes(1000))
-    inflater = Inflater(FULL)
-    assert inflater.inflate(final_block(before) + closing, math.inf, ends=True) == before
-    compress = zlib.compressobj(9, zlib.DEFLATED, -15, zdict=before)
-    referring = compress.compress(before) + compress.flush(zlib.Z_SYNC_FLUSH)
-    assert len(referring) < 100
-    assert inflater.inflate(referring[:-4], math.inf, ends=True) == before
-
-
-def test_a_window_that_is_kept_short() -> None:
-    """What stands further back than the window is forgotten, behind a final block too; and no more
-    than that.
-    """
-    far = random.Random(2).randbytes(600)
-    inflater = Inflater(Window(9, takeover=True))
-    for piece in (far[:300], far[300:], far[:300], far[300:]):
-        assert inflater.inflate(final_block(piece) + b"\x00", math.inf, ends=True) == piece
-    assert len(inflater._history) <= 2 * 512
-    compress = zlib.compressobj(9, zlib.DEFLATED, -15, zdict=(far + far)[-500:])
-    said = (far + far)[-500:-400]
-    referring = compress.compress(said) + compress.flush(zlib.Z_SYNC_FLUSH)
-    assert len(referring) < 50
-    assert inflater.inflate(referring[:-4], math.inf, ends=True) == said
-
-
-@in_turn("cut", range(12))
-def test_a_stored_block_behind_a_final_one(cut: int) -> None:
-    """Its first byte is a zero, as that of the empty one which ends a message."""
-    wire = final_block(b"a") + b"\x00\x05\x00\xfa\xffhello" + b"\x00"
-    inflater = Inflater(FULL)
-    told = inflater.inflate(wire[:cut], math.inf, ends=False)
-    assert told + inflater.inflate(wire[cut:], math.inf, ends=True) == b"ahello"
-
-
-@in_turn("most", [1, 7, 256])
-@in_turn("ends", [True, False])
-def test_so_many_final_blocks_at_once(most: int, ends: bool) -> None:
-    """What is behind them is left, and is given again."""
-    pieces = [random.Random(at).randbytes(at % 40) for at in range(300)]
-    wire = b"".join(map(final_block, pieces)) + b"\x00"
-    inflater = Inflater(FULL)
-    told, calls = b"", 0
-    while wire:
-        calls += 1
-        told += inflater.inflate(wire, math.inf, ends=ends, most_blocks=most)
-        assert inflater.blocks <= most
-        wire = wire[len(wire) - inflater.left :]
-    assert told == b"".join(pieces)
-    # What is behind the last one is the end of the message, if there is one.
-    assert calls == len(range(0, 300 if ends else 301, most))
-
-
-@pytest.mark.parametrize(
-    ("block", "longest"),
-    [(b"\x03\x00", 1334), (b"\x01\x00\x00\xff\xff", 2667), (final_block(b"a"), 1601)],
-    ids=["empty", "empty and stored", "a byte each"],
-)
-def test_final_blocks_with_next_to_nothing_in_them(block: bytes, longest: int) -> None:
-    """Wherever they are cut there may be as many of them."""
-    for size in (len(block), 7, 1000, len(block) * longest):
-        inflater = Inflater(FULL)
-        wire = block * longest
-        for begin in range(0, len(wire), size):
-            assert not inflater.is_wasteful
-            inflater.inflate(wire[begin : begin + size], math.inf, ends=False)
-        assert inflater.is_wasteful
-
-
-def test_final_blocks_that_are_long_make_up_for_short_ones() -> None:
-    inflater = Inflater(FULL)
-    for _ in range(10):
-        inflater.inflate(
-            b"\x03\x00" * 1300 + final_block(random.Random(3).randbytes(9000)), 10_000, ends=False
-        )
-        assert not inflater.is_wasteful
+# Blocks and frames of any kind, by one call
+MOST_AT_ONCE = 256
 
 
 # In frames

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -21,8 +22,6 @@ from trio_draftws.drafts import (
     RemoteProtocolError,
     Role,
 )
-from trio_draftws.drafts._framing.frame_codec import FrameCodec
-from trio_draftws.drafts._framing.header import CONTINUATION
 
 from .helpers import ROLES, Outcome, bytewise, encoded, in_turn, outcome, split_at
 from .test_frame_codec import FACTORIES, SPEAKS
@@ -34,7 +33,7 @@ LIMIT = 300
 AGREEMENT = NegotiatedParameters(masking_key=bytes(range(20)))
 OTHER: dict[Role, Role] = {"client": "server", "server": "client"}
 
-FRAMED = [draft for draft in DRAFTS if isinstance(draft.codec("client", 0), FrameCodec)]
+FRAMED = [draft for draft in DRAFTS if hasattr(draft.codec("client", 0), "header_format")]
 each_draft = pytest.mark.parametrize("draft", FRAMED, ids=lambda draft: draft.name)
 each_role = in_turn("role", ROLES)
 ANY_ROLE = st.sampled_from(ROLES)
@@ -46,10 +45,8 @@ CUTS = st.lists(st.integers(0, 900), max_size=12)
 JUNK = st.binary(max_size=40)
 
 
-def codec_of(draft: Draft, role: Role, limit: float = LIMIT) -> FrameCodec:
-    codec = draft.codec(role, limit, AGREEMENT)
-    assert isinstance(codec, FrameCodec)
-    return codec
+def codec_of(draft: Draft, role: Role, limit: float = LIMIT) -> Any:
+    return draft.codec(role, limit, AGREEMENT)
 
 
 def said_to(draft: Draft, role: Role, *events: Event) -> bytes:
@@ -59,9 +56,7 @@ def said_to(draft: Draft, role: Role, *events: Event) -> bytes:
 
 def wrong_for(draft: Draft, role: Role) -> bytes:
     """A fragment that continues nothing."""
-    return b"".join(
-        map(bytes, codec_of(draft, OTHER[role])._encoder.write_frame(CONTINUATION, b"x"))
-    )
+    return b"".join(map(bytes, codec_of(draft, OTHER[role])._encoder.write_frame(0, b"x")))
 
 
 def test_every_row_is_looked_at() -> None:
@@ -73,8 +68,7 @@ def test_every_row_is_looked_at() -> None:
 def test_the_rules_of_the_row_are_tested(draft: Draft) -> None:
     """Its codec is one of those whose every rule is tested elsewhere, and so is its opening."""
     name = draft.name if draft.name in FACTORIES else SPEAKS[draft.name]
-    tested = FACTORIES[name]("client", LIMIT, AGREEMENT)
-    assert isinstance(tested, FrameCodec)
+    tested: Any = FACTORIES[name]("client", LIMIT, AGREEMENT)
     codec = codec_of(draft, "client")
     assert (type(tested), tested.header_format) == (type(codec), codec.header_format)
     if draft.version is not None:
@@ -211,7 +205,7 @@ def test_nothing_is_kept_after_close(draft: Draft, role: Role) -> None:
     """A megabyte behind a close costs nothing for long."""
     wire = said_to(draft, role, "a", Close()) + bytes(2**20)
 
-    def close() -> FrameCodec:
+    def close() -> Any:
         codec = codec_of(draft, role)
         assert len(codec.decode(wire)) == 2
         return codec

@@ -7,12 +7,12 @@ import math
 import pytest
 
 from trio_draftws.drafts import Close, Draft, Role, draft_named
-from trio_draftws.drafts._framing.hixie import LENGTH_DIGITS
 
 from .helpers import ROLES, Outcome, bytewise, decoded, encoded, in_turn, outcome, split_at
 from .test_split import TEXT_ONLY, traced
 
 LIMIT = 10
+LENGTH_DIGITS = 9
 CLOSING = "hixie-76"
 NOT_CLOSING = "hixie-75"
 SENTINEL = [NOT_CLOSING, CLOSING]

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from trio_draftws.drafts import Close, Draft
-from trio_draftws.drafts._protocol.ends import GRACE
 
 from .helpers import in_turn
-from .protocol.sides import WAYS, Side, each_draft, handed_out, side_of
+from .protocol.sides import GRACE, WAYS, Side, each_draft, handed_out, side_of
 
 GRACES = [(5, GRACE), (1, 0.5)]
 """The grace for each `close_timeout`"""

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from trio_draftws.drafts import DRAFTS, Close, Draft, Ping, Pong, Role
-from trio_draftws.drafts._protocol.incoming import PONGS_AT_ONCE
-from trio_draftws.drafts._protocol.keepalive import SentPing
 
 from .helpers import ROLES, encoded, in_turn
-from .protocol.sides import WAYS, Side, each_draft, handed_out, side_of
+from .protocol.sides import PONGS_AT_ONCE, WAYS, Side, each_draft, handed_out, side_of
 
 each_role = in_turn("role", ROLES)
 with_pings = in_turn("draft", [draft for draft in DRAFTS if draft.ping])
@@ -199,7 +197,7 @@ def test_whoever_waits_no_more_is_not_called(draft: Draft) -> None:
 @in_turn("way", [*WAYS, "our close", "a broken pipe", "a reset"])
 def test_an_end_tells_whoever_waits_for_a_pong(draft: Draft, way: str) -> None:
     side = side_of(draft)
-    told: list[SentPing] = []
+    told: list[object] = []
     sent = side.protocol.ping(1, lambda: told.append(sent))
     side.protocol.ping(1)
     side.hear(1, "unread")

@@ -26,20 +26,16 @@ from trio_draftws.drafts import (
     RemoteProtocolError,
     Role,
 )
-from trio_draftws.drafts._framing.hixie import HixieCodec
-from trio_draftws.drafts._framing.whatwg_2010 import Whatwg2010Codec
 
 from .helpers import ROLES, Outcome, bytewise, decoded, encoded, in_turn, split_at
 
 LIMIT = 40
 
 
-def codec_type(draft: Draft) -> type[Codec]:
-    return type(draft.codec("client", 0))
-
-
 # The frames of all others have a header of two bytes, and tests of their own.
-TEXT_ONLY = [draft for draft in DRAFTS if codec_type(draft) in (HixieCodec, Whatwg2010Codec)]
+SENTINEL = [draft for draft in DRAFTS if draft.name in ("hixie-75", "hixie-76")]
+LENGTH64 = [draft for draft in DRAFTS if draft.name == "whatwg-2010-08"]
+TEXT_ONLY = [*SENTINEL, *LENGTH64]
 each_draft = pytest.mark.parametrize("draft", TEXT_ONLY, ids=lambda draft: draft.name)
 each_role = in_turn("role", ROLES)
 ANY_ROLE = st.sampled_from(ROLES)
@@ -96,23 +92,19 @@ def reserved_length64(draft: Draft) -> st.SearchStrategy[Frame]:
     ).filter(lambda frame: frame.wire != bytes(9))
 
 
-RESERVED: dict[type[Codec], Callable[[Draft], st.SearchStrategy[Frame]]] = {
-    HixieCodec: reserved_sentinel,
-    Whatwg2010Codec: reserved_length64,
+RESERVED: dict[Draft, Callable[[Draft], st.SearchStrategy[Frame]]] = {
+    **dict.fromkeys(SENTINEL, reserved_sentinel),
+    **dict.fromkeys(LENGTH64, reserved_length64),
 }
-WRONG: dict[type[Codec], bytes] = {
-    HixieCodec: b"\x80" + b"\x80" * 9,
-    Whatwg2010Codec: b"\x80" + b"\x80" + bytes(7),
+WRONG: dict[Draft, bytes] = {
+    **dict.fromkeys(SENTINEL, b"\x80" + b"\x80" * 9),
+    **dict.fromkeys(LENGTH64, b"\x80" + b"\x80" + bytes(7)),
 }
 
 
 def long_skipped(draft: Draft, length: int) -> bytes:
     """The beginning of a frame that is skipped, up to its `length` bytes."""
-    openings = {
-        HixieCodec: b"\x80" + base128(length),
-        Whatwg2010Codec: b"\x80" + length.to_bytes(8, "big"),
-    }
-    return openings[codec_type(draft)]
+    return b"\x80" + (base128(length) if draft in SENTINEL else length.to_bytes(8, "big"))
 
 
 def texts(max_bytes: int) -> st.SearchStrategy[str]:
@@ -125,7 +117,7 @@ def frames(draft: Draft, role: Role) -> st.SearchStrategy[list[Frame]]:
     """Messages and reserved frames that a connection in `role` may get."""
     peer: Role = "client" if role == "server" else "server"
     text = texts(LIMIT).map(lambda t: Frame(encoded(draft.codec(peer, 0), t), t))
-    return st.lists(text | RESERVED[codec_type(draft)](draft), max_size=8)
+    return st.lists(text | RESERVED[draft](draft), max_size=8)
 
 
 CUTS = st.lists(st.integers(0, 600), max_size=12)
@@ -158,7 +150,7 @@ def test_nothing_is_decoded_after_close(draft: Draft, role: Role, data: st.DataO
     """Close is the last event, whatever follows and wherever the wire is cut."""
     said = data.draw(frames(draft, role))
     peer: Role = "client" if role == "server" else "server"
-    junk = data.draw(BYTES) + WRONG[codec_type(draft)]
+    junk = data.draw(BYTES) + WRONG[draft]
     wire = b"".join(frame.wire for frame in said) + encoded(draft.codec(peer, 0), Close()) + junk
     messages = [frame.event for frame in said if frame.event is not None]
     for chunks in ([wire], split_at(wire, data.draw(CUTS)), bytewise(wire)):
@@ -170,7 +162,7 @@ def test_nothing_is_decoded_after_close(draft: Draft, role: Role, data: st.DataO
 def test_any_split_gives_the_same_violation(draft: Draft, role: Role, data: st.DataObject) -> None:
     """What came before a violation is delivered, wherever the wire is cut."""
     said = data.draw(frames(draft, role))
-    wire = b"".join(frame.wire for frame in said) + WRONG[codec_type(draft)] + data.draw(BYTES)
+    wire = b"".join(frame.wire for frame in said) + WRONG[draft] + data.draw(BYTES)
     whole = decoded(draft, role, wire, limit=LIMIT)
     assert whole.violation is not None
     assert [frame.event for frame in said if frame.event is not None] == whole.events
@@ -208,8 +200,8 @@ def test_a_violation_is_raised_for_ever(draft: Draft, role: Role) -> None:
     """Every call after a violation raises it again, also with bytes that would be a message."""
     codec = draft.codec(role, LIMIT)
     message = encoded(codec, "a")
-    assert codec.decode(message + WRONG[codec_type(draft)] + message) == ["a"]
-    for data in (b"", message, b"", WRONG[codec_type(draft)]):
+    assert codec.decode(message + WRONG[draft] + message) == ["a"]
+    for data in (b"", message, b"", WRONG[draft]):
         with pytest.raises(RemoteProtocolError):
             codec.decode(data)
 
@@ -220,7 +212,7 @@ def test_a_violation_without_events_is_raised_at_once(draft: Draft, role: Role) 
     """Where no event came first, the call that met the violation raises it."""
     codec = draft.codec(role, LIMIT)
     with pytest.raises(RemoteProtocolError) as caught:
-        codec.decode(WRONG[codec_type(draft)])
+        codec.decode(WRONG[draft])
     assert caught.value.reason == str(caught.value)
     assert caught.value.close_code is None
 
@@ -341,7 +333,7 @@ def test_skipped_frames_are_not_stored(draft: Draft, role: Role) -> None:
 
 @pytest.mark.parametrize(
     "draft",
-    [draft for draft in TEXT_ONLY if codec_type(draft) is HixieCodec],
+    SENTINEL,
     ids=lambda draft: draft.name,
 )
 def test_a_frame_skipped_to_its_sentinel_is_not_stored(draft: Draft) -> None:
@@ -363,7 +355,7 @@ def test_a_frame_skipped_to_its_sentinel_is_not_stored(draft: Draft) -> None:
 def test_no_more_is_held_than_the_limit(draft: Draft, role: Role) -> None:
     """Once a violation is met, the bytes that held it are let go, however many they were."""
     message = encoded(draft.codec(role, 0), "a")
-    wrong = WRONG[codec_type(draft)]
+    wrong = WRONG[draft]
 
     def violate() -> Codec:
         codec = draft.codec(role, LIMIT)
@@ -379,7 +371,7 @@ def test_no_more_is_held_than_the_limit(draft: Draft, role: Role) -> None:
 def test_the_callers_buffer_is_let_go(draft: Draft, role: Role) -> None:
     """After `decode` a bytearray may be resized, also where its bytes were wrong."""
     codec = draft.codec(role, LIMIT)
-    buffer = bytearray(encoded(codec, "a") + WRONG[codec_type(draft)])
+    buffer = bytearray(encoded(codec, "a") + WRONG[draft])
     assert codec.decode(buffer) == ["a"]
     buffer.clear()
     assert bytearray() == buffer

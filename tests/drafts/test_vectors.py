@@ -28,19 +28,8 @@ from trio_draftws.drafts import (
     draft_named,
     find_head_end,
 )
-from trio_draftws.drafts._framing.hixie import HixieCodec
-from trio_draftws.drafts._framing.whatwg_2010 import Whatwg2010Codec
-from trio_draftws.drafts._handshake.hixie75 import Hixie75Opening
-from trio_draftws.drafts._handshake.hixie76 import (
-    DRAFT_FIELD,
-    KEY_FIELDS,
-    Hixie76Client,
-    Hixie76Opening,
-    answer_to,
-    number_in,
-)
 
-from . import test_deflate, test_frame_codec, test_opening_hybi
+from . import test_compressor, test_deflate, test_frame_codec, test_opening_hybi
 from .helpers import (
     KEYS,
     ROLES,
@@ -53,7 +42,9 @@ from .helpers import (
     in_turn,
     naming,
     pairs,
+    with_fields,
 )
+from .test_split import TEXT_ONLY
 
 Vector: TypeAlias = dict[str, Any]
 
@@ -71,10 +62,10 @@ for _row in DRAFTS:
     for _name in (_row.name, *_row.aliases):
         ROWS.setdefault(draft_named(_name), _name)
 # The others' vectors are in `test_opening_hybi`, `test_frame_codec` and `test_deflate`.
-OPENED_HERE = [row for row in ROWS if isinstance(row.opening, Hixie75Opening | Hixie76Opening)]
-FRAMED_HERE = [
-    row for row in ROWS if isinstance(row.codec("client", 0), HixieCodec | Whatwg2010Codec)
-]
+OPENED_HERE = [row for row in ROWS if row.version is None]
+FRAMED_HERE = [row for row in ROWS if row in TEXT_ONLY]
+KEY_FIELDS = ("Sec-WebSocket-Key1", "Sec-WebSocket-Key2")
+HIXIE_76 = draft_named("hixie-76")
 # What the file says of itself
 NO_VECTORS = ("meta",)
 # Read, but never written like this.
@@ -137,8 +128,8 @@ def client_like(request: Request, body: bytes) -> Any:
     """The client that sends exactly this request."""
     draft = request.draft
     assert draft is not None
-    client = draft.opening.ask(wish(request), draft.subprotocols)
-    if isinstance(client, Hixie76Client):
+    client: Any = draft.opening.ask(wish(request), draft.subprotocols)
+    if draft.opening.request_body:
         key1, key2 = (request.headers.get_raw(name)[0] for name in KEY_FIELDS)
         return attrs.evolve(client, key1=key1, key2=key2, key3=body)
     return client
@@ -169,7 +160,13 @@ def test_every_vector_is_claimed() -> None:
     kinds = [VECTORS[kind] for kind in VECTORS if kind not in NO_VECTORS]
     vectors = [vector["id"] for kind in kinds for vector in kind]
     assert len(vectors) == len(set(vectors))
-    modules = (sys.modules[__name__], test_deflate, test_frame_codec, test_opening_hybi)
+    modules = (
+        sys.modules[__name__],
+        test_compressor,
+        test_deflate,
+        test_frame_codec,
+        test_opening_hybi,
+    )
     assert set(vectors) - set().union(*map(claimed_by, modules)) == set()
 
 
@@ -188,15 +185,21 @@ def test_every_framing_has_vectors(draft: Draft) -> None:
 # Handshakes
 
 
+def challenged(challenge: dict[str, str]) -> Any:
+    """The server's side, which was asked with these keys."""
+    keys = [challenge["key1"].encode(), challenge["key2"].encode()]
+    request = with_fields(get(*UPGRADE), *zip(KEY_FIELDS, keys, strict=True))
+    return HIXIE_76.opening.answer(request)
+
+
 @pytest.mark.parametrize(
     "vector", with_keys(SPOKEN_HANDSHAKES), ids=lambda vector: str(vector["id"])
 )
 def test_challenge_is_answered(vector: Vector) -> None:
     """Keys and the eight bytes give the 16 bytes of the answer."""
     challenge = vector["challenge"]
-    number1, number2 = (number_in(challenge[key].encode()) for key in ("key1", "key2"))
     key3 = bytes.fromhex(challenge["key3_hex"])
-    assert bytes.fromhex(challenge["response_hex"]) == answer_to(number1, number2, key3)
+    assert bytes.fromhex(challenge["response_hex"]) == challenged(challenge).prove(key3)
 
 
 @pytest.mark.parametrize(
@@ -207,8 +210,8 @@ def test_challenge_is_answered(vector: Vector) -> None:
 def test_numbers_in_keys(vector: Vector) -> None:
     """Each key hides the number that the draft says."""
     challenge = vector["challenge"]
-    expected = [challenge["number1"], challenge["number2"]]
-    assert expected == [number_in(challenge[key].encode()) for key in ("key1", "key2")]
+    server = challenged(challenge)
+    assert (challenge["number1"], challenge["number2"]) == (server.number1, server.number2)
 
 
 @pytest.mark.parametrize("vector", VECTORS["handshake_negatives"], ids=lambda v: str(v["id"]))
@@ -216,7 +219,7 @@ def test_key_that_hides_no_number(vector: Vector) -> None:
     """The server answers 400 and says which key it means."""
     request = get(*UPGRADE, f"Sec-WebSocket-Key1: {vector['key']}", KEYS[1])
     with pytest.raises(Reject, match=r"Sec-WebSocket-Key1 `[0-9 ]+`: ") as caught:
-        Hixie76Opening().answer(request)
+        HIXIE_76.opening.answer(request)
     assert caught.value.status == 400
 
 
@@ -235,9 +238,8 @@ def test_identified_in_each_mode(vector: Vector, mode: Draft) -> None:
 def announces_itself(vector: Vector, draft: Draft) -> bool:
     """Whether a client of this row says the number that is in the vector, or none like it."""
     request = Request.parse(split_head(vector["request_hex"])[0])
-    opening = draft.opening
-    number = opening.draft_number if isinstance(opening, Hixie76Opening) else None
-    return number == request.headers.get(DRAFT_FIELD)
+    number = getattr(draft.opening, "draft_number", None)
+    return bool(number == request.headers.get("Sec-WebSocket-Draft"))
 
 
 @pytest.mark.parametrize(

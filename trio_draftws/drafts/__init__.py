@@ -26,7 +26,7 @@ from ._events import (
 from ._fast_handshake import begin_answer, scan_opening, spoken_today
 from ._frame_reader import FrameReader, frame_reader
 from ._framing.codec import Codec, NegotiatedParameters, ShortReceive, ShortSend
-from ._framing.compression import COMPRESSION, Compression, Deflate
+from ._framing.compression import COMPRESSION, Compression, Deflate, Window
 from ._framing.masking import HAS_SPEEDUPS
 from ._framing.payload import IMMUTABLE_BUFFERS, encode_long_text
 from ._handshake.base import ClientOpening, HandshakeRequest, ServerOpening
@@ -93,6 +93,7 @@ __all__ = [
     "SplitURL",
     "WebSocketProtocol",
     "WebSocketURL",
+    "Window",
     "allowed_drafts",
     "ascii_host",
     "auto_drafts",

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import attrs
 
 from tests.drafts.helpers import encoded
 from trio_draftws.drafts import Close, Event, Fragment
-from trio_draftws.drafts._protocol.keepalive import SentPing
 
 from .reader import LOOK, Reader
 
@@ -38,7 +38,7 @@ class Endpoint(Reader):
     said_close: bool = False
     closes_first: bool | None = None
     """Whether it said that it closes before it heard that the peer does."""
-    waiters: dict[int, SentPing] = attrs.field(factory=dict)
+    waiters: dict[int, Any] = attrs.field(factory=dict)
     """Who waits for an answer, by how many pings were sent before."""
     holds: bool = False
     excused: bool = False
@@ -216,7 +216,7 @@ class Endpoint(Reader):
 
     def ping(self, *, waits: bool) -> None:
         protocol = self.side.protocol
-        sent: list[SentPing] = []
+        sent: list[Any] = []
         number = len(self.side.output.pings)
 
         def on_done() -> None:

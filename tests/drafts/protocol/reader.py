@@ -9,9 +9,8 @@ from typing import Literal
 import attrs
 
 from trio_draftws.drafts import Event
-from trio_draftws.drafts._protocol.incoming import PONGS_AT_ONCE
 
-from .sides import FakeOutput, Side
+from .sides import PONGS_AT_ONCE, FakeOutput, Side
 
 #: How much is read at once by whoever receives, and where nobody does
 READ, LOOK = 16384, 2048

@@ -26,6 +26,10 @@ from trio_draftws.drafts import (
 
 Said: TypeAlias = Event | Literal["end", "abort"]
 NORMAL = Close(1000)
+#: How long the end of a stream may take at most
+GRACE = 2.0
+#: Of pings that come together only the latest are answered.
+PONGS_AT_ONCE = 16
 OTHER: dict[Role, Role] = {"client": "server", "server": "client"}
 each_draft = in_turn("draft", DRAFTS)
 

@@ -7,7 +7,7 @@ It needs opentelemetry-sdk, and prints each span when it ends.
 
 import argparse
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from functools import partial
 from urllib.parse import urlsplit
@@ -63,7 +63,7 @@ class Tracing(Instrument):
         )
 
     @contextmanager
-    def around_handler(self, connection: Connection) -> Iterator[None]:
+    def around_handler(self, connection: Connection) -> Generator[None, None, None]:
         span = self.spans[connection]
         with trace.use_span(
             span, record_exception=False, set_status_on_exception=False

@@ -6,6 +6,7 @@ import inspect
 import logging
 import math
 import re
+import ssl
 from typing import Any
 
 import pytest
@@ -13,7 +14,14 @@ import trio
 import trio.testing
 
 from tests.rows import each_row
-from trio_draftws import Connection, HandshakeError, accept, open_websocket, serve_websocket
+from trio_draftws import (
+    Connection,
+    HandshakeError,
+    accept,
+    open_websocket,
+    serve_websocket,
+    ssl_stream_factory,
+)
 from trio_draftws.testing import (
     Faults,
     FaultyStream,
@@ -179,6 +187,17 @@ async def test_a_long_message_through_a_short_stream() -> None:
             nursery.start_soon(client.send, LOTS)
             async with client.receive_stream() as parts:
                 assert b"".join([bytes(part) async for part in parts]) == LOTS  # type: ignore[arg-type]
+
+
+async def test_tls_over_full_streams(
+    server_ssl: ssl.SSLContext, client_ssl: ssl.SSLContext
+) -> None:
+    """Its records take several rounds."""
+    secure = ssl_stream_factory(client_ssl, server_hostname="localhost")
+    async with served(echo, buffer=100, ssl_context=server_ssl) as server:
+        async with server.open_websocket(stream_factory=secure) as client:
+            await client.send("x" * 10_000)
+            assert await client.receive() == "x" * 10_000
 
 
 # Names

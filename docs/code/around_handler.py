@@ -1,7 +1,7 @@
 """An instrument that is around each handler: who asks is known wherever it calls."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
@@ -15,7 +15,7 @@ client: ContextVar[str] = ContextVar("client")
 
 class NameClients(Instrument):
     @contextmanager
-    def around_handler(self, connection: Connection) -> Iterator[None]:
+    def around_handler(self, connection: Connection) -> Generator[None, None, None]:
         token = client.set(connection.request.path.strip("/"))
         try:
             yield

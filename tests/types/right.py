@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from contextvars import Token
 from functools import partial
 from typing import Any
@@ -27,11 +27,15 @@ from trio_draftws import (
     Routes,
     Server,
     accept,
+    bridge,
+    broadcast,
     framing_mode,
+    open_gateway,
     open_websocket,
     reconnecting,
     serve_websocket,
     use_framing_mode,
+    wait_any,
 )
 from trio_draftws.testing import (
     MemoryListener,
@@ -91,7 +95,15 @@ async def for_all(connection: trio_draftws.Connection, state: object) -> None: .
 async def without_state(connection: trio_draftws.Connection, state: None) -> None: ...
 
 
+async def with_rooms(
+    rooms: list[str], connection: trio_draftws.Connection[User], user: User
+) -> None:
+    rooms.append(connection.state.name)
+
+
 class Chat:
+    async def __call__(self, connection: trio_draftws.Connection[User], user: User) -> None: ...
+
     async def handle(self, connection: trio_draftws.Connection[User], user: User) -> None: ...
 
 
@@ -112,6 +124,11 @@ async def servers(nursery: trio.Nursery) -> None:
     assert_type(server.connections, set[trio_draftws.Connection])
     await serve_websocket(chat, 80, conn_headers=sign_in)
     await serve_websocket(Chat().handle, 80, conn_headers=sign_in)
+    await serve_websocket(Chat(), 80, conn_headers=sign_in)
+    await serve_websocket(partial(with_rooms, []), 80, conn_headers=sign_in)
+    await serve_websocket(lambda connection, user: chat(connection, user), 80, conn_headers=sign_in)
+    async with open_gateway("ws://localhost/") as gateway:
+        await serve_websocket(gateway.handler, 80, conn_headers=gateway.conn_headers)
     await serve_websocket(by_connection, 80, conn_headers=sign_in)
     await serve_websocket(of_today, 80, conn_headers=sign_in)
     await serve_websocket(of_today, 80, conn_headers=sign_in_admin)
@@ -131,6 +148,11 @@ async def servers(nursery: trio.Nursery) -> None:
 async def connections(stream: trio.abc.Stream) -> None:
     async with accept(stream, conn_headers=sign_in) as connection:
         assert_type(connection, trio_draftws.Connection[User])
+        await broadcast([connection], "to all")
+        await bridge(connection, connection)
+        assert_type(await wait_any(connection), trio_draftws.Connection)
+        channel: trio.abc.Channel[str | bytes] = connection
+        assert_type(await channel.receive(), str | bytes)
     async with accept(stream) as plain:
         assert_type(plain, trio_draftws.Connection[Any])
     async with open_websocket("ws://localhost/") as client:
@@ -196,3 +218,19 @@ opener: Callable[[str], AbstractAsyncContextManager[trio_draftws.Connection]] = 
 
 class Counting(Instrument):
     def connection_opened(self, connection: trio_draftws.Connection) -> None: ...
+
+
+# Both kinds of context managers
+
+
+class Bounding(Instrument):
+    def around_handler(self, connection: trio_draftws.Connection) -> trio.CancelScope:
+        return trio.move_on_after(60)
+
+
+class Spanning(Instrument):
+    @asynccontextmanager
+    async def around_handler(
+        self, connection: trio_draftws.Connection
+    ) -> AsyncGenerator[None, None]:
+        yield

@@ -15,6 +15,7 @@ from trio_draftws import (
     ConnHeaders,
     Handler,
     HeaderFields,
+    Instrument,
     Request,
     accept,
     open_websocket,
@@ -90,6 +91,10 @@ async def wrong(nursery: trio.Nursery, stream: trio.abc.Stream) -> None:
     connected_pair(server={"max_message_size": "5"})  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     async with served() as server:
         server.open_websocket(headers=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+class Wrong(Instrument):
+    async def around_handler(self, connection: Connection) -> None: ...  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
 
 
 handler: Handler[int] = chat  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]

@@ -35,7 +35,10 @@ exclude_patterns = ["_build"]
 nitpicky = True
 nitpick_ignore = [
     ("py:exc", "BadHead"),  # what only this library raises and catches
-    ("py:class", "trio_draftws._server.routing.V"),  # stands for any type
+    # Stand for any type
+    ("py:class", "trio_draftws._server.routing.V"),
+    ("py:class", "trio_draftws._connection.info.State"),
+    ("py:class", "State"),
 ]
 default_role = "code"
 highlight_language = "python"
@@ -55,6 +58,7 @@ autodoc_type_aliases = {
         "AnswerHook",
         "BinaryPolicy",
         "ConnHeaders",
+        "DraftName",
         "FlashPolicy",
         "HTTPHandler",
         "Handler",

@@ -50,6 +50,12 @@ def show_types_alone(app: object) -> None:
         for name, hint in kind.__annotations__.items():
             plain = _by_name(type_alone(hint))
             kind.__annotations__[name] = ForwardRef(plain, module=hint.__forward_module__)
+    # A function that has those settings has them in its signature, as they are written. Its
+    # annotations, for `typing.get_type_hints`, would take the place of that.
+    for value in (*vars(trio_draftws).values(), *vars(trio_draftws.testing).values()):
+        for function in (value, *(vars(value).values() if isinstance(value, type) else ())):
+            if hasattr(function, "__signature__"):
+                function.__annotations__ = {}
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:

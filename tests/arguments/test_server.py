@@ -21,7 +21,14 @@ from trio_draftws import (
     open_websocket,
     serve_websocket,
 )
-from trio_draftws.testing import connected_pair, echo, served, served_on_port
+from trio_draftws.testing import (
+    MemoryListener,
+    connected_pair,
+    echo,
+    memory_stream_pair,
+    served,
+    served_on_port,
+)
 
 from .cases import (
     BOTH,
@@ -185,13 +192,40 @@ async def test_served_on_port(case: Case) -> None:
 
 @each(
     case(TypeError, "served listens in memory and has no port", port=80),
-    case(TypeError, "served listens in memory and has no host", host="127.0.0.1"),
+    case(TypeError, "served listens in memory and has no backlog", backlog=4),
     case(TypeError, "served listens in memory and has no listeners", listeners=[]),
     case(TypeError, "unexpected keyword argument 'compresion'", compresion=None),
 )
 async def test_settings_that_served_has_not(case: Case) -> None:
     with case.raises():
         await enter(served(two, **case.arguments))
+
+
+@each(
+    case(TypeError, "buffer must be a whole number, not '10'", buffer="10"),
+    case(TypeError, "buffer must be a whole number, not None", buffer=None),
+    case(TypeError, "buffer must be a whole number, not 0.5", buffer=0.5),
+    case(ValueError, "buffer must be at least 1, not 0", buffer=0),
+)
+async def test_buffers_of_the_kit(case: Case) -> None:
+    for kit in (served, served_on_port, connected_pair):
+        with case.raises():
+            await enter(kit(**case.arguments))
+    for make in (memory_stream_pair, MemoryListener):
+        with case.raises():
+            make(**case.arguments)
+
+
+@each(
+    case(ValueError, "host is empty", host=""),
+    case(ValueError, "write host='a', port=80", host="ws://a:80/"),
+    case(TypeError, "host is a str, not None", host=None),
+    case(TypeError, "host is a str, not b'127.0.0.1'", host=b"127.0.0.1"),
+)
+async def test_hosts_of_the_kit(case: Case) -> None:
+    for kit in (served, served_on_port):
+        with case.raises():
+            await enter(kit(**case.arguments))
 
 
 @each(
@@ -207,6 +241,12 @@ async def test_settings_that_served_has_not(case: Case) -> None:
     case(TypeError, "streams is a list of two streams, not 5", streams=5),
     case(TypeError, "streams is a list of two streams, and 1 in it is no Stream", streams=(1, 2)),
     case(ValueError, "streams is the client's end and the server's, not 0", streams=()),
+    case(
+        ValueError,
+        "give connected_pair streams or a buffer, not both",
+        streams=memory_stream_pair(),
+        buffer=10,
+    ),
     case(TypeError, "client is a mapping from settings to values, not 5", client=5),
     case(TypeError, "server is a mapping from settings to values, not []", server=[]),
     case(TypeError, "compression is a Compression", compression=True),

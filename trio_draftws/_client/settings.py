@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Annotated, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 from trio_draftws._connection.settings import ConnectionSettings
 from trio_draftws._exceptions import is_transient
@@ -20,7 +20,7 @@ from trio_draftws._settings.checks import (
 from trio_draftws._settings.keywords import Default
 from trio_draftws._settings.limits import check_number, check_positive
 from trio_draftws._transport.sockets import StreamFactory
-from trio_draftws.drafts import Draft, HandshakeError, HeaderFields
+from trio_draftws.drafts import Draft, DraftName, HandshakeError, HeaderFields
 
 from .dial import UnixPath
 
@@ -66,7 +66,8 @@ def _check_growth(name: str, value: float) -> None:
 class DialSettings(ConnectionSettings, total=False):
     """In which draft a client connects, and by which route."""
 
-    draft: Annotated[str | Draft | None, Default(None)]
+    # `str` is all of them, but editors complete the others.
+    draft: Annotated[DraftName | Literal["auto"] | str | Draft | None, Default(None)]  # noqa: PYI051
     """The draft to speak, by name or as a `Draft`. `"auto"` tries one draft after another, the
     newest first, each over a new connection and with a `handshake_timeout` of its own, until the
     server accepts one. By default it is the draft of `framing_mode`; if that was never set in this

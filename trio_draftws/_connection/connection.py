@@ -46,7 +46,7 @@ from trio_draftws.drafts import (
 
 from .checkpoints import Checkpoints
 from .endpoint import Endpoint
-from .info import ConnectionInfo, PathPattern
+from .info import ConnectionInfo, PathPattern, State
 from .instrumented_codec import InstrumentedCodec
 from .message_stream import MessageStream, gather
 from .receiver import NOBODY, Receiver
@@ -58,10 +58,11 @@ from .writer import ROOM
 
 
 @attrs.define(eq=False, repr=False, init=False)
-class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
+class Connection(ConnectionInfo[State], trio.abc.Channel["str | bytes"]):
     """One side of an open WebSocket connection: a `trio.abc.Channel` of `str` and `bytes`.
 
-    `open_websocket` and `accept` give one, and a server gives one to its handler.
+    `open_websocket` and `accept` give one, and a server gives one to its handler. For type checkers
+    it may say what its `state` is: `Connection[User]`. Without that the state is `Any`.
     """
 
     opened_at: float

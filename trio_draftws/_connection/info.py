@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Generic, Protocol
 
 import attrs
 
@@ -17,6 +17,17 @@ from trio_draftws.drafts import (
     WebSocketURL,
 )
 
+# The default is for type checkers: `Connection` alone is `Connection[Any]`. Running programs need
+# none, and Python has it from 3.13 on.
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
+    State = TypeVar("State", default=Any)
+else:
+    from typing import TypeVar
+
+    State = TypeVar("State")
+
 
 class PathPattern(Protocol):
     """The path of a route, which all of its connections share."""
@@ -27,14 +38,14 @@ class PathPattern(Protocol):
 
 
 @attrs.define(eq=False, repr=False, kw_only=True)
-class ConnectionInfo:
+class ConnectionInfo(Generic[State]):
     """The facts of a connection that do not change any more, and a place for the program's own."""
 
     draft: Draft
     """The draft that the connection speaks."""
     role: Role
     """Which side of the connection this is, `"client"` or `"server"`."""
-    state: Any = None
+    state: State = None  # type: ignore[assignment]
     """For your program, which may set it at any time; by default None. On a server it is at first
     the state that `conn_headers` returned."""
     _agreement: NegotiatedParameters

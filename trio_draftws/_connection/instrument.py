@@ -7,11 +7,15 @@ Without instruments this costs nothing. If one listens to messages or bytes, eac
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
+from functools import partial
+from typing import Any
 
 from trio_draftws._settings.checks import tuple_of
 from trio_draftws.drafts import Buffer, Close, Fragment, Ping, Pong, Request
 
+from .around_handler import run_within
 from .connection import Connection
 
 logger = logging.getLogger("trio_draftws")
@@ -26,6 +30,21 @@ class Instrument:
     raises, that is logged, and no method of that instrument is called again; connections are not
     affected.
     """
+
+    def around_handler(
+        self, connection: Connection
+    ) -> AbstractContextManager[object] | AbstractAsyncContextManager[object]:
+        """Returns a context manager that a server enters around the handler of a connection.
+
+        It is entered and exited in the handler's task, so the handler sees the context variables
+        that it sets. Entering comes after `connection_opened`. It exits with what the handler
+        raised, which may be a `trio.Cancelled`, before the connection is closed; with several
+        instruments the last one exits first. It cannot swallow an exception of the handler, but it
+        may be, or contain, a cancel scope that ends the handler. If it is both a context manager
+        and an async one, it is used as an async one, which may wait: the handler begins only after
+        that. If it fails, that is logged, and the handler runs, and ends, as without it.
+        """
+        return nullcontext()
 
     def connection_opened(self, connection: Connection) -> None:
         """Called when the opening handshake is done."""
@@ -111,10 +130,41 @@ class Instruments:
         for instrument in self._listeners.get(name, ()):
             try:
                 getattr(instrument, name)(*facts)
-            except Exception:
-                logger.exception("the instrument %r failed, and is not called again", instrument)
-                # New lists, since the old one is being gone through.
-                self._listeners = {
-                    hook: [one for one in listeners if one is not instrument]
-                    for hook, listeners in self._listeners.items()
-                }
+            except Exception as error:  # noqa: BLE001
+                self._drop(instrument, error)
+
+    def around(
+        self, handler: Callable[[Connection, Any], Awaitable[object]]
+    ) -> Callable[[Connection, Any], Awaitable[object]]:
+        """Returns a handler that runs this one within what `around_handler` returns; this one
+        itself if no instrument overrides that, so that nothing more is kept in memory for it.
+        """
+        if not self._listeners.get("around_handler"):
+            return handler
+        return partial(self._run_around, handler)
+
+    async def _run_around(
+        self,
+        handler: Callable[[Connection, Any], Awaitable[object]],
+        connection: Connection,
+        state: object,
+    ) -> None:
+        managers = [
+            (partial(instrument.around_handler, connection), partial(self._drop, instrument))
+            for instrument in self._listeners["around_handler"]
+        ]
+        await run_within(managers, partial(handler, connection, state))
+
+    def _drop(self, instrument: Instrument, error: Exception) -> None:
+        """Logs what it raised, and calls it no more. What it has around handlers that run already
+        still exits, and may fail as often without a word.
+        """
+        if not any(instrument in listeners for listeners in self._listeners.values()):
+            return
+        message = "the instrument %r failed, and is not called again"
+        logger.error(message, instrument, exc_info=error)
+        # New lists, since an old one may be being gone through.
+        self._listeners = {
+            hook: [one for one in listeners if one is not instrument]
+            for hook, listeners in self._listeners.items()
+        }

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from trio_draftws._connection.connection import Connection, endpoint_of
+from trio_draftws._connection.info import State
 from trio_draftws._connection.instrument import Instruments
 from trio_draftws._connection.scope import open_scope
 from trio_draftws._exceptions import close_code_after
@@ -31,9 +32,9 @@ if TYPE_CHECKING:
 async def accept(
     stream: trio.abc.Stream,
     *,
-    conn_headers: ConnHeaders | None = None,
+    conn_headers: ConnHeaders[State] | None = None,
     **settings: Unpack[AcceptSettings],
-) -> AsyncGenerator[Connection, None]:
+) -> AsyncGenerator[Connection[State], None]:
     """Serves one connection on any stream: `async with accept(stream) as connection`.
 
     The stream is always closed, even if entering fails. A `trio.SocketStream` is taken over and

@@ -15,6 +15,7 @@ from trio_draftws._connection.statistics import Totals
 from trio_draftws._exceptions import FlashPolicyServed, PageServed, RequestRefused
 from trio_draftws.drafts import Draft, HandshakeError, Request, escaped
 
+from .settings import Handler
 from .statistics import ServerCounts, ServerStatistics
 
 if sys.version_info < (3, 11):  # pragma: no cover
@@ -44,6 +45,10 @@ class ServerEvents:
     def connection_closed(self, code: int | None, totals: Totals) -> None:
         """A connection has ended with that close code."""
         self._counts.add_closed(code, totals)
+
+    def instrumented(self, handler: Handler) -> Handler:
+        """Returns the handler within what the instruments have around it, if any of them does."""
+        return handler if self._instruments is None else self._instruments.around(handler)
 
     def opening_failed(self, error: Exception, peer: str, draft: Draft | None) -> None:
         """An opening handshake did not lead to a connection.

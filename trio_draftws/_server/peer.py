@@ -30,7 +30,9 @@ class PeerInfo:
             return cls("a peer that has gone")
         if isinstance(stream, DirectStream):
             return cls("a socket without an address")
-        return cls(f"a {type(stream).__name__}")
+        # As a stream of `trio_draftws.testing` has, or one of the program's own
+        name = getattr(stream, "peer_name", None)
+        return cls(name if isinstance(name, str) and name else f"a {type(stream).__name__}")
 
 
 def _address_of(stream: trio.abc.Stream) -> Any:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import trio
 
+from trio_draftws._connection.info import State
 from trio_draftws._connection.instrument import Instruments
 from trio_draftws._connection.scope import open_scope
 from trio_draftws._settings.checks import check_address, needs_trio, tuple_of
@@ -29,10 +30,10 @@ if TYPE_CHECKING:
 
 @expand_signature(ListenSettings)
 async def serve_websocket(
-    handler: Handler | Mapping[str, Handler],
+    handler: Handler[State] | Mapping[str, Handler[State]],
     port: int = 80,
     *,
-    conn_headers: ConnHeaders | None = None,
+    conn_headers: ConnHeaders[State] | None = None,
     task_status: trio.TaskStatus[Server] = trio.TASK_STATUS_IGNORED,
     **settings: Unpack[ListenSettings],
 ) -> None:

@@ -231,7 +231,7 @@ class StreamServer:
             connection = await handshake.open()
             # A path that leads to no handler was refused.
             assert handshake.handler is not None
-            return connection, handshake.handler
+            return connection, self._events.instrumented(handshake.handler)
         except BaseException as error:  # noqa: BLE001
             failure, cancelled = _split_failure(error)
             if failure is None:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, TypeAlias
 import trio
 
 from trio_draftws._connection.connection import Connection
+from trio_draftws._connection.info import State
 from trio_draftws._connection.settings import ConnectionSettings
 from trio_draftws._settings.checks import (
     check_function,
@@ -20,21 +21,21 @@ from trio_draftws._settings.checks import (
 from trio_draftws._settings.keywords import Default
 from trio_draftws._settings.limits import check_positive
 from trio_draftws._transport.sockets import StreamFactory
-from trio_draftws.drafts import Draft, HeaderFields, HTTPResponse, Request, Response
+from trio_draftws.drafts import Draft, DraftName, HeaderFields, HTTPResponse, Request, Response
 
 from .flash_policy import FlashPolicy
 from .origins import OriginPolicy
 
 HANDLER_ARGUMENTS = ("connection", "state")
-Handler: TypeAlias = Callable[[Connection, Any], Awaitable[object]]
+Handler: TypeAlias = Callable[[Connection[State], State], Awaitable[object]]
 """What a server runs for each connection, with the state that `conn_headers` returned."""
-ConnHeaders: TypeAlias = Callable[[Request], Awaitable[tuple[HeaderFields, Any]]]
+ConnHeaders: TypeAlias = Callable[[Request], Awaitable[tuple[HeaderFields, State]]]
 """Called with a request before it is answered: returns header fields for the answer and the
 connection's state, or raises `Reject`. A state that is an async context manager is exited, without
 having been entered, if the opening handshake fails after that."""
 HTTPHandler: TypeAlias = Callable[[Request], Awaitable[HTTPResponse]]
 """Called with a request that is not for a WebSocket: returns the answer, or raises `Reject`."""
-FramingModeSelector: TypeAlias = Callable[[Request], str]
+FramingModeSelector: TypeAlias = Callable[[Request], DraftName | str]
 SubprotocolSelector: TypeAlias = Callable[[Request], "str | None"]
 """Called with a request: returns one of `request.subprotocols` or None, or raises `Reject`."""
 AnswerHook: TypeAlias = Callable[[Request | None, Response], object]
@@ -84,7 +85,7 @@ class AcceptSettings(ConnectionSettings, total=False):
     so a server with `ssl_context` cannot answer them. **Such a player can send any bytes, including
     any origin**, though no cookies that it does not know. By default it is refused, like everything
     that is not HTTP."""
-    drafts: Annotated[Iterable[str | Draft] | None, Default(None)]
+    drafts: Annotated[Iterable[DraftName | str | Draft] | None, Default(None)]
     """The drafts to accept, by name; by default all."""
     framing_mode: Annotated[FramingModeSelector | None, Default(None, _check_framing_mode)]
     """A function called with a request that looks the same in several drafts; it returns the name

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-from trio_draftws.drafts import draft_named
+from trio_draftws.drafts import DraftName, draft_named
 
-framing_mode: ContextVar[str] = ContextVar("framing_mode", default="old")
+framing_mode: ContextVar[DraftName | str] = ContextVar("framing_mode", default="old")
 """The name of a draft, `"old"` (hixie-76) by default.
 
 It is read once, when a connection opens: by `open_websocket` if `draft=` is not given, and by a
@@ -21,7 +21,7 @@ handlers inherit it from the call of `serve_websocket`.
 
 
 @contextmanager
-def use_framing_mode(mode: str) -> Iterator[None]:
+def use_framing_mode(mode: DraftName | str) -> Iterator[None]:
     """Sets `framing_mode` within the block, and resets it afterwards.
 
     Args:

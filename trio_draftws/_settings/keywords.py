@@ -1,8 +1,8 @@
 """Keyword arguments that several public functions share.
 
 Each is one entry of a `TypedDict`, with its type, default, check and description; a function takes
-them as `**settings: Unpack[ThatDict]`. So type checkers and editors know them, `help` and `inspect`
-show them, and adding one takes one entry.
+them as `**settings: Unpack[ThatDict]`. So type checkers and editors know them, `help`, `inspect`
+and `typing.get_type_hints` show them, and adding one takes one entry.
 """
 
 from __future__ import annotations
@@ -64,7 +64,8 @@ def with_defaults(kind: type[D], given: Mapping[str, Any], function: str) -> D:
 
 def expand_signature(kind: type, **defaults: object) -> Callable[[F], F]:
     """Returns a decorator for a function that takes `**settings` of that `TypedDict`: it gives the
-    function a signature with each setting as a keyword argument, for `help` and `inspect`.
+    function a signature with each setting as a keyword argument, for `help` and `inspect`, and the
+    types of all of them, for `typing.get_type_hints`.
 
     Args:
         defaults: those of this function, for settings that have another default elsewhere.
@@ -84,6 +85,13 @@ def expand_signature(kind: type, **defaults: object) -> Callable[[F], F]:
         ]
         signature = plain.replace(parameters=[*named, *added])
         function.__signature__ = signature  # type: ignore[attr-defined]
+        # Python 3.10 has no `Unpack`, which the `**settings` are annotated with.
+        named_types = {p.name: plain.parameters[p.name].annotation for p in named}
+        function.__annotations__ = {
+            **named_types,
+            **kind.__annotations__,
+            "return": plain.return_annotation,
+        }
         return function
 
     return with_signature

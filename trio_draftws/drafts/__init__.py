@@ -45,7 +45,7 @@ from ._http.url import NOT_IN_URL, SplitURL, WebSocketURL, is_ws_url, is_wss_url
 from ._identify import check_plain, identify, is_plain
 from ._protocol.ends import End, EndKind
 from ._protocol.protocol import WebSocketProtocol
-from ._registry import DRAFTS, Draft, allowed_drafts, auto_drafts, draft_named
+from ._registry import DRAFTS, Draft, DraftName, allowed_drafts, auto_drafts, draft_named
 from ._request import Request
 
 __all__ = [
@@ -66,6 +66,7 @@ __all__ = [
     "Compression",
     "Deflate",
     "Draft",
+    "DraftName",
     "End",
     "EndKind",
     "Event",

@@ -6,6 +6,7 @@ No code checks a draft's name: what a draft can do is a column of its row.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Literal, TypeAlias
 
 import attrs
 
@@ -26,6 +27,35 @@ from ._handshake.subprotocols import (
     SPACE_SEPARATED,
     SubprotocolSyntax,
 )
+
+DraftName: TypeAlias = Literal[
+    "hixie-75",
+    "hixie-76",
+    "old",
+    "hybi-00",
+    "whatwg-2010-08",
+    "new",
+    "hybi-01",
+    "hybi-02",
+    "hybi-03",
+    "hybi-04",
+    "hybi-05",
+    "hybi-06",
+    "hybi-07",
+    "hybi-08",
+    "hybi-09",
+    "hybi-10",
+    "hybi-11",
+    "hybi-12",
+    "rfc6455",
+    "hybi-13",
+    "hybi-14",
+    "hybi-15",
+    "hybi-16",
+    "hybi-17",
+]
+"""The names and aliases of `DRAFTS`, written out since editors and type checkers run no code. What
+takes a name takes any `str`, so that one from a file or a command line needs no cast."""
 
 # 1007 came with hybi-10, whose wire is that of hybi-08.
 _CODES_OF_HYBI_06: frozenset[int] = frozenset(
@@ -300,7 +330,7 @@ _BY_NAME = {name: draft for draft in DRAFTS for name in (draft.name, *draft.alia
 _BY_NAME["hybi-03"] = attrs.evolve(_BY_NAME["hybi-02"], opening=Hixie76Opening(draft_number="3"))
 
 
-def draft_named(name: str | Draft) -> Draft:
+def draft_named(name: DraftName | str | Draft) -> Draft:
     """Returns the draft with that name or alias; a `Draft` is returned as it is.
 
     Raises:
@@ -324,7 +354,7 @@ def auto_drafts() -> tuple[Draft, ...]:
     return tuple(by_order[place] for place in sorted(by_order))
 
 
-def allowed_drafts(names: Iterable[str | Draft] | None) -> tuple[Draft, ...]:
+def allowed_drafts(names: Iterable[DraftName | str | Draft] | None) -> tuple[Draft, ...]:
     """Returns the drafts that a server speaks, in the order of `DRAFTS`: those named, or all if
     `names` is None.
 

@@ -12,6 +12,7 @@ from trio_draftws.drafts import Fragment, Ping, Pong
 
 from ._faulty_stream import Faults, FaultyStream
 from ._frame import frame
+from ._memory import MemoryListener, MemoryStream, memory_stream_pair
 from ._pair import connected_pair
 from ._raw import RawClient, RawServer, serve_raw
 from ._raw_peer import RawPeer
@@ -21,6 +22,8 @@ __all__ = [
     "Faults",
     "FaultyStream",
     "Fragment",
+    "MemoryListener",
+    "MemoryStream",
     "Ping",
     "Pong",
     "RawClient",
@@ -30,6 +33,7 @@ __all__ = [
     "connected_pair",
     "echo",
     "frame",
+    "memory_stream_pair",
     "serve_raw",
     "served",
     "served_on_port",

@@ -81,16 +81,24 @@ class FaultyStream(trio.abc.Stream):
     """How many bytes were received so far."""
     bytes_sent: int = attrs.field(default=0, init=False)
     """How many bytes were passed on to the inner stream so far."""
-    _closed: bool = attrs.field(default=False, init=False)
-    _was_reset: bool = attrs.field(default=False, init=False)
-    _busy: set[str] = attrs.field(factory=set, init=False)
-    _stalls: set[trio.CancelScope] = attrs.field(factory=set, init=False)
+    _closed: bool = attrs.field(default=False, init=False, repr=False)
+    _was_reset: bool = attrs.field(default=False, init=False, repr=False)
+    _busy: set[str] = attrs.field(factory=set, init=False, repr=False)
+    _stalls: set[trio.CancelScope] = attrs.field(factory=set, init=False, repr=False)
 
     def __new__(cls, inner: trio.abc.Stream, **faults: Faults) -> FaultyStream:  # noqa: PYI034
         # So that `isinstance(stream, HalfCloseableStream)` answers as for the inner stream
         if cls is FaultyStream and isinstance(inner, trio.abc.HalfCloseableStream):
             return object.__new__(_HalfCloseable)
         return object.__new__(cls)
+
+    @property
+    def peer_name(self) -> str | None:
+        """What the inner stream calls its other end, as a `MemoryStream` does; None if it does not.
+
+        The log of a server calls the client that.
+        """
+        return getattr(self.inner, "peer_name", None)
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
         """Like `trio.abc.ReceiveStream.receive_some`, with the faults of `incoming`.
@@ -251,6 +259,10 @@ class _HalfCloseable(FaultyStream, trio.abc.HalfCloseableStream):
         with self._exclusively("sending"):
             await self._apply_faults(self.outgoing, self.bytes_sent)
             await self._end_sending()
+
+
+# Logs and reprs show the public name.
+_HalfCloseable.__name__ = _HalfCloseable.__qualname__ = FaultyStream.__name__
 
 
 def _is_due(place: int | None, passed: int) -> bool:

@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import attrs
 import trio
-import trio.testing
 
 from trio_draftws._client.open import open_websocket
 from trio_draftws._connection.connection import Connection
+from trio_draftws._connection.info import State
 from trio_draftws._connection.settings import ConnectionSettings
 from trio_draftws._server.accept import accept
 from trio_draftws._server.origins import OriginPolicy
+from trio_draftws._server.settings import ConnHeaders, SubprotocolSelector
 from trio_draftws._settings.checks import check_kind, needs_trio, tuple_of
 from trio_draftws._settings.keywords import expand_signature, with_defaults
-from trio_draftws.drafts import Draft, HandshakeError, HeaderFields, Request, draft_named
+from trio_draftws.drafts import Draft, DraftName, HandshakeError, HeaderFields, Request, draft_named
 
+from ._memory import memory_stream_pair
 from ._nursery import plain_nursery
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
-
-    from trio_draftws._server.settings import ConnHeaders, SubprotocolSelector
 
 URL = "ws://localhost/"
 # How many seconds a client that failed waits for the server's side to fail too, with the reason
@@ -63,21 +64,22 @@ class _ServerSide:
 @expand_signature(ConnectionSettings)
 @asynccontextmanager
 async def connected_pair(
-    draft: str | Draft = "rfc6455",
+    draft: DraftName | str | Draft = "rfc6455",
     *,
     streams: tuple[trio.abc.Stream, trio.abc.Stream] | None = None,
+    buffer: float = math.inf,
     url: str = URL,
     headers: HeaderFields = (),
     origin: str | None = None,
     subprotocols: Sequence[str] = (),
     agreed_subprotocols: Sequence[str] | SubprotocolSelector | None = None,
-    conn_headers: ConnHeaders | None = None,
-    state: Any = None,
+    conn_headers: ConnHeaders[State] | None = None,
+    state: State | None = None,
     origins: Iterable[str | None] | OriginPolicy | None = None,
     client: ConnectionSettings | None = None,
     server: ConnectionSettings | None = None,
     **settings: Unpack[ConnectionSettings],
-) -> AsyncGenerator[tuple[Connection, Connection], None]:
+) -> AsyncGenerator[tuple[Connection, Connection[State]], None]:
     """Opens both sides of a connection: `async with connected_pair() as (client, server)`.
 
     They are joined in memory, with a real opening handshake. Leaving the block closes both with a
@@ -87,8 +89,10 @@ async def connected_pair(
     Args:
         draft: the draft that they speak, by name or as a `Draft`; by default `"rfc6455"`.
         streams: the client's and the server's stream, for example a `FaultyStream` over one end of
-            `trio.testing.memory_stream_pair()` together with the other end. By default a new
-            memory stream pair.
+            `memory_stream_pair()` together with the other end. By default a new pair of those.
+        buffer: how many bytes each end of that pair holds that were not received yet, an int. Then
+            `send` waits, as it does with TCP, where the peer does not receive. By default
+            `math.inf`, for any number. Not together with `streams`.
         url: the URL that the client asks for, a str; by default `"ws://localhost/"`.
         headers: additional header fields for the client's request; by default none.
         origin: the Origin that the client sends, a str; by default None.
@@ -111,7 +115,7 @@ async def connected_pair(
         HandshakeError: the opening handshake failed, as the client sees it.
         Exception: `conn_headers` raised it, and it is not a `Reject`.
         ValueError: no draft has that name, it cannot express the request, or a setting is out of
-            range.
+            range, or there are both `streams` and a `buffer`.
         TypeError: an argument has the wrong type.
         RuntimeError: it was called outside of Trio.
     """
@@ -123,6 +127,8 @@ async def connected_pair(
         ends = tuple_of("streams", streams, "two streams", trio.abc.Stream)
         if len(ends) != 2:
             raise ValueError(f"streams is the client's end and the server's, not {len(ends)}")
+        if buffer != math.inf:
+            raise ValueError("give connected_pair streams or a buffer, not both")
     spoken = draft_named(draft)
     if conn_headers is None and state is not None:
 
@@ -134,7 +140,7 @@ async def connected_pair(
     server_settings: ConnectionSettings = {**settings, **(server or {})}
     for given in (client_settings, server_settings):
         with_defaults(ConnectionSettings, given, "connected_pair")
-    client_end, server_end = streams or trio.testing.memory_stream_pair()
+    client_end, server_end = streams or memory_stream_pair(buffer=buffer)
     accepting = accept(
         server_end,
         conn_headers=conn_headers,

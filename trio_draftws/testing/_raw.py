@@ -24,6 +24,7 @@ from trio_draftws.drafts import (
     ClientOpening,
     Compression,
     Draft,
+    DraftName,
     HandshakeError,
     HandshakeRequest,
     HeaderFields,
@@ -54,12 +55,12 @@ class RawClient(RawPeer):
 
     response: Response | None = attrs.field(default=None, init=False)
     """The head of the server's answer; None before it was received."""
-    _role: Role = attrs.field(default="client", init=False)
-    _request: tuple[Draft, ClientOpening] | None = attrs.field(default=None, init=False)
+    _role: Role = attrs.field(default="client", init=False, repr=False)
+    _request: tuple[Draft, ClientOpening] | None = attrs.field(default=None, init=False, repr=False)
 
     async def open(
         self,
-        draft: str | Draft = "rfc6455",
+        draft: DraftName | str | Draft = "rfc6455",
         url: str = URL,
         *,
         headers: HeaderFields = (),
@@ -97,7 +98,7 @@ class RawClient(RawPeer):
 
     def request(
         self,
-        draft: str | Draft = "rfc6455",
+        draft: DraftName | str | Draft = "rfc6455",
         url: str = URL,
         *,
         headers: HeaderFields = (),
@@ -166,7 +167,7 @@ class RawServer(RawPeer):
 
     head: bytes = attrs.field(default=b"", init=False)
     """The head of the client's request, as bytes; empty before it was received."""
-    _role: Role = attrs.field(default="server", init=False)
+    _role: Role = attrs.field(default="server", init=False, repr=False)
 
     async def expect_request(self) -> Request:
         """Expects the head of a request, and returns it. What follows it is left."""
@@ -178,7 +179,7 @@ class RawServer(RawPeer):
 
     async def open(
         self,
-        draft: str | Draft | None = None,
+        draft: DraftName | str | Draft | None = None,
         *,
         headers: HeaderFields = (),
         subprotocol: str | None = None,
@@ -209,7 +210,7 @@ class RawServer(RawPeer):
 
     async def answer(
         self,
-        draft: str | Draft | None = None,
+        draft: DraftName | str | Draft | None = None,
         *,
         headers: HeaderFields = (),
         subprotocol: str | None = None,

@@ -12,6 +12,7 @@ from trio_draftws.drafts import (
     Close,
     Codec,
     Draft,
+    DraftName,
     Event,
     NegotiatedParameters,
     Ping,
@@ -44,10 +45,10 @@ class RawPeer(trio.abc.AsyncResource):
     """How many seconds to wait for what is expected."""
     draft: Draft | None = attrs.field(default=None, init=False)
     """The draft of its frames; None before the opening handshake, or a call of `speak`."""
-    _role: Role = attrs.field(init=False)
-    _codec: Codec | None = attrs.field(default=None, init=False)
-    _received: bytearray = attrs.field(factory=bytearray, init=False)
-    _ended: str = attrs.field(default="", init=False)
+    _role: Role = attrs.field(init=False, repr=False)
+    _codec: Codec | None = attrs.field(default=None, init=False, repr=False)
+    _received: bytearray = attrs.field(factory=bytearray, init=False, repr=False)
+    _ended: str = attrs.field(default="", init=False, repr=False)
 
     async def aclose(self) -> None:
         """Closes the stream without a closing handshake. A checkpoint."""
@@ -106,7 +107,9 @@ class RawPeer(trio.abc.AsyncResource):
 
     # Frames
 
-    def speak(self, draft: str | Draft, *, agreement: NegotiatedParameters | None = None) -> None:
+    def speak(
+        self, draft: DraftName | str | Draft, *, agreement: NegotiatedParameters | None = None
+    ) -> None:
         """Sets the draft of the frames from now on, after an opening handshake made by hand.
 
         Args:

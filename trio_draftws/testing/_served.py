@@ -10,27 +10,38 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 import trio
-import trio.testing
 
 from trio_draftws._client.open import open_websocket
+from trio_draftws._client.settings import ClientSettings
 from trio_draftws._connection.connection import Connection
+from trio_draftws._connection.info import State
 from trio_draftws._exceptions import DialFailed
 from trio_draftws._server.routing import Routes, with_routes
 from trio_draftws._server.serve import serve_websocket
 from trio_draftws._server.server import Server
-from trio_draftws._server.settings import HANDLER_ARGUMENTS, Handler, ListenSettings, ServerSettings
-from trio_draftws._settings.checks import check_awaitable, needs_trio
+from trio_draftws._server.settings import (
+    HANDLER_ARGUMENTS,
+    ConnHeaders,
+    Handler,
+    ListenSettings,
+    ServerSettings,
+)
+from trio_draftws._settings.checks import (
+    check_address,
+    check_awaitable,
+    check_int,
+    check_kind,
+    needs_trio,
+)
 from trio_draftws._settings.keywords import expand_signature, with_defaults
-from trio_draftws.drafts import Draft, draft_named
+from trio_draftws.drafts import Draft, DraftName, draft_named
 
+from ._memory import MemoryListener
 from ._nursery import plain_nursery
-from ._pair import URL, no_tls
+from ._pair import no_tls
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
-
-    from trio_draftws._client.settings import ClientSettings
-    from trio_draftws._server.settings import ConnHeaders
 
 
 async def echo(connection: Connection, state: object = None) -> None:
@@ -50,37 +61,6 @@ async def echo(connection: Connection, state: object = None) -> None:
         await connection.send(message)
 
 
-@attrs.define(eq=False)
-class _MemoryListener(trio.abc.Listener[trio.abc.Stream]):
-    """A listener in memory, which accepts what `dial` connects."""
-
-    _sender: trio.MemorySendChannel[trio.abc.Stream]
-    _receiver: trio.MemoryReceiveChannel[trio.abc.Stream]
-
-    @classmethod
-    def open(cls) -> _MemoryListener:
-        return cls(*trio.open_memory_channel[trio.abc.Stream](math.inf))
-
-    def dial(self) -> trio.abc.Stream:
-        client_end, server_end = trio.testing.memory_stream_pair()
-        try:
-            self._sender.send_nowait(server_end)
-        except trio.BrokenResourceError:
-            raise ConnectionRefusedError from None
-        return client_end
-
-    async def accept(self) -> trio.abc.Stream:
-        return await self._receiver.receive()
-
-    async def aclose(self) -> None:
-        waiting = self._receiver.statistics().current_buffer_used
-        waiting_streams = [self._receiver.receive_nowait() for _ in range(waiting)]
-        self._receiver.close()
-        for stream in waiting_streams:
-            await trio.aclose_forcefully(stream)
-        await trio.lowlevel.checkpoint()
-
-
 @attrs.define(eq=False, kw_only=True)
 class ServerUnderTest:
     """A server that runs a handler; from `served` and `served_on_port`."""
@@ -93,14 +73,22 @@ class ServerUnderTest:
     url: str
     """Its URL: `ws://127.0.0.1:PORT/` on a port; in memory `ws://localhost/`, which only its own
     `open_websocket` connects to this server."""
-    draft: str | Draft
+    draft: DraftName | str | Draft
     """The draft that its `open_websocket` speaks by default."""
-    _dial: Callable[[], Awaitable[trio.abc.Stream]]
+    _dial: Callable[[], Awaitable[trio.abc.Stream]] = attrs.field(repr=False)
 
     @property
     def port(self) -> int:
-        """The port that it listens on, an int; a server in memory has none."""
-        assert self.server.port is not None, "this server listens in memory: use its `dial`"
+        """The port that it listens on, an int.
+
+        Raises:
+            AttributeError: it listens in memory, where there is none; use `open_websocket`, `dial`.
+        """
+        if self.server.port is None:
+            raise AttributeError(
+                "this server listens in memory and has no port: use its `open_websocket` or its "
+                "`dial`, or served_on_port"
+            )
         return self.server.port
 
     @property
@@ -115,6 +103,7 @@ class ServerUnderTest:
         """
         await self.server.aclose()
 
+    @expand_signature(ClientSettings)
     @asynccontextmanager
     async def open_websocket(
         self, url: str = "/", **settings: Unpack[ClientSettings]
@@ -168,18 +157,21 @@ class ServerUnderTest:
 @expand_signature(ServerSettings)
 @asynccontextmanager
 async def served(
-    handler: Handler | Mapping[str, Handler] = echo,
+    handler: Handler[State] | Mapping[str, Handler[State]] = echo,
     *,
-    draft: str | Draft = "rfc6455",
-    conn_headers: ConnHeaders | None = None,
+    draft: DraftName | str | Draft = "rfc6455",
+    host: str = "localhost",
+    buffer: float = math.inf,
+    conn_headers: ConnHeaders[State] | None = None,
     **settings: Unpack[ServerSettings],
 ) -> AsyncGenerator[ServerUnderTest, None]:
     """Runs a handler in a server without sockets: `async with served(handler) as server`.
 
     The server is a real `serve_websocket`, so origins, `conn_headers`, `http_handler`, limits,
-    close codes and the log all work as in production. Leaving the block closes the server and every
-    connection, also if the block is cancelled; what the block raises is raised unchanged. Entering
-    and leaving are checkpoints.
+    close codes and the log all work as in production; the log calls the clients "client 1",
+    "client 2", and so on. Leaving the block closes the server and every connection, also if the
+    block is cancelled; what the block raises is raised unchanged. Entering and leaving are
+    checkpoints.
 
     Args:
         handler: `async def handler(connection, state)`, or a mapping from paths to such functions;
@@ -187,6 +179,10 @@ async def served(
         draft: the draft that clients from `server.open_websocket` speak, by name or as a `Draft`;
             by default `"rfc6455"`. The server speaks every draft; if a request looks the same in
             several, it takes it for this one.
+        host: the name of the host in `server.url`, a str; by default `"localhost"`.
+        buffer: how many bytes each end of a stream holds that were not received yet, an int. Then
+            `send` waits, as it does with TCP, where the peer does not receive. By default
+            `math.inf`, for any number.
         conn_headers: as for `serve_websocket`; by default None.
         settings: the keyword arguments that `ServerSettings` describes.
 
@@ -199,11 +195,12 @@ async def served(
         RuntimeError: it was called outside of Trio.
     """
     needs_trio("served")
-    for name in ("port", "host", "backlog", "listeners"):
+    for name in ("port", "backlog", "listeners"):
         if name in settings:
             raise TypeError(f"served listens in memory and has no {name}; served_on_port listens")
     with_defaults(ServerSettings, settings, "served")
-    listener = _MemoryListener.open()
+    _check_host_and_buffer(host, buffer)
+    listener = MemoryListener(buffer=buffer)
     errors: list[Exception] = []
     listening = {"listeners": [listener], "conn_headers": conn_headers}
     serve = _prepare(handler, draft, errors, settings, **listening)
@@ -213,29 +210,36 @@ async def served(
         return listener.dial()
 
     async with _running(serve) as server:
-        yield ServerUnderTest(server=server, errors=errors, url=URL, draft=draft, dial=dial)
+        url = f"ws://{_in_url(host)}/"
+        yield ServerUnderTest(server=server, errors=errors, url=url, draft=draft, dial=dial)
 
 
 @expand_signature(ServerSettings)
 @asynccontextmanager
 async def served_on_port(
-    handler: Handler | Mapping[str, Handler] = echo,
+    handler: Handler[State] | Mapping[str, Handler[State]] = echo,
     *,
-    draft: str | Draft = "rfc6455",
+    draft: DraftName | str | Draft = "rfc6455",
     host: str = "127.0.0.1",
-    conn_headers: ConnHeaders | None = None,
+    buffer: float = math.inf,
+    conn_headers: ConnHeaders[State] | None = None,
     **settings: Unpack[ServerSettings],
 ) -> AsyncGenerator[ServerUnderTest, None]:
     """Runs a handler in a server on a free port: `async with served_on_port(handler) as server`.
 
-    Clients connect to `server.url`. Apart from that it works like `served`: entering and leaving
-    are checkpoints, and leaving closes the server, also if the block is cancelled.
+    Clients connect to `server.url`. Apart from that it works like `served`, with the same
+    arguments: entering and leaving are checkpoints, and leaving closes the server, also if the
+    block is cancelled.
 
     Args:
         handler: `async def handler(connection, state)`, or a mapping from paths to such functions;
             by default `echo`.
         draft: as for `served`.
         host: the address or name to listen on, a str; by default `"127.0.0.1"`.
+        buffer: how many bytes each end of a stream holds, an int, as nearly as the system allows:
+            Linux holds a few KiB at least, and more than asked for. It is set on the server's
+            sockets, and on those that `server.dial` and `server.open_websocket` open. By default
+            `math.inf`, which leaves that to the system.
         conn_headers: as for `serve_websocket`; by default None.
         settings: the keyword arguments that `ServerSettings` describes.
 
@@ -250,20 +254,45 @@ async def served_on_port(
     """
     needs_trio("served_on_port")
     with_defaults(ListenSettings, settings, "served_on_port")
+    _check_host_and_buffer(host, buffer)
     errors: list[Exception] = []
     listening = {"port": 0, "host": host, "conn_headers": conn_headers}
     serve = _prepare(handler, draft, errors, settings, **listening)
-    async with _running(serve) as server:
+
+    async def dial() -> trio.abc.Stream:
         assert server.port is not None
-        name = f"[{host}]" if ":" in host else host
-        url = f"ws://{name}:{server.port}/"
-        dial = partial(trio.open_tcp_stream, host, server.port)
+        stream = await trio.open_tcp_stream(host, server.port)
+        _limit_buffers(stream.socket, buffer)
+        return stream
+
+    async with _running(serve) as server:
+        for listener in server.listeners:
+            if isinstance(listener, trio.SocketListener):
+                # Nobody knows the port yet, and what it accepts inherits this.
+                _limit_buffers(listener.socket, buffer)
+        url = f"ws://{_in_url(host)}:{server.port}/"
         yield ServerUnderTest(server=server, errors=errors, url=url, draft=draft, dial=dial)
 
 
+def _check_host_and_buffer(host: str, buffer: float) -> None:
+    check_address(0, host)
+    check_kind("host", host, str, "a str")
+    check_int("buffer", buffer, 1, math.inf)
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _limit_buffers(sock: trio.socket.SocketType, buffer: float) -> None:
+    if not math.isinf(buffer):
+        for option in (trio.socket.SO_RCVBUF, trio.socket.SO_SNDBUF):
+            sock.setsockopt(trio.socket.SOL_SOCKET, option, int(buffer))
+
+
 def _prepare(
-    handler: Handler | Mapping[str, Handler],
-    draft: str | Draft,
+    handler: Handler[State] | Mapping[str, Handler[State]],
+    draft: DraftName | str | Draft,
     errors: list[Exception],
     settings: ServerSettings,
     **listening: Any,

@@ -18,7 +18,7 @@ from .compression import Deflate
 MOST_AT_ONCE = 256
 
 ShortReceive: TypeAlias = Callable[[int, "list[Event]"], "int | tuple[int, bytes] | None"]
-ShortSend: TypeAlias = Callable[[int, "Event | Buffer"], "int | tuple[int, bytes] | None"]
+ShortSend: TypeAlias = Callable[[int, Event | Buffer], int | tuple[int, bytes] | None]
 
 
 class Codec(Protocol):

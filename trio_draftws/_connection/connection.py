@@ -41,9 +41,9 @@ from trio_draftws.drafts import (
     ShortSend,
     WebSocketProtocol,
     WebSocketURL,
-    cannot_say,
 )
 
+from . import pinging
 from .checkpoints import Checkpoints
 from .endpoint import Endpoint
 from .info import ConnectionInfo
@@ -512,38 +512,64 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
         """Seconds that the latest answered ping took; None before the first."""
         return self._protocol.keepalive.latency
 
-    async def ping(self) -> float:
+    async def ping(self, payload: Buffer | None = None) -> float:
         """Pings the peer and waits for its pong (RFC 6455 sections 5.5.2 and 5.5.3).
 
         No task needs to be receiving: messages that come meanwhile are kept for `receive`, up to
         64 KiB of them. A checkpoint; cancelling it loses nothing.
 
+        The pong to a later ping answers this one too. If pings with equal payloads are under way,
+        the first pong with that payload answers all of them.
+
+        Args:
+            payload: what the ping carries and the pong repeats, at most 125 bytes. By default four
+                random bytes, which tell this ping from all others.
+
         Returns:
             The round trip in seconds.
 
         Raises:
-            LocalProtocolError: the draft has no pings (`connection.draft.ping`).
+            LocalProtocolError: the draft has no pings (`connection.draft.ping`), or the payload is
+                too long; nothing was sent.
+            TypeError: the payload is not bytes; nothing was sent.
             trio.ClosedResourceError: we closed the connection.
             trio.BrokenResourceError: the peer closed the connection, or it was lost.
         """
-        if not self.draft.ping:
-            raise cannot_say(self.draft.name, "pings")
-        await self._checkpoints.before_receive()
-        # It may go between the fragments of a message, so it waits for no turn.
-        await self._sender.wait_for_room()
-        protocol = self._protocol
-        if not protocol.can_send or protocol.end is not None:
-            raise self._endpoint.why_not_sendable()
-        done = trio.Event()
-        sent = protocol.ping(self._endpoint.scope.now(), done.set)
-        self._endpoint.scope.looks.take_turn(self._endpoint)
-        try:
-            await done.wait()
-        finally:
-            protocol.keepalive.forget_ping(sent)
-        if sent.round_trip is None:
-            raise self._endpoint.why_not_sendable()
-        return sent.round_trip
+        return await pinging.ping(self._endpoint, payload)
+
+    async def send_ping(self, payload: Buffer | None = None) -> None:
+        """Sends a ping, and does not wait for its pong.
+
+        The pong counts for `latency`, `statistics` and `ping_timeout` like any other. Waits for
+        room like `send`, but not for a message that is being sent part by part. A checkpoint; if
+        it is cancelled, nothing was sent.
+
+        Args:
+            payload: as for `ping`.
+
+        Raises:
+            LocalProtocolError, TypeError, trio.ClosedResourceError, trio.BrokenResourceError:
+                as `ping`.
+        """
+        await pinging.send_ping(self._endpoint, payload)
+
+    async def send_pong(self, payload: Buffer = b"") -> None:
+        """Sends a pong that answers no ping: a heartbeat in one direction (RFC 6455 section 5.5.3).
+
+        The peer's pings are answered without it. Waits and is a checkpoint like `send_ping`; if it
+        is cancelled, nothing was sent.
+
+        Args:
+            payload: what it carries, at most 125 bytes; by default nothing.
+
+        Raises:
+            LocalProtocolError: the draft has no pongs (`connection.draft.ping`), or the payload is
+                too long; nothing was sent.
+            TypeError: the payload is not bytes; nothing was sent.
+            trio.ClosedResourceError: we closed the connection.
+            trio.BrokenResourceError: the peer closed the connection, or it was lost.
+        """
+        await pinging.send_pong(self._endpoint, payload)
 
     # In numbers
 

@@ -8,7 +8,7 @@ from operator import length_hint
 
 import trio
 
-from trio_draftws.drafts import Buffer, Close, Fragment
+from trio_draftws.drafts import Buffer, Close, Fragment, Ping, Pong
 
 from .closing import NORMAL, UNFINISHED
 from .endpoint import Endpoint
@@ -101,7 +101,16 @@ def check_close(endpoint: Endpoint, close: Close) -> None:
         raise TypeError(f"a close's reason is a str, not {close.reason!r}")
     protocol = endpoint.protocol
     if protocol.draft.close_status and close != NORMAL:
-        codec = protocol.codec
-        # To try it is not to send it: no instrument is told.
-        inner = codec.inner if isinstance(codec, InstrumentedCodec) else codec
-        inner.encode(close)
+        check_encodable(endpoint, close)
+
+
+def check_encodable(endpoint: Endpoint, frame: Ping | Pong | Close) -> None:
+    """Raises if the draft cannot express a control frame.
+
+    Raises:
+        LocalProtocolError: that is so.
+    """
+    codec = endpoint.protocol.codec
+    # To try it is not to send it: no instrument is told.
+    inner = codec.inner if isinstance(codec, InstrumentedCodec) else codec
+    inner.encode(frame)

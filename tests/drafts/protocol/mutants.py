@@ -389,13 +389,27 @@ MUTANTS = [
     ),
     Mutant(
         "every ping is remembered",
-        "for key, ping in earlier.items() if ping.on_done is not None}",
-        "for key, ping in earlier.items()}",
+        "[ping for ping in earlier if ping.on_done is not None]",
+        "[*earlier]",
     ),
     Mutant(
         "a pong stands for itself alone",
-        "            payload = next(iter(sent_pings))\n",
-        "            payload = pong.payload\n",
+        "answered = sent_pings[: last + 1]\n        del sent_pings[: last + 1]\n",
+        "answered = [sent_pings.pop(last)]\n",
+        test="_pings",
+    ),
+    Mutant(
+        "a pong answers the first of equal pings alone",
+        "positions = range(len(sent_pings) - 1, -1, -1)",
+        "positions = range(len(sent_pings))",
+        test="_pings",
+    ),
+    Mutant(
+        "a ping that cannot be encoded is remembered",
+        "        wire = self.codec.encode(Ping(payload))\n        sent = self.keepalive.add_ping("
+        "payload, self.bytes_received, now, on_done)\n",
+        "        sent = self.keepalive.add_ping(payload, self.bytes_received, now, on_done)\n"
+        "        wire = self.codec.encode(Ping(payload))\n",
         test="_pings",
     ),
     Mutant(

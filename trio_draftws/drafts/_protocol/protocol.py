@@ -47,13 +47,14 @@ The rules:
 from __future__ import annotations
 
 import math
+import secrets
 from collections.abc import Callable
 from enum import Enum
 
 import attrs
 
 from trio_draftws.drafts._close_codes import CloseCode
-from trio_draftws.drafts._events import Close, Role
+from trio_draftws.drafts._events import Close, Ping, Pong, Role
 
 from .ends import AnswerTimer, End, EndKind
 from .incoming import Incoming
@@ -265,19 +266,40 @@ class WebSocketProtocol(Incoming):
 
     # Time
 
-    def ping(self, now: float, on_done: Callable[[], None] | None = None) -> SentPing:
+    def ping(
+        self,
+        now: float,
+        on_done: Callable[[], None] | None = None,
+        payload: bytes | None = None,
+    ) -> SentPing:
         """Sends a ping, as soon as what stands before it is written.
 
         Args:
             on_done: called when its answer has come, or never will.
+            payload: what it carries; by default four bytes of our own, unlike those of any other.
+
+        Raises:
+            LocalProtocolError: the payload is too long; nothing was done.
         """
-        sent, ping = self.keepalive.add_ping(self.bytes_received, now, on_done)
-        self._output.put(self.codec.encode(ping))
+        if payload is None:
+            payload = secrets.token_bytes(4)
+        wire = self.codec.encode(Ping(payload))
+        sent = self.keepalive.add_ping(payload, self.bytes_received, now, on_done)
+        self._output.put(wire)
         self._output.flush()
         # The output now notes since when the ping waits, if it does.
         self._output.blocked(now)
         self.due = min(self.due, self._next_due(now, full=False))
         return sent
+
+    def send_pong(self, payload: bytes) -> None:
+        """Sends a pong that answers no ping (RFC 6455 section 5.5.3).
+
+        Raises:
+            LocalProtocolError: the payload is too long; nothing was done.
+        """
+        self._output.put(self.codec.encode(Pong(payload)))
+        self._output.flush()
 
     def on_deadline(self, now: float, *, full: bool = False, just_read: bool = False) -> bool:
         """Does what is due, and sets `due` to a later moment.

@@ -27,7 +27,7 @@ from .pairs import (
     set_option,
     unmute,
 )
-from .turns import in_turn, over_streams
+from .turns import in_turn, in_turn_over_streams, over_streams
 
 PINGING = [draft for draft in DRAFTS if draft.ping]
 # How many bytes may wait to be written before a sender has to
@@ -320,7 +320,7 @@ async def test_one_pong_answers_all_pings_with_its_payload(draft: Draft) -> None
         assert not nursery.child_tasks
 
 
-@over_streams(PINGING)
+@in_turn_over_streams(PINGING)
 async def test_a_ping_that_nobody_waits_for(
     transport: str, draft: Draft, autojump_clock: trio.testing.MockClock
 ) -> None:
@@ -343,7 +343,7 @@ async def test_a_ping_that_nobody_waits_for(
         assert server.statistics().pings_received == 2
 
 
-@over_streams(PINGING)
+@in_turn_over_streams(PINGING)
 async def test_an_unasked_pong(
     transport: str, draft: Draft, autojump_clock: trio.testing.MockClock
 ) -> None:

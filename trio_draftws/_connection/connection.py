@@ -177,6 +177,27 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
         return self._protocol.closed_by
 
     @property
+    def close_code(self) -> int | None:
+        """The close code with which the connection ended; None while it has not (RFC 6455 section
+        7.1.5).
+
+        It is that of the peer's closing frame, whoever closed first: 1005 if that carried no code,
+        or if the draft has none, and 1006 if none was received: the connection was lost or aborted,
+        the peer broke its draft or was given up, or it never answered our close. What we sent is
+        `close_sent`. It is known once `receive` has reached the end, or the end was answered
+        because nobody was receiving; at the latest when `aclose` or `wait_closed` returns. hixie-75
+        has no closing frame: an orderly end of TCP is 1005.
+        """
+        close = self._endpoint.final_close
+        return None if close is None else close.code
+
+    @property
+    def close_reason(self) -> str | None:
+        """The reason that came with `close_code`, often empty; None while that is None."""
+        close = self._endpoint.final_close
+        return None if close is None else close.reason
+
+    @property
     def text(self) -> TextChannel:
         """This connection as a `trio.abc.Channel` of `str`, for code that speaks text only."""
         return TextChannel(self)
@@ -616,12 +637,40 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
             TypeError: `code` is no `int`, or `reason` no `str`; nothing was done.
         """
         if self._endpoint.aclose_called:
-            await self._endpoint.wait_gone()
+            await self._endpoint.wait_transport_over()
             return
         close = Close(code, reason)
         check_close(self._endpoint, close)
         await self._endpoint.close_shielded(close)
         await trio.lowlevel.checkpoint()
+
+    def abort(self) -> None:
+        """Ends the connection at once, without a closing handshake, and closes the stream.
+
+        The peer is not told: TCP ends with a reset, also under TLS, and any other stream is closed
+        with `trio.aclose_forcefully`, in a task of the library. What was sent and has not left
+        yet is lost, and so is what came and was not received. Tasks that send, receive, or wait
+        for a pong raise `trio.ClosedResourceError`; an `aclose` that is under way returns. Nothing
+        happens if the connection has ended already. It is no checkpoint, and may be called from any
+        task; `aclose` may follow, and then only waits until the stream is closed.
+        """
+        self._endpoint.abort()
+
+    async def wait_closed(self) -> None:
+        """Waits until the connection has ended and its stream is closed, for whatever reason.
+
+        That is so when `aclose` or `abort` has done its work in any task; and also where nobody
+        calls them: when the peer has closed and was answered, when the connection was lost, or when
+        the peer was given up. From then on `close_code` says how it ended. If `receive` raised and
+        nobody calls `aclose`, this takes up to two seconds more, and up to `close_timeout` if the
+        peer does not end its side.
+
+        No task needs to be receiving: what comes is read all the same, so that the end is seen. But
+        only up to 64 KiB of messages are read ahead, and an end behind those waits until `receive`
+        has made room. Any number of tasks may wait, beside those that receive and send. A
+        checkpoint; cancelling it changes nothing.
+        """
+        await self._endpoint.wait_transport_over()
 
 
 endpoint_of: Callable[[Connection], Endpoint] = attrgetter("_endpoint")

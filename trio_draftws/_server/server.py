@@ -247,7 +247,7 @@ class StreamServer:
         if not endpoint.close_at_once():
             await endpoint.close_shielded(Close(code))
         self.connections.discard(connection)
-        self._events.connection_closed(endpoint.close_code, endpoint.totals)
+        self._events.connection_closed(endpoint.first_close_code, endpoint.totals)
 
     def listening_on(self, listeners: Sequence[trio.abc.Listener[Any]]) -> Server:
         """Keeps what it listens on, and returns the `Server` to hand to the program."""

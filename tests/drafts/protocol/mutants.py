@@ -375,6 +375,18 @@ MUTANTS = [
         "return self.draft.ping and self.end is None",
     ),
     Mutant(
+        "aborting keeps what is unread",
+        "        self.unread.clear()\n        if self.end is None:",
+        "        if self.end is None:",
+        test="_tables",
+    ),
+    Mutant(
+        "aborting leaves an answer owed",
+        "        if not self.end_applied:\n            # The peer gets no answer.",
+        "        if self.end_applied:\n            # The peer gets no answer.",
+        test="_tables",
+    ),
+    Mutant(
         "pings are not answered behind our Close",
         "if pings and not self._output.finishing and not self.end_applied:",
         "if pings and self.can_send:",

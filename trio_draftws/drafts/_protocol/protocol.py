@@ -114,6 +114,17 @@ class WebSocketProtocol(Incoming):
             self._output.abort(reason)
         self._end_input(End(EndKind.GIVEN_UP, reason, answer=answer), now)
 
+    def abort(self, reason: str, now: float) -> None:
+        """Ends the connection from our side, at once: sends nothing, drops what is unread."""
+        self.unread.clear()
+        if self.end is None:
+            self._end_input(End(EndKind.LOST, reason), now)
+            return
+        if not self.end_applied:
+            # The peer gets no answer.
+            self._note_end_applied(self.end, now)
+        self._output.abort(reason)
+
     def note_hang_up(self, now: float, *, reset: bool) -> None:
         """The peer has ended its side, or with `reset` the whole connection, after bytes that a
         full receiver has not read yet.

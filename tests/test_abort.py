@@ -167,6 +167,19 @@ async def test_it_ends_what_ends_unasked(
         assert trio.current_time() == began
 
 
+@in_turn_over_streams(transports=ALL)
+async def test_behind_an_end_that_nobody_noticed(
+    transport: str, draft: Draft, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with connected(transport, draft) as (client, server):
+        client.abort()
+        await server.wait_closed()
+        server.abort()
+        await server.aclose()
+        with pytest.raises(trio.ClosedResourceError):
+            await server.receive()
+
+
 @each_draft
 async def test_after_the_end_it_does_nothing(draft: Draft) -> None:
     async with connected("tcp", draft) as (client, server):

@@ -354,6 +354,39 @@ async def test_closing_them_does_not_hasten_a_soft_end(
             assert await end_of(client) == (1000, "")
 
 
+async def test_a_listener_that_is_closed_already(
+    server_ssl: ssl.SSLContext, tmp_path: Path
+) -> None:
+    """That is a mistake, unlike one that is closed while it is served."""
+    plain, inner = [
+        listener for _ in range(2) for listener in await trio.open_tcp_listeners(0, host=HOST)
+    ]
+    unix = await open_unix_listener(tmp_path / "socket")
+    for listener in (plain, trio.SSLListener(inner, server_ssl), unix):
+        await listener.aclose()
+        with pytest.raises(ValueError, match="listeners has one that is closed"):
+            await serve_websocket(as_told, listeners=[listener])
+
+
+async def test_closing_them_as_a_soft_end_begins(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """It stays a soft one."""
+    async with plain_nursery() as nursery:
+        server: Server = await nursery.start(partial(serve_websocket, as_told, 0, host=HOST))
+        async with open_websocket(f"ws://{HOST}:{server.port}/", draft="rfc6455") as client:
+            await client.send("5")
+            await trio.testing.wait_all_tasks_blocked(0.01)
+
+            async def close() -> None:
+                for listener in server.listeners:
+                    listener.socket.close()  # type: ignore[attr-defined]
+                await server.aclose(grace=10)
+
+            nursery.start_soon(close)
+            assert await end_of(client) == (1000, "")
+
+
 class Failing(trio.abc.Listener[trio.abc.Stream]):
     async def accept(self) -> trio.abc.Stream:
         raise OSError("no more")

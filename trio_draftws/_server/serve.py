@@ -13,6 +13,7 @@ from trio_draftws._connection.instrument import Instruments
 from trio_draftws._connection.scope import open_scope
 from trio_draftws._settings.checks import check_address, needs_trio, tuple_of
 from trio_draftws._settings.keywords import expand_signature, with_defaults
+from trio_draftws._transport.listeners import is_closed
 from trio_draftws._transport.sockets import take_over
 
 from .admission import ConnectionLimiter
@@ -76,6 +77,8 @@ async def serve_websocket(
         listeners = tuple_of("listeners", listeners, "listeners", trio.abc.Listener)
         if not listeners:
             raise ValueError("listeners is empty; there is nothing to listen on")
+        if any(map(is_closed, listeners)):
+            raise ValueError("listeners has one that is closed; there is nothing to listen on")
     served: Handler | Routes[Handler] = with_routes("handler", handler, *HANDLER_ARGUMENTS)
     options = ServerOptions.of(settings, conn_headers, served)
     limiter = ConnectionLimiter(

@@ -289,15 +289,14 @@ class DirectStream(trio.abc.Stream):
 
     def abort(self) -> None:
         """As `close`, but drops what the kernel has not sent yet, and ends TCP with a reset."""
-        if not self.closed:
-            try:
-                # On, for zero seconds (socket(7))
-                linger = struct.pack("ii", 1, 0)
-                self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-            except OSError:
-                pass  # other code has closed it
-            # Not what a subclass says before that, as TLS does.
-            DirectStream.close(self)
+        try:
+            # On, for zero seconds (socket(7))
+            linger = struct.pack("ii", 1, 0)
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        except OSError:
+            pass  # it is closed
+        # Not what a subclass says before that, as TLS does.
+        DirectStream.close(self)
 
     async def aclose(self) -> None:
         self.close()

@@ -417,14 +417,6 @@ MUTANTS = [
         test="_pings",
     ),
     Mutant(
-        "a ping that cannot be encoded is remembered",
-        "        wire = self.codec.encode(Ping(payload))\n        sent = self.keepalive.add_ping("
-        "payload, self.bytes_received, now, on_done)\n",
-        "        sent = self.keepalive.add_ping(payload, self.bytes_received, now, on_done)\n"
-        "        wire = self.codec.encode(Ping(payload))\n",
-        test="_pings",
-    ),
-    Mutant(
         "latency of the oldest ping",
         "            self.latency = sent.round_trip = now - sent.at\n",
         "            sent.round_trip = now - sent.at\n"

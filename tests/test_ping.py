@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
@@ -26,7 +27,7 @@ from .pairs import (
     set_option,
     unmute,
 )
-from .turns import in_turn, over_streams
+from .turns import in_turn, in_turn_over_streams, over_streams
 
 PINGING = [draft for draft in DRAFTS if draft.ping]
 # How many bytes may wait to be written before a sender has to
@@ -289,6 +290,123 @@ async def test_a_pong_that_nobody_asked_for_is_nothing(draft: Draft) -> None:
         await client.send("message")
         assert await server.receive() == "message"
         assert server.latency is None
+
+
+# With a payload, without waiting, and unasked
+
+
+@each_pinging
+async def test_a_ping_carries_what_it_is_given(draft: Draft) -> None:
+    """Its copy: what was given may be changed."""
+    async with by_raw_server(draft) as (client, raw), trio.open_nursery() as nursery:
+        for payload in (b"", b"x" * 125, bytearray(b"mine"), memoryview(b"a view")):
+            nursery.start_soon(client.ping, payload)
+            assert await raw.expect_ping() == payload
+            await raw.send_frame(Pong(b"of another"))
+            await raw.send_frame(Pong(bytes(payload)))
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        assert not nursery.child_tasks
+        assert client.statistics().pongs_received == 8
+
+
+@each_pinging
+async def test_one_pong_answers_all_pings_with_its_payload(draft: Draft) -> None:
+    async with by_raw_server(draft) as (client, raw), trio.open_nursery() as nursery:
+        for payload in (b"same", b"between", b"same"):
+            nursery.start_soon(client.ping, payload)
+            assert await raw.expect_ping() == payload
+        await raw.send_frame(Pong(b"same"))
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        assert not nursery.child_tasks
+
+
+@in_turn_over_streams(PINGING)
+async def test_a_ping_that_nobody_waits_for(
+    transport: str, draft: Draft, autojump_clock: trio.testing.MockClock
+) -> None:
+    """It has its place between the parts of a message, and its pong counts like any other."""
+    async with connected(transport, draft) as (client, server), trio.open_nursery() as nursery:
+
+        async def parts() -> AsyncGenerator[str, None]:
+            yield "one, "
+            await client.send_ping(b"between")
+            await client.send_ping()
+            assert client.latency is None
+            yield "two"
+
+        nursery.start_soon(client.send_stream, parts())
+        assert await server.receive() == "one, two"
+        await trio.sleep(1)
+        assert client.latency is not None
+        counts = client.statistics()
+        assert (counts.pings_sent, counts.pongs_received) == (2, 2)
+        assert server.statistics().pings_received == 2
+
+
+@in_turn_over_streams(PINGING)
+async def test_an_unasked_pong(
+    transport: str, draft: Draft, autojump_clock: trio.testing.MockClock
+) -> None:
+    """RFC 6455 section 5.5.3: a heartbeat in one direction, which the peer does not answer."""
+    async with connected(transport, draft) as (client, server), trio.open_nursery() as nursery:
+        nursery.start_soon(server.wait_readable)
+        await client.send_pong()
+        await client.send_pong(bytearray(b"x" * 125))
+        await trio.sleep(1)
+        assert server.statistics().pongs_received == 2
+        assert server.latency is None
+        assert client.statistics().pings_received == client.statistics().pongs_received == 0
+        await client.send("message")
+
+
+@in_turn("name", ["ping", "send_ping", "send_pong"])
+@in_turn("draft", DRAFTS)
+async def test_what_no_ping_can_carry(draft: Draft, name: str) -> None:
+    """Nothing is sent, and the connection stays good."""
+    async with connected("memory", draft) as (client, server):
+        method = getattr(client, name)
+        for wrong in ("text", 1, ["a"], *[None] * (name == "send_pong")):
+            kind = type(wrong).__name__
+            with pytest.raises(TypeError, match=f"the payload of {name} is bytes, not {kind}"):
+                await method(wrong)
+        why = "has 126 bytes, and may have 125" if draft.ping else f"{draft.name} has no p.ngs"
+        with pytest.raises(LocalProtocolError, match=why):
+            await method(b"x" * 126)
+        await client.send("still good")
+        assert await server.receive() == "still good"
+        received = server.statistics()
+        assert (received.pings_received, received.pongs_received) == (0, 0)
+
+
+@in_turn("name", ["ping", "send_ping", "send_pong"])
+@each_pinging
+async def test_pings_behind_an_end(draft: Draft, name: str) -> None:
+    """They raise what `send` raises."""
+    async with connected("tcp", draft) as (client, server), trio.open_nursery() as nursery:
+        nursery.start_soon(client.aclose)
+        with pytest.raises(PeerClosed):
+            await server.receive()
+        with pytest.raises(trio.ClosedResourceError, match="this connection was closed"):
+            await getattr(client, name)(b"late")
+        with pytest.raises(trio.BrokenResourceError, match="the peer closed"):
+            await getattr(server, name)(b"late")
+
+
+@in_turn("name", ["ping", "send_ping", "send_pong"])
+@each_pinging
+async def test_a_ping_that_is_cancelled_while_there_is_no_room(draft: Draft, name: str) -> None:
+    async with connected("lockstep", draft) as (client, server), trio.open_nursery() as nursery:
+        mute(server)
+        await client.send("x" * (ROOM + 1))
+        with trio.move_on_after(0.01) as scope:
+            await getattr(client, name)(b"cancelled")
+        assert scope.cancelled_caught
+        assert client.statistics().pings_sent == 0
+        unmute(server)
+        nursery.start_soon(client.send, "behind")
+        assert await server.receive() == "x" * (ROOM + 1)
+        assert await server.receive() == "behind"
+        assert server.statistics().pongs_received == 0
 
 
 async def lose(server: Connection, stream: Breakable) -> None:

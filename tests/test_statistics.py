@@ -384,10 +384,10 @@ async def test_the_peer_that_closes_says_the_code() -> None:
             with use_framing_mode("rfc6455"):
                 async with accept(server_stream) as server:
                     await server.aclose(4001, "so be it")
-                    assert server._endpoint.close_code == 4001
+                    assert server.close_code == 4001
 
         nursery.start_soon(serve)
         async with open_client(client_stream, RFC6455) as client:
             with pytest.raises(PeerClosed):
                 await client.receive()
-            assert client._endpoint.close_code == 4001
+            assert client.close_code == 4001

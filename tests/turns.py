@@ -105,3 +105,20 @@ def over_streams(
         return by_transport(rows_in_turn(("draft",), rows)(test))
 
     return decorate
+
+
+def in_turn_over_streams(
+    drafts: Sequence[Draft] = DRAFTS, transports: Sequence[str] = TRANSPORTS
+) -> Callable[[Test], Test]:
+    """As `over_streams`, but all in one case, for tests that are quick."""
+    others = [transport for transport in transports if transport != "memory"]
+    shares = max(3, len(others))
+
+    def decorate(test: Test) -> Test:
+        begin = crc32(test.__qualname__.encode())
+        rows = [("memory", draft) for draft in drafts]
+        for number, transport in enumerate(others, begin):
+            rows += [(transport, draft) for draft in drafts[number % shares :: shares]]
+        return in_turn(("transport", "draft"), rows)(test)
+
+    return decorate

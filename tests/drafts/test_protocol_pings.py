@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from trio_draftws.drafts import DRAFTS, Close, Draft, Ping, Pong, Role
+import pytest
+
+from trio_draftws.drafts import DRAFTS, Close, Draft, LocalProtocolError, Ping, Pong, Role
 
 from .helpers import ROLES, encoded, in_turn
 from .protocol.sides import PONGS_AT_ONCE, WAYS, Side, each_draft, handed_out, side_of
@@ -174,6 +176,46 @@ def test_few_pings_are_remembered(draft: Draft) -> None:
     # A pong to one of those that were forgotten is none.
     side.hear(4, Pong(payloads(side)[50]))
     assert side.protocol.keepalive.latency is None
+
+
+@with_pings
+@in_turn("answers", [1, 2])
+def test_pings_with_equal_payloads(draft: Draft, answers: int) -> None:
+    """RFC 6455 section 5.5.3: a peer may answer the latest alone, or each."""
+    side = side_of(draft)
+    done: list[str] = []
+    first = side.protocol.ping(1, lambda: done.append("first"), b"same")
+    between = side.protocol.ping(2, lambda: done.append("between"))
+    second = side.protocol.ping(3, lambda: done.append("second"), b"same")
+    later = side.protocol.ping(4, lambda: done.append("later"))
+    side.hear(5, *[Pong(b"same")] * answers)
+    assert done == ["first", "between", "second"]
+    assert [first.round_trip, between.round_trip, second.round_trip] == [4, 3, 2]
+    assert (later.round_trip, side.protocol.keepalive.latency) == (None, 2)
+    assert side.protocol.keepalive.pongs_received == answers
+
+
+@with_pings
+def test_a_payload_of_any_length_that_fits(draft: Draft) -> None:
+    """RFC 6455 section 5.5"""
+    side = side_of(draft)
+    for payload in (b"", b"x" * 125):
+        side.protocol.ping(1, payload=payload)
+        side.protocol.send_pong(payload)
+        assert side.said[-2:] == [Ping(payload), Pong(payload)]
+    side.protocol.ping(2)
+    assert len(payloads(side)[-1]) == 4
+    said = list(side.said)
+    side.hear(3, Pong(b"x" * 125))
+    for send in (lambda: side.protocol.ping(4, payload=b"x" * 126), lambda: long_pong(side)):
+        with pytest.raises(LocalProtocolError, match="has 126 bytes, and may have 125"):
+            send()
+    assert side.said == said
+    assert (remembered(side), side.protocol.keepalive.pings_sent) == (1, 3)
+
+
+def long_pong(side: Side) -> None:
+    side.protocol.send_pong(b"x" * 126)
 
 
 def remembered(side: Side) -> int:

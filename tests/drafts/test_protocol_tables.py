@@ -282,3 +282,49 @@ def test_giving_up_behind_an_end_drops_what_is_owed(draft: Draft, way: str) -> N
     for now in (3, 3.5, 1000):
         assert not side.protocol.on_deadline(now)
         assert side.protocol.due == math.inf
+
+
+# What ends all at once
+
+
+@each_role
+@in_turn("said_close", [False, True])
+@each_draft
+def test_aborting(draft: Draft, role: Role, said_close: bool) -> None:
+    """Nothing is said, nothing can be received, and nothing is ever due again."""
+    side = handed_out(draft, role)
+    side.hear(1, "unread")
+    if said_close:
+        side.protocol.send_close(Close(1000))
+    said = list(side.said)
+    side.protocol.abort("aborted", 2)
+    assert side.said == [*said, "abort"]
+    assert (side.end.kind, side.end.reason) == (EndKind.LOST, "aborted")
+    assert (side.protocol.can_send, side.protocol.state) == (False, State.CLOSED)
+    assert side.protocol.end_applied
+    side.hear(3, "late")
+    assert side.protocol.unread == []
+    for now in (4, 4.5, 1000):
+        assert not side.protocol.on_deadline(now)
+        assert side.protocol.due == math.inf
+
+
+@in_turn("answered", [False, True])
+@each_way
+@each_draft
+def test_aborting_behind_an_end(draft: Draft, way: str, answered: bool) -> None:
+    """The end stays what it was, and what is owed for it is not sent."""
+    side = handed_out(draft)
+    side.hear(1, "unread")
+    WAYS[way](side, 1)
+    end = side.end
+    if answered and not side.protocol.end_applied:
+        side.protocol.apply_end(1.5)
+    said = list(side.said)
+    side.protocol.abort("aborted", 2)
+    assert side.said == [*said, "abort"]
+    assert side.end is end
+    assert (side.protocol.can_send, side.protocol.state) == (False, State.CLOSED)
+    assert (side.protocol.end_applied, side.protocol.unread) == (True, [])
+    if way == "CLOSE":
+        assert side.protocol.close_received is end.close

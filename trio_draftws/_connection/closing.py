@@ -9,6 +9,7 @@ The rules:
 3. Once both sides have closed the transport ends, also where the program never calls `aclose`: what
    was read stays readable, the descriptor does not stay open.
 4. Where nothing has to be waited for, closing takes no pass of the scheduler.
+5. `abort` ends everything now: nobody is told, nothing is waited for, what waits is lost.
 """
 
 from __future__ import annotations
@@ -46,18 +47,33 @@ class Closing:
     """Called when closing is done."""
     _is_gone: bool
     """Whether closing is done."""
-    _gone: trio.Event | None
-    """Set when closing is done; None while nobody waits for that."""
+    _ends_unasked: bool
+    """Whether the transport began to end before `aclose` was called."""
     _transport_over: trio.Event | None
-    """Set when the transport has ended, where that began before `aclose` was called."""
+    """Set when the transport is over; None while nobody waits for that and nothing ends unasked."""
     _on_transport_over: Callable[[], None] | None
+
+    @property
+    def transport_is_over(self) -> bool:
+        """Whether the stream is closed."""
+        over = self._transport_over
+        return self._is_gone or (over is not None and over.is_set())
 
     def when_transport_over(self, do: Callable[[], None]) -> None:
         """Calls `do` once, when the stream is closed."""
-        if self._transport_over is not None and self._transport_over.is_set():
+        if self.transport_is_over:
             do()
         else:
             self._on_transport_over = do
+
+    async def wait_transport_over(self) -> None:
+        """Waits until the stream is closed, for whatever reason. A checkpoint."""
+        if self._is_gone:
+            await trio.lowlevel.checkpoint()
+            return
+        if self._transport_over is None:
+            self._transport_over = trio.Event()
+        await self._transport_over.wait()
 
     # Where `aclose` is called
 
@@ -71,18 +87,18 @@ class Closing:
         if self.aclose_called:
             if not self._is_gone:
                 with trio.CancelScope(shield=True):
-                    await self.wait_gone()
+                    await self.wait_transport_over()
         elif not self.close_at_once():
             if self.sender.in_parts and close.code == CloseCode.NORMAL_CLOSURE:
                 close = UNFINISHED
             self.aclose_called = True
             self.scope.forget(self)
             try:
-                if self._transport_over is None:
+                if not self._ends_unasked:
                     await self._close(close)
-                else:
+                elif not self.transport_is_over:
                     with trio.CancelScope(shield=True):
-                        await self._transport_over.wait()
+                        await self.wait_transport_over()
             finally:
                 self._note_gone()
 
@@ -94,7 +110,8 @@ class Closing:
         """
         stream = self.stream
         if (
-            self._transport_over is not None
+            self.aclose_called
+            or self._ends_unasked
             or not self.protocol.end_applied
             or not self._peer_is_done
             or self.receiver.owner is not NOBODY
@@ -109,26 +126,16 @@ class Closing:
         try:
             self.scope.looks.unwatch(stream)
             stream.close(awaited=False)
-            self._note_transport_over()
         finally:
-            self._note_gone()
+            self._note_transport_over()
         return True
 
-    async def wait_gone(self) -> None:
-        """Waits until closing, which began elsewhere, is done. A checkpoint."""
-        if self._is_gone:
-            await trio.lowlevel.checkpoint()
-            return
-        if self._gone is None:
-            self._gone = trio.Event()
-        await self._gone.wait()
-
     def _note_gone(self) -> None:
+        if self._is_gone:
+            return
         self._is_gone = True
         self.receiver.forget_observer()
         self.sender.forget_observer()
-        if self._gone is not None:
-            self._gone.set()
         if self._on_gone is not None:
             self._on_gone()
 
@@ -150,9 +157,11 @@ class Closing:
 
     def begin_end_of_transport(self) -> None:
         """Frees the descriptor, whatever the program does: nothing more is said, or can be."""
-        if self.aclose_called or self._transport_over is not None:
+        if self.aclose_called or self._ends_unasked:
             return
-        self._transport_over = trio.Event()
+        self._ends_unasked = True
+        if self._transport_over is None:
+            self._transport_over = trio.Event()
         self.sender.stop_waiting()
         if self.sender.failure is not None and isinstance(self.stream, DirectStream):
             self._close_direct(self.stream)
@@ -166,6 +175,25 @@ class Closing:
                 await self._end_in_order()
         finally:
             await self._close_stream()
+
+    # Without a goodbye
+
+    @trio.lowlevel.enable_ki_protection
+    def abort(self) -> None:
+        """Ends the connection and its transport now; what waits, on either side, is lost."""
+        if self._is_gone:
+            return
+        self.aclose_called = True
+        self.scope.forget(self)
+        self.protocol.abort("this side aborted the connection", self.scope.now())
+        self.sender.stop_waiting()
+        self.receiver.stop()
+        if isinstance(self.stream, DirectStream):
+            self.scope.looks.unwatch(self.stream)
+            self.stream.abort()
+            self._note_transport_over()
+        else:
+            self.scope.start_soon(self._close_stream)
 
     # The stream
 
@@ -209,6 +237,8 @@ class Closing:
         self._note_transport_over()
 
     def _note_transport_over(self) -> None:
+        if self.aclose_called:
+            self._note_gone()
         if self._transport_over is not None:
             self._transport_over.set()
         if self._on_transport_over is not None:

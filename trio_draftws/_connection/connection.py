@@ -41,9 +41,9 @@ from trio_draftws.drafts import (
     ShortSend,
     WebSocketProtocol,
     WebSocketURL,
-    cannot_say,
 )
 
+from . import pinging
 from .checkpoints import Checkpoints
 from .endpoint import Endpoint
 from .info import ConnectionInfo, PathPattern, State
@@ -176,6 +176,27 @@ class Connection(ConnectionInfo[State], trio.abc.Channel["str | bytes"]):
     def closed_by(self) -> Role | None:
         """Who closed first, `"client"` or `"server"`; None if nobody has."""
         return self._protocol.closed_by
+
+    @property
+    def close_code(self) -> int | None:
+        """The close code with which the connection ended; None while it has not (RFC 6455 section
+        7.1.5).
+
+        It is that of the peer's closing frame, whoever closed first: 1005 if that carried no code,
+        or if the draft has none, and 1006 if none was received: the connection was lost or aborted,
+        the peer broke its draft or was given up, or it never answered our close. What we sent is
+        `close_sent`. It is known once `receive` has reached the end, or the end was answered
+        because nobody was receiving; at the latest when `aclose` or `wait_closed` returns. hixie-75
+        has no closing frame: an orderly end of TCP is 1005.
+        """
+        close = self._endpoint.final_close
+        return None if close is None else close.code
+
+    @property
+    def close_reason(self) -> str | None:
+        """The reason that came with `close_code`, often empty; None while that is None."""
+        close = self._endpoint.final_close
+        return None if close is None else close.reason
 
     @property
     def text(self) -> TextChannel:
@@ -513,38 +534,64 @@ class Connection(ConnectionInfo[State], trio.abc.Channel["str | bytes"]):
         """Seconds that the latest answered ping took; None before the first."""
         return self._protocol.keepalive.latency
 
-    async def ping(self) -> float:
+    async def ping(self, payload: Buffer | None = None) -> float:
         """Pings the peer and waits for its pong (RFC 6455 sections 5.5.2 and 5.5.3).
 
         No task needs to be receiving: messages that come meanwhile are kept for `receive`, up to
         64 KiB of them. A checkpoint; cancelling it loses nothing.
 
+        The pong to a later ping answers this one too. If pings with equal payloads are under way,
+        the first pong with that payload answers all of them.
+
+        Args:
+            payload: what the ping carries and the pong repeats, at most 125 bytes. By default four
+                random bytes, which tell this ping from all others.
+
         Returns:
             The round trip in seconds.
 
         Raises:
-            LocalProtocolError: the draft has no pings (`connection.draft.ping`).
+            LocalProtocolError: the draft has no pings (`connection.draft.ping`), or the payload is
+                too long; nothing was sent.
+            TypeError: the payload is not bytes; nothing was sent.
             trio.ClosedResourceError: we closed the connection.
             trio.BrokenResourceError: the peer closed the connection, or it was lost.
         """
-        if not self.draft.ping:
-            raise cannot_say(self.draft.name, "pings")
-        await self._checkpoints.before_receive()
-        # It may go between the fragments of a message, so it waits for no turn.
-        await self._sender.wait_for_room()
-        protocol = self._protocol
-        if not protocol.can_send or protocol.end is not None:
-            raise self._endpoint.why_not_sendable()
-        done = trio.Event()
-        sent = protocol.ping(self._endpoint.scope.now(), done.set)
-        self._endpoint.scope.looks.take_turn(self._endpoint)
-        try:
-            await done.wait()
-        finally:
-            protocol.keepalive.forget_ping(sent)
-        if sent.round_trip is None:
-            raise self._endpoint.why_not_sendable()
-        return sent.round_trip
+        return await pinging.ping(self._endpoint, payload)
+
+    async def send_ping(self, payload: Buffer | None = None) -> None:
+        """Sends a ping, and does not wait for its pong.
+
+        The pong counts for `latency`, `statistics` and `ping_timeout` like any other. Waits for
+        room like `send`, but not for a message that is being sent part by part. A checkpoint; if
+        it is cancelled, nothing was sent.
+
+        Args:
+            payload: as for `ping`.
+
+        Raises:
+            LocalProtocolError, TypeError, trio.ClosedResourceError, trio.BrokenResourceError:
+                as `ping`.
+        """
+        await pinging.send_ping(self._endpoint, payload)
+
+    async def send_pong(self, payload: Buffer = b"") -> None:
+        """Sends a pong that answers no ping: a heartbeat in one direction (RFC 6455 section 5.5.3).
+
+        The peer's pings are answered without it. Waits and is a checkpoint like `send_ping`; if it
+        is cancelled, nothing was sent.
+
+        Args:
+            payload: what it carries, at most 125 bytes; by default nothing.
+
+        Raises:
+            LocalProtocolError: the draft has no pongs (`connection.draft.ping`), or the payload is
+                too long; nothing was sent.
+            TypeError: the payload is not bytes; nothing was sent.
+            trio.ClosedResourceError: we closed the connection.
+            trio.BrokenResourceError: the peer closed the connection, or it was lost.
+        """
+        await pinging.send_pong(self._endpoint, payload)
 
     # In numbers
 
@@ -591,12 +638,40 @@ class Connection(ConnectionInfo[State], trio.abc.Channel["str | bytes"]):
             TypeError: `code` is no `int`, or `reason` no `str`; nothing was done.
         """
         if self._endpoint.aclose_called:
-            await self._endpoint.wait_gone()
+            await self._endpoint.wait_transport_over()
             return
         close = Close(code, reason)
         check_close(self._endpoint, close)
         await self._endpoint.close_shielded(close)
         await trio.lowlevel.checkpoint()
+
+    def abort(self) -> None:
+        """Ends the connection at once, without a closing handshake, and closes the stream.
+
+        The peer is not told: TCP ends with a reset, also under TLS, and any other stream is closed
+        with `trio.aclose_forcefully`, in a task of the library. What was sent and has not left
+        yet is lost, and so is what came and was not received. Tasks that send, receive, or wait
+        for a pong raise `trio.ClosedResourceError`; an `aclose` that is under way returns. Nothing
+        happens if the connection has ended already. It is no checkpoint, and may be called from any
+        task; `aclose` may follow, and then only waits until the stream is closed.
+        """
+        self._endpoint.abort()
+
+    async def wait_closed(self) -> None:
+        """Waits until the connection has ended and its stream is closed, for whatever reason.
+
+        That is so when `aclose` or `abort` has done its work in any task; and also where nobody
+        calls them: when the peer has closed and was answered, when the connection was lost, or when
+        the peer was given up. From then on `close_code` says how it ended. If `receive` raised and
+        nobody calls `aclose`, this takes up to two seconds more, and up to `close_timeout` if the
+        peer does not end its side.
+
+        No task needs to be receiving: what comes is read all the same, so that the end is seen. But
+        only up to 64 KiB of messages are read ahead, and an end behind those waits until `receive`
+        has made room. Any number of tasks may wait, beside those that receive and send. A
+        checkpoint; cancelling it changes nothing.
+        """
+        await self._endpoint.wait_transport_over()
 
 
 endpoint_of: Callable[[Connection], Endpoint] = attrgetter("_endpoint")

@@ -89,7 +89,7 @@ class Endpoint(Closing):
         self.aclose_called = False
         self._on_gone = on_gone
         self._is_gone = False
-        self._gone = None
+        self._ends_unasked = False
         self._transport_over = None
         self._on_transport_over = None
 
@@ -99,6 +99,8 @@ class Endpoint(Closing):
         Args:
             rest: bytes that came behind the opening handshake.
         """
+        if self.aclose_called:
+            return  # an instrument that was told of it has aborted it
         self.scope.keep(self)
         if rest:
             self.receiver.feed(rest)
@@ -129,9 +131,34 @@ class Endpoint(Closing):
         return self.sender.failure if end is None else _error_of(end)
 
     @property
-    def close_code(self) -> int | None:
+    def final_close(self) -> Close | None:
+        """The code and reason with which it ended, as RFC 6455 section 7.1.5 has them: those of the
+        peer's Close, whoever closed first; None while it has not ended.
+        """
+        protocol = self.protocol
+        if protocol.end_applied:
+            assert protocol.end is not None
+            ended_as_drafted = protocol.end.kind is EndKind.CLOSE
+        elif self.transport_is_over:
+            # We closed; without a closing frame there was none to wait for.
+            no_frame = not protocol.draft.closing_handshake
+            ended_as_drafted = no_frame and self.sender.failure is None
+        else:
+            return None
+        if not ended_as_drafted:
+            return Close(CloseCode.ABNORMAL_CLOSURE)
+        received = protocol.close_received
+        if received is None or received.code is None:
+            return Close(CloseCode.NO_STATUS_RECEIVED)
+        return received
+
+    @property
+    def first_close_code(self) -> int | None:
         """The code that was sent by whoever closed first; 1006 if the connection was lost, None
         where the draft has no codes.
+
+        Where a server counts how its connections ended, this says more than `final_close`, which is
+        1006 for each peer that did not answer our Close.
         """
         protocol = self.protocol
         if protocol.end is None:

@@ -303,6 +303,12 @@ class Receiver(StreamReader):
             elif self.direct is not None:
                 self.direct.interrupt()
 
+    def stop(self) -> None:
+        """Makes whoever reads leave, without waiting for that."""
+        self.interrupt()
+        if self._look is not None:
+            self._look.scope.cancel()
+
     async def take_over(self) -> None:
         """Makes whoever reads leave, and waits for that; from now on only the closer reads."""
         former, self.owner = self.owner, CLOSER

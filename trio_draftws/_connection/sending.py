@@ -8,7 +8,7 @@ from operator import length_hint
 
 import trio
 
-from trio_draftws.drafts import Buffer, Close, Fragment
+from trio_draftws.drafts import DRAFTS, Buffer, Close, Fragment, Ping, Pong
 
 from .closing import NORMAL, UNFINISHED
 from .endpoint import Endpoint
@@ -95,13 +95,38 @@ def check_close(endpoint: Endpoint, close: Close) -> None:
         LocalProtocolError: that code or reason cannot be sent.
         TypeError: the code is no int, or the reason no str.
     """
+    _check_types(close)
+    protocol = endpoint.protocol
+    if protocol.draft.close_status and close != NORMAL:
+        check_encodable(endpoint, close)
+
+
+def check_close_for_all(close: Close) -> None:
+    """Raises if there may be connections on which `close` cannot be sent.
+
+    Raises:
+        LocalProtocolError: that code or reason cannot be sent.
+        TypeError: the code is no int, or the reason no str.
+    """
+    _check_types(close)
+    # Whatever the latest draft allows, all before it that have codes do.
+    DRAFTS[-1].codec("server", 0).encode(close)
+
+
+def _check_types(close: Close) -> None:
     if isinstance(close.code, bool) or not isinstance(close.code, int):
         raise TypeError(f"a close's code is a number, as 1000, not {close.code!r}")
     if not isinstance(close.reason, str):
         raise TypeError(f"a close's reason is a str, not {close.reason!r}")
-    protocol = endpoint.protocol
-    if protocol.draft.close_status and close != NORMAL:
-        codec = protocol.codec
-        # To try it is not to send it: no instrument is told.
-        inner = codec.inner if isinstance(codec, InstrumentedCodec) else codec
-        inner.encode(close)
+
+
+def check_encodable(endpoint: Endpoint, frame: Ping | Pong | Close) -> None:
+    """Raises if the draft cannot express a control frame.
+
+    Raises:
+        LocalProtocolError: that is so.
+    """
+    codec = endpoint.protocol.codec
+    # To try it is not to send it: no instrument is told.
+    inner = codec.inner if isinstance(codec, InstrumentedCodec) else codec
+    inner.encode(frame)

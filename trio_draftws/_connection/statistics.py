@@ -40,7 +40,7 @@ class ConnectionStatistics:
     """Bytes that wait to be written."""
     pings_received: int
     pings_sent: int
-    """Those of `Connection.ping`, and keepalive pings."""
+    """Those of `Connection.ping` and `send_ping`, and keepalive pings."""
     pongs_received: int
     latency: float | None
     """Seconds that the latest answered ping took; None before the first."""

@@ -14,11 +14,12 @@ from trio_draftws._connection.instrument import Instruments
 from trio_draftws._connection.scope import open_scope
 from trio_draftws._settings.checks import check_address, needs_trio, tuple_of
 from trio_draftws._settings.keywords import expand_signature, with_defaults
-from trio_draftws._transport.listeners import cannot_listen
+from trio_draftws._transport.listeners import is_closed
 from trio_draftws._transport.sockets import take_over
 
 from .admission import ConnectionLimiter
 from .events import ServerEvents
+from .listening import serve_listeners, serve_tcp
 from .options import ServerOptions
 from .routing import Routes, with_routes
 from .server import Server, StreamServer
@@ -41,7 +42,8 @@ async def serve_websocket(
 
     `server = await nursery.start(partial(serve_websocket, handler, port))` starts it and returns
     the `Server` once it listens. It uses `trio.serve_tcp`, or `trio.serve_listeners` if it is given
-    listeners.
+    listeners. A listener of yours that you close accepts nobody any more; when you have closed all
+    of them, or one of the server's own, the server ends as after `Server.aclose`.
 
     A checkpoint. However it ends, every connection is closed in order first: with 1001, within
     `close_timeout`. After `Server.aclose` it returns; cancelled, it raises `trio.Cancelled`.
@@ -76,6 +78,8 @@ async def serve_websocket(
         listeners = tuple_of("listeners", listeners, "listeners", trio.abc.Listener)
         if not listeners:
             raise ValueError("listeners is empty; there is nothing to listen on")
+        if any(map(is_closed, listeners)):
+            raise ValueError("listeners has one that is closed; there is nothing to listen on")
     served: Handler | Routes[Handler] = with_routes("handler", handler, *HANDLER_ARGUMENTS)
     options = ServerOptions.of(settings, conn_headers, served)
     limiter = ConnectionLimiter(
@@ -95,34 +99,11 @@ async def serve_websocket(
             serve_stream = streams.serve_stream_in_own_scope
         serve: partial[Any]
         if listeners is None:
-            serve = partial(_serve_tcp, serve_stream, port, host=host, backlog=backlog)
+            serve = partial(serve_tcp, streams, serve_stream, port, host=host, backlog=backlog)
         else:
-            serve = partial(trio.serve_listeners, serve_stream, list(listeners))
+            serve = partial(serve_listeners, streams, serve_stream, list(listeners))
         starter: Any = _StreamStarter(nursery, serve_stream)
         await streams.run(partial(serve, handler_nursery=starter), task_status)
-
-
-async def _serve_tcp(
-    serve_stream: Callable[..., Awaitable[object]],
-    port: int,
-    *,
-    host: str | bytes | None,
-    backlog: int | None,
-    handler_nursery: trio.Nursery,
-    task_status: trio.TaskStatus[Any],
-) -> None:
-    """As `trio.serve_tcp`, with an `OSError` that names host and port."""
-    try:
-        await trio.serve_tcp(
-            serve_stream,
-            port,
-            host=host,
-            backlog=backlog,
-            handler_nursery=handler_nursery,
-            task_status=task_status,
-        )
-    except OSError as error:
-        raise cannot_listen(error, host, port) from error
 
 
 @attrs.frozen

@@ -1,16 +1,21 @@
 """A running server: how it serves one stream, and how it ends.
 
-A server ends when its scope is cancelled, or `Server.aclose` is called. Either way:
+A server ends when its scope is cancelled, when `Server.aclose` is called, or when the program has
+closed all listeners. Either way:
 
 1. The listeners close.
-2. The cancel scope of each handler is cancelled, also of those that run in a nursery of the caller.
+2. After `Server.aclose` with a grace, handlers and opening handshakes have that time to finish by
+   themselves. A cancellation, or a second call, ends the wait.
+3. The cancel scope of each handler is cancelled, also of those that run in a nursery of the caller.
    Opening handshakes that are not done get 503.
-3. Each connection is closed with 1001, in the task of its handler, once that has returned.
-4. The task of the scope ends last, since closing needs it.
+4. Each connection is closed with 1001, or the code of `Server.aclose`, in the task of its handler,
+   once that has returned.
+5. The task of the scope ends last, since closing needs it.
 """
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
@@ -20,8 +25,10 @@ import trio
 
 from trio_draftws._connection.connection import Connection, endpoint_of
 from trio_draftws._connection.scope import Scope, what_ends_the_program
+from trio_draftws._connection.sending import check_close_for_all
 from trio_draftws._exceptions import close_code_after
 from trio_draftws._settings.checks import check_awaitable
+from trio_draftws._settings.limits import check_number
 from trio_draftws._transport.sockets import DirectStream
 from trio_draftws.drafts import Close, CloseCode, HandshakeError
 
@@ -69,13 +76,57 @@ class Server:
         """
         return self._streams.statistics()
 
-    async def aclose(self) -> None:
-        """Ends the server: listeners first, then every handler, then every connection with 1001.
+    async def aclose(
+        self,
+        code: int = CloseCode.GOING_AWAY,
+        reason: str = "",
+        *,
+        close_connections: bool = True,
+        grace: float = 0.0,
+    ) -> None:
+        """Ends the server: listeners first, then every handler, then every connection.
+
+        With a grace, handlers may finish by themselves once the listeners are closed; their
+        connections are closed with 1000, as ever when a handler returns. So may opening handshakes
+        that are under way. When the grace has passed, handlers are cancelled, as they are at once
+        without one, and opening handshakes get 503.
 
         It returns when everything is closed; then `serve_websocket` returns too. A checkpoint; if
-        it is cancelled, the server ends all the same.
+        it is cancelled, the server ends all the same, at the time that was set. A further call may
+        hasten the end, and then its code and reason count; it cannot put it off. If the task of
+        `serve_websocket` is cancelled meanwhile, the grace is over. A handler that calls this waits
+        for itself, until the grace has passed.
+
+        Args:
+            code: the close code for connections whose handlers are cancelled, left out where the
+                draft has none; by default 1001. 1012 tells clients that the server restarts.
+            reason: for their peers, left out where the draft has none; by default empty. At most
+                123 bytes of UTF-8.
+            close_connections: False leaves connections to their handlers for as long as they take,
+                as `grace=math.inf` does.
+            grace: seconds for handlers to finish by themselves; by default 0.
+
+        Raises:
+            LocalProtocolError: that code or reason cannot be sent; nothing was done.
+            ValueError: the grace is negative or NaN, or was given with `close_connections=False`;
+                nothing was done.
+            TypeError: an argument is of the wrong type; nothing was done.
         """
-        await self._streams.stop()
+        close = Close(code, reason)
+        check_close_for_all(close)
+        check_number("grace", grace)
+        if not grace >= 0:
+            raise ValueError(f"grace must be at least 0, not {grace}")
+        if not isinstance(close_connections, bool):
+            raise TypeError(f"close_connections is True or False, not {close_connections!r}")
+        if not close_connections:
+            if grace:
+                raise ValueError(
+                    "close_connections=False leaves connections open however long that takes: "
+                    "leave it out, or grace"
+                )
+            grace = math.inf
+        await self._streams.stop(close, grace)
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -93,13 +144,18 @@ class StreamServer:
     _events: ServerEvents
     _accepting: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     """Cancelled when the server is to end."""
+    _finishing: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
+    """In which handlers may finish by themselves after that; its deadline is the end of it."""
+    _final_close: Close = attrs.field(default=Close(CloseCode.GOING_AWAY), init=False)
+    """What connections are closed with when it shuts down."""
     _handler_scopes: set[trio.CancelScope] = attrs.field(factory=set, init=False)
     """What to cancel when it ends: one scope for all handlers, or one for each."""
     _active: int = attrs.field(default=0, init=False)
     """How many streams it is serving."""
+    _accepts_no_more: bool = attrs.field(default=False, init=False)
     _is_shutting_down: bool = attrs.field(default=False, init=False)
     _all_done: trio.Event = attrs.field(factory=trio.Event, init=False)
-    """Set when it is shutting down and serves no stream any more."""
+    """Set when it accepts no more and serves no stream any more."""
     _ended: trio.Event = attrs.field(factory=trio.Event, init=False)
 
     def statistics(self) -> ServerStatistics:
@@ -110,12 +166,15 @@ class StreamServer:
     async def run(
         self, serve: Callable[..., Awaitable[object]], task_status: trio.TaskStatus[Server]
     ) -> None:
-        """Runs `serve`, one of Trio's functions, until it ends or `stop` is called; then shuts down
-        in order. `task_status` gets the `Server` as soon as Trio listens.
+        """Runs `serve`, which listens, until it ends or `stop` is called; then shuts down in order.
+        `task_status` gets the `Server` as soon as it listens.
         """
         try:
             with self._accepting:
-                await serve(task_status=_ListeningStatus(self.listening_on, task_status))
+                await serve(task_status=task_status)
+            with self._finishing:
+                await self._note_listeners_closed()
+                await self._wait_all_done()
         except BaseExceptionGroup as group:
             # From the nursery in which Trio listens
             end = what_ends_the_program(group)
@@ -128,19 +187,43 @@ class StreamServer:
                 await self._shut_down()
             self._ended.set()
 
-    async def stop(self) -> None:
-        """Ends the server, and waits until it has ended. A checkpoint."""
+    async def stop(self, close: Close, grace: float) -> None:
+        """Ends the server, and waits until it has ended. A checkpoint.
+
+        Args:
+            close: what connections are closed with whose handlers do not return by themselves.
+            grace: for how many seconds they may; if a call before this one gave less, that counts.
+        """
+        deadline = trio.current_time() + grace
+        if not self._accepting.cancel_called or deadline < self._finishing.deadline:
+            self._final_close = close
+            self._finishing.deadline = deadline
+        if not grace:
+            self._finishing.cancel()
         self._accepting.cancel()
         await self._ended.wait()
 
-    async def _shut_down(self) -> None:
-        self._is_shutting_down = True
+    def begin_stop(self) -> None:
+        """Ends the server soon, unless that has begun; no checkpoint."""
+        if not self._accepting.cancel_called:
+            self._finishing.cancel()
+            self._accepting.cancel()
+
+    async def _note_listeners_closed(self) -> None:
+        self._accepts_no_more = True
         # Streams that were accepted in this pass of the scheduler have a task that has not begun.
         await trio.lowlevel.checkpoint()
-        for scope in self._handler_scopes:
-            scope.cancel()
+
+    async def _wait_all_done(self) -> None:
         if self._active:
             await self._all_done.wait()
+
+    async def _shut_down(self) -> None:
+        self._is_shutting_down = True
+        await self._note_listeners_closed()
+        for scope in self._handler_scopes:
+            scope.cancel()
+        await self._wait_all_done()
 
     async def handler_nursery(self, task_status: trio.TaskStatus[trio.Nursery]) -> None:
         """Runs the nursery of the handlers, until it is cancelled.
@@ -208,7 +291,7 @@ class StreamServer:
                 await _close_forcefully(stream)
             finally:
                 self._active -= 1
-                if self._is_shutting_down and not self._active:
+                if self._accepts_no_more and not self._active:
                     self._all_done.set()
 
     async def _open(
@@ -245,27 +328,16 @@ class StreamServer:
     async def _close(self, connection: Connection, code: int) -> None:
         endpoint = endpoint_of(connection)
         if not endpoint.close_at_once():
-            await endpoint.close_shielded(Close(code))
+            going = self._is_shutting_down and code == CloseCode.GOING_AWAY
+            await endpoint.close_shielded(self._final_close if going else Close(code))
         self.connections.discard(connection)
-        self._events.connection_closed(endpoint.close_code, endpoint.totals)
+        self._events.connection_closed(endpoint.first_close_code, endpoint.totals)
 
     def listening_on(self, listeners: Sequence[trio.abc.Listener[Any]]) -> Server:
         """Keeps what it listens on, and returns the `Server` to hand to the program."""
         self.listeners = listeners
         self.port = next(filter(None, map(_port_of, listeners)), None)
         return Server(self)
-
-
-@attrs.frozen
-class _ListeningStatus:
-    """A `task_status` for Trio's functions, which passes on a `Server` in place of listeners."""
-
-    listening_on: Callable[[Sequence[trio.abc.Listener[Any]]], Server]
-    task_status: trio.TaskStatus[Server]
-
-    def started(self, listeners: Sequence[trio.abc.Listener[Any]] = ()) -> None:
-        """Called by Trio once it listens."""
-        self.task_status.started(self.listening_on(listeners))
 
 
 async def _close_forcefully(stream: trio.abc.Stream) -> None:

@@ -12,6 +12,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import attrs
 import trio
@@ -58,6 +59,15 @@ class UnixListener(trio.abc.Listener[trio.SocketStream]):
         if self.socket.fileno() != -1 and _identity(self.path) == self._file:
             self.path.unlink(missing_ok=True)
         await self._listener.aclose()
+
+
+def is_closed(listener: trio.abc.Listener[Any]) -> bool:
+    """Returns whether a listener of Trio's or ours is closed; False if that cannot be known."""
+    if isinstance(listener, trio.SSLListener):
+        listener = listener.transport_listener
+    if isinstance(listener, (trio.SocketListener, UnixListener)):
+        return bool(listener.socket.fileno() == -1)
+    return False
 
 
 def cannot_listen(error: OSError, host: str | bytes | None, port: int) -> OSError:

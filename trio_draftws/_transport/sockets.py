@@ -23,6 +23,7 @@ from __future__ import annotations
 import errno
 import operator
 import socket
+import struct
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, TypeAlias
@@ -285,6 +286,17 @@ class DirectStream(trio.abc.Stream):
             # From now on the number may be reused for another socket.
             self.fileno = -1
             self.socket.close()
+
+    def abort(self) -> None:
+        """As `close`, but drops what the kernel has not sent yet, and ends TCP with a reset."""
+        try:
+            # On, for zero seconds (socket(7))
+            linger = struct.pack("ii", 1, 0)
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        except OSError:
+            pass  # it is closed
+        # Not what a subclass says before that, as TLS does.
+        DirectStream.close(self)
 
     async def aclose(self) -> None:
         self.close()

@@ -44,6 +44,7 @@ from ._http.response import REDIRECT_STATUSES, HTTPResponse, Response, write_res
 from ._http.url import NOT_IN_URL, SplitURL, WebSocketURL, is_ws_url, is_wss_url, split_url
 from ._identify import check_plain, identify, is_plain
 from ._protocol.ends import End, EndKind
+from ._protocol.keepalive import SentPing
 from ._protocol.protocol import WebSocketProtocol
 from ._registry import DRAFTS, Draft, DraftName, allowed_drafts, auto_drafts, draft_named
 from ._request import Request
@@ -88,6 +89,7 @@ __all__ = [
     "Response",
     "ResponseBody",
     "Role",
+    "SentPing",
     "ServerOpening",
     "ShortReceive",
     "ShortSend",

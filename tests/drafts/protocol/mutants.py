@@ -379,6 +379,18 @@ MUTANTS = [
         "return self.draft.ping and self.end is None",
     ),
     Mutant(
+        "aborting keeps what is unread",
+        "        self.unread.clear()\n        if self.end is None:",
+        "        if self.end is None:",
+        test="_tables",
+    ),
+    Mutant(
+        "aborting leaves an answer owed",
+        "        if not self.end_applied:\n            # The peer gets no answer.",
+        "        if self.end_applied:\n            # The peer gets no answer.",
+        test="_tables",
+    ),
+    Mutant(
         "pings are not answered behind our Close",
         "if pings and not self._output.finishing and not self.end_applied:",
         "if pings and self.can_send:",
@@ -393,13 +405,19 @@ MUTANTS = [
     ),
     Mutant(
         "every ping is remembered",
-        "for key, ping in earlier.items() if ping.on_done is not None}",
-        "for key, ping in earlier.items()}",
+        "[ping for ping in earlier if ping.on_done is not None]",
+        "[*earlier]",
     ),
     Mutant(
         "a pong stands for itself alone",
-        "            payload = next(iter(sent_pings))\n",
-        "            payload = pong.payload\n",
+        "answered = sent_pings[: last + 1]\n        del sent_pings[: last + 1]\n",
+        "answered = [sent_pings.pop(last)]\n",
+        test="_pings",
+    ),
+    Mutant(
+        "a pong answers the first of equal pings alone",
+        "positions = range(len(sent_pings) - 1, -1, -1)",
+        "positions = range(len(sent_pings))",
         test="_pings",
     ),
     Mutant(

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-import secrets
 from collections.abc import Callable
 
 import attrs
 
-from trio_draftws.drafts._events import Ping, Pong
+from trio_draftws.drafts._events import Pong
 
 from .interfaces import Output, Timeouts
 
@@ -20,6 +19,7 @@ LONGEST_WAIT = 60.0
 class SentPing:
     """A ping that was sent and not yet answered."""
 
+    payload: bytes
     at: float
     on_done: Callable[[], None] | None = None
     """Called when its answer has come, or can no longer come. None: nobody waits."""
@@ -45,7 +45,8 @@ class Keepalive:
     latency: float | None = None
     """Seconds that the latest answered ping took."""
 
-    _sent_pings: dict[bytes, SentPing] | None = None
+    _sent_pings: list[SentPing] | None = None
+    """Oldest first."""
     _pong_due_since: float = 0
     """When the time for a pong began."""
     _received_at_ping: int = -1
@@ -79,21 +80,20 @@ class Keepalive:
     # Pings
 
     def add_ping(
-        self, received: int, now: float, on_done: Callable[[], None] | None
-    ) -> tuple[SentPing, Ping]:
-        """Makes a ping that is to be sent now."""
-        payload = secrets.token_bytes(4)
-        sent = SentPing(now, on_done)
-        earlier = self._sent_pings or {}
-        self._sent_pings = {key: ping for key, ping in earlier.items() if ping.on_done is not None}
-        self._sent_pings[payload] = sent
+        self, payload: bytes, received: int, now: float, on_done: Callable[[], None] | None
+    ) -> SentPing:
+        """Notes a ping that is sent now."""
+        sent = SentPing(payload, now, on_done)
+        earlier = self._sent_pings or ()
+        self._sent_pings = [ping for ping in earlier if ping.on_done is not None]
+        self._sent_pings.append(sent)
         self.pings_sent += 1
         if not self.awaits_pong(received):
             # Otherwise the time runs since the first ping that was not answered.
             self._pong_due_since = now
             self._received_at_ping = received
             self._was_blocked = False
-        return sent, Ping(payload)
+        return sent
 
     def awaits_pong(self, received: int) -> bool:
         """Whether a ping was sent and nothing has come since."""
@@ -102,19 +102,21 @@ class Keepalive:
     def take_pong(self, pong: Pong, now: float) -> None:
         """Takes a pong that came, whether or not it answers a ping."""
         self.pongs_received += 1
-        sent_pings = self._sent_pings
-        if sent_pings is None or pong.payload not in sent_pings:
+        sent_pings = self._sent_pings or []
+        # RFC 6455 section 5.5.3: an answer to one ping may stand for those before it, and of those
+        # with equal payloads the peer may have answered the latest alone.
+        positions = range(len(sent_pings) - 1, -1, -1)
+        last = next((i for i in positions if sent_pings[i].payload == pong.payload), None)
+        if last is None:
             return
-        # RFC 6455 section 5.5.3: an answer to one ping may stand for those before it
-        payload = b""
-        while payload != pong.payload:
-            payload = next(iter(sent_pings))
-            sent = sent_pings.pop(payload)
+        answered = sent_pings[: last + 1]
+        del sent_pings[: last + 1]
+        for sent in answered:
             self.latency = sent.round_trip = now - sent.at
             if sent.on_done is not None:
                 sent.on_done()
-        if self._on_latency is not None and self.latency is not None:
-            self._on_latency(self.latency)
+        if self._on_latency is not None:
+            self._on_latency(now - answered[-1].at)
 
     def forget_ping(self, sent: SentPing) -> None:
         """Nobody waits for its answer any more."""
@@ -123,7 +125,7 @@ class Keepalive:
     def forget_pings(self) -> None:
         """No answer will come: wakes those who wait for one."""
         sent_pings, self._sent_pings = self._sent_pings, None
-        for sent in (sent_pings or {}).values():
+        for sent in sent_pings or ():
             if sent.on_done is not None:
                 sent.on_done()
 

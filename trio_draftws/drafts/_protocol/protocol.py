@@ -47,13 +47,14 @@ The rules:
 from __future__ import annotations
 
 import math
+import secrets
 from collections.abc import Callable
 from enum import Enum
 
 import attrs
 
 from trio_draftws.drafts._close_codes import CloseCode
-from trio_draftws.drafts._events import Close, Role
+from trio_draftws.drafts._events import Close, Ping, Pong, Role
 
 from .ends import AnswerTimer, End, EndKind
 from .incoming import Incoming
@@ -112,6 +113,17 @@ class WebSocketProtocol(Incoming):
             self._note_end_applied(self.end, now)
             self._output.abort(reason)
         self._end_input(End(EndKind.GIVEN_UP, reason, answer=answer), now)
+
+    def abort(self, reason: str, now: float) -> None:
+        """Ends the connection from our side, at once: sends nothing, drops what is unread."""
+        self.unread.clear()
+        if self.end is None:
+            self._end_input(End(EndKind.LOST, reason), now)
+            return
+        if not self.end_applied:
+            # The peer gets no answer.
+            self._note_end_applied(self.end, now)
+        self._output.abort(reason)
 
     def note_hang_up(self, now: float, *, reset: bool) -> None:
         """The peer has ended its side, or with `reset` the whole connection, after bytes that a
@@ -265,19 +277,40 @@ class WebSocketProtocol(Incoming):
 
     # Time
 
-    def ping(self, now: float, on_done: Callable[[], None] | None = None) -> SentPing:
+    def ping(
+        self,
+        now: float,
+        on_done: Callable[[], None] | None = None,
+        payload: bytes | None = None,
+    ) -> SentPing:
         """Sends a ping, as soon as what stands before it is written.
 
         Args:
             on_done: called when its answer has come, or never will.
+            payload: what it carries; by default four bytes of our own, unlike those of any other.
+
+        Raises:
+            LocalProtocolError: the payload is too long; nothing was done.
         """
-        sent, ping = self.keepalive.add_ping(self.bytes_received, now, on_done)
-        self._output.put(self.codec.encode(ping))
+        if payload is None:
+            payload = secrets.token_bytes(4)
+        wire = self.codec.encode(Ping(payload))
+        sent = self.keepalive.add_ping(payload, self.bytes_received, now, on_done)
+        self._output.put(wire)
         self._output.flush()
         # The output now notes since when the ping waits, if it does.
         self._output.blocked(now)
         self.due = min(self.due, self._next_due(now, full=False))
         return sent
+
+    def send_pong(self, payload: bytes) -> None:
+        """Sends a pong that answers no ping (RFC 6455 section 5.5.3).
+
+        Raises:
+            LocalProtocolError: the payload is too long; nothing was done.
+        """
+        self._output.put(self.codec.encode(Pong(payload)))
+        self._output.flush()
 
     def on_deadline(self, now: float, *, full: bool = False, just_read: bool = False) -> bool:
         """Does what is due, and sets `due` to a later moment.

@@ -300,7 +300,7 @@ def test_aborting(draft: Draft, role: Role, said_close: bool) -> None:
     side.protocol.abort("aborted", 2)
     assert side.said == [*said, "abort"]
     assert (side.end.kind, side.end.reason) == (EndKind.LOST, "aborted")
-    assert (side.protocol.can_send, side.protocol.state) == (False, State.CLOSED)
+    assert (side.protocol.can_send, side.protocol.state.name) == (False, "CLOSED")
     assert side.protocol.end_applied
     side.hear(3, "late")
     assert side.protocol.unread == []
@@ -324,7 +324,7 @@ def test_aborting_behind_an_end(draft: Draft, way: str, answered: bool) -> None:
     side.protocol.abort("aborted", 2)
     assert side.said == [*said, "abort"]
     assert side.end is end
-    assert (side.protocol.can_send, side.protocol.state) == (False, State.CLOSED)
+    assert (side.protocol.can_send, side.protocol.state.name) == (False, "CLOSED")
     assert (side.protocol.end_applied, side.protocol.unread) == (True, [])
     if way == "CLOSE":
         assert side.protocol.close_received is end.close

@@ -80,11 +80,13 @@ from ._server.settings import (
 from ._server.statistics import ServerStatistics
 from ._settings.framing_mode import framing_mode, use_framing_mode
 from ._transport.listeners import UnixListener, open_reuse_port_listeners, open_unix_listener
+from ._transport.proxy_protocol import proxy_protocol_factory
 from ._transport.sockets import StreamFactory
 from ._transport.tls import ssl_stream_factory
 from .drafts import (
     DRAFTS,
     HAS_SPEEDUPS,
+    Address,
     Close,
     CloseCode,
     Compression,
@@ -109,6 +111,7 @@ __all__ = [
     "DRAFTS",
     "HAS_SPEEDUPS",
     "AcceptSettings",
+    "Address",
     "BinaryPolicy",
     "BroadcastResult",
     "ClientSettings",
@@ -178,6 +181,7 @@ __all__ = [
     "open_reuse_port_listeners",
     "open_unix_listener",
     "open_websocket",
+    "proxy_protocol_factory",
     "reconnecting",
     "same_host",
     "serve_websocket",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from trio_draftws._transport.addresses import NO_ENDS, PackedEnds, unpack_local, unpack_remote
 from trio_draftws.drafts import (
+    Address,
     Draft,
     Headers,
     NegotiatedParameters,
@@ -14,7 +17,11 @@ from trio_draftws.drafts import (
     Response,
     Role,
     WebSocketURL,
+    certificate_in,
 )
+
+if TYPE_CHECKING:
+    import ssl
 
 
 @attrs.define(eq=False, repr=False, kw_only=True)
@@ -33,6 +40,7 @@ class ConnectionInfo:
     _head: bytes
     _secure: bool
     _wildcard: str = ""
+    _ends: PackedEnds = NO_ENDS
     _url: WebSocketURL | None = None
 
     @property
@@ -41,6 +49,42 @@ class ConnectionInfo:
         opened, after all redirects; on a server the one that was requested.
         """
         return self.request.location if self._url is None else self._url.location
+
+    @property
+    def remote(self) -> Address | None:
+        """The address of the peer; None if the stream has none, as in memory.
+
+        On a server it is the client's, also behind proxies if the server knows them (see
+        `trusted_proxies` and `proxy_protocol_factory`). On a client that uses a proxy it is the
+        proxy's. It stays when the peer has gone, and after the connection was closed.
+        """
+        return unpack_remote(self._ends)
+
+    @property
+    def local(self) -> Address | None:
+        """The address of this side of the stream; None if the stream has none, as in memory.
+
+        On a server behind a proxy that speaks the PROXY protocol it is the address that the client
+        connected to. It stays after the connection was closed.
+        """
+        return unpack_local(self._ends)
+
+    @property
+    @abstractmethod
+    def ssl_object(self) -> ssl.SSLObject | None:
+        """The TLS session, for its `version`, `cipher` or `selected_alpn_protocol`; None without
+        TLS, or if it ended at a proxy. It only tells: do not read, write or close with it.
+        """
+
+    @property
+    def peer_certificate(self) -> dict[str, Any] | None:
+        """The certificate that the peer showed in TLS and that was verified, as
+        `ssl.SSLObject.getpeercert` returns it; None if there was none.
+
+        A client verifies the server's by default. A server asks its clients for one if its context
+        has `verify_mode` set. For the certificate as bytes call `ssl_object.getpeercert(True)`.
+        """
+        return certificate_in(self.ssl_object)
 
     @property
     def subprotocol(self) -> str | None:
@@ -74,8 +118,17 @@ class ConnectionInfo:
         """
         if self.role != "server":
             raise AttributeError("the client's side of a connection has a response, no request")
-        request = Request.parse(self._head)
-        return attrs.evolve(request, draft=self.draft, secure=self._secure, wildcard=self._wildcard)
+        parsed = Request.parse(self._head)
+        return Request(
+            parsed.line,
+            parsed.headers,
+            self.draft,
+            self._secure,
+            self._wildcard,
+            remote=self.remote,
+            local=self.local,
+            ssl_object=self.ssl_object,
+        )
 
     @property
     def response(self) -> Response:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeVar
 
@@ -28,8 +28,8 @@ from trio_draftws._transport.opening import (
     handshake_timed_out,
 )
 from trio_draftws._transport.sockets import DirectStream, TCPStream, take_over
-from trio_draftws._transport.tls import is_secure
 from trio_draftws.drafts import (
+    Address,
     BadHead,
     Draft,
     Headers,
@@ -48,7 +48,7 @@ from trio_draftws.drafts import (
 
 from .flash_policy import POLICY_REQUEST
 from .options import ServerOptions
-from .peer import PeerInfo
+from .peer import Peer
 from .responses import request_refused, send_and_close, serialize_response
 from .routing import Routes
 from .settings import ConnHeaders, Handler, HTTPHandler
@@ -67,11 +67,14 @@ class ServerHandshake:
     """The opening handshake with one client."""
 
     stream: trio.abc.Stream
-    peer: PeerInfo
+    peer: Peer
+    """The client, as far as it is known: at first whoever has connected, which may be a proxy."""
     options: ServerOptions
     scope: Scope
     refusal: Reject | None = None
     """Why the client may not connect, whatever it asks for."""
+    count_client: Callable[[Address | None], None] | None = None
+    """If a proxy has connected: called with the client's address, and may raise `Reject`."""
     request: Request | None = attrs.field(default=None, init=False)
     """What it asked for; None until that is known, or if nobody needs to know."""
     draft: Draft | None = attrs.field(default=None, init=False)
@@ -124,6 +127,7 @@ class ServerHandshake:
                 if failure is not None:
                     raise failure
                 self.stream = await apply_stream_factory(stream, self.options.stream_factory)
+                self.peer = self.peer.through(self.stream)
                 connection = await self._answer()
                 return connection
             except Reject as reject:
@@ -171,10 +175,12 @@ class ServerHandshake:
         head = received[:size]
         self.draft = draft
         fields, wildcard = NO_FIELDS, ""
-        self._in_application = True
         if options.needs_request:
-            parsed = Request.parse(head)
-            self.request = Request(parsed.line, parsed.headers, draft, remote=self.peer.remote)
+            self.request = parsed = Request.parse(head)
+            self._find_client(parsed.headers)
+            self.request = self.peer.request(parsed, draft, stream)
+        self._in_application = True
+        if self.request is not None:
             request = self._check_and_route(self.request)
             if options.conn_headers is not None:
                 fields = await self._in_time(self._call(options.conn_headers, request))
@@ -225,7 +231,7 @@ class ServerHandshake:
             PageServed, FlashPolicyServed: it was answered in another way.
             Exception: whatever the stream or a function of the application raised.
         """
-        options, peer = self.options, self.peer
+        options = self.options
         reader = HeadReader(self.stream, bytearray(self._received))
         policy = options.flash_policy
         if policy is not None and await reader.begins_with(POLICY_REQUEST):
@@ -243,16 +249,15 @@ class ServerHandshake:
             raise Reject(error.status, body=f"{error}\n") from error
         if self.refusal is not None:
             raise self.refusal
-        line, headers = parsed.line, parsed.headers
-        secure, remote = is_secure(self.stream), peer.remote
-        request = self.request = Request(line, headers, None, secure, remote=remote)
+        self._find_client(parsed.headers)
+        request = self.request = self.peer.request(parsed, None, self.stream)
         pages = options.http_handler
         if pages is not None and is_plain(request) and not options.is_websocket_only(request):
             raise await self._serve_page(pages, request)
         fields = NO_FIELDS
         self._in_application = True
         self.draft = draft = identify(request, options.framing_mode, options.drafts)
-        self.request = Request(line, headers, draft, secure, remote=remote)
+        self.request = attrs.evolve(request, draft=draft)
         request = self._check_and_route(self.request)
         server = draft.opening.answer(request)
         if options.conn_headers is not None:
@@ -263,7 +268,7 @@ class ServerHandshake:
         response, agreement = server.accept(fields, subprotocol, compression)
         reader.read_nowait()
         self._has_responded = True
-        if "Cookie" in headers:
+        if "Cookie" in parsed.headers:
             options.origins.warn_of_cookies()
         if len(reader.buffer) < server.request_body:
             # A proxy may hold the body back until it sees the head of the response.
@@ -301,6 +306,21 @@ class ServerHandshake:
 
     # Both ways
 
+    def _find_client(self, headers: Headers) -> None:
+        """Finds out for whom a proxy speaks, and has the client counted.
+
+        Raises:
+            Reject: the proxies contradict each other, or the client may not connect.
+        """
+        proxies = self.options.trusted_proxies
+        if proxies:
+            try:
+                self.peer = self.peer.behind(headers, proxies.trusts)
+            except BadHead as error:
+                raise Reject(error.status, body=f"{error}\n") from error
+        if self.count_client is not None:
+            self.count_client(self.peer.remote)
+
     def _check_and_route(self, request: Request) -> Request:
         """Checks the origin and finds the handler; returns the request with its `wildcard`.
 
@@ -336,6 +356,8 @@ class ServerHandshake:
             rest=rest,
             state=self._state,
             wildcard=wildcard,
+            ends=self.peer.ends,
+            secure=self.peer.secure,
         )
 
     # Failures

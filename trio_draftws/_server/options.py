@@ -14,9 +14,12 @@ from trio_draftws._settings.checks import (
 )
 from trio_draftws._settings.framing_mode import framing_mode
 from trio_draftws._settings.limits import Limits
+from trio_draftws._transport.addresses import TrustedPeers
+from trio_draftws._transport.proxy_protocol import ProxyProtocol
 from trio_draftws._transport.sockets import StreamFactory
 from trio_draftws._transport.tls import ssl_stream_factory
 from trio_draftws.drafts import (
+    Address,
     Compression,
     Draft,
     HTTPResponse,
@@ -57,6 +60,7 @@ class ServerOptions:
     subprotocols: Sequence[str] | SubprotocolSelector
     compression: Compression | None
     stream_factory: StreamFactory | None
+    trusted_proxies: TrustedPeers
     fast_draft: Draft | None = attrs.field(init=False)
     """The draft of the requests that `ServerHandshake` can answer without the full parser; None
     if it answers none in that way.
@@ -71,7 +75,8 @@ class ServerOptions:
     @needs_request.default
     def _does_need_request(self) -> bool:
         hooks = (self.conn_headers, self.routes)
-        return not self.origins.allows_all or any(hook is not None for hook in hooks)
+        looked_at = any(hook is not None for hook in hooks) or bool(self.trusted_proxies)
+        return looked_at or not self.origins.allows_all
 
     @classmethod
     def of(
@@ -120,7 +125,15 @@ class ServerOptions:
             subprotocols=subprotocols,
             compression=settings["compression"],
             stream_factory=stream_factory,
+            trusted_proxies=TrustedPeers.of("trusted_proxies", settings["trusted_proxies"]),
         )
+
+    def is_proxy(self, address: Address | None) -> bool:
+        """Returns whether whoever has that address may say that it speaks for a client."""
+        factory = self.stream_factory
+        if isinstance(factory, ProxyProtocol) and factory.trusted.trusts(address):
+            return True
+        return self.trusted_proxies.trusts(address)
 
     def choose_subprotocol(self, offered: Sequence[str]) -> str | None:
         """Returns one of the subprotocols that the client offers, or None.

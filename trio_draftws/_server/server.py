@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 
 import attrs
@@ -29,7 +30,7 @@ from .admission import Admission, ConnectionLimiter
 from .events import ServerEvents
 from .handshake import ServerHandshake
 from .options import ServerOptions
-from .peer import PeerInfo
+from .peer import Peer
 from .responses import reject_now
 from .settings import Handler
 from .statistics import ServerStatistics
@@ -169,17 +170,16 @@ class StreamServer:
         Only this coroutine lives as long as the connection, since each has a frame in memory.
         """
         self._active += 1
-        peer_info = PeerInfo.of(stream)
-        peer = peer_info.name
-        admission = self._limiter.admit(peer_info.remote)
+        peer = Peer.of(stream)
+        admission = self._admit(peer)
         connection: Connection | None = None
         code: int = CloseCode.GOING_AWAY
         try:
-            opened = await self._open(stream, admission, peer_info)
+            opened = await self._open(stream, admission, peer)
             if opened is None:
                 return
             connection, handler = opened
-            del opened, peer_info
+            del opened, peer
             self.connections.add(connection)
             # It stops counting when its stream is closed, even if its handler goes on.
             endpoint_of(connection).when_transport_over(admission.release)
@@ -189,12 +189,12 @@ class StreamServer:
             if not self._is_shutting_down:
                 code = CloseCode.NORMAL_CLOSURE
             if (loss := endpoint_of(connection).loss) is not None:
-                self._events.connection_lost(connection, loss, peer)
+                self._events.connection_lost(connection, loss)
         except BaseException as error:  # noqa: BLE001
             code = close_code_after(error)
             failure, cancelled = _split_failure(error)
             if failure is not None and connection is not None:
-                self._events.handler_failed(connection, failure, peer)
+                self._events.handler_failed(connection, failure)
             # Its traceback refers to this frame, which would refer to it, and to the handler's.
             del failure
             if cancelled is not None:
@@ -211,8 +211,13 @@ class StreamServer:
                 if self._is_shutting_down and not self._active:
                     self._all_done.set()
 
+    def _admit(self, peer: Peer) -> Admission:
+        # Where hosts are not limited, nobody has to know who it is.
+        remote = peer.remote if self._limiter.counts_hosts else None
+        return self._limiter.admit(remote, self._options.is_proxy(remote))
+
     async def _open(
-        self, stream: trio.abc.Stream, admission: Admission, peer: PeerInfo
+        self, stream: trio.abc.Stream, admission: Admission, peer: Peer
     ) -> tuple[Connection, Handler] | None:
         """Returns the connection and what serves it, or None if the opening handshake failed, which
         is then reported.
@@ -223,6 +228,9 @@ class StreamServer:
             options=self._options,
             scope=self._scope,
             refusal=admission.refusal,
+            count_client=(
+                partial(self._limiter.count_host, admission) if admission.is_proxys else None
+            ),
             handler=self._options.handler,
         )
         try:
@@ -236,7 +244,7 @@ class StreamServer:
             failure, cancelled = _split_failure(error)
             if failure is None:
                 failure = HandshakeError("the server is shutting down")
-            self._events.opening_failed(failure, peer.name, handshake.draft)
+            self._events.opening_failed(failure, handshake.peer.name, handshake.draft)
             del failure  # as in `serve_stream`
             if cancelled is not None:
                 raise cancelled from None

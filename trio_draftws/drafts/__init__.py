@@ -33,10 +33,12 @@ from ._handshake.base import ClientOpening, HandshakeRequest, ServerOpening
 from ._handshake.errors import HandshakeError, InvalidAnswer, Reject
 from ._handshake.fields import checked_answer_fields
 from ._handshake.hybi import connection_masking_key
+from ._http.address import UNIX, Address, IPAddress, ip_of
 from ._http.basic_auth import read_basic, write_basic
 from ._http.body import ResponseBody
 from ._http.cookies import write_cookies
 from ._http.escaping import escaped, shown, shown_line
+from ._http.forwarded import forwarded_client
 from ._http.head import MAX_LINE, BadHead, find_head_end, line_too_long, may_begin_head, write_head
 from ._http.headers import HeaderFields, Headers, checked_fields
 from ._http.host import ascii_host, split_authority, tls_name
@@ -46,7 +48,7 @@ from ._identify import check_plain, identify, is_plain
 from ._protocol.ends import End, EndKind
 from ._protocol.protocol import WebSocketProtocol
 from ._registry import DRAFTS, Draft, allowed_drafts, auto_drafts, draft_named
-from ._request import Request
+from ._request import Request, certificate_in
 
 __all__ = [
     "COMPRESSION",
@@ -56,6 +58,8 @@ __all__ = [
     "IMMUTABLE_BUFFERS",
     "MAX_LINE",
     "NOT_IN_URL",
+    "UNIX",
+    "Address",
     "BadHead",
     "Buffer",
     "ClientOpening",
@@ -75,6 +79,7 @@ __all__ = [
     "HandshakeRequest",
     "HeaderFields",
     "Headers",
+    "IPAddress",
     "InvalidAnswer",
     "LocalProtocolError",
     "NegotiatedParameters",
@@ -97,6 +102,7 @@ __all__ = [
     "auto_drafts",
     "begin_answer",
     "cannot_say",
+    "certificate_in",
     "check_plain",
     "checked_answer_fields",
     "checked_fields",
@@ -105,8 +111,10 @@ __all__ = [
     "encode_long_text",
     "escaped",
     "find_head_end",
+    "forwarded_client",
     "frame_reader",
     "identify",
+    "ip_of",
     "is_plain",
     "is_ws_url",
     "is_wss_url",

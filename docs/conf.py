@@ -61,6 +61,7 @@ autodoc_type_aliases = {
         "OriginPolicy",
         "PasswordCheck",
         "StreamFactory",
+        "TrustedProxies",
         "SubprotocolSelector",
     )
 }

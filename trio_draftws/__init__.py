@@ -79,6 +79,7 @@ from ._server.settings import (
 )
 from ._server.statistics import ServerStatistics
 from ._settings.framing_mode import framing_mode, use_framing_mode
+from ._transport.addresses import TrustedProxies
 from ._transport.listeners import UnixListener, open_reuse_port_listeners, open_unix_listener
 from ._transport.proxy_protocol import proxy_protocol_factory
 from ._transport.sockets import StreamFactory
@@ -168,6 +169,7 @@ __all__ = [
     "SubprotocolSelector",
     "TLSFailed",
     "TextChannel",
+    "TrustedProxies",
     "UnixListener",
     "accept",
     "basic_auth",

@@ -6,6 +6,8 @@ import ipaddress
 import time
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.rows import each_row
 from trio_draftws.drafts import Address, BadHead, Headers, forwarded_client
@@ -30,6 +32,7 @@ def client_of(*fields: str) -> tuple[str, bool | None]:
 FOR = "X-Forwarded-For: "
 PROTO = "X-Forwarded-Proto: "
 STANDARD = "Forwarded: "
+PIECES = ["192.0.2.1", "10.0.0.1", "[::1]", ":80", ",", ";", "for=", "proto=", "https", '"', " "]
 
 
 @each_row(
@@ -162,6 +165,24 @@ def test_an_address_as_text(address: Address, text: str) -> None:
     assert str(address) == text
     assert address.is_unix is text.startswith("unix:")
     assert address == (address.host, address.port)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([FOR, PROTO, STANDARD]),
+            st.lists(st.sampled_from(PIECES) | st.characters(max_codepoint=255)).map("".join),
+        )
+    )
+)
+def test_any_fields(fields: list[tuple[str, str]]) -> None:
+    """Whatever they say, somebody is found whom the proxy may have named, or they disagree."""
+    try:
+        client, secure = client_of(*(name + value for name, value in fields))
+    except BadHead:
+        return
+    assert address_in(client) is not None
+    assert secure in (None, True, False)
 
 
 def test_long_lists_take_little_time() -> None:

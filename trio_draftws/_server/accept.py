@@ -19,7 +19,7 @@ from trio_draftws.drafts import Close
 from .events import report_failed_opening
 from .handshake import ServerHandshake
 from .options import ServerOptions
-from .peer import Peer
+from .peer import PeerInfo
 from .settings import AcceptSettings, ConnHeaders
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ async def accept(
         await trio.aclose_forcefully(stream)
         raise
     # Looked up now: the caller's stream can no longer say once it is taken over.
-    peer = Peer.of(stream)
+    peer = PeerInfo.of(stream)
     async with open_scope(instruments) as scope:
         handshake = ServerHandshake(stream=stream, peer=peer, options=options, scope=scope)
         try:

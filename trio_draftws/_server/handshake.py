@@ -48,7 +48,7 @@ from trio_draftws.drafts import (
 
 from .flash_policy import POLICY_REQUEST
 from .options import ServerOptions
-from .peer import Peer
+from .peer import PeerInfo
 from .responses import request_refused, send_and_close, serialize_response
 from .routing import Routes
 from .settings import ConnHeaders, Handler, HTTPHandler
@@ -67,7 +67,7 @@ class ServerHandshake:
     """The opening handshake with one client."""
 
     stream: trio.abc.Stream
-    peer: Peer
+    peer: PeerInfo
     """The client, as far as it is known: at first whoever has connected, which may be a proxy."""
     options: ServerOptions
     scope: Scope

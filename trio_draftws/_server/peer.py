@@ -23,7 +23,7 @@ from trio_draftws.drafts import Address, Draft, Headers, Request, forwarded_clie
 
 
 @attrs.frozen
-class Peer:
+class PeerInfo:
     """The client at the other end of a stream, or what is known of it so far."""
 
     ends: PackedEnds
@@ -34,7 +34,7 @@ class Peer:
     """Whether it came over TLS, ours or that of a trusted proxy."""
 
     @classmethod
-    def of(cls, stream: trio.abc.Stream) -> Peer:
+    def of(cls, stream: trio.abc.Stream) -> PeerInfo:
         """Returns who is at the other end of `stream`."""
         ends = ends_of(stream)
         return cls(ends, _kind_of(stream) if ends is NO_ENDS else "")
@@ -61,13 +61,13 @@ class Peer:
         """How the log names it."""
         return self.kind if self.remote is None else _in_words(self.remote)
 
-    def through(self, stream: trio.abc.Stream) -> Peer:
+    def through(self, stream: trio.abc.Stream) -> PeerInfo:
         """Returns who it is once a stream factory has made `stream`, which may know better."""
         ends = ends_of(stream)
         secure = is_secure(stream) or came_over_tls(stream)
         return attrs.evolve(self, ends=self.ends if ends is NO_ENDS else ends, secure=secure)
 
-    def behind(self, headers: Headers, trusts: Callable[[Address | None], bool]) -> Peer:
+    def behind(self, headers: Headers, trusts: Callable[[Address | None], bool]) -> PeerInfo:
         """Returns the client that it speaks for, if it is a trusted proxy.
 
         Raises:

@@ -30,7 +30,7 @@ from .admission import Admission, ConnectionLimiter
 from .events import ServerEvents
 from .handshake import ServerHandshake
 from .options import ServerOptions
-from .peer import Peer
+from .peer import PeerInfo
 from .responses import reject_now
 from .settings import Handler
 from .statistics import ServerStatistics
@@ -170,7 +170,7 @@ class StreamServer:
         Only this coroutine lives as long as the connection, since each has a frame in memory.
         """
         self._active += 1
-        peer = Peer.of(stream)
+        peer = PeerInfo.of(stream)
         admission = self._admit(peer)
         connection: Connection | None = None
         code: int = CloseCode.GOING_AWAY
@@ -211,13 +211,13 @@ class StreamServer:
                 if self._is_shutting_down and not self._active:
                     self._all_done.set()
 
-    def _admit(self, peer: Peer) -> Admission:
+    def _admit(self, peer: PeerInfo) -> Admission:
         # Where hosts are not limited, nobody has to know who it is.
         remote = peer.remote if self._limiter.counts_hosts else None
         return self._limiter.admit(remote, self._options.is_proxy(remote))
 
     async def _open(
-        self, stream: trio.abc.Stream, admission: Admission, peer: Peer
+        self, stream: trio.abc.Stream, admission: Admission, peer: PeerInfo
     ) -> tuple[Connection, Handler] | None:
         """Returns the connection and what serves it, or None if the opening handshake failed, which
         is then reported.

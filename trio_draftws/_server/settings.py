@@ -19,9 +19,9 @@ from trio_draftws._settings.checks import (
 )
 from trio_draftws._settings.keywords import Default
 from trio_draftws._settings.limits import check_positive
-from trio_draftws._transport.addresses import IPNetwork
+from trio_draftws._transport.addresses import TrustedProxies
 from trio_draftws._transport.sockets import StreamFactory
-from trio_draftws.drafts import Draft, HeaderFields, HTTPResponse, IPAddress, Request
+from trio_draftws.drafts import Draft, HeaderFields, HTTPResponse, Request
 
 from .flash_policy import FlashPolicy
 from .origins import OriginPolicy
@@ -97,7 +97,7 @@ class AcceptSettings(ConnectionSettings, total=False):
     stream_factory: Annotated[StreamFactory | None, Default(None, check_stream_factory)]
     """An async function from a stream to a stream: it returns the stream to speak on, given the
     accepted one. Instead of `ssl_context`."""
-    trusted_proxies: Annotated[Iterable[str | IPAddress | IPNetwork], Default(())]
+    trusted_proxies: Annotated[TrustedProxies, Default(())]
     """The proxies in front of this server that say who the client is, in `X-Forwarded-For` and
     `X-Forwarded-Proto` or in `Forwarded` (RFC 7239): IP addresses and networks, such as `"::1"` and
     `"10.0.0.0/8"`, as `str` or as objects of `ipaddress`, and `"unix"` for all who connect to a

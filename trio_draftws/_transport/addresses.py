@@ -10,6 +10,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import socket
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any, TypeAlias
 
@@ -17,7 +18,7 @@ import attrs
 import trio
 
 from trio_draftws._settings.checks import tuple_of
-from trio_draftws.drafts import UNIX, Address, ip_of
+from trio_draftws.drafts import UNIX, Address, IPAddress, ip_of
 
 from .sockets import DirectStream, TCPStream, below_tls
 
@@ -29,6 +30,10 @@ and `unpack_local`."""
 NO_ENDS: PackedEnds = (None, None)
 
 IPNetwork: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
+TrustedProxies: TypeAlias = Iterable[str | IPAddress | IPNetwork]
+"""Whom to believe who a client is: IP addresses and networks, as `str` or as objects of
+`ipaddress`, and `"unix"` for all who connect to a Unix socket."""
+
 _IP_TYPES = (
     ipaddress.IPv4Address,
     ipaddress.IPv6Address,

@@ -23,7 +23,7 @@ import trio
 from trio_draftws._settings.checks import check_awaitable, check_kind, check_stream_factory
 from trio_draftws.drafts import HandshakeError, shown
 
-from .addresses import TrustedPeers, ends_of, unpack_remote
+from .addresses import TrustedPeers, TrustedProxies, ends_of, unpack_remote
 from .sockets import DirectStream, StreamFactory, TCPStream, below_tls, take_over
 
 # Section 2.1: an unsigned line, 107 bytes at most
@@ -115,7 +115,7 @@ class ProxyProtocol:
 
 
 def proxy_protocol_factory(
-    trusted: object, stream_factory: StreamFactory | None = None
+    trusted: TrustedProxies, stream_factory: StreamFactory | None = None
 ) -> StreamFactory:
     """Returns a `stream_factory` for servers behind a proxy that speaks the PROXY protocol.
 
@@ -128,8 +128,10 @@ def proxy_protocol_factory(
     `Request.secure` is true.
 
     A connection that does not begin with such a header is refused, and so is every connection
-    whose address is not in `trusted`. Calling the factory is a checkpoint; if it is cancelled,
-    close the stream.
+    whose address is not in `trusted`. Give the factory to the server as it is: within another
+    function, `max_connections_per_host` counts all clients of a proxy as one host.
+
+    Calling the factory is a checkpoint; if it is cancelled, close the stream.
 
     Args:
         trusted: the proxies: IP addresses and networks, as `str` or as objects of `ipaddress`, and

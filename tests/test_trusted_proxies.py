@@ -224,15 +224,28 @@ async def test_openings_that_fail_give_their_place_back() -> None:
                 assert (await read_to_end(stream)).startswith(b"HTTP/1.1 500 ")
 
 
-async def test_all_of_them_together_are_counted_at_once() -> None:
-    """`max_connections` holds before anybody has said who it is; such a refusal comes first."""
-    async with serving(trusted_proxies=["127.0.0.1"], max_connections=1) as server:
-        async with await dial(server), await dial(server) as stream:
+@each_row("cap", ["max_connections", "max_connections_per_host"])
+async def test_refusals_say_whom_they_concern(cap: str) -> None:
+    """`max_connections` holds at once, before anybody has said who it is."""
+    told: list[tuple[Address | None, str]] = []
+
+    class Refused(Instrument):
+        def opening_refused(self, request: Request | None, status: int, peer: str) -> None:
+            assert request is not None
+            told.append((request.remote, peer))
+
+    caps: dict[str, Any] = {cap: 1, "instruments": [Refused()]}
+    async with serving(trusted_proxies=["127.0.0.1"], **caps) as server:
+        async with await dial(server) as inside, await dial(server) as stream:
             await trio.testing.wait_all_tasks_blocked()
+            if cap == "max_connections_per_host":
+                await inside.send_all(OF_CLIENT_13)
+                await inside.receive_some()
             await stream.send_all(OF_CLIENT_13)
             answer = Answer.parse(await read_to_end(stream))
             assert answer.line == b"HTTP/1.1 503 Service Unavailable"
-            assert answer.text == "This server has reached its limit of connections.\n"
+            assert answer.text.startswith("This server has reached its limit of connections")
+    assert told[:1] == [(CLIENT, "192.0.2.7")]
 
 
 async def test_on_a_unix_socket(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ class Admission:
     """Why it may not connect; None if it may."""
     read_request: bool = True
     """Whether to read its request before it is refused."""
-    is_proxys: bool = False
+    of_proxy: bool = False
     """Whether it is that of a proxy, whose client has to be counted for its host."""
 
 
@@ -72,7 +72,7 @@ class ConnectionLimiter:
         self.admitted += 1
         if host is not None:
             return Admission(release=partial(self._release_host, host))
-        return Admission(release=self._release, is_proxys=True) if is_proxy else self._shared
+        return Admission(release=self._release, of_proxy=True) if is_proxy else self._shared
 
     def count_host(self, admission: Admission, remote: Address | None) -> None:
         """Counts a client of a proxy for its host, now that it is known.

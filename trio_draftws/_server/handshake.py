@@ -176,15 +176,13 @@ class ServerHandshake:
         self.draft = draft
         fields, wildcard = NO_FIELDS, ""
         if options.needs_request:
-            self.request = parsed = Request.parse(head)
-            self._find_client(parsed.headers)
-            self.request = self.peer.request(parsed, draft, stream)
-        self._in_application = True
-        if self.request is not None:
-            request = self._check_and_route(self.request)
+            request = self._find_client(Request.parse(head), draft)
+            self._in_application = True
+            request = self._check_and_route(request)
             if options.conn_headers is not None:
                 fields = await self._in_time(self._call(options.conn_headers, request))
             wildcard = request.wildcard
+        self._in_application = True
         offered = () if protocols is None else draft.subprotocols.asked((protocols,))
         subprotocol = options.choose_subprotocol(offered)
         self._in_application = False
@@ -244,13 +242,12 @@ class ServerHandshake:
                 await reader.read_body(len(EMPTY_LINE))
             head = await reader.read_head(options.limits.max_head_size)
             self._head_only = head.startswith(b"HEAD ")
-            parsed = self.request = Request.parse(head)
+            parsed = Request.parse(head)
         except BadHead as error:
             raise Reject(error.status, body=f"{error}\n") from error
+        request = self._find_client(parsed, None)
         if self.refusal is not None:
             raise self.refusal
-        self._find_client(parsed.headers)
-        request = self.request = self.peer.request(parsed, None, self.stream)
         pages = options.http_handler
         if pages is not None and is_plain(request) and not options.is_websocket_only(request):
             raise await self._serve_page(pages, request)
@@ -306,20 +303,24 @@ class ServerHandshake:
 
     # Both ways
 
-    def _find_client(self, headers: Headers) -> None:
-        """Finds out for whom a proxy speaks, and has the client counted.
+    def _find_client(self, parsed: Request, draft: Draft | None) -> Request:
+        """Finds out for whom a proxy speaks, and has the client counted; returns the request with
+        what is known of the client.
 
         Raises:
             Reject: the proxies contradict each other, or the client may not connect.
         """
+        self.request = parsed
         proxies = self.options.trusted_proxies
         if proxies:
             try:
-                self.peer = self.peer.behind(headers, proxies.trusts)
+                self.peer = self.peer.behind(parsed.headers, proxies.trusts)
             except BadHead as error:
                 raise Reject(error.status, body=f"{error}\n") from error
+        request = self.request = self.peer.request(parsed, draft, self.stream)
         if self.count_client is not None:
             self.count_client(self.peer.remote)
+        return request
 
     def _check_and_route(self, request: Request) -> Request:
         """Checks the origin and finds the handler; returns the request with its `wildcard`.

@@ -229,7 +229,7 @@ class StreamServer:
             scope=self._scope,
             refusal=admission.refusal,
             count_client=(
-                partial(self._limiter.count_host, admission) if admission.is_proxys else None
+                partial(self._limiter.count_host, admission) if admission.of_proxy else None
             ),
             handler=self._options.handler,
         )

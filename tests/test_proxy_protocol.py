@@ -26,7 +26,7 @@ from trio_draftws import (
     ssl_stream_factory,
 )
 
-from .arguments.cases import Case, case, each
+from .arguments.cases import Case, case
 from .pairs import stream_pair
 from .rows import each_row
 from .test_who_is_there import Seen
@@ -263,7 +263,7 @@ async def test_whoever_is_not_trusted(caplog: pytest.LogCaptureFixture) -> None:
     assert f"no connection with 127.0.0.1 port {port}: {why}" in caplog.records[1].message
 
 
-@pytest.mark.parametrize("transport", ["memory", "tls"])
+@each_row("transport", ["memory", "tls"])
 async def test_streams_that_are_no_sockets(transport: str) -> None:
     """None has an address that could be trusted, and a header comes before TLS."""
     client, stream = await stream_pair(transport)
@@ -279,7 +279,7 @@ async def send_line(stream: trio.abc.Stream) -> trio.abc.Stream:
     return stream
 
 
-@pytest.mark.parametrize("draft", ["rfc6455", "hixie-76"])
+@each_row("draft", ["rfc6455", "hixie-76"])
 async def test_tls_behind_it(
     draft: str, server_ssl: ssl.SSLContext, client_ssl: ssl.SSLContext
 ) -> None:
@@ -366,12 +366,17 @@ async def test_what_the_other_factory_does() -> None:
                     raise AssertionError("there is a connection")
 
 
-@each(
-    case(TypeError, "write ['127.0.0.1']", trusted="127.0.0.1"),
-    case(TypeError, "trusted is a list of IP addresses and networks, not None", trusted=None),
-    case(ValueError, "trusted has 'proxy', which is neither", trusted=["proxy"]),
-    case(ValueError, "trusted is empty, so every connection would be refused", trusted=[]),
-    case(TypeError, "stream_factory is an async function", trusted=["::1"], stream_factory=5),
+@each_row(
+    "case",
+    [
+        case(TypeError, "write ['127.0.0.1']", trusted="127.0.0.1"),
+        case(TypeError, "trusted is a list of IP addresses and networks, not None", trusted=None),
+        case(TypeError, "and b'::1' in it is no str or IPv4Address or", trusted=[b"::1"]),
+        case(ValueError, "trusted has 'proxy', which is neither", trusted=["proxy"]),
+        case(ValueError, "all addresses are '0.0.0.0/0' and '::/0'", trusted=["*"]),
+        case(ValueError, "trusted is empty, so every connection would be refused", trusted=[]),
+        case(TypeError, "stream_factory is an async function", trusted=["::1"], stream_factory=5),
+    ],
 )
 def test_wrong_arguments(case: Case) -> None:
     with case.raises():

@@ -99,7 +99,7 @@ async def test_everything_names_the_client(trusted: Any, caplog: pytest.LogCaptu
     assert all("192.0.2.7" in record.message for record in caplog.records)
 
 
-@pytest.mark.parametrize("trusted", [(), ["192.0.2.7", "10.0.0.0/8", "::1", "unix"]])
+@each_row("trusted", [(), ["192.0.2.7", "10.0.0.0/8", "::1", "unix"]])
 async def test_what_others_forge_means_nothing(trusted: Any) -> None:
     """By default nobody is trusted; and it does not matter who is in the fields, but who sends."""
     seen = Seen()
@@ -176,7 +176,7 @@ async def test_fields_that_disagree(caplog: pytest.LogCaptureFixture) -> None:
     assert len(caplog.records) == 2
 
 
-@pytest.mark.parametrize("draft", ["rfc6455", "hixie-76"])
+@each_row("draft", ["rfc6455", "hixie-76"])
 async def test_each_client_has_its_own_places(draft: str) -> None:
     """It is counted when its request was read, and until it has gone; nobody else is affected."""
     async with serving(trusted_proxies=["127.0.0.1"], max_connections_per_host=1) as server:
@@ -264,7 +264,7 @@ async def test_on_a_unix_socket(tmp_path: Path) -> None:
         assert connection.request.remote == remote
 
 
-@pytest.mark.parametrize("transport", ["tcp", "tls", "memory"])
+@each_row("transport", ["tcp", "tls", "memory"])
 async def test_accept(transport: str) -> None:
     """A stream in memory has no address that could be trusted."""
     client, stream = await stream_pair(transport)

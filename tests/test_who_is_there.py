@@ -77,7 +77,7 @@ async def test_over_tcp(host: str, draft: str) -> None:
             await check(client, seen)
 
 
-@pytest.mark.parametrize("over", ["ours", "Trio's"])
+@each_row("over", ["ours", "Trio's"])
 async def test_over_tls(over: str, server_ssl: ssl.SSLContext, client_ssl: ssl.SSLContext) -> None:
     """Ours, and that of Trio's listeners, below which a socket is no stream of ours."""
     seen = Seen()
@@ -136,7 +136,7 @@ async def test_in_memory() -> None:
         assert not server.request.secure
 
 
-@pytest.mark.parametrize("abstract", [False, True])
+@each_row("abstract", [False, True])
 async def test_on_a_unix_socket(abstract: bool, tmp_path: Path) -> None:
     """A client's socket has no name, and some servers' are no files."""
     name: Any = str(tmp_path / "socket")

@@ -101,13 +101,7 @@ ACCEPTING = [
         ssl_context=CLIENT_SSL,
     ),
     case(TypeError, "write ['::1']", trusted_proxies="::1"),
-    case(
-        TypeError,
-        "trusted_proxies is a list of IP addresses and networks, and b'::1' in it is no str or",
-        trusted_proxies=[b"::1"],
-    ),
     case(ValueError, "write '10.0.0.0/8'", trusted_proxies=["10.0.0.1/8"]),
-    case(ValueError, "all addresses are '0.0.0.0/0' and '::/0'", trusted_proxies=["*"]),
     case(
         ValueError,
         "trusted_proxies has 'localhost', which is neither an IP address nor a network",

@@ -67,6 +67,7 @@ autodoc_type_aliases = {
         "OriginPolicy",
         "PasswordCheck",
         "StreamFactory",
+        "TrustedProxies",
         "SubprotocolSelector",
     )
 }

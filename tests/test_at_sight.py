@@ -85,7 +85,10 @@ async def keep_request(connection: Connection, request: Request) -> None:
     assert (first.line, first.draft, first.secure) == (second.line, second.draft, second.secure)
     assert first.headers.raw == second.headers.raw
     assert dict(first.headers) == dict(second.headers) == dict(connection.headers)
-    assert (first.remote, second.remote) == ("127.0.0.1", None)
+    assert first.remote == second.remote == connection.remote
+    assert first.local == second.local == connection.local
+    assert connection.remote is not None
+    assert connection.remote.host == "127.0.0.1"
     assert first.wildcard == second.wildcard
     await connection.send(f"{first.path} {first.wildcard}")
 
@@ -110,6 +113,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     },
     "on_answer": {"on_answer": lambda request, answer: None},
     "pages": {"http_handler": conn_headers},
+    "proxies": {"trusted_proxies": ["127.0.0.1"]},
     "a policy": {"flash_policy": True},
     "instruments": {"instruments": [Instrument()]},
     "limits": {"max_connections": 3, "max_connections_per_host": 2},

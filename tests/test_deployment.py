@@ -18,8 +18,9 @@ import trio
 import trustme
 
 from tests.peers.proxies import PROXIES, SHOWN, Proxy, running
-from tests.wire import KEY3, prove, read_to_end, read_until, request, serving
+from tests.wire import KEY3, echo, prove, read_to_end, read_until, request, serving
 from trio_draftws import (
+    Address,
     Connection,
     ConnectionLost,
     Draft,
@@ -30,11 +31,13 @@ from trio_draftws import (
     Request,
     Server,
     open_websocket,
+    proxy_protocol_factory,
     same_host,
+    ssl_stream_factory,
     use_framing_mode,
 )
 
-from .rows import in_turn
+from .rows import each_row, in_turn
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -45,6 +48,9 @@ LIMIT = 30
 BEGIN = runpy.run_path(str(SHOWN / "on_the_internet.py"))
 ON_UNIX = runpy.run_path(str(SHOWN / "on_a_unix_socket.py"))
 BEHIND = runpy.run_path(str(SHOWN / "behind_a_proxy.py"))
+BEHIND_TCP = runpy.run_path(str(SHOWN / "behind_a_tcp_proxy.py"))
+# The proxies' own address
+HERE = ["127.0.0.1"]
 
 HTTP_PROXIES = [proxy for proxy in PROXIES if proxy.ends_tls]
 NGINX, HAPROXY = HTTP_PROXIES
@@ -67,15 +73,16 @@ class Setup:
     async def behind(
         self,
         proxy: Proxy,
-        handler: Callable[[Connection, Any], Awaitable[object]] = BEHIND["echo"],
+        handler: Callable[[Connection, Any], Awaitable[object]] = echo,
         changes: dict[str, str] | None = None,
         **settings: Any,
     ) -> AsyncGenerator[int]:
         """A server of ours behind a proxy; gives the proxy's port. TLS ends where the page says."""
         if proxy.ends_tls:
-            settings.setdefault("conn_headers", BEHIND["conn_headers"])
+            settings.setdefault("trusted_proxies", HERE)
         else:
-            settings.setdefault("ssl_context", self.server_ssl)
+            factory = proxy_protocol_factory(HERE, ssl_stream_factory(self.server_ssl))
+            settings.setdefault("stream_factory", factory)
         with trio.fail_after(LIMIT):
             async with serving(handler, **settings) as server:
                 assert server.port is not None
@@ -144,6 +151,24 @@ async def test_the_server_behind_a_proxy(setup: Setup) -> None:
         async with running(NGINX, folder, server.port, pem, {}) as port:
             for draft in ("old", "rfc6455"):
                 async with setup.dial(port, draft=draft) as connection:
+                    url = f"wss://127.0.0.1:{port}/room?name=1"
+                    assert await connection.receive() == f"you are 127.0.0.1 at {url}"
+                    await connection.send("hello")
+                    assert await connection.receive() == "hello"
+        await server.aclose()
+
+
+@pytest.mark.parametrize("proxy", [NGINX_STREAM, HAPROXY_TCP], ids=lambda proxy: proxy.file)
+async def test_the_server_behind_a_proxy_that_passes_bytes_on(setup: Setup, proxy: Proxy) -> None:
+    file = setup.folder / "ours.pem"
+    file.write_bytes(setup.pem)
+    async with trio.open_nursery() as nursery:
+        server: Server = await nursery.start(BEHIND_TCP["main"], file, 0)
+        assert server.port is not None
+        async with running(proxy, setup.folder, server.port, setup.pem, {}) as port:
+            for draft in ("old", "rfc6455"):
+                async with setup.dial(port, draft=draft) as connection:
+                    assert await connection.receive() == f"you are {connection.local}"
                     await connection.send("hello")
                     assert await connection.receive() == "hello"
         await server.aclose()
@@ -221,26 +246,70 @@ async def test_what_was_agreed(setup: Setup, proxy: Proxy) -> None:
     assert closed == [(4000, "bye")]
 
 
-@over_http
+@over
 async def test_who_asks(setup: Setup, proxy: Proxy) -> None:
     """The proxy says who the client is, whatever the client says, and leaves the Host alone."""
     told: list[Request] = []
 
-    async def handler(connection: Connection, client: str) -> None:
+    async def handler(connection: Connection, state: object) -> None:
         told.append(connection.request)
-        await connection.send(client)
+        await connection.send(str(connection.remote))
 
     async with setup.behind(proxy, handler) as port:
-        forged = {"X-Forwarded-For": "192.0.2.1", "X-Forwarded-Proto": "http"}
+        forged = {
+            "X-Forwarded-For": "192.0.2.1",
+            "X-Forwarded-Proto": "http",
+            "Forwarded": "for=192.0.2.1;proto=http",
+        }
         async with setup.dial(port, headers=forged, origin="https://a.example") as connection:
-            assert await connection.receive() == "127.0.0.1"
+            address = connection.local
+            assert address is not None
+            if proxy.ends_tls:
+                # No port is in these fields.
+                address = Address(address.host)
+            assert await connection.receive() == str(address)
     [asked] = told
-    assert asked.headers.get_all("X-Forwarded-For") == ["127.0.0.1"]
-    assert asked.headers.get_all("X-Forwarded-Proto") == ["https"]
+    assert asked.remote == address
+    if proxy.ends_tls:
+        assert asked.headers.get_all("X-Forwarded-For") == ["127.0.0.1"]
+        assert asked.headers.get_all("X-Forwarded-Proto") == ["https"]
+        assert "Forwarded" not in asked.headers
+    else:
+        assert asked.local == Address("127.0.0.1", port)
     assert asked.host == f"127.0.0.1:{port}"
     assert asked.target == "/room?name=1"
     assert asked.origin == "https://a.example"
-    assert not asked.secure
+    assert asked.secure
+    assert asked.location == f"wss://127.0.0.1:{port}/room?name=1"
+
+
+@each_row("says", ["send-proxy", "send-proxy-v2", "send-proxy-v2-ssl"])
+async def test_each_version_of_the_proxy_protocol(setup: Setup, says: str) -> None:
+    """TLS ends at our server, or nowhere, or at the proxy, which only the last one says."""
+    told: list[tuple[Request, Address | None]] = []
+
+    async def handler(connection: Connection, state: object) -> None:
+        told.append((connection.request, connection.remote))
+        await echo(connection)
+
+    here = proxy_protocol_factory(HERE)
+    ends_tls = {"\n    # Our server": " ssl crt /etc/ssl/private/example.com.pem\n    # Our server"}
+    secure = says == "send-proxy-v2-ssl"
+    for scheme, changes, settings in (
+        ("wss", {}, {}),
+        ("ws", {}, {"stream_factory": here}),
+        ("wss", ends_tls, {"stream_factory": here}),
+    ):
+        how = {"send-proxy-v2": says, **changes}
+        async with setup.behind(HAPROXY_TCP, handler, how, **settings) as port:
+            url = f"{scheme}://127.0.0.1:{port}/"
+            ssl_context = setup.client_ssl
+            async with open_websocket(url, ssl_context=ssl_context, draft="rfc6455") as client:
+                await converse(client)
+                asked, remote = told.pop()
+                assert remote == asked.remote == client.local
+                assert asked.local == client.remote
+            assert asked.secure is (scheme == "wss" and (secure or not changes))
 
 
 @over
@@ -315,7 +384,7 @@ OLDEST = ("hixie-75", "hixie-76")
 @pytest.mark.parametrize("draft", OLDEST)
 async def test_the_url_has_to_be_said(setup: Setup, draft: str) -> None:
     """Where TLS ends before us we would say ws://, and clients of old drafts insist on theirs."""
-    async with setup.behind(NGINX, conn_headers=None) as port:
+    async with setup.behind(NGINX, trusted_proxies=()) as port:
         with pytest.raises(InvalidAnswer) as caught:
             async with setup.dial(port, draft=draft):
                 raise AssertionError("it came in")

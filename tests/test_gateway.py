@@ -19,6 +19,7 @@ import trustme
 from tests.peers.catalogue import CLIENTS, SERVERS, Peer, PeerServers, require, run_peer_client
 from trio_draftws import (
     DRAFTS,
+    Address,
     Close,
     Connection,
     PeerClosed,
@@ -757,22 +758,25 @@ async def test_arguments_that_make_no_sense() -> None:
 
 
 async def test_the_address_of_who_asks() -> None:
-    """Known while it is answered."""
-    seen: list[str | None] = []
+    """Known while it is answered, and afterwards."""
+    seen: list[Address | None] = []
 
     async def conn_headers(request: Request) -> tuple[tuple[()], None]:
         seen.append(request.remote)
         return (), None
 
     async def stay(connection: Connection, state: object) -> None:
-        assert connection.request.remote is None
+        seen.append(connection.request.remote)
         with pytest.raises(PeerClosed):
             await connection.receive()
 
     async with serving(stay, conn_headers=conn_headers) as server:
         async with open_websocket(url_of(server), draft="old"):
             pass
-    assert seen == [HOST]
+    first, second = seen
+    assert first is not None
+    assert first == second
+    assert first.host == HOST
 
 
 async def test_a_stream_without_an_address() -> None:

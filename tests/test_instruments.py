@@ -439,7 +439,7 @@ async def test_a_request_that_was_refused_says_who_asked_in_which_draft(
     class Refused(Instrument):
         def opening_refused(self, request: Request | None, status: int, peer: str) -> None:
             assert request is not None
-            seen.append((request.draft, request.remote))
+            seen.append((request.draft, request.remote and request.remote.host))
 
     async def refuse(request: Request) -> Any:
         raise Reject(403)

@@ -230,15 +230,15 @@ async def test_a_client_certificate(authority: trustme.CA, client_ssl: ssl.SSLCo
     subjects: list[Any] = []
 
     async def handler(connection: Connection, state: object) -> None:
-        stream: Any = connection._endpoint.stream
-        certificate: Any = stream.ssl_object.getpeercert()
-        subjects.append(certificate["subjectAltName"])
+        for it in (connection, connection.request):
+            assert it.peer_certificate is not None
+            subjects.append(it.peer_certificate["subjectAltName"])
         await echo(connection)
 
     authority.issue_cert("me@example.org").configure_cert(client_ssl)
     async with serving(handler, ssl_context=context) as server:
         await echo_once(f"wss://127.0.0.1:{server.port}/", ssl_context=client_ssl)
-    assert subjects == [(("email", "me@example.org"),)]
+    assert subjects == [(("email", "me@example.org"),)] * 2
 
 
 @pytest.mark.parametrize("draft", [None, "auto", "rfc6455"])

@@ -80,12 +80,15 @@ from ._server.settings import (
 )
 from ._server.statistics import ServerStatistics
 from ._settings.framing_mode import framing_mode, use_framing_mode
+from ._transport.addresses import TrustedProxies
 from ._transport.listeners import UnixListener, open_reuse_port_listeners, open_unix_listener
+from ._transport.proxy_protocol import proxy_protocol_factory
 from ._transport.sockets import StreamFactory
 from ._transport.tls import ssl_stream_factory
 from .drafts import (
     DRAFTS,
     HAS_SPEEDUPS,
+    Address,
     Close,
     CloseCode,
     Compression,
@@ -111,6 +114,7 @@ __all__ = [
     "DRAFTS",
     "HAS_SPEEDUPS",
     "AcceptSettings",
+    "Address",
     "AnswerHook",
     "BinaryPolicy",
     "BroadcastResult",
@@ -170,6 +174,7 @@ __all__ = [
     "SubprotocolSelector",
     "TLSFailed",
     "TextChannel",
+    "TrustedProxies",
     "UnixListener",
     "accept",
     "basic_auth",
@@ -183,6 +188,7 @@ __all__ = [
     "open_reuse_port_listeners",
     "open_unix_listener",
     "open_websocket",
+    "proxy_protocol_factory",
     "reconnecting",
     "same_host",
     "serve_websocket",

@@ -1,30 +1,13 @@
-"""An echo server whose clients come through a proxy that ends TLS."""
+"""A server whose clients come through a proxy that ends TLS."""
 
 import trio
 
-from trio_draftws import (
-    Connection,
-    HeaderFields,
-    Request,
-    Server,
-    same_host,
-    serve_websocket,
-)
+from trio_draftws import Connection, Server, same_host, serve_websocket
 
 
-async def conn_headers(request: Request) -> tuple[HeaderFields, str]:
-    """Takes the client's address and the URL from what the proxy adds."""
-    client = request.headers["X-Forwarded-For"]
-    assert request.draft is not None
-    if request.draft.version is not None:
-        return {}, client
-    # Up to hybi-03 the answer repeats the URL, and clients check that it is theirs.
-    url = f"wss://{request.host}{request.target}"
-    return {"Sec-WebSocket-Location": url, "WebSocket-Location": url}, client
-
-
-async def echo(connection: Connection, client: str) -> None:
-    """Echoes."""
+async def echo(connection: Connection, state: None) -> None:
+    """Tells the client its own address, and echoes."""
+    await connection.send(f"you are {connection.remote} at {connection.url}")
     async for message in connection:
         await connection.send(message)
 
@@ -37,7 +20,8 @@ async def main(
         echo,
         port,
         host="127.0.0.1",
-        conn_headers=conn_headers,
+        trusted_proxies=["127.0.0.1"],
+        max_connections_per_host=50,
         origins=same_host,
         task_status=task_status,
     )

@@ -27,7 +27,11 @@ async def main(
     """Serves the members of one group, which the proxy belongs to."""
     listener = await open_unix_listener(path, mode=0o660)
     await serve_websocket(
-        echo, listeners=[listener], origins=same_host, task_status=task_status
+        echo,
+        listeners=[listener],
+        trusted_proxies=["unix"],
+        origins=same_host,
+        task_status=task_status,
     )
 
 

@@ -110,6 +110,13 @@ ACCEPTING = [
         "ssl_context is a client's context, and a server needs its own",
         ssl_context=CLIENT_SSL,
     ),
+    case(TypeError, "write ['::1']", trusted_proxies="::1"),
+    case(ValueError, "write '10.0.0.0/8'", trusted_proxies=["10.0.0.1/8"]),
+    case(
+        ValueError,
+        "trusted_proxies has 'localhost', which is neither an IP address nor a network",
+        trusted_proxies=["::1", "localhost"],
+    ),
 ]
 SERVER = [
     *ACCEPTING,

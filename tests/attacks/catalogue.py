@@ -266,6 +266,23 @@ ROWS = [
         },
     ),
     Row(
+        "A client that makes up what a proxy says of clients",
+        ALL,
+        "server",
+        "only trusted proxies are believed: the fields of others mean nothing, and their PROXY "
+        "headers end the connection; fields that contradict each other get 400",
+        {
+            "drafts/test_forwarded": "test_the_client test_whether_over_tls "
+            "test_kinds_that_disagree test_what_is_no_address test_long_lists_take_little_time "
+            "test_any_fields",
+            "test_trusted_proxies": "test_what_others_forge_means_nothing "
+            "test_fields_that_disagree test_each_client_has_its_own_places "
+            "test_openings_that_fail_give_their_place_back",
+            "test_proxy_protocol": "test_what_is_no_header test_whoever_is_not_trusted "
+            "test_one_that_is_silent_within_it",
+        },
+    ),
+    Row(
         "Another site's page, with the visitor's cookies",
         ALL,
         "server",

@@ -15,13 +15,14 @@ from trio_draftws._exceptions import HandshakeTimeout, Rejected
 from trio_draftws._settings.checks import check_subprotocols
 from trio_draftws._settings.framing_mode import framing_mode
 from trio_draftws._settings.limits import Limits
+from trio_draftws._transport.addresses import ends_of
 from trio_draftws._transport.opening import (
     apply_stream_factory,
     close_on_failure,
     handshake_timed_out,
 )
 from trio_draftws._transport.sockets import StreamFactory
-from trio_draftws._transport.tls import ssl_stream_factory
+from trio_draftws._transport.tls import is_secure, ssl_stream_factory
 from trio_draftws.drafts import (
     Draft,
     HandshakeError,
@@ -36,7 +37,7 @@ from trio_draftws.drafts import (
     write_cookies,
 )
 
-from .dial import DialRoute, GivenStreamRoute, choose_route, dial
+from .dial import DialRoute, GivenStreamRoute, ProxyRoute, choose_route, dial
 from .fresh_headers import call_headers, joined_fields
 from .handshake import client_handshake
 from .hints import (
@@ -170,7 +171,15 @@ class Connector:
                     async with close_on_failure(dialled):
                         stream = await apply_stream_factory(dialled, factory)
                         connection = await client_handshake(
-                            stream, draft, request, limits, scope, self._may_retry
+                            stream,
+                            draft,
+                            request,
+                            limits,
+                            scope,
+                            self._may_retry,
+                            ends=ends_of(stream, dialled),
+                            secure=is_secure(stream)
+                            and (stream is not dialled or not isinstance(self.route, ProxyRoute)),
                         )
                         if self.default not in (None, draft):
                             _log_draft_once(request.url.host_field, draft)

@@ -12,6 +12,7 @@ from trio_draftws._connection.connection import Connection
 from trio_draftws._connection.scope import Scope
 from trio_draftws._exceptions import Rejected
 from trio_draftws._settings.limits import Limits
+from trio_draftws._transport.addresses import NO_ENDS, PackedEnds
 from trio_draftws._transport.head_reader import HeadReader
 from trio_draftws.drafts import (
     BadHead,
@@ -43,6 +44,9 @@ async def client_handshake(
     limits: Limits,
     scope: Scope,
     may_retry: Callable[[Response], bool],
+    *,
+    ends: PackedEnds = NO_ENDS,
+    secure: bool = False,
 ) -> Connection:
     """Performs the client's opening handshake on a connected stream.
 
@@ -54,6 +58,8 @@ async def client_handshake(
         scope: keeps the connection.
         may_retry: returns whether another attempt may follow an answer that is not 101. If so,
             only as much of its body is kept as arrived with the head.
+        ends: the addresses of both sides.
+        secure: whether the stream is TLS with the server.
 
     Raises:
         Rejected: the answer was not 101.
@@ -87,6 +93,8 @@ async def client_handshake(
         head=head,
         rest=reader.rest(),
         url=request.url,
+        ends=ends,
+        secure=secure,
     )
 
 

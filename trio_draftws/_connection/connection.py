@@ -19,7 +19,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from functools import partial
 from operator import attrgetter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import trio
@@ -27,8 +27,9 @@ from trio.lowlevel import checkpoint_if_cancelled
 
 from trio_draftws._exceptions import PeerClosed, PeerViolation
 from trio_draftws._settings.limits import Limits
+from trio_draftws._transport.addresses import NO_ENDS, PackedEnds
 from trio_draftws._transport.sockets import TCPStream
-from trio_draftws._transport.tls import is_secure
+from trio_draftws._transport.tls import ssl_object_of
 from trio_draftws.drafts import (
     Buffer,
     Close,
@@ -55,6 +56,9 @@ from .sender import Sender
 from .sending import check_close, put_all, send_fragments, while_sendable
 from .statistics import ConnectionStatistics
 from .writer import ROOM
+
+if TYPE_CHECKING:
+    import ssl
 
 
 @attrs.define(eq=False, repr=False, init=False)
@@ -90,6 +94,8 @@ class Connection(ConnectionInfo[State], trio.abc.Channel["str | bytes"]):
         state: Any = None,
         pattern: PathPattern | None = None,
         url: WebSocketURL | None = None,
+        ends: PackedEnds = NO_ENDS,
+        secure: bool = False,
     ) -> None:
         """Takes over an open stream whose opening handshake is done.
 
@@ -105,6 +111,8 @@ class Connection(ConnectionInfo[State], trio.abc.Channel["str | bytes"]):
             state: the program's own; on a server, from `conn_headers`.
             pattern: on a server, the path of its route, unless that is one path.
             url: on a client, the URL that was opened.
+            ends: the addresses of both sides.
+            secure: whether there is TLS with the peer; on a server also if a proxy says so.
         """
         super().__init__(
             draft=draft,
@@ -112,8 +120,9 @@ class Connection(ConnectionInfo[State], trio.abc.Channel["str | bytes"]):
             state=state,
             agreement=agreement,
             head=head,
-            secure=is_secure(stream),
+            secure=secure,
             pattern=pattern,
+            ends=ends,
             url=url,
         )
         codec = draft.codec(role, limits.max_message_size, agreement)
@@ -152,6 +161,12 @@ class Connection(ConnectionInfo[State], trio.abc.Channel["str | bytes"]):
     def id(self) -> int:
         """A number unlike that of any other connection of this process; logs and `repr` show it."""
         return self._endpoint.id
+
+    @property
+    def ssl_object(self) -> ssl.SSLObject | None:
+        # A client's stream may be TLS with a proxy only.
+        is_peers = self.role == "server" or self._secure
+        return ssl_object_of(self._endpoint.stream) if is_peers else None
 
     @property
     def closed(self) -> bool:

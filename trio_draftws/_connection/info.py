@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Generic, Protocol
 
 import attrs
 
+from trio_draftws._transport.addresses import NO_ENDS, PackedEnds, unpack_local, unpack_remote
 from trio_draftws.drafts import (
+    Address,
     Draft,
     Headers,
     NegotiatedParameters,
@@ -15,7 +18,11 @@ from trio_draftws.drafts import (
     Response,
     Role,
     WebSocketURL,
+    certificate_in,
 )
+
+if TYPE_CHECKING:
+    import ssl
 
 # The default is for type checkers: `Connection` alone is `Connection[Any]`. Running programs need
 # none, and Python has it from 3.13 on.
@@ -54,6 +61,7 @@ class ConnectionInfo(Generic[State]):
     _secure: bool
     # What it says of the path is read on demand as well. None for an exact path, or no route.
     _pattern: PathPattern | None = None
+    _ends: PackedEnds = NO_ENDS
     _url: WebSocketURL | None = None
 
     @property
@@ -62,6 +70,42 @@ class ConnectionInfo(Generic[State]):
         opened, after all redirects; on a server the one that was requested.
         """
         return self.request.location if self._url is None else self._url.location
+
+    @property
+    def remote(self) -> Address | None:
+        """The address of the peer; None if the stream has none, as in memory.
+
+        On a server it is the client's, also behind proxies if the server knows them (see
+        `trusted_proxies` and `proxy_protocol_factory`). On a client that uses a proxy it is the
+        proxy's. It stays when the peer has gone, and after the connection was closed.
+        """
+        return unpack_remote(self._ends)
+
+    @property
+    def local(self) -> Address | None:
+        """The address of this side of the stream; None if the stream has none, as in memory.
+
+        On a server behind a proxy that speaks the PROXY protocol it is the address that the client
+        connected to. It stays after the connection was closed.
+        """
+        return unpack_local(self._ends)
+
+    @property
+    @abstractmethod
+    def ssl_object(self) -> ssl.SSLObject | None:
+        """The TLS session, for its `version`, `cipher` or `selected_alpn_protocol`; None without
+        TLS, or if it ended at a proxy. It only tells: do not read, write or close with it.
+        """
+
+    @property
+    def peer_certificate(self) -> dict[str, Any] | None:
+        """The certificate that the peer showed in TLS and that was verified, as
+        `ssl.SSLObject.getpeercert` returns it; None if there was none.
+
+        A client verifies the server's by default. A server asks its clients for one if its context
+        has `verify_mode` set. For the certificate as bytes call `ssl_object.getpeercert(True)`.
+        """
+        return certificate_in(self.ssl_object)
 
     @property
     def subprotocol(self) -> str | None:
@@ -96,7 +140,14 @@ class ConnectionInfo(Generic[State]):
         if self.role != "server":
             raise AttributeError("the client's side of a connection has a response, no request")
         request = Request.parse(self._head)
-        request = attrs.evolve(request, draft=self.draft, secure=self._secure)
+        request = attrs.evolve(
+            request,
+            draft=self.draft,
+            secure=self._secure,
+            remote=self.remote,
+            local=self.local,
+            ssl_object=self.ssl_object,
+        )
         if self._pattern is None:
             return request
         wildcard, path_params = self._pattern.read(request.path)

@@ -202,8 +202,8 @@ class Gateway:
             if name.decode().lower() in FORWARDED_REQUEST_FIELDS
             and not (target.user is not None and name.lower() == b"authorization")
         ]
-        if request.remote is not None:
-            forwarded = [*request.headers.get_all("X-Forwarded-For"), request.remote]
+        if request.remote is not None and not request.remote.is_unix:
+            forwarded = [*request.headers.get_all("X-Forwarded-For"), request.remote.host]
             headers.append((b"X-Forwarded-For", ", ".join(forwarded).encode("latin-1")))
         return partial(
             open_websocket,

@@ -78,7 +78,7 @@ async def accept(
         try:
             connection = await handshake.open()
         except Exception as error:
-            report_failed_opening(instruments, error, peer.name)
+            report_failed_opening(instruments, error, handshake.peer.name)
             raise
         try:
             yield connection

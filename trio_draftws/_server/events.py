@@ -15,6 +15,7 @@ from trio_draftws._connection.statistics import Totals
 from trio_draftws._exceptions import FlashPolicyServed, PageServed, RequestRefused
 from trio_draftws.drafts import Draft, HandshakeError, Request, escaped
 
+from .peer import name_of
 from .settings import Handler
 from .statistics import ServerCounts, ServerStatistics
 
@@ -76,18 +77,20 @@ class ServerEvents:
         else:
             logger.error("the opening for %s failed", client, exc_info=error, extra=facts)
 
-    def handler_failed(self, connection: Connection, error: Exception, peer: str) -> None:
+    def handler_failed(self, connection: Connection, error: Exception) -> None:
         """A handler raised. That is a mistake, unless it only passes on that its peer has gone."""
         if connection.closed and (loss := _find_loss(error)) is not None:
-            self.connection_lost(connection, loss, peer)
+            self.connection_lost(connection, loss)
             return
+        peer = name_of(connection)
         facts = _log_facts(peer, connection)
         logger.error(
             "the handler of %r with %s failed", connection, peer, exc_info=error, extra=facts
         )
 
-    def connection_lost(self, connection: Connection, loss: BaseException, peer: str) -> None:
+    def connection_lost(self, connection: Connection, loss: BaseException) -> None:
         """A connection ended while its handler ran, without a closing handshake."""
+        peer = name_of(connection)
         facts = _log_facts(peer, connection)
         logger.info("%r with %s ended under its handler: %s", connection, peer, loss, extra=facts)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeVar
 
@@ -29,8 +29,8 @@ from trio_draftws._transport.opening import (
     handshake_timed_out,
 )
 from trio_draftws._transport.sockets import DirectStream, TCPStream, take_over
-from trio_draftws._transport.tls import is_secure
 from trio_draftws.drafts import (
+    Address,
     BadHead,
     Draft,
     Headers,
@@ -69,10 +69,13 @@ class ServerHandshake:
 
     stream: trio.abc.Stream
     peer: PeerInfo
+    """The client, as far as it is known: at first whoever has connected, which may be a proxy."""
     options: ServerOptions
     scope: Scope
     refusal: Reject | None = None
     """Why the client may not connect, whatever it asks for."""
+    count_client: Callable[[Address | None], None] | None = None
+    """If a proxy has connected: called with the client's address, and may raise `Reject`."""
     request: Request | None = attrs.field(default=None, init=False)
     """What it asked for; None until that is known, or if nobody needs to know."""
     draft: Draft | None = attrs.field(default=None, init=False)
@@ -127,6 +130,7 @@ class ServerHandshake:
                 if failure is not None:
                     raise failure
                 self.stream = await apply_stream_factory(stream, self.options.stream_factory)
+                self.peer = self.peer.through(self.stream)
                 connection = await self._answer()
                 return connection
             except Reject as reject:
@@ -174,11 +178,10 @@ class ServerHandshake:
         head = received[:size]
         self.draft = draft
         fields = NO_FIELDS
-        self._in_application = True
         if options.needs_request:
-            parsed = Request.parse(head)
-            self.request = Request(parsed.line, parsed.headers, draft, remote=self.peer.remote)
-            request = self.request = self._check_and_route(self.request)
+            request = self._find_client(Request.parse(head), draft)
+            self._in_application = True
+            request = self.request = self._check_and_route(request)
             if options.conn_headers is not None:
                 fields = await self._in_time(self._call(options.conn_headers, request))
             subprotocol = options.choose_subprotocol(request)
@@ -230,7 +233,7 @@ class ServerHandshake:
             PageServed, FlashPolicyServed: it was answered in another way.
             Exception: whatever the stream or a function of the application raised.
         """
-        options, peer = self.options, self.peer
+        options = self.options
         reader = HeadReader(self.stream, bytearray(self._received))
         policy = options.flash_policy
         if policy is not None and await reader.begins_with(POLICY_REQUEST):
@@ -246,9 +249,7 @@ class ServerHandshake:
             parsed = Request.parse(head)
         except BadHead as error:
             raise Reject(error.status, body=f"{error}\n") from error
-        line, headers = parsed.line, parsed.headers
-        secure, remote = is_secure(self.stream), peer.remote
-        request = self.request = Request(line, headers, None, secure, remote=remote)
+        request = self._find_client(parsed, None)
         if self.refusal is not None:
             raise self.refusal
         pages = options.http_handler
@@ -257,7 +258,7 @@ class ServerHandshake:
         fields = NO_FIELDS
         self._in_application = True
         self.draft = draft = identify(request, options.framing_mode, options.drafts)
-        self.request = Request(line, headers, draft, secure, remote=remote)
+        self.request = attrs.evolve(request, draft=draft)
         request = self.request = self._check_and_route(self.request)
         server = draft.opening.answer(request)
         if options.conn_headers is not None:
@@ -268,7 +269,7 @@ class ServerHandshake:
         response, agreement = server.accept(fields, subprotocol, compression)
         reader.read_nowait()
         self._has_responded = True
-        if "Cookie" in headers:
+        if "Cookie" in parsed.headers:
             options.origins.warn_of_cookies()
         show_answer(options, request, response)
         if len(reader.buffer) < server.request_body:
@@ -308,6 +309,25 @@ class ServerHandshake:
 
     # Both ways
 
+    def _find_client(self, parsed: Request, draft: Draft | None) -> Request:
+        """Finds out for whom a proxy speaks, and has the client counted; returns the request with
+        what is known of the client.
+
+        Raises:
+            Reject: the proxies contradict each other, or the client may not connect.
+        """
+        self.request = parsed
+        proxies = self.options.trusted_proxies
+        if proxies:
+            try:
+                self.peer = self.peer.behind(parsed.headers, proxies.trusts)
+            except BadHead as error:
+                raise Reject(error.status, body=f"{error}\n") from error
+        request = self.request = self.peer.request(parsed, draft, self.stream)
+        if self.count_client is not None:
+            self.count_client(self.peer.remote)
+        return request
+
     def _check_and_route(self, request: Request) -> Request:
         """Checks the origin and finds the handler; returns the request with what its path says.
 
@@ -344,6 +364,8 @@ class ServerHandshake:
             rest=rest,
             state=self._state,
             pattern=self._pattern,
+            ends=self.peer.ends,
+            secure=self.peer.secure,
         )
 
     # Failures

@@ -15,9 +15,12 @@ from trio_draftws._settings.checks import (
 )
 from trio_draftws._settings.framing_mode import framing_mode
 from trio_draftws._settings.limits import Limits
+from trio_draftws._transport.addresses import TrustedPeers
+from trio_draftws._transport.proxy_protocol import ProxyProtocol
 from trio_draftws._transport.sockets import StreamFactory
 from trio_draftws._transport.tls import ssl_stream_factory
 from trio_draftws.drafts import (
+    Address,
     Compression,
     Draft,
     HTTPResponse,
@@ -60,6 +63,7 @@ class ServerOptions:
     on_answer: AnswerHook | None
     compression: Compression | None
     stream_factory: StreamFactory | None
+    trusted_proxies: TrustedPeers
     fast_draft: Draft | None = attrs.field(init=False)
     """The draft of the requests that `ServerHandshake` can answer without the full parser; None
     if it answers none in that way.
@@ -77,6 +81,7 @@ class ServerOptions:
         return (
             not self.origins.allows_all
             or callable(self.subprotocols)
+            or bool(self.trusted_proxies)
             or any(hook is not None for hook in hooks)
         )
 
@@ -128,7 +133,15 @@ class ServerOptions:
             on_answer=settings["on_answer"],
             compression=settings["compression"],
             stream_factory=stream_factory,
+            trusted_proxies=TrustedPeers.of("trusted_proxies", settings["trusted_proxies"]),
         )
+
+    def is_proxy(self, address: Address | None) -> bool:
+        """Returns whether whoever has that address may say that it speaks for a client."""
+        factory = self.stream_factory
+        if isinstance(factory, ProxyProtocol) and factory.trusted.trusts(address):
+            return True
+        return self.trusted_proxies.trusts(address)
 
     def choose_subprotocol(self, request: Request) -> str | None:
         """Returns one of the subprotocols that the client offers, or None.

@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 
 import attrs
@@ -252,17 +253,16 @@ class StreamServer:
         Only this coroutine lives as long as the connection, since each has a frame in memory.
         """
         self._active += 1
-        peer_info = PeerInfo.of(stream)
-        peer = peer_info.name
-        admission = self._limiter.admit(peer_info.remote)
+        peer = PeerInfo.of(stream)
+        admission = self._admit(peer)
         connection: Connection | None = None
         code: int = CloseCode.GOING_AWAY
         try:
-            opened = await self._open(stream, admission, peer_info)
+            opened = await self._open(stream, admission, peer)
             if opened is None:
                 return
             connection, handler = opened
-            del opened, peer_info
+            del opened, peer
             self.connections.add(connection)
             # It stops counting when its stream is closed, even if its handler goes on.
             endpoint_of(connection).when_transport_over(admission.release)
@@ -272,12 +272,12 @@ class StreamServer:
             if not self._is_shutting_down:
                 code = CloseCode.NORMAL_CLOSURE
             if (loss := endpoint_of(connection).loss) is not None:
-                self._events.connection_lost(connection, loss, peer)
+                self._events.connection_lost(connection, loss)
         except BaseException as error:  # noqa: BLE001
             code = close_code_after(error)
             failure, cancelled = _split_failure(error)
             if failure is not None and connection is not None:
-                self._events.handler_failed(connection, failure, peer)
+                self._events.handler_failed(connection, failure)
             # Its traceback refers to this frame, which would refer to it, and to the handler's.
             del failure
             if cancelled is not None:
@@ -294,6 +294,11 @@ class StreamServer:
                 if self._accepts_no_more and not self._active:
                     self._all_done.set()
 
+    def _admit(self, peer: PeerInfo) -> Admission:
+        # Where hosts are not limited, nobody has to know who it is.
+        remote = peer.remote if self._limiter.counts_hosts else None
+        return self._limiter.admit(remote, self._options.is_proxy(remote))
+
     async def _open(
         self, stream: trio.abc.Stream, admission: Admission, peer: PeerInfo
     ) -> tuple[Connection, Handler] | None:
@@ -306,6 +311,9 @@ class StreamServer:
             options=self._options,
             scope=self._scope,
             refusal=admission.refusal,
+            count_client=(
+                partial(self._limiter.count_host, admission) if admission.of_proxy else None
+            ),
             handler=self._options.handler,
         )
         try:
@@ -319,7 +327,7 @@ class StreamServer:
             failure, cancelled = _split_failure(error)
             if failure is None:
                 failure = HandshakeError("the server is shutting down")
-            self._events.opening_failed(failure, peer.name, handshake.draft)
+            self._events.opening_failed(failure, handshake.peer.name, handshake.draft)
             del failure  # as in `serve_stream`
             if cancelled is not None:
                 raise cancelled from None

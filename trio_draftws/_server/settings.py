@@ -20,6 +20,7 @@ from trio_draftws._settings.checks import (
 )
 from trio_draftws._settings.keywords import Default
 from trio_draftws._settings.limits import check_positive
+from trio_draftws._transport.addresses import TrustedProxies
 from trio_draftws._transport.sockets import StreamFactory
 from trio_draftws.drafts import Draft, DraftName, HeaderFields, HTTPResponse, Request, Response
 
@@ -113,6 +114,14 @@ class AcceptSettings(ConnectionSettings, total=False):
     stream_factory: Annotated[StreamFactory | None, Default(None, check_stream_factory)]
     """An async function from a stream to a stream: it returns the stream to speak on, given the
     accepted one. Instead of `ssl_context`."""
+    trusted_proxies: Annotated[TrustedProxies, Default(())]
+    """The proxies in front of this server that say who the client is, in `X-Forwarded-For` and
+    `X-Forwarded-Proto` or in `Forwarded` (RFC 7239): IP addresses and networks, such as `"::1"` and
+    `"10.0.0.0/8"`, as `str` or as objects of `ipaddress`, and `"unix"` for all who connect to a
+    Unix socket. `remote`, `secure` and the URL of requests and connections, the log, and
+    `max_connections_per_host` are then the client's. **Such a proxy has to replace or extend each
+    of these fields, never pass on what a client wrote alone.** By default, and from anybody else,
+    the fields mean nothing."""
 
 
 class ServerSettings(AcceptSettings, total=False):
@@ -127,8 +136,9 @@ class ServerSettings(AcceptSettings, total=False):
     files."""
     max_connections_per_host: Annotated[float, Default(math.inf, check_positive)]
     """The same for one IP address, or for all IPv6 addresses with the same first 64 bits. There is
-    no limit by default, since behind a proxy all clients have the same address. Streams without an
-    address do not count here."""
+    no limit by default, since behind a proxy that is not in `trusted_proxies` all clients have the
+    same address; a client behind one that is counts as soon as its request was read. Streams
+    without an address do not count here."""
 
 
 class ListenSettings(ServerSettings, total=False):

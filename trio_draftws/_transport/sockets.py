@@ -315,6 +315,11 @@ class TCPStream(DirectStream, trio.abc.HalfCloseableStream):
             raise trio.ClosedResourceError("send_eof was called on this stream")
         await super().send_all(data)
 
+    def use_socket(self, taken: socket.socket) -> None:
+        """Goes on with another object for the same socket. No task may be waiting."""
+        self.socket = taken
+        self.fileno = taken.fileno()
+
     def end_sending(self) -> None:
         """Ends our side of the stream; the peer's stays open."""
         self._ended_sending = True
@@ -360,6 +365,13 @@ def take_over(stream: trio.abc.Stream) -> trio.abc.Stream:
     return TCPStream(taken)
 
 
+def below_tls(stream: trio.abc.Stream) -> trio.abc.Stream:
+    """Returns what Trio's TLS runs over; any other stream is returned unchanged."""
+    while isinstance(stream, trio.SSLStream):
+        stream = stream.transport_stream
+    return stream
+
+
 def kernel_unacked(stream: trio.abc.Stream) -> int:
     """Returns how many bytes the kernel holds that the peer's kernel has not acknowledged; 0 if
     that is unknown.
@@ -378,8 +390,7 @@ def kernel_unsent(stream: trio.abc.Stream) -> int:
 
 
 def _ask_kernel(stream: trio.abc.Stream, what: str) -> int:
-    while isinstance(stream, trio.SSLStream):
-        stream = stream.transport_stream
+    stream = below_tls(stream)
     if not isinstance(stream, (DirectStream, trio.SocketStream)):
         return 0
     try:

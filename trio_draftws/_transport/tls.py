@@ -387,3 +387,14 @@ def ssl_stream_factory(
 def is_secure(stream: trio.abc.Stream) -> bool:
     """Returns whether the stream is TLS, either ours or Trio's."""
     return isinstance(stream, (TLSStream, trio.SSLStream))
+
+
+def ssl_object_of(stream: trio.abc.Stream) -> ssl.SSLObject | None:
+    """Returns the TLS session of a stream, either ours or Trio's; None without TLS."""
+    if isinstance(stream, TLSStream):
+        return stream.ssl_object
+    if isinstance(stream, trio.SSLStream):
+        # Trio documents that it forwards the methods of its SSLObject, but not the object itself.
+        owner = stream.getpeercert.__self__
+        return owner if isinstance(owner, ssl.SSLObject) else None
+    return None

@@ -33,10 +33,12 @@ from ._handshake.base import ClientOpening, HandshakeRequest, ServerOpening
 from ._handshake.errors import HandshakeError, InvalidAnswer, Reject, refusal_text
 from ._handshake.fields import checked_answer_fields
 from ._handshake.hybi import connection_masking_key
+from ._http.address import UNIX, Address, IPAddress, ip_of
 from ._http.basic_auth import read_basic, write_basic
 from ._http.body import ResponseBody
 from ._http.cookies import write_cookies
 from ._http.escaping import escaped, shown, shown_line
+from ._http.forwarded import forwarded_client
 from ._http.head import MAX_LINE, BadHead, find_head_end, line_too_long, may_begin_head, write_head
 from ._http.headers import HeaderFields, Headers, checked_fields
 from ._http.host import ascii_host, split_authority, tls_name
@@ -47,7 +49,7 @@ from ._protocol.ends import End, EndKind
 from ._protocol.keepalive import SentPing
 from ._protocol.protocol import WebSocketProtocol
 from ._registry import DRAFTS, Draft, DraftName, allowed_drafts, auto_drafts, draft_named
-from ._request import Request
+from ._request import Request, certificate_in
 
 __all__ = [
     "COMPRESSION",
@@ -58,6 +60,8 @@ __all__ = [
     "MAX_LINE",
     "NOT_IN_URL",
     "REDIRECT_STATUSES",
+    "UNIX",
+    "Address",
     "BadHead",
     "Buffer",
     "ClientOpening",
@@ -78,6 +82,7 @@ __all__ = [
     "HandshakeRequest",
     "HeaderFields",
     "Headers",
+    "IPAddress",
     "InvalidAnswer",
     "LocalProtocolError",
     "NegotiatedParameters",
@@ -102,6 +107,7 @@ __all__ = [
     "auto_drafts",
     "begin_answer",
     "cannot_say",
+    "certificate_in",
     "check_plain",
     "checked_answer_fields",
     "checked_fields",
@@ -110,8 +116,10 @@ __all__ = [
     "encode_long_text",
     "escaped",
     "find_head_end",
+    "forwarded_client",
     "frame_reader",
     "identify",
+    "ip_of",
     "is_plain",
     "is_ws_url",
     "is_wss_url",

@@ -8,6 +8,7 @@ from urllib.parse import unquote_to_bytes
 
 import attrs
 
+from ._http.address import Address
 from ._http.cookies import cookies_in
 from ._http.headers import Headers
 from ._http.request import parse_request_head
@@ -25,12 +26,16 @@ class Request:
     draft: Draft | None = None
     """The draft that the connection speaks; None if that is not known."""
     secure: bool = False
-    """Whether it came through this server's own TLS."""
+    """Whether it came over TLS: this server's own, or that of a proxy in `trusted_proxies`."""
     wildcard: str = ""
     """The part of the path that the `*` of its route matched; empty if the route has none."""
-    remote: str | None = None
-    """The client's address, such as `192.0.2.1`, while the request is being answered; None if the
-    stream has none, and afterwards."""
+    remote: Address | None = None
+    """The client's address, as `Connection.remote`; None if its stream has none."""
+    local: Address | None = None
+    """The address that it connected to, as `Connection.local`; None if the stream has none."""
+    # No type: this room has nothing to do with `ssl`.
+    ssl_object: Any = attrs.field(default=None, eq=False, repr=False)
+    """The `ssl.SSLObject` of this server's own TLS, as `Connection.ssl_object`; else None."""
     path_params: Mapping[str, Any] = attrs.field(factory=dict, kw_only=True)
     """What the names in its route stand for, as `{"room": "blue"}` for `/rooms/{room}`; empty if
     the route has none."""
@@ -43,6 +48,11 @@ class Request:
             BadHead: it is not an HTTP/1 request.
         """
         return cls(*parse_request_head(head))
+
+    @property
+    def peer_certificate(self) -> dict[str, Any] | None:
+        """The client's certificate, as `Connection.peer_certificate`."""
+        return certificate_in(self.ssl_object)
 
     @property
     def method(self) -> str:
@@ -130,3 +140,13 @@ class Request:
         if self.draft is None:
             return ()
         return self.draft.subprotocols.asked(self.headers.get_all(self.draft.subprotocol_field))
+
+
+def certificate_in(session: Any) -> dict[str, Any] | None:
+    """Returns the certificate that the peer has shown in a TLS session, and that was verified.
+
+    Args:
+        session: an `ssl.SSLObject`, or None.
+    """
+    # `getpeercert` returns an empty dict for one that was not verified.
+    return None if session is None else session.getpeercert() or None

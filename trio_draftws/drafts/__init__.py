@@ -13,6 +13,7 @@ from ._close_codes import EARLY_MESSAGE_TOO_BIG, CloseCode
 from ._events import (
     Buffer,
     Close,
+    EncodedText,
     Event,
     Fragment,
     LocalProtocolError,
@@ -22,13 +23,14 @@ from ._events import (
     Role,
     cannot_say,
     no_message,
+    not_utf8,
 )
 from ._fast_handshake import begin_answer, scan_opening, spoken_today
 from ._frame_reader import FrameReader, frame_reader
 from ._framing.codec import Codec, NegotiatedParameters, ShortReceive, ShortSend
 from ._framing.compression import COMPRESSION, Compression, Deflate
 from ._framing.masking import HAS_SPEEDUPS
-from ._framing.payload import IMMUTABLE_BUFFERS, encode_long_text
+from ._framing.payload import IMMUTABLE_BUFFERS, as_text, encode_long_text
 from ._handshake.base import ClientOpening, HandshakeRequest, ServerOpening
 from ._handshake.errors import HandshakeError, InvalidAnswer, Reject
 from ._handshake.fields import checked_answer_fields
@@ -65,6 +67,7 @@ __all__ = [
     "Compression",
     "Deflate",
     "Draft",
+    "EncodedText",
     "End",
     "EndKind",
     "Event",
@@ -93,6 +96,7 @@ __all__ = [
     "WebSocketProtocol",
     "WebSocketURL",
     "allowed_drafts",
+    "as_text",
     "ascii_host",
     "auto_drafts",
     "begin_answer",
@@ -113,6 +117,7 @@ __all__ = [
     "line_too_long",
     "may_begin_head",
     "no_message",
+    "not_utf8",
     "read_basic",
     "scan_opening",
     "shown",

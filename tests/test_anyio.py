@@ -17,6 +17,7 @@ from trio_draftws.anyio import ConnectionAttribute, ConnectionObjectStream
 from trio_draftws.drafts import draft_named
 
 from .pairs import breakable, connected
+from .rows import each_row
 from .turns import each_draft
 
 NEWEST = draft_named("rfc6455")
@@ -102,8 +103,8 @@ async def test_the_connection_is_an_attribute() -> None:
         assert wrapped.extra(anyio.abc.SocketAttribute.family, None) is None
 
 
-@pytest.mark.parametrize(
-    ("program", "said"),
+@each_row(
+    "program, said",
     [
         ("import sys, trio_draftws; print('anyio' in sys.modules)", "False\n"),
         (

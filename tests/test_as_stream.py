@@ -133,9 +133,9 @@ async def test_cancelled_receiving_loses_nothing(autojump_clock: trio.testing.Mo
         assert await there.receive_some() == b"d"
 
 
-@pytest.mark.parametrize("name", ["hixie-75", "hixie-76", "new"])
-async def test_a_draft_without_binary_messages(name: str) -> None:
-    async with connected("memory", draft_named(name)) as (client, server):
+@in_turn("draft", [draft for draft in DRAFTS if not draft.binary])
+async def test_a_draft_without_binary_messages(draft: Draft) -> None:
+    async with connected("memory", draft) as (client, server):
         with pytest.raises(LocalProtocolError, match="has no binary messages"):
             client.as_stream()
         await client.send("still open")
@@ -175,7 +175,7 @@ async def test_what_is_no_end(draft: Draft) -> None:
                     await client.as_stream().receive_some()
 
 
-@over_streams(WITH_BINARY)
+@over_streams(THREE, ["memory", "tcp"])
 async def test_a_cancelled_aclose_waits_for_nobody(
     transport: str, draft: Draft, autojump_clock: trio.testing.MockClock
 ) -> None:
@@ -193,7 +193,7 @@ async def test_a_cancelled_aclose_waits_for_nobody(
                 await here.send_all(b"")
 
 
-@over_streams([NEWEST])
+@over_streams(THREE, ["memory", "tcp"])
 async def test_tls_through_a_tunnel(transport: str, draft: Draft) -> None:
     client_context, server_context = tls_contexts()
     async with connected(transport, draft) as (client, server), trio.open_nursery() as nursery:

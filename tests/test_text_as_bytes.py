@@ -23,7 +23,7 @@ from trio_draftws.drafts import draft_named
 from trio_draftws.testing import connected_pair
 
 from .pairs import connected, mute, unmute
-from .turns import each_draft, over_streams
+from .turns import each_draft, in_turn, over_streams
 
 # Around the lengths at which something else is done, and beyond each
 TEXTS = [
@@ -98,9 +98,7 @@ async def test_several_at_once_and_to_many(draft: Draft) -> None:
         assert [await client.receive() for _ in range(3)] == ["d", "e", long]
 
 
-@pytest.mark.parametrize(
-    "compression", [Compression(), Compression(server_no_context_takeover=True)]
-)
+@in_turn("compression", [Compression(), Compression(server_no_context_takeover=True)])
 async def test_compressed(compression: Compression) -> None:
     text = "日本 " * 2000
     pair = connected("tcp", draft_named("rfc6455"), offer=compression, compression=compression)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.rows import each_row
 from trio_draftws.drafts import LocalProtocolError, draft_named, encode_long_text
 from trio_draftws.drafts._framing import payload as _payload
 from trio_draftws.drafts._framing.masking import apply_mask_in_python
@@ -167,7 +168,7 @@ def may_go_on(data: bytes) -> bool:
 
 
 @both_checks
-@pytest.mark.parametrize("before", [b"", b"x" * 200, "日ä".encode() * 90])
+@each_row("before", [b"", b"x" * 200, "日ä".encode() * 90])
 def test_what_is_left_to_be_checked(unchecked_utf8: Any, before: bytes) -> None:
     """Of each character in pieces of each size, and of what is none, at its byte."""
     for character in [*CHARACTERS, "a"]:

@@ -221,7 +221,12 @@ class Connection(ConnectionInfo, trio.abc.Channel["str | bytes"]):
 
     @trio.lowlevel.enable_ki_protection
     async def send(
-        self, message: str | Buffer, *, text: bool = False, compress: bool | None = None
+        self,
+        message: str | Buffer,
+        # Not keyword-only: Python would look its default up for each message.
+        text: bool = False,
+        *,
+        compress: bool | None = None,
     ) -> None:
         """Sends one message.
 

@@ -11,6 +11,7 @@ from trio_draftws.drafts import (
     Close,
     Codec,
     Draft,
+    EncodedText,
     Event,
     Fragment,
     LocalProtocolError,
@@ -86,7 +87,7 @@ class Speaker:
 
     def can(self, event: Event) -> bool:
         """Whether the draft surely has a way to say it."""
-        if isinstance(event, str):
+        if isinstance(event, (str, EncodedText)):
             return True
         if isinstance(event, bytes):
             return self.draft.binary

@@ -21,6 +21,7 @@ import pytest
 import trio
 
 import trio_draftws
+import trio_draftws.anyio
 import trio_draftws.testing
 from docs.named_tests import is_there
 from docs.readme_figures import written
@@ -166,7 +167,7 @@ def test_readme_commands(tmp_path: Path) -> None:
     assert len(terminal.typed) == 3
 
 
-@pytest.mark.parametrize("module", [trio_draftws, trio_draftws.testing])
+@pytest.mark.parametrize("module", [trio_draftws, trio_draftws.anyio, trio_draftws.testing])
 def test_every_public_name_is_in_the_reference(module: ModuleType) -> None:
     """The reference lists what each module exports: each name once, nothing else."""
     text = (DOCS / "reference.rst").read_text(encoding="utf-8")

@@ -6,6 +6,7 @@ never from one above, and no modules import each other in a circle.
     __main__            `python -m trio_draftws`
     cli                 the commands: echo, connect, probe, gateway
     testing             for tests of your programs: pairs in memory, served handlers, raw peers
+    anyio               connections for programs of anyio on its trio backend
     __init__            the public names
     _relay              joins two connections; the gateway is made of that
     _server             listens, admits, opens connections, calls handlers, shuts down
@@ -34,7 +35,9 @@ from typing import TYPE_CHECKING
 from ._client.open import open_websocket
 from ._client.reconnect import reconnecting
 from ._client.settings import ClientSettings, DialSettings, HeadersFunction, ReconnectSettings
+from ._connection.as_stream import ConnectionStream
 from ._connection.broadcast import BroadcastResult, broadcast
+from ._connection.channels import JSONChannel
 from ._connection.connection import Connection, TextChannel
 from ._connection.instrument import Instrument
 from ._connection.message_stream import MessageStream
@@ -127,6 +130,7 @@ __all__ = [
     "ConnectionLost",
     "ConnectionSettings",
     "ConnectionStatistics",
+    "ConnectionStream",
     "DialFailed",
     "DialSettings",
     "Draft",
@@ -147,6 +151,7 @@ __all__ = [
     "Instrument",
     "InternalError",
     "InvalidAnswer",
+    "JSONChannel",
     "ListenSettings",
     "LocalProtocolError",
     "MessageStream",

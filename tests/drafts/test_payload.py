@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.rows import each_row
 from trio_draftws.drafts import LocalProtocolError, draft_named, encode_long_text
 from trio_draftws.drafts._framing import payload as _payload
 from trio_draftws.drafts._framing.masking import apply_mask_in_python
@@ -18,6 +19,7 @@ from trio_draftws.drafts._framing.payload import (
     Payload,
     PayloadInPython,
     decode_utf8_in_python,
+    unchecked_utf8_in_python,
     utf8_of_in_python,
 )
 
@@ -53,6 +55,12 @@ def decode_utf8_in_c(data: Any, errors: str) -> str:
     return decode_utf8(data, errors)
 
 
+def unchecked_utf8_in_c(before: bytes, part: Any) -> bytes | None:
+    from trio_draftws.drafts._framing.speedups import unchecked_utf8
+
+    return unchecked_utf8(before, part)
+
+
 def both(name: str, in_python: Any, in_c: Any) -> pytest.MarkDecorator:
     return pytest.mark.parametrize(
         name,
@@ -66,6 +74,7 @@ def both(name: str, in_python: Any, in_c: Any) -> pytest.MarkDecorator:
 New = Callable[[bool, bool], Payload]
 both_payloads = both("new", PayloadInPython, payload_in_c)
 both_encoders = both("utf8_of", utf8_of_in_python, utf8_of_in_c)
+both_checks = both("unchecked_utf8", unchecked_utf8_in_python, unchecked_utf8_in_c)
 both_decoders = both("decode_utf8", decode_utf8_in_python, decode_utf8_in_c)
 
 
@@ -156,6 +165,41 @@ def may_go_on(data: bytes) -> bool:
                 continue
             return True
     return False
+
+
+@both_checks
+@each_row("before", [b"", b"x" * 200, "日ä".encode() * 90])
+def test_what_is_left_to_be_checked(unchecked_utf8: Any, before: bytes) -> None:
+    """Of each character in pieces of each size, and of what is none, at its byte."""
+    for character in [*CHARACTERS, "a"]:
+        data = character.encode()
+        for cut in range(len(data)):
+            rest = unchecked_utf8(b"", bytearray(before + data[:cut]))
+            assert rest == data[:cut]
+            for next_cut in range(cut, len(data) + 1):
+                left = unchecked_utf8(rest, memoryview(data)[cut:next_cut])
+                assert left == (b"" if next_cut == len(data) else data[:next_cut])
+            assert unchecked_utf8(rest, data[cut:] + before) == b""
+            if cut:
+                for begun in (b"", b"a", b"\xc3"):
+                    assert unchecked_utf8(rest, b"a" + begun) is None
+    for wrong in WRONG:
+        for size in range(1, len(wrong) + 1):
+            may = may_go_on(before + wrong[:size])
+            assert (unchecked_utf8(b"", before + wrong[:size]) is not None) is may
+            if may:
+                told = unchecked_utf8(wrong[:size], wrong[size:])
+                assert (told is not None) is may_go_on(wrong)
+
+
+@needs_c
+def test_checks_in_c_take_what_they_should() -> None:
+    before: Any
+    for before in ("", b"abcd"):
+        with pytest.raises(TypeError, match="at most 3 bytes of a character"):
+            unchecked_utf8_in_c(before, b"")
+    with pytest.raises(TypeError):
+        unchecked_utf8_in_c(b"", "text")
 
 
 @both_payloads

@@ -10,7 +10,7 @@ import trio
 
 from trio_draftws._settings.checks import needs_trio, tuple_of
 from trio_draftws._settings.limits import check_positive
-from trio_draftws.drafts import Buffer, Codec, encode_long_text, no_message
+from trio_draftws.drafts import Buffer, Codec, EncodedText, as_text, encode_long_text, no_message
 
 from .connection import Connection, endpoint_of
 
@@ -39,6 +39,7 @@ async def broadcast(
     connections: Iterable[Connection],
     message: str | Buffer,
     *,
+    text: bool = False,
     compress: bool | None = None,
     limit: int = 2**20,
     slow: Literal["drop", "close"] = "drop",
@@ -53,6 +54,7 @@ async def broadcast(
     Args:
         connections: a snapshot of them is taken, so a server's `connections` may be given.
         message: as for `Connection.send`.
+        text: whether to send `bytes` as text, as for `Connection.send`; by default False.
         compress: whether to compress it, on connections that agreed on that. By default only where
             the result can be shared, which is where no context is taken over; True compresses it
             for each connection by itself, False for none.
@@ -67,7 +69,8 @@ async def broadcast(
 
     Raises:
         ValueError: `slow` or `limit` is out of range, or the message is text that UTF-8 cannot
-            encode (a `LocalProtocolError`); the message was sent to nobody.
+            encode, or with `text` not UTF-8 (a `LocalProtocolError`); the message was sent to
+            nobody.
         TypeError: `message` is of another type, or another argument is, as one connection in place
             of several; the message was sent to nobody.
     """
@@ -81,7 +84,7 @@ async def broadcast(
         message = bytes(message)
     elif not isinstance(message, (str, bytes)):
         raise no_message(message)
-    once = _Once(message, compress)
+    once = _Once(as_text(message) if text else message, compress)
     await trio.lowlevel.checkpoint()
     verdicts: dict[str, list[Connection]] = {
         field.name: [] for field in attrs.fields(BroadcastResult)
@@ -103,7 +106,7 @@ async def broadcast(
 class _Once:
     """A message that is encoded once for all codecs that encode it to the same bytes."""
 
-    def __init__(self, message: str | bytes, compress: bool | None) -> None:
+    def __init__(self, message: str | bytes | EncodedText, compress: bool | None) -> None:
         self.size = len(encode_long_text(message) if isinstance(message, str) else message)
         self._message = message
         self._compress = compress

@@ -14,6 +14,7 @@ Here are the public methods, and the short way of a message. The rules:
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
@@ -25,7 +26,7 @@ import attrs
 import trio
 from trio.lowlevel import checkpoint_if_cancelled
 
-from trio_draftws._exceptions import PeerClosed, PeerViolation
+from trio_draftws._exceptions import PeerClosed
 from trio_draftws._settings.limits import Limits
 from trio_draftws._transport.addresses import NO_ENDS, PackedEnds
 from trio_draftws._transport.sockets import TCPStream
@@ -42,14 +43,18 @@ from trio_draftws.drafts import (
     ShortSend,
     WebSocketProtocol,
     WebSocketURL,
+    as_text,
+    encode_long_text,
 )
 
 from . import pinging
+from .as_stream import ConnectionStream
+from .channels import JSONChannel, refuse
 from .checkpoints import Checkpoints
 from .endpoint import Endpoint
 from .info import ConnectionInfo, PathPattern, State
 from .instrumented_codec import InstrumentedCodec
-from .message_stream import MessageStream, gather
+from .message_stream import MessageStream, gather, text_parts
 from .receiver import NOBODY, Receiver
 from .scope import Scope
 from .sender import Sender
@@ -218,10 +223,48 @@ class Connection(ConnectionInfo[State], trio.abc.Channel["str | bytes"]):
         """This connection as a `trio.abc.Channel` of `str`, for code that speaks text only."""
         return TextChannel(self)
 
+    def json(
+        self,
+        *,
+        loads: Callable[[str], Any] = json.loads,
+        dumps: Callable[[Any], str | Buffer] = json.dumps,
+    ) -> JSONChannel:
+        """Returns this connection as a `trio.abc.Channel` of JSON values, each a text message.
+
+        Args:
+            loads: makes a value of a text; by default `json.loads`. Whatever it raises closes the
+                connection with 1007.
+            dumps: makes the text of a value, as a `str` or as UTF-8; by default `json.dumps`.
+
+        Raises:
+            TypeError: one of them is no function of one argument, or is async.
+        """
+        return JSONChannel(self, loads, dumps)
+
+    def as_stream(self) -> ConnectionStream:
+        """Returns this connection as a `trio.abc.HalfCloseableStream` of bytes, for tunnels.
+
+        The bytes are sent and received as binary messages. Use nothing else of the connection to
+        send or receive meanwhile. From now on a closing frame of the peer is not answered when it
+        is received, but by `send_eof` or `aclose`, or when three quarters of `close_timeout` have
+        passed: until then we can still send.
+
+        Raises:
+            LocalProtocolError: the draft has no binary messages (`connection.draft.binary`).
+        """
+        return ConnectionStream(self, self._endpoint)
+
     # Sending
 
     @trio.lowlevel.enable_ki_protection
-    async def send(self, message: str | Buffer, *, compress: bool | None = None) -> None:
+    async def send(
+        self,
+        message: str | Buffer,
+        # Not keyword-only: Python would look its default up for each message.
+        text: bool = False,
+        *,
+        compress: bool | None = None,
+    ) -> None:
         """Sends one message.
 
         Waits while 64 KiB or more wait to be written; senders that wait go first come, first
@@ -233,13 +276,16 @@ class Connection(ConnectionInfo[State], trio.abc.Channel["str | bytes"]):
             message: a `str` is sent as text, and `bytes` as a binary message, if the draft has
                 those (`connection.draft.binary`). A `bytearray` or `memoryview` is sent as `bytes`
                 would be, and may be changed as soon as this returns.
+            text: whether to send `bytes` as text, of which they have to be the UTF-8, in any
+                draft; by default False. A `str` is sent as text either way.
             compress: whether to compress the message, if both sides agreed on that
                 (`connection.compression`). By default it is compressed if it has at least as many
                 bytes as the setting's `threshold`.
 
         Raises:
             LocalProtocolError: the draft cannot express it, as `bytes` before hybi-01; the
-                connection stays open.
+                connection stays open. Also for text that is not UTF-8: bytes with `text`, or a
+                `str` with a lone surrogate.
             TypeError: `message` is of another type; the connection stays open.
             trio.ClosedResourceError: we closed the connection.
             trio.BrokenResourceError: the peer closed the connection, or it was lost.
@@ -255,16 +301,17 @@ class Connection(ConnectionInfo[State], trio.abc.Channel["str | bytes"]):
         try:
             if not protocol.can_send:
                 raise self._endpoint.why_not_sendable()
+            event = as_text(message) if text else message
             if protocol.unread:
                 # There is more to be handed out, and perhaps more to follow.
-                sender.write_soon(protocol.codec.encode(message, compress))
+                sender.write_soon(protocol.codec.encode(event, compress))
             elif (
                 self._send_short is None
                 or compress
                 or sender.size
-                or not sender.write_short(self._send_short, message)
+                or not sender.write_short(self._send_short, event)
             ):
-                sender.write(protocol.codec.encode(message, compress))
+                sender.write(protocol.codec.encode(event, compress))
             if type(message) is not str and sender.size and type(message) is not bytes:
                 sender.own()
         finally:
@@ -272,7 +319,11 @@ class Connection(ConnectionInfo[State], trio.abc.Channel["str | bytes"]):
                 sender.end_turn()
 
     async def send_many(
-        self, messages: Iterable[str | Buffer], *, compress: bool | None = None
+        self,
+        messages: Iterable[str | Buffer],
+        *,
+        text: bool = False,
+        compress: bool | None = None,
     ) -> None:
         """Sends several messages at once, which is less work for each than with `send`.
 
@@ -282,10 +333,12 @@ class Connection(ConnectionInfo[State], trio.abc.Channel["str | bytes"]):
 
         Args:
             messages: each as for `send`.
+            text: as for `send`, for each of them.
             compress: as for `send`, for each of them.
 
         Raises:
-            LocalProtocolError: the draft cannot say one of them; those before it were sent.
+            LocalProtocolError: the draft cannot say one of them; those before it were sent. With
+                `text`, one of them is not UTF-8; none was sent.
             TypeError: one of them is no message; those before it were sent.
             trio.ClosedResourceError: we closed the connection.
             trio.BrokenResourceError: the peer closed the connection, or it was lost.
@@ -296,14 +349,15 @@ class Connection(ConnectionInfo[State], trio.abc.Channel["str | bytes"]):
         await self._checkpoints.before_send()
         if self._sender.must_wait:
             async with self._sender.turn():
-                put_all(self._endpoint, messages, compress)
+                put_all(self._endpoint, messages, compress, text=text)
         else:
-            put_all(self._endpoint, messages, compress)
+            put_all(self._endpoint, messages, compress, text=text)
 
     async def send_stream(
         self,
         parts: AsyncIterable[str] | AsyncIterable[bytes],
         *,
+        text: bool = False,
         compress: bool | None = None,
     ) -> None:
         """Sends one message part by part, each as soon as `parts` yields it.
@@ -322,11 +376,14 @@ class Connection(ConnectionInfo[State], trio.abc.Channel["str | bytes"]):
 
         Args:
             parts: all `str` or all `bytes`. An async generator is closed at the end.
+            text: whether to send `bytes` as text, of which all together have to be the UTF-8: a
+                part may end inside of a character. By default False.
             compress: whether to compress the message, if both sides agreed on that; by default
                 it is compressed.
 
         Raises:
-            LocalProtocolError: the draft cannot express it, or the parts are not all of one type.
+            LocalProtocolError: the draft cannot express it, the parts are not all of one type, or
+                with `text` they are not UTF-8.
             TypeError: `parts` is no async iterable, or a part is neither `str` nor `bytes`.
             trio.ClosedResourceError: we closed the connection.
             trio.BrokenResourceError: the peer closed the connection, or it was lost.
@@ -336,6 +393,8 @@ class Connection(ConnectionInfo[State], trio.abc.Channel["str | bytes"]):
         async with AsyncExitStack() as stack:
             if isinstance(parts, AsyncGenerator):
                 await stack.enter_async_context(aclosing(parts))
+            if text:
+                parts = await stack.enter_async_context(aclosing(text_parts(parts)))
             await self._checkpoints.before_send()
             with while_sendable(self._endpoint):
                 if self.draft.fragments:
@@ -432,6 +491,42 @@ class Connection(ConnectionInfo[State], trio.abc.Channel["str | bytes"]):
             raise StopAsyncIteration from None
         assert isinstance(event, (str, bytes))
         return event
+
+    async def receive_bytes(self) -> bytes:
+        """Receives one message as bytes, like `Connection.receive`; a text as its UTF-8.
+
+        For decoders that take bytes. Whether it was text is not said.
+
+        Returns:
+            The payload of the message.
+
+        Raises:
+            PeerClosed, ConnectionLost, PeerViolation, trio.ClosedResourceError,
+            trio.BusyResourceError: as `receive`.
+        """
+        message = await self.receive()
+        return message if isinstance(message, bytes) else bytes(encode_long_text(message))
+
+    async def receive_text(self) -> str:
+        """Receives one text message, like `Connection.receive`.
+
+        A binary message closes the connection with 1003, unsupported data (RFC 6455 section
+        7.4.1).
+
+        Returns:
+            The text.
+
+        Raises:
+            PeerViolation: a binary message came, or as `receive`.
+            PeerClosed, ConnectionLost, trio.ClosedResourceError, trio.BusyResourceError: as
+                `receive`.
+        """
+        message = await self.receive()
+        if isinstance(message, str):
+            return message
+        raise await refuse(
+            self, "a binary message came, not text", CloseCode.UNSUPPORTED_DATA, "text only"
+        )
 
     async def receive_many(self) -> list[str | bytes]:
         """Receives all messages that are there, which is less work for each than with `receive`.
@@ -710,18 +805,8 @@ class TextChannel(trio.abc.Channel[str]):
         await self.connection.send(message)
 
     async def receive(self) -> str:
-        """Receives a text message, like `Connection.receive`.
-
-        Raises:
-            PeerViolation: a binary message came, and the connection was closed with 1003; also
-                whatever `Connection.receive` raises.
-        """
-        message = await self.connection.receive()
-        if isinstance(message, str):
-            return message
-        # RFC 6455 section 7.4.1: a type of data that cannot be accepted
-        await self.connection.aclose(CloseCode.UNSUPPORTED_DATA, "text only")
-        raise PeerViolation("a binary message came on a text channel", CloseCode.UNSUPPORTED_DATA)
+        """Receives a text message, like `Connection.receive_text`."""
+        return await self.connection.receive_text()
 
     async def aclose(self) -> None:
         """Closes the connection, like `Connection.aclose` with code 1000."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from abc import abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Generic, Protocol
@@ -20,9 +21,6 @@ from trio_draftws.drafts import (
     WebSocketURL,
     certificate_in,
 )
-
-if TYPE_CHECKING:
-    import ssl
 
 # The default is for type checkers: `Connection` alone is `Connection[Any]`. Running programs need
 # none, and Python has it from 3.13 on.

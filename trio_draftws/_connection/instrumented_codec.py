@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 
-from trio_draftws.drafts import Buffer, Close, Codec, Event, Fragment, Ping, Pong
+from trio_draftws.drafts import Buffer, Close, Codec, EncodedText, Event, Fragment, Ping, Pong
 
 # What an event is called in the names of an instrument's methods; all others are messages.
 _KINDS: dict[type, str] = {Fragment: "part", Ping: "control", Pong: "control", Close: "control"}
@@ -57,6 +57,8 @@ class InstrumentedCodec:
         """Like `Codec.encode`."""
         wire = self.inner.encode(event, compress)
         kind = _KINDS.get(type(event), "message")
+        if isinstance(event, EncodedText):
+            event = str(event.data, "utf-8")
         self._tell(f"{kind}_sent", self._connection, event)
         self._tell("bytes_sent", self._connection, sum(map(len, wire)))
         return wire
@@ -79,7 +81,9 @@ class InstrumentedCodec:
             self._report_received([begun])
         return begun
 
-    def encoding_key(self, message: str | bytes, compress: bool | None = None) -> Hashable | None:
+    def encoding_key(
+        self, message: str | bytes | EncodedText, compress: bool | None = None
+    ) -> Hashable | None:
         """Like `Codec.encoding_key`, but no two are equal: each connection reports its own."""
         key = self.inner.encoding_key(message, compress)
         return None if key is None else (id(self), key)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Awaitable, Callable
+import codecs
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
 
 import attrs
 
-from trio_draftws.drafts import Fragment, LocalProtocolError
+from trio_draftws.drafts import Fragment, LocalProtocolError, no_message, not_utf8
 
 
 @attrs.define(eq=False)
@@ -45,6 +46,30 @@ class MessageStream:
             else:
                 self._fragment = await self._next_fragment()
         raise StopAsyncIteration
+
+
+async def text_parts(
+    parts: AsyncIterable[str] | AsyncIterable[bytes],
+) -> AsyncGenerator[str, None]:
+    """Yields parts of UTF-8 as text; they may end inside of a character, which then comes later.
+
+    Raises:
+        LocalProtocolError: they are not UTF-8.
+        TypeError: a part is neither text nor bytes.
+    """
+    decode = codecs.getincrementaldecoder("utf-8")().decode
+    try:
+        async for part in parts:
+            if isinstance(part, str):
+                decode(b"", final=True)  # no character begins in bytes and ends in a str
+                yield part
+            elif isinstance(part, (bytes, bytearray, memoryview)):
+                yield decode(bytes(part))
+            else:
+                raise no_message(part)
+        decode(b"", final=True)
+    except UnicodeDecodeError as error:
+        raise not_utf8(error) from None
 
 
 async def gather(parts: AsyncIterable[str] | AsyncIterable[bytes]) -> str | bytes | None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Iterator
+from collections.abc import AsyncIterable, Iterator, Sequence
 from contextlib import contextmanager
 from operator import length_hint
 
 import trio
 
-from trio_draftws.drafts import DRAFTS, Buffer, Close, Fragment, Ping, Pong
+from trio_draftws.drafts import DRAFTS, Buffer, Close, Fragment, Ping, Pong, as_text
 
 from .closing import NORMAL, UNFINISHED
 from .endpoint import Endpoint
@@ -16,12 +16,18 @@ from .instrumented_codec import InstrumentedCodec
 
 
 @trio.lowlevel.enable_ki_protection
-def put_all(endpoint: Endpoint, messages: list[str | Buffer], compress: bool | None) -> None:
-    """Encodes messages and writes them together; if one fails, those before it are sent."""
+def put_all(
+    endpoint: Endpoint, messages: Sequence[str | Buffer], compress: bool | None, *, text: bool
+) -> None:
+    """Encodes messages and writes them together; if one fails, those before it are sent.
+
+    With `text`, all of them are text, and were any not UTF-8, none is sent.
+    """
     endpoint.check_sendable()
+    events = [as_text(message) for message in messages] if text else messages
     encode = endpoint.protocol.codec.encode
     wire: list[Buffer] = []
-    left = iter(messages)
+    left = iter(events)
     failed = 1
     try:
         for message in left:

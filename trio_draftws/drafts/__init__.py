@@ -13,6 +13,7 @@ from ._close_codes import EARLY_MESSAGE_TOO_BIG, CloseCode
 from ._events import (
     Buffer,
     Close,
+    EncodedText,
     Event,
     Fragment,
     LocalProtocolError,
@@ -22,13 +23,14 @@ from ._events import (
     Role,
     cannot_say,
     no_message,
+    not_utf8,
 )
 from ._fast_handshake import begin_answer, scan_opening, spoken_today
 from ._frame_reader import FrameReader, frame_reader
 from ._framing.codec import Codec, NegotiatedParameters, ShortReceive, ShortSend
 from ._framing.compression import COMPRESSION, Compression, Deflate, Window
 from ._framing.masking import HAS_SPEEDUPS
-from ._framing.payload import IMMUTABLE_BUFFERS, encode_long_text
+from ._framing.payload import IMMUTABLE_BUFFERS, as_text, encode_long_text
 from ._handshake.base import ClientOpening, HandshakeRequest, ServerOpening
 from ._handshake.errors import HandshakeError, InvalidAnswer, Reject, refusal_text
 from ._handshake.fields import checked_answer_fields
@@ -72,6 +74,7 @@ __all__ = [
     "Deflate",
     "Draft",
     "DraftName",
+    "EncodedText",
     "End",
     "EndKind",
     "Event",
@@ -103,6 +106,7 @@ __all__ = [
     "WebSocketURL",
     "Window",
     "allowed_drafts",
+    "as_text",
     "ascii_host",
     "auto_drafts",
     "begin_answer",
@@ -126,6 +130,7 @@ __all__ = [
     "line_too_long",
     "may_begin_head",
     "no_message",
+    "not_utf8",
     "read_basic",
     "refusal_text",
     "scan_opening",

@@ -51,7 +51,17 @@ class Fragment:
     """Whether the message ends with this part."""
 
 
-Event: TypeAlias = str | bytes | Fragment | Ping | Pong | Close
+@attrs.frozen
+class EncodedText:
+    """A text message as its UTF-8, which was checked; it is only sent."""
+
+    data: Buffer
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+
+Event: TypeAlias = str | bytes | EncodedText | Fragment | Ping | Pong | Close
 """What a codec encodes and decodes; a message is a plain str or bytes."""
 
 
@@ -101,6 +111,11 @@ def not_encodable(error: UnicodeEncodeError) -> LocalProtocolError:
         f"text must be encodable in UTF-8, but character {error.start} is the lone surrogate "
         f"U+{ord(error.object[error.start]):04X}"
     )
+
+
+def not_utf8(error: UnicodeDecodeError) -> LocalProtocolError:
+    """The error for bytes that are to be sent as text, and are no UTF-8."""
+    return LocalProtocolError(f"what is sent as text must be UTF-8: {error}")
 
 
 def refuse_to_encode(event: object, draft: str, can: str) -> LocalProtocolError | TypeError:

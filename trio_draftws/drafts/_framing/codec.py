@@ -10,7 +10,7 @@ from typing import Protocol, TypeAlias
 
 import attrs
 
-from trio_draftws.drafts._events import Buffer, Event, Fragment, Role
+from trio_draftws.drafts._events import Buffer, EncodedText, Event, Fragment, Role
 
 from .compression import Deflate
 
@@ -112,7 +112,9 @@ class Codec(Protocol):
         """
         ...
 
-    def encoding_key(self, message: str | bytes, compress: bool | None = None) -> Hashable | None:
+    def encoding_key(
+        self, message: str | bytes | EncodedText, compress: bool | None = None
+    ) -> Hashable | None:
         """Cache key: codecs with equal keys encode this message to the same bytes.
 
         None if the bytes cannot be shared, for example because they are masked.

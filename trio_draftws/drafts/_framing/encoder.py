@@ -8,6 +8,7 @@ from collections.abc import Callable, Hashable
 from trio_draftws.drafts._events import (
     Buffer,
     Close,
+    EncodedText,
     Event,
     Fragment,
     LocalProtocolError,
@@ -21,7 +22,7 @@ from .assembler import BINARY, TEXT
 from .compression import Deflate
 from .deflate import Deflater
 from .header import CLOSE, CONTINUATION, PING, PONG, RSV1, HeaderFormat, control_payload
-from .payload import encode_long_text
+from .payload import as_contiguous, encode_long_text
 
 # Up to this size it is cheaper to write header and payload as one buffer than as two.
 JOIN_UP_TO = 4096
@@ -65,7 +66,9 @@ class FrameEncoder(ABC):
         if isinstance(event, str):
             opcode, payload = TEXT, encode_long_text(event)
         elif isinstance(event, (bytes, bytearray, memoryview)):
-            opcode, payload = BINARY, _as_bytes(event)
+            opcode, payload = BINARY, as_contiguous(event)
+        elif isinstance(event, EncodedText):
+            opcode, payload = TEXT, event.data
         else:
             return self._encode_other(event, compress)
         if self._deflate is None or not self._deflate.applies_to(len(payload), compress):
@@ -115,7 +118,9 @@ class FrameEncoder(ABC):
             payload = self._deflater.deflate(payload, ends=fragment.final or per_frame)
         return self.write_frame(opcode, payload, final=fragment.final, rsv=rsv)
 
-    def encoding_key(self, message: str | bytes, compress: bool | None = None) -> Hashable | None:
+    def encoding_key(
+        self, message: str | bytes | EncodedText, compress: bool | None = None
+    ) -> Hashable | None:
         """See `Codec.encoding_key`."""
         # RFC 6455 section 10.3: no two frames have the same mask
         if self.new_key is not None:
@@ -134,12 +139,3 @@ class FrameEncoder(ABC):
         self, opcode: int, payload: Buffer, *, final: bool = True, rsv: int = 0
     ) -> list[Buffer]:
         """One frame, in one buffer or two; `rsv` has the reserved bits of its first byte."""
-
-
-def _as_bytes(message: Buffer) -> Buffer:
-    """`message` itself if it is contiguous bytes, else a copy that is."""
-    if isinstance(message, memoryview) and not (
-        message.ndim == message.itemsize == 1 and message.c_contiguous
-    ):
-        return message.tobytes()
-    return message

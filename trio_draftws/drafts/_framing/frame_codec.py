@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-from trio_draftws.drafts._events import Buffer, Event
+from trio_draftws.drafts._events import Buffer, EncodedText, Event
 
 from .decoder import FrameDecoder
 from .encoder import FrameEncoder
@@ -21,6 +21,8 @@ class FrameCodec(FrameDecoder):
         """See `Codec.encode`."""
         return self._encoder.encode(event, compress)
 
-    def encoding_key(self, message: str | bytes, compress: bool | None = None) -> Hashable | None:
+    def encoding_key(
+        self, message: str | bytes | EncodedText, compress: bool | None = None
+    ) -> Hashable | None:
         """See `Codec.encoding_key`."""
         return self._encoder.encoding_key(message, compress)

@@ -13,6 +13,7 @@ from trio_draftws.drafts._close_codes import CloseCode
 from trio_draftws.drafts._events import (
     Buffer,
     Close,
+    EncodedText,
     Event,
     Fragment,
     MessageOverLimit,
@@ -86,13 +87,17 @@ class HixieCodec(BoundedDecoder):
             return [frame]
         if isinstance(event, str):
             return [_START, encode_long_text(event), _END]
+        if isinstance(event, EncodedText):
+            return [_START, event.data, _END]
         if isinstance(event, Close) and self._closing_frame:
             return [b"\xff\x00"]  # hixie-76 section 5.3, the closing handshake
         if self._closing_frame:
             raise refuse_to_encode(event, "hixie-76", "text and close")
         raise refuse_to_encode(event, "hixie-75", "text only")
 
-    def encoding_key(self, message: str | bytes, compress: bool | None = None) -> Hashable:
+    def encoding_key(
+        self, message: str | bytes | EncodedText, compress: bool | None = None
+    ) -> Hashable:
         del message, compress
         return HixieCodec
 

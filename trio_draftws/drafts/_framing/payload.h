@@ -198,18 +198,12 @@ payload_check(Payload *self, PyObject *argument)
         return NULL;
     int is_good = 1;
     if (self->is_text && !self->is_lenient) {
-        /* The character that has begun, and as much of the part as may be seen from behind it */
         unsigned char both[6];
-        Utf8 text = {0, 0};
-        const unsigned char *data = payload_data(self), *more = part.buf;
+        const unsigned char *data = payload_data(self);
         const int unfinished = unfinished_utf8(data, self->used);
-        const Py_ssize_t few = Py_MIN(part.len, 3);
         for (int i = 0; i < unfinished; i++)
             both[i] = data[self->used - unfinished + i];
-        for (Py_ssize_t i = 0; i < few; i++)
-            both[unfinished + i] = more[i];
-        is_good = look_at_utf8(&text, both, 0, unfinished + few) &&
-                  look_at_utf8(&text, more, few, part.len);
+        is_good = can_follow_utf8(both, unfinished, part.buf, part.len);
     }
     PyBuffer_Release(&part);
     return PyBool_FromLong(is_good);

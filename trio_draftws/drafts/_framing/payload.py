@@ -11,7 +11,14 @@ import codecs
 from collections.abc import Callable
 from typing import Protocol
 
-from trio_draftws.drafts._events import Buffer, encode_text, not_encodable
+from trio_draftws.drafts._events import (
+    Buffer,
+    EncodedText,
+    encode_text,
+    no_message,
+    not_encodable,
+    not_utf8,
+)
 
 from .masking import HAS_SPEEDUPS, apply_mask_in_python
 
@@ -116,7 +123,7 @@ class PayloadInPython:
         """The unfinished character after a part; None if the part cannot follow."""
         if not self._is_text or self._errors != "strict":
             return b""
-        return unchecked_utf8(self._unchecked, part)
+        return unchecked_utf8_in_python(self._unchecked, part)
 
     def pop(self, final: bool, /) -> str | bytes:
         data = self._data
@@ -136,12 +143,18 @@ class PayloadInPython:
         return part
 
 
-def unchecked_utf8(before: bytes, part: Buffer) -> bytes | None:
+class UncheckedUTF8(Protocol):
     """Looks at text that goes on behind `before`: gives the start of a character at its end; None
     if no further bytes can make UTF-8 of it.
 
-    No byte is looked at more than twice, here or at the end.
+    `before` is the start of one character, at most three bytes. No byte is looked at more than
+    twice, here or at the end.
     """
+
+    def __call__(self, before: bytes, part: Buffer, /) -> bytes | None: ...
+
+
+def unchecked_utf8_in_python(before: bytes, part: Buffer, /) -> bytes | None:
     rest = before
     for start in range(0, len(part), _SLICE):
         piece = part[start : start + _SLICE]
@@ -182,6 +195,7 @@ def decode_utf8_in_python(data: Buffer, errors: str, /) -> str:
 new_payload: Callable[[bool, bool], Payload] = PayloadInPython
 utf8_of: UTF8Of = utf8_of_in_python
 decode_utf8: DecodeUTF8 = decode_utf8_in_python
+unchecked_utf8: UncheckedUTF8 = unchecked_utf8_in_python
 #: How many times the bytes that have come may be reserved ahead. In C that costs only address space
 #: until it is written to; in Python it is filled with zeros.
 RESERVED_AHEAD = 4
@@ -191,6 +205,7 @@ if HAS_SPEEDUPS:  # pragma: no branch - a process has it one way or the other
     from .speedups import Payload as _PayloadInC
     from .speedups import Text
     from .speedups import decode_utf8 as decode_utf8
+    from .speedups import unchecked_utf8 as unchecked_utf8
     from .speedups import utf8_of as utf8_of
 
     new_payload = _PayloadInC
@@ -210,3 +225,33 @@ def encode_long_text(message: str) -> Buffer:
         return utf8_of(message)
     except UnicodeEncodeError as error:
         raise not_encodable(error) from None
+
+
+def as_text(message: str | Buffer) -> str | EncodedText:
+    """Returns what to encode so that `message` is sent as text; long UTF-8 is not copied.
+
+    Raises:
+        LocalProtocolError: it is not UTF-8.
+        TypeError: it is neither a str nor bytes.
+    """
+    if isinstance(message, str):
+        return message
+    if not isinstance(message, (bytes, bytearray, memoryview)):
+        raise no_message(message)
+    data = as_contiguous(message)
+    # Nothing is left unchecked if it ends with a character.
+    if len(data) >= LONG and unchecked_utf8(b"", data) == b"":
+        return EncodedText(data)
+    try:
+        return str(data, "utf-8")
+    except UnicodeDecodeError as error:
+        raise not_utf8(error) from None
+
+
+def as_contiguous(message: Buffer) -> Buffer:
+    """Returns `message` itself if it is contiguous bytes, else a copy that is."""
+    if isinstance(message, memoryview) and not (
+        message.ndim == message.itemsize == 1 and message.c_contiguous
+    ):
+        return message.tobytes()
+    return message

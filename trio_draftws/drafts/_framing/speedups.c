@@ -66,6 +66,37 @@ decode_utf8(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count
     return result;
 }
 
+/* Does what unchecked_utf8_in_python in payload.py does. */
+static PyObject *
+unchecked_utf8(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
+{
+    if (count != 2 || !PyBytes_Check(args[0]) || PyBytes_GET_SIZE(args[0]) > 3) {
+        PyErr_SetString(PyExc_TypeError,
+                        "unchecked_utf8 takes at most 3 bytes of a character, and what follows");
+        return NULL;
+    }
+    Py_buffer part;
+    if (PyObject_GetBuffer(args[1], &part, PyBUF_SIMPLE) < 0)
+        return NULL;
+    unsigned char both[6];
+    const int begun = (int)PyBytes_GET_SIZE(args[0]);
+    memcpy(both, PyBytes_AS_STRING(args[0]), (size_t)begun);
+    PyObject *result;
+    if (!can_follow_utf8(both, begun, part.buf, part.len)) {
+        Py_INCREF(Py_None);
+        result = Py_None;
+    }
+    else {
+        /* A short part may leave the character as unfinished as it was. */
+        const unsigned char *end = part.len < 3 ? both : part.buf;
+        const Py_ssize_t size = part.len < 3 ? begun + part.len : part.len;
+        const int unfinished = unfinished_utf8(end, size);
+        result = PyBytes_FromStringAndSize((const char *)end + size - unfinished, unfinished);
+    }
+    PyBuffer_Release(&part);
+    return result;
+}
+
 static PyMethodDef functions[] = {
     {"take_short_messages", (PyCFunction)(void (*)(void))take_short_messages, METH_FASTCALL,
      PyDoc_STR("take_short_messages(data, position, events, masked, longest, utf8_errors, most, "
@@ -91,6 +122,10 @@ static PyMethodDef functions[] = {
     {"decode_utf8", (PyCFunction)(void (*)(void))decode_utf8, METH_FASTCALL,
      PyDoc_STR("decode_utf8(data, errors, /)\n--\n\n"
                "Like bytes.decode, but faster for long text that is not ASCII.")},
+    {"unchecked_utf8", (PyCFunction)(void (*)(void))unchecked_utf8, METH_FASTCALL,
+     PyDoc_STR("unchecked_utf8(before, part, /)\n--\n\n"
+               "Looks at text that goes on behind `before`; returns the start of a character at\n"
+               "its end, or None if no further bytes can make UTF-8 of it.")},
 #ifndef MS_WINDOWS
     {"receive_short_messages", (PyCFunction)(void (*)(void))receive_short_messages, METH_FASTCALL,
      PyDoc_STR("receive_short_messages(masked, longest, utf8_errors, fileno, events, /)\n--\n\n"

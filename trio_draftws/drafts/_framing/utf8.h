@@ -118,6 +118,18 @@ unfinished_utf8(const unsigned char *data, Py_ssize_t size)
     return 0;
 }
 
+/* Whether `more` can follow a character that has begun: `both` holds that, with room for the first
+   three bytes of `more`, which are seen from behind it and are put there. */
+static int
+can_follow_utf8(unsigned char both[6], int begun, const unsigned char *more, Py_ssize_t size)
+{
+    Utf8 text = {0, 0};
+    const Py_ssize_t few = Py_MIN(size, 3);
+    if (few > 0)
+        memcpy(both + begun, more, (size_t)few);
+    return look_at_utf8(&text, both, 0, begun + few) && look_at_utf8(&text, more, few, size);
+}
+
 /* Whether these are four characters of two bytes each, if it is UTF-8. */
 static inline int
 is_four_pairs(uint64_t word)

@@ -12,6 +12,7 @@ from collections.abc import Hashable
 from trio_draftws.drafts._events import (
     Buffer,
     Close,
+    EncodedText,
     Event,
     MessageOverLimit,
     RemoteProtocolError,
@@ -67,8 +68,8 @@ class Whatwg2010Codec(PayloadDecoder):
         frame = text_frame(event, _SHORT_START, b"", 255)
         if frame is not None:
             return [frame]
-        if isinstance(event, str):
-            payload = encode_long_text(event)
+        if isinstance(event, (str, EncodedText)):
+            payload = encode_long_text(event) if isinstance(event, str) else event.data
             size = len(payload)
             header = b"\xff%b" % size.to_bytes(8, "big")  # r5241: text
             return [b"".join((header, payload))] if size <= JOIN_UP_TO else [header, payload]
@@ -76,7 +77,9 @@ class Whatwg2010Codec(PayloadDecoder):
             return [bytes(_HEADER_SIZE)]  # r5241: type 0x00 with length 0
         raise refuse_to_encode(event, "whatwg-2010-08", "text and close")
 
-    def encoding_key(self, message: str | bytes, compress: bool | None = None) -> Hashable:
+    def encoding_key(
+        self, message: str | bytes | EncodedText, compress: bool | None = None
+    ) -> Hashable:
         del message, compress
         return Whatwg2010Codec
 

@@ -16,11 +16,12 @@ from __future__ import annotations
 
 import json
 import math
+import ssl
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from functools import partial
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 import trio
@@ -61,9 +62,6 @@ from .sender import Sender
 from .sending import check_close, put_all, send_fragments, while_sendable
 from .statistics import ConnectionStatistics
 from .writer import ROOM
-
-if TYPE_CHECKING:
-    import ssl
 
 
 @attrs.define(eq=False, repr=False, init=False)

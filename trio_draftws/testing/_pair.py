@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -11,6 +11,7 @@ import trio
 import trio.testing
 
 from trio_draftws._client.open import open_websocket
+from trio_draftws._connection.block import block
 from trio_draftws._connection.connection import Connection
 from trio_draftws._connection.settings import ConnectionSettings
 from trio_draftws._server.accept import accept
@@ -61,7 +62,7 @@ class _ServerSide:
 
 
 @expand_signature(ConnectionSettings)
-@asynccontextmanager
+@block("(client, server)")
 async def connected_pair(
     draft: str | Draft = "rfc6455",
     *,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
 from functools import partial
 
 import attrs
 import trio
 
+from trio_draftws._connection.block import BlockNursery, block
 from trio_draftws._settings.checks import (
     check_address,
     check_async_function,
@@ -260,7 +260,7 @@ class RawServer(RawPeer):
         await self.send(write_response(status, checked_fields(headers), data))
 
 
-@asynccontextmanager
+@block("url")
 async def serve_raw(
     behave: Callable[[RawServer], Awaitable[object]], *, host: str = "127.0.0.1"
 ) -> AsyncGenerator[str, None]:
@@ -298,12 +298,18 @@ async def serve_raw(
                         failures.append(error)
                         clients.cancel_scope.cancel()
 
-            async with trio.open_nursery() as nursery:
+            async with BlockNursery() as nursery:
                 serve = partial(trio.serve_tcp, serve_client, 0, host=host, handler_nursery=clients)
                 listeners = await nursery.start(serve)
                 port = listeners[0].socket.getsockname()[1]
-                yield f"ws://[{host}]:{port}/" if ":" in host else f"ws://{host}:{port}/"
-                nursery.cancel_scope.cancel()
+                try:
+                    yield f"ws://[{host}]:{port}/" if ":" in host else f"ws://{host}:{port}/"
+                except GeneratorExit:
+                    # Perhaps in another task, where the nursery itself does not do it
+                    clients.cancel_scope.cancel()
+                    raise
+                finally:
+                    nursery.cancel_scope.cancel()
     except Exception as error:
         if failures:
             raise failures[0] from error

@@ -13,6 +13,7 @@ import trio
 import trio.testing
 
 from trio_draftws._client.open import open_websocket
+from trio_draftws._connection.block import block
 from trio_draftws._connection.connection import Connection
 from trio_draftws._exceptions import DialFailed
 from trio_draftws._server.routing import Routes, with_routes
@@ -115,7 +116,12 @@ class ServerUnderTest:
         """
         await self.server.aclose()
 
-    @asynccontextmanager
+    @block(
+        "connection",
+        loop="async for message in connection:",
+        instead="`await connect_websocket(nursery, ..., stream=await server.dial())` gives a "
+        "connection that is no block",
+    )
     async def open_websocket(
         self, url: str = "/", **settings: Unpack[ClientSettings]
     ) -> AsyncGenerator[Connection, None]:
@@ -166,7 +172,7 @@ class ServerUnderTest:
 
 
 @expand_signature(ServerSettings)
-@asynccontextmanager
+@block("server")
 async def served(
     handler: Handler | Mapping[str, Handler] = echo,
     *,
@@ -217,7 +223,7 @@ async def served(
 
 
 @expand_signature(ServerSettings)
-@asynccontextmanager
+@block("server")
 async def served_on_port(
     handler: Handler | Mapping[str, Handler] = echo,
     *,

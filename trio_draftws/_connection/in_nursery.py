@@ -87,6 +87,8 @@ async def _keep(
             try:
                 await over.wait()
             except BaseException as error:
+                # Whoever receives on it and was cancelled too leaves first, as cancelled.
+                await trio.lowlevel.cancel_shielded_checkpoint()
                 await endpoint.close_shielded(Close(scope.close_code_after(error)))
                 raise
             endpoint.report_gone()

@@ -195,13 +195,12 @@ class TestTheNursery:
     ) -> None:
         """For `close_timeout`, although the nursery is cancelled and was when closing began."""
         client_end, server_end = trio.testing.memory_stream_pair()
-        client_end = FaultyStream(client_end)
-        since = 0.0
+        stalling = FaultyStream(client_end)
         async with trio.open_nursery() as others:
             async with trio.open_nursery() as nursery:
-                streams = (client_end, server_end)
+                streams = (stalling, server_end)
                 _, server = await both_sides(others, streams, DRAFTS[-1], close_timeout=7)
-                client_end.incoming = Faults(stall_at=client_end.bytes_received)
+                stalling.incoming = Faults(stall_at=stalling.bytes_received)
                 other = await connect_in(nursery, DRAFTS[-1], close_timeout=7)
                 others.cancel_scope.cancel()
                 since = trio.current_time()
@@ -475,7 +474,7 @@ class TestCancelled:
         """The client gets 503."""
 
         async def conn_headers(request: Request) -> Any:
-            accepting.cancel()
+            scope.cancel()
             await trio.sleep_forever()
 
         ours, theirs = trio.testing.memory_stream_pair()
@@ -488,9 +487,9 @@ class TestCancelled:
 
             async with trio.open_nursery() as clients:
                 clients.start_soon(connect)
-                with trio.CancelScope() as accepting:
+                with trio.CancelScope() as scope:
                     await accept_websocket(nursery, theirs, conn_headers=conn_headers)
-                assert accepting.cancelled_caught
+                assert scope.cancelled_caught
                 assert await is_closed(theirs)
 
 

@@ -31,10 +31,7 @@ T = TypeVar("T")
 
 logger = logging.getLogger("trio_draftws")
 
-LEFT_BEHIND = (
-    "the block that opened it was never left, or in another task than the one that entered it; "
-    "enter it with `async with`, and leave it in the same task"
-)
+ADVICE = "use `async with`, and `aclosing` around an async generator that has the block in it"
 
 
 @attrs.frozen
@@ -156,7 +153,6 @@ class Block(AbstractAsyncContextManager[T], Generic[T]):
                 f"write {self._advice.block}{self._instead}",
                 RuntimeWarning,
                 stacklevel=2,
-                source=self,
             )
 
     if not TYPE_CHECKING:
@@ -296,7 +292,10 @@ class BlockNursery(AbstractAsyncContextManager[trio.Nursery]):
             return await self._manager.__aexit__(kind, error, traceback)
         with trio.CancelScope(shield=True):
             await _wait_empty(nursery)
-        raise RuntimeError(f"what a block had opened was closed: {LEFT_BEHIND}")
+        raise RuntimeError(
+            "a block was not left by the task that entered it, so what it opened is closed: "
+            f"{ADVICE}"
+        )
 
 
 class _LastExit(trio.abc.Instrument):

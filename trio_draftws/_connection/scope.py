@@ -32,7 +32,7 @@ from trio_draftws._exceptions import InternalError, close_code_after
 from trio_draftws._transport.sockets import DirectStream
 from trio_draftws.drafts import CloseCode
 
-from .block import LEFT_BEHIND, BlockNursery
+from .block import ADVICE, BlockNursery
 from .checkpoints import SECONDS_PER_PASS
 from .looks import Kept, Looks
 from .observers import ConnectionInstruments
@@ -186,7 +186,10 @@ class Scope:
         outer = self.nursery.parent_task.parent_nursery
         assert outer is not None
         if trio.lowlevel.current_task() is not outer.parent_task:
-            self.failure = RuntimeError(f"it was closed: {LEFT_BEHIND}")
+            self.failure = RuntimeError(
+                "the block that opened it was not left by the task that entered it, so it is "
+                f"closed: {ADVICE}"
+            )
             return CloseCode.GOING_AWAY
         return close_code_after(error)
 

@@ -419,8 +419,9 @@ class TestEachKind:
         await block.__aenter__()
         for later in (client(), trio.open_nursery()):
             async with later:
-                with pytest.raises(RuntimeError, match="left in the reverse order of entering"):
-                    await block.__aexit__(None, None, None)
+                for why in ((None, None, None), (GeneratorExit, GeneratorExit(), None)):
+                    with pytest.raises(RuntimeError, match="left in the reverse order of"):
+                        await block.__aexit__(*why)
         await block.__aexit__(None, None, None)
 
 

@@ -9,7 +9,7 @@ whatever was entered earlier. The rules:
    generator in it, in a task of Trio's own. Then everything in it ends, but its nursery, which only
    the task that opened it could leave, stays behind, empty.
 3. A block that outlives the task that entered it is ended in the same way, by a system task, which
-   the run's end waits for. An instrument notices that, which is there while blocks are open.
+   the run's end waits for. What notices that is an instrument, which the first block of a run adds.
 """
 
 from __future__ import annotations
@@ -71,6 +71,8 @@ class Block(AbstractAsyncContextManager[T], Generic[T]):
     """The task that entered it."""
     _nursery: trio.Nursery | None = attrs.field(default=None, init=False)
     """The innermost of those that entering it opened."""
+    _open_blocks: _OpenBlocks | None = attrs.field(default=None, init=False)
+    """Those of the run, this one included while it is entered and not left."""
 
     def __repr__(self) -> str:
         state = "left" if self._left else "entered" if self._entered else "not entered"
@@ -91,7 +93,8 @@ class Block(AbstractAsyncContextManager[T], Generic[T]):
             raise
         self._task = trio.lowlevel.current_task()
         self._nursery = self._task.child_nurseries[-1]
-        _OpenBlocks.of_this_run().add(self._task, self._nursery, self)
+        self._open_blocks = _OpenBlocks.of_this_run()
+        self._open_blocks.add(self._task, self._nursery, self)
         return entered
 
     async def __aexit__(
@@ -101,7 +104,7 @@ class Block(AbstractAsyncContextManager[T], Generic[T]):
         traceback: TracebackType | None,
     ) -> bool | None:
         # A generator that has the block in it may be closed by Trio, in a task of Trio's own.
-        if kind is not GeneratorExit:
+        if kind is not GeneratorExit or trio.lowlevel.current_task() is self._task:
             self._check_leaving()
         return await self._leave(kind, error, traceback)
 
@@ -109,7 +112,8 @@ class Block(AbstractAsyncContextManager[T], Generic[T]):
         self._left = True
         assert self._task is not None
         assert self._nursery is not None
-        _OpenBlocks.of_this_run().discard(self._task, self._nursery)
+        assert self._open_blocks is not None
+        self._open_blocks.discard(self._task, self._nursery)
         return await self._inside.__aexit__(*why)
 
     async def end(self) -> None:
@@ -155,7 +159,7 @@ class Block(AbstractAsyncContextManager[T], Generic[T]):
                 stacklevel=2,
             )
 
-    if not TYPE_CHECKING:
+    if not TYPE_CHECKING:  # pragma: no branch
         # Type checkers refuse all of these without being told.
 
         def __await__(self) -> NoReturn:
@@ -225,12 +229,11 @@ class _OpenBlocks(trio.abc.Instrument):
         except LookupError:
             blocks = _OpenBlocks()
             _open_blocks.set(blocks)
+            trio.lowlevel.add_instrument(blocks)
             return blocks
 
     def add(self, task: trio.lowlevel.Task, nursery: trio.Nursery, block: Block[Any]) -> None:
         """Adds a block that `task` has entered, and whose innermost nursery is `nursery`."""
-        if not self._blocks:
-            trio.lowlevel.add_instrument(self)
         self._blocks.setdefault(task, {})[nursery] = ref(block)
 
     def discard(self, task: trio.lowlevel.Task, nursery: trio.Nursery) -> None:
@@ -239,18 +242,12 @@ class _OpenBlocks(trio.abc.Instrument):
         if nursery in of_task:
             del of_task[nursery]
             if not of_task:
-                self._remove(task)
-
-    def _remove(self, task: trio.lowlevel.Task) -> None:
-        del self._blocks[task]
-        if not self._blocks:
-            trio.lowlevel.remove_instrument(self)
+                del self._blocks[task]
 
     def task_exited(self, task: trio.lowlevel.Task) -> None:
         """Called by Trio at the end of each task."""
-        of_task = self._blocks.get(task)
+        of_task = self._blocks.pop(task, None)
         if of_task is not None:
-            self._remove(task)
             trio.lowlevel.spawn_system_task(_end_blocks, of_task)
 
 

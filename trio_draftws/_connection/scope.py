@@ -1,8 +1,9 @@
 """Looks after the connections of one scope.
 
-A scope is what a user enters: `serve_websocket`, `open_websocket`, `accept` or `reconnecting`. Each
-owns one nursery and in it one task; there is nothing global, and no task for each connection except
-while its output is blocked. The rules:
+A scope is what a user enters: `serve_websocket`, `open_websocket`, `accept` or `reconnecting`; or
+what `connect_websocket` runs in a nursery of the user's. Each owns one nursery and in it one task;
+there is nothing global, and no task for each connection except while its output is blocked. The
+rules:
 
 1. The nursery is shielded and ends last, so that what was sent is written and every connection is
    closed in order, however the scope ends. Nothing of ours cancels it while the scope's body runs.

@@ -119,6 +119,29 @@ async def test_a_conversation_of_several_tasks(draft: Draft, transport: str) -> 
         assert nursery.child_tasks == frozenset()
 
 
+async def test_over_tls(client_ssl: ssl.SSLContext, server_ssl: ssl.SSLContext) -> None:
+    """On a stream that is given, and over TCP, which they dial themselves."""
+    async with trio.open_nursery() as nursery:
+        ours, theirs = trio.testing.memory_stream_pair()
+
+        async def serve() -> None:
+            server = await accept_websocket(nursery, theirs, ssl_context=server_ssl)
+            async for message in server:
+                await server.send(message)
+            await server.aclose()
+
+        nursery.start_soon(serve)
+        async with served_on_port(ssl_context=server_ssl) as server:
+            for url, stream in (("wss://127.0.0.1/", ours), (f"wss{server.url[2:]}", None)):
+                connecting = connect_websocket(
+                    nursery, url, stream=stream, draft="rfc6455", ssl_context=client_ssl
+                )
+                async with await connecting as client:
+                    assert (client.url or "").startswith("wss://")
+                    await client.send("hello")
+                    assert await client.receive() == "hello"
+
+
 class TestTheNursery:
     @each_row("draft, transport", product(DIFFERENT, ["memory", "tcp", "tls"]))
     async def test_cancelled_it_closes_in_order(self, draft: Draft, transport: str) -> None:

@@ -16,18 +16,19 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import wraps
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, ParamSpec, TypeVar
-from weakref import ref
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, ParamSpec, TypeAlias, TypeVar
+from weakref import WeakMethod
 
 import attrs
 import trio
 
 P = ParamSpec("P")
 T = TypeVar("T")
+WeakEnd: TypeAlias = "WeakMethod[Callable[[], Awaitable[None]]]"
 
 logger = logging.getLogger("trio_draftws")
 
@@ -94,7 +95,7 @@ class Block(AbstractAsyncContextManager[T], Generic[T]):
         self._task = trio.lowlevel.current_task()
         self._nursery = self._task.child_nurseries[-1]
         self._open_blocks = _OpenBlocks.of_this_run()
-        self._open_blocks.add(self._task, self._nursery, self)
+        self._open_blocks.add(self._task, self._nursery, WeakMethod(self._end))
         return entered
 
     async def __aexit__(
@@ -116,7 +117,7 @@ class Block(AbstractAsyncContextManager[T], Generic[T]):
         self._open_blocks.discard(self._task, self._nursery)
         return await self._inside.__aexit__(*why)
 
-    async def end(self) -> None:
+    async def _end(self) -> None:
         """Leaves it in place of the task that should have done so, and has ended."""
         try:
             await self._leave(GeneratorExit, GeneratorExit(), None)
@@ -219,7 +220,7 @@ class _OpenBlocks(trio.abc.Instrument):
     """The blocks of a run that were entered and not left, by their tasks and nurseries."""
 
     def __init__(self) -> None:
-        self._blocks: dict[trio.lowlevel.Task, dict[trio.Nursery, ref[Block[Any]]]] = {}
+        self._blocks: dict[trio.lowlevel.Task, dict[trio.Nursery, WeakEnd]] = {}
 
     @staticmethod
     def of_this_run() -> _OpenBlocks:
@@ -232,9 +233,15 @@ class _OpenBlocks(trio.abc.Instrument):
             trio.lowlevel.add_instrument(blocks)
             return blocks
 
-    def add(self, task: trio.lowlevel.Task, nursery: trio.Nursery, block: Block[Any]) -> None:
-        """Adds a block that `task` has entered, and whose innermost nursery is `nursery`."""
-        self._blocks.setdefault(task, {})[nursery] = ref(block)
+    def add(self, task: trio.lowlevel.Task, nursery: trio.Nursery, end: WeakEnd) -> None:
+        """Adds a block.
+
+        Args:
+            task: what has entered it.
+            nursery: the innermost of those that it opened.
+            end: ends it in place of that task.
+        """
+        self._blocks.setdefault(task, {})[nursery] = end
 
     def discard(self, task: trio.lowlevel.Task, nursery: trio.Nursery) -> None:
         """Removes a block, if it is there."""
@@ -254,15 +261,15 @@ class _OpenBlocks(trio.abc.Instrument):
 _open_blocks: trio.lowlevel.RunVar[_OpenBlocks] = trio.lowlevel.RunVar("trio_draftws_open_blocks")
 
 
-async def _end_blocks(blocks: dict[trio.Nursery, ref[Block[Any]]]) -> None:
+async def _end_blocks(blocks: dict[trio.Nursery, WeakEnd]) -> None:
     with trio.CancelScope(shield=True):
         for nursery, found in reversed(blocks.items()):
-            block = found()
-            if block is None:
-                # It was garbage collected, and Trio is about to end it.
+            end = found()
+            if end is None:
+                # The block was garbage collected, and Trio is about to end it.
                 await _wait_empty(nursery)
             else:
-                await block.end()
+                await end()
 
 
 class BlockNursery(AbstractAsyncContextManager[trio.Nursery]):

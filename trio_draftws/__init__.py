@@ -32,6 +32,7 @@ never from one above, and no modules import each other in a circle.
 import warnings
 from typing import TYPE_CHECKING
 
+from ._client.connect import connect_websocket
 from ._client.open import open_websocket
 from ._client.reconnect import reconnecting
 from ._client.settings import ClientSettings, DialSettings, HeadersFunction, ReconnectSettings
@@ -63,7 +64,7 @@ from ._exceptions import (
 )
 from ._relay.bridge import BinaryPolicy, bridge
 from ._relay.gateway import Gateway, open_gateway
-from ._server.accept import accept
+from ._server.accept import accept, accept_websocket
 from ._server.basic_auth import PasswordCheck, basic_auth
 from ._server.flash_policy import FlashPolicy
 from ._server.origins import OriginPolicy, same_host
@@ -182,9 +183,11 @@ __all__ = [
     "TrustedProxies",
     "UnixListener",
     "accept",
+    "accept_websocket",
     "basic_auth",
     "bridge",
     "broadcast",
+    "connect_websocket",
     "framing_mode",
     "is_transient",
     "is_ws_url",

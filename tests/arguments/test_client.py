@@ -9,7 +9,13 @@ import pytest
 import trio
 import trio.testing
 
-from trio_draftws import HandshakeError, open_gateway, open_websocket, reconnecting
+from trio_draftws import (
+    HandshakeError,
+    connect_websocket,
+    open_gateway,
+    open_websocket,
+    reconnecting,
+)
 
 from .cases import (
     BOTH,
@@ -139,6 +145,9 @@ async def test_open_websocket(case: Case) -> None:
     with case.raises() as caught:
         await enter(open_websocket(**arguments))
     assert "secret" not in str(caught.value)
+    async with trio.open_nursery() as nursery:
+        with case.raises():
+            await connect_websocket(nursery, **arguments)
 
 
 @each(*(case for case in DIALLING if not case.arguments.keys() & {"unix_socket", "proxy"}))
@@ -147,6 +156,11 @@ async def test_open_websocket_closes_the_stream_that_it_was_given(case: Case) ->
     arguments = {"url": NOBODY, "stream": ours, **case.arguments}
     with case.raises():
         await enter(open_websocket(**arguments))
+    assert await theirs.receive_some() == b""
+    ours, theirs = trio.testing.memory_stream_pair()
+    async with trio.open_nursery() as nursery:
+        with case.raises():
+            await connect_websocket(nursery, **{**arguments, "stream": ours})
     assert await theirs.receive_some() == b""
 
 

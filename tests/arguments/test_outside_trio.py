@@ -13,8 +13,10 @@ import trio.testing
 from tests.rows import each_row
 from trio_draftws import (
     accept,
+    accept_websocket,
     bridge,
     broadcast,
+    connect_websocket,
     open_gateway,
     open_reuse_port_listeners,
     open_unix_listener,
@@ -30,9 +32,11 @@ from .test_client import NOBODY
 
 OUTSIDE: dict[str, Callable[[], Coroutine[Any, Any, Any]]] = {
     "open_websocket": lambda: enter(open_websocket(NOBODY)),
+    "connect_websocket": lambda: connect_websocket(None, NOBODY),  # type: ignore[arg-type]
     "reconnecting": lambda: enter(reconnecting(NOBODY)),
     "serve_websocket": lambda: serve_websocket(two, 0),
     "accept": lambda: enter(accept(trio.testing.memory_stream_pair()[0])),
+    "accept_websocket": lambda: accept_websocket(None, trio.testing.memory_stream_pair()[0]),  # type: ignore[arg-type]
     "open_gateway": lambda: enter(open_gateway(NOBODY)),
     "broadcast": lambda: broadcast([], "x"),
     "wait_any": lambda: wait_any(),

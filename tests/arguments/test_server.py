@@ -16,6 +16,7 @@ import trio.testing
 from trio_draftws import (
     DRAFTS,
     accept,
+    accept_websocket,
     open_reuse_port_listeners,
     open_unix_listener,
     open_websocket,
@@ -174,6 +175,11 @@ async def test_accept_closes_its_stream(case: Case) -> None:
     ours, theirs = trio.testing.memory_stream_pair()
     with case.raises():
         await enter(accept(ours, **case.arguments))
+    assert await theirs.receive_some() == b""
+    ours, theirs = trio.testing.memory_stream_pair()
+    async with trio.open_nursery() as nursery:
+        with case.raises():
+            await accept_websocket(nursery, ours, **case.arguments)
     assert await theirs.receive_some() == b""
 
 

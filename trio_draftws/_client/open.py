@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import trio
 
+from trio_draftws._connection.block import block
 from trio_draftws._connection.connection import Connection
 from trio_draftws._connection.instrument import Instruments
 from trio_draftws._connection.scope import open_scope
-from trio_draftws._exceptions import close_code_after
 from trio_draftws._settings.checks import check_kind, needs_trio
 from trio_draftws._settings.keywords import expand_signature, with_defaults
 
@@ -23,7 +22,11 @@ if TYPE_CHECKING:
 
 
 @expand_signature(ClientSettings)
-@asynccontextmanager
+@block(
+    "connection",
+    loop="async for message in connection:",
+    instead="`await connect_websocket(nursery, ...)` gives a connection that is no block",
+)
 async def open_websocket(
     url: str, *, stream: trio.abc.Stream | None = None, **settings: Unpack[ClientSettings]
 ) -> AsyncGenerator[Connection, None]:
@@ -81,6 +84,6 @@ async def open_websocket(
         except BaseException as error:
             # Shielded, since a Cancelled in here would replace what the block raised
             with trio.CancelScope(shield=True):
-                await connection.aclose(close_code_after(error))
+                await connection.aclose(scope.close_code_after(error))
             raise
         await connection.aclose()

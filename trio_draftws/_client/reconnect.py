@@ -14,17 +14,17 @@ import math
 import secrets
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from email.utils import parsedate_tz
 from typing import TYPE_CHECKING
 
 import attrs
 import trio
 
+from trio_draftws._connection.block import block
 from trio_draftws._connection.connection import Connection
 from trio_draftws._connection.instrument import Instruments
 from trio_draftws._connection.scope import Scope, open_scope
-from trio_draftws._exceptions import Rejected, close_code_after
+from trio_draftws._exceptions import Rejected
 from trio_draftws._settings.checks import check_sync_result, needs_trio
 from trio_draftws._settings.keywords import expand_signature, with_defaults
 from trio_draftws.drafts import CloseCode, Draft, HandshakeError
@@ -114,13 +114,14 @@ class Reconnecting(AsyncIterator[Connection]):
         """
         if self._busy:
             raise trio.BusyResourceError("another task is waiting for the next connection")
-        if self._ended:
-            raise trio.ClosedResourceError("the block of reconnecting has ended")
+        self._check_not_ended()
         self._busy = True
         try:
             await self._close_current(CloseCode.NORMAL_CLOSURE)
             while True:
                 await trio.sleep_until(self._next_attempt_at)
+                # It may have ended meanwhile, where another task than this one entered it.
+                self._check_not_ended()
                 try:
                     self._connection = await self._connector.open(self._scope, self._last_draft)
                 except HandshakeError as error:
@@ -140,11 +141,18 @@ class Reconnecting(AsyncIterator[Connection]):
                     self._schedule_retry(error)
                     raise
                 else:
+                    if self._ended:
+                        await self._close_current(CloseCode.GOING_AWAY)
+                    self._check_not_ended()
                     self._last_draft = self._connection.draft
                     self._opened_at = trio.current_time()
                     return self._connection
         finally:
             self._busy = False
+
+    def _check_not_ended(self) -> None:
+        if self._ended:
+            raise self._scope.why_closed("the block of reconnecting has ended")
 
     def _schedule_retry(self, error: Exception) -> float:
         """Sets the time of the next attempt; returns in how many seconds that is."""
@@ -200,7 +208,7 @@ def _parse_http_date(value: str) -> float | None:
 
 
 @expand_signature(ReconnectSettings)
-@asynccontextmanager
+@block("connections", loop="async for connection in connections:")
 async def reconnecting(
     url: str, **settings: Unpack[ReconnectSettings]
 ) -> AsyncGenerator[AsyncIterator[Connection], None]:
@@ -257,6 +265,6 @@ async def reconnecting(
         except BaseException as error:
             # Shielded, since a Cancelled in here would replace what the block raised
             with trio.CancelScope(shield=True):
-                await connections.aclose(close_code_after(error))
+                await connections.aclose(scope.close_code_after(error))
             raise
         await connections.aclose(CloseCode.NORMAL_CLOSURE)

@@ -44,7 +44,7 @@ class Closing:
     """Seconds that the closing handshake may take."""
     aclose_called: bool
     _on_gone: Callable[[], None] | None
-    """Called when closing is done."""
+    """Called once, when closing is done."""
     _is_gone: bool
     """Whether closing is done."""
     _ends_unasked: bool
@@ -136,22 +136,30 @@ class Closing:
         self._is_gone = True
         self.receiver.forget_observer()
         self.sender.forget_observer()
-        if self._on_gone is not None:
-            self._on_gone()
+        self.report_gone()
+
+    def report_gone(self) -> None:
+        """Reports that the connection has ended, once: also where nobody calls `aclose`."""
+        on_gone, self._on_gone = self._on_gone, None
+        if on_gone is not None:
+            on_gone()
 
     async def _close(self, close: Close) -> None:
         protocol = self.protocol
-        protocol.start_closing(close, self.scope.now())
-        self.sender.stop_waiting()
-        if (
-            protocol.end is None
-            or not self._peer_is_done
-            or self.sender.size
-            or self.receiver.owner is not NOBODY
-        ):
-            with trio.CancelScope(deadline=protocol.close_at, shield=True):
-                await self._end_in_order()
-        await self._close_stream()
+        try:
+            protocol.start_closing(close, self.scope.now())
+            self.sender.stop_waiting()
+            if (
+                protocol.end is None
+                or not self._peer_is_done
+                or self.sender.size
+                or self.receiver.owner is not NOBODY
+            ):
+                with trio.CancelScope(deadline=protocol.close_at, shield=True):
+                    await self._end_in_order()
+        finally:
+            # Also where the scope has failed, so that no task can be started in it
+            await self._close_stream()
 
     # Where nobody calls it
 

@@ -628,7 +628,7 @@ class Connection(ConnectionInfo[State], trio.abc.Channel["str | bytes"]):
         else:
             await self._receiver.wait(part=part)
         if self._endpoint.aclose_called:
-            raise trio.ClosedResourceError("this connection was closed")
+            raise self._endpoint.scope.why_closed()
 
     def _reach_end(self) -> Exception:
         """Returns the error that says how the connection ended; all messages were received."""

@@ -199,7 +199,7 @@ class Endpoint(Closing):
     def why_not_sendable(self) -> Exception:
         """The error to raise where nothing can be sent any more."""
         if self.aclose_called:
-            return trio.ClosedResourceError("this connection was closed")
+            return self.scope.why_closed()
         end = self.protocol.end
         if end is not None and end.kind is not EndKind.CLOSE:
             return _error_of(end)

@@ -1,8 +1,9 @@
 """Looks after the connections of one scope.
 
-A scope is what a user enters: `serve_websocket`, `open_websocket`, `accept` or `reconnecting`. Each
-owns one nursery and in it one task; there is nothing global, and no task for each connection except
-while its output is blocked. The rules:
+A scope is what a user enters: `serve_websocket`, `open_websocket`, `accept` or `reconnecting`; or
+what `connect_websocket` runs in a nursery of the user's. Each owns one nursery and in it one task;
+there is nothing global, and no task for each connection except while its output is blocked. The
+rules:
 
 1. The nursery is shielded and ends last, so that what was sent is written and every connection is
    closed in order, however the scope ends. Nothing of ours cancels it while the scope's body runs.
@@ -13,6 +14,7 @@ while its output is blocked. The rules:
    has not come wait in a queue beside it: their timeout is one for all, so that whoever came first
    is late first, and none of them needs a cancel scope.
 5. What leaves a scope is what its body raised, unwrapped; a fault of our own is an `InternalError`.
+   A scope that nobody leaves ends too: see `block.py`.
 """
 
 from __future__ import annotations
@@ -27,9 +29,11 @@ from typing import TypeVar
 import attrs
 import trio
 
-from trio_draftws._exceptions import InternalError
+from trio_draftws._exceptions import InternalError, close_code_after
 from trio_draftws._transport.sockets import DirectStream
+from trio_draftws.drafts import CloseCode
 
+from .block import ADVICE, BlockNursery
 from .checkpoints import SECONDS_PER_PASS
 from .looks import Kept, Looks
 from .observers import ConnectionInstruments
@@ -65,6 +69,8 @@ class Scope:
     """Flushes a writer in the scheduler's next pass."""
     looks: Looks = attrs.field(init=False)
     """Which connections that nobody receives on are looked at."""
+    failure: Exception | None = attrs.field(default=None, init=False)
+    """What whoever uses its connections gets, if they were closed and not by the program."""
     _timers: Timers[Kept] = attrs.field(factory=Timers, init=False)
     _unopened: dict[DirectStream, float] = attrs.field(factory=dict, init=False)
     """Until when each client's first bytes are waited for, in the order in which they came."""
@@ -158,6 +164,36 @@ class Scope:
         """Ends the scope's nursery, with whatever still runs in it."""
         self.nursery.cancel_scope.cancel()
 
+    def why_closed(self, otherwise: str = "this connection was closed") -> Exception:
+        """Returns a new error for whoever uses what was closed on this side.
+
+        Args:
+            otherwise: its text, if the program closed it.
+        """
+        if self.failure is None:
+            return trio.ClosedResourceError(otherwise)
+        error = type(self.failure)(*self.failure.args)
+        error.__cause__ = self.failure.__cause__
+        return error
+
+    def close_code_after(self, error: BaseException) -> int:
+        """Returns the code to close its connections with, when its block was left with `error`.
+
+        Where nobody left the block, whoever uses a connection gets a RuntimeError from now on.
+        """
+        if self.failure is not None:
+            # A task of ours failed, which cancelled the block.
+            return CloseCode.INTERNAL_ERROR
+        outer = self.nursery.parent_task.parent_nursery
+        assert outer is not None
+        if trio.lowlevel.current_task() is not outer.parent_task:
+            self.failure = RuntimeError(
+                "the block that opened it was not left by the task that entered it, so it is "
+                f"closed: {ADVICE}"
+            )
+            return CloseCode.GOING_AWAY
+        return close_code_after(error)
+
     # The task
 
     async def run(self) -> None:
@@ -224,9 +260,13 @@ async def _look_after(
     # A scope of its own round the nursery: shielding the nursery's own would do as well, but only
     # from the moment that it is open.
     with trio.CancelScope(shield=True):
-        async with trio.open_nursery() as nursery:
-            opened.append(Scope(nursery, many, instruments))
-            await opened[0].run()
+        try:
+            async with trio.open_nursery() as nursery:
+                opened.append(Scope(nursery, many, instruments))
+                await opened[0].run()
+        except BaseExceptionGroup as group:
+            opened[0].failure = _fault_of(group)
+            raise
 
 
 @asynccontextmanager
@@ -244,7 +284,7 @@ async def open_scope(
     """
     raised: BaseException | None = None
     try:
-        async with trio.open_nursery() as outer:
+        async with BlockNursery() as outer:
             try:
                 opened: list[Scope] = []
                 # Not with `outer.start`: cancelled, it would wait for the shielded task for ever.
@@ -277,7 +317,13 @@ def _raise_fault(group: BaseExceptionGroup[BaseException]) -> None:
     end = what_ends_the_program(group)
     if end is not None:
         raise end from group
-    raise InternalError("a task of trio_draftws failed") from group
+    raise _fault_of(group)
+
+
+def _fault_of(group: BaseExceptionGroup[BaseException]) -> InternalError:
+    fault = InternalError("a task of trio_draftws failed")
+    fault.__cause__ = group
+    return fault
 
 
 def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterable[BaseException]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from contextvars import ContextVar
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
@@ -23,6 +23,7 @@ import trio
 from trio_draftws._client.connector import make_connector
 from trio_draftws._client.open import open_websocket
 from trio_draftws._client.settings import ClientSettings, DialSettings
+from trio_draftws._connection.block import block
 from trio_draftws._connection.connection import Connection, endpoint_of
 from trio_draftws._connection.instrument import Instruments
 from trio_draftws._connection.scope import open_scope
@@ -259,7 +260,7 @@ def _reject_for(error: Exception | None) -> Reject:
 
 
 @expand_signature(DialSettings, **DEFAULTS)
-@asynccontextmanager
+@block("gateway")
 async def open_gateway(
     to: str, *, binary: BinaryPolicy = "refuse", **settings: Unpack[DialSettings]
 ) -> AsyncGenerator[Gateway, None]:

@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 
 import trio
 
+from trio_draftws._connection.block import BlockNursery
+
 if sys.version_info < (3, 11):  # pragma: no cover
     from exceptiongroup import BaseExceptionGroup
 
@@ -16,7 +18,7 @@ if sys.version_info < (3, 11):  # pragma: no cover
 async def plain_nursery() -> AsyncGenerator[trio.Nursery, None]:
     """Opens a nursery that raises a single exception without an ExceptionGroup around it."""
     try:
-        async with trio.open_nursery() as nursery:
+        async with BlockNursery() as nursery:
             yield nursery
     except BaseExceptionGroup as group:
         error: BaseException = group

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
 import attrs
 import trio
 
 from trio_draftws._client.open import open_websocket
+from trio_draftws._connection.block import block
 from trio_draftws._connection.connection import Connection
 from trio_draftws._connection.info import State
 from trio_draftws._connection.settings import ConnectionSettings
@@ -62,7 +63,7 @@ class _ServerSide:
 
 
 @expand_signature(ConnectionSettings)
-@asynccontextmanager
+@block("(client, server)")
 async def connected_pair(
     draft: DraftName | str | Draft = "rfc6455",
     *,

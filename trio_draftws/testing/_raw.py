@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
-from functools import partial
 
 import attrs
 import trio
 
+from trio_draftws._connection.block import BlockNursery, block
 from trio_draftws._settings.checks import (
     check_address,
     check_async_function,
@@ -261,7 +260,7 @@ class RawServer(RawPeer):
         await self.send(write_response(status, checked_fields(headers), data))
 
 
-@asynccontextmanager
+@block("url")
 async def serve_raw(
     behave: Callable[[RawServer], Awaitable[object]], *, host: str = "127.0.0.1"
 ) -> AsyncGenerator[str, None]:
@@ -288,23 +287,39 @@ async def serve_raw(
     check_async_function("behave", behave, "server")
     check_address(0, host, None)
     failures: list[Exception] = []
+    # Not the nurseries' own, since these have the caller's task in them
+    listening, behaving = trio.CancelScope(), set[trio.CancelScope]()
     try:
         async with plain_nursery() as clients:
 
             async def serve_client(stream: trio.SocketStream) -> None:
-                async with RawServer(stream) as server:
-                    try:
-                        await check_awaitable("behave", behave(server))
-                    except Exception as error:  # noqa: BLE001
-                        failures.append(error)
-                        clients.cancel_scope.cancel()
+                with trio.CancelScope() as scope:
+                    behaving.add(scope)
+                    async with RawServer(stream) as server:
+                        try:
+                            await check_awaitable("behave", behave(server))
+                        except Exception as error:  # noqa: BLE001
+                            failures.append(error)
+                            clients.cancel_scope.cancel()
+                behaving.discard(scope)
 
-            async with trio.open_nursery() as nursery:
-                serve = partial(trio.serve_tcp, serve_client, 0, host=host, handler_nursery=clients)
-                listeners = await nursery.start(serve)
+            async def listen(task_status: trio.TaskStatus[list[trio.SocketListener]]) -> None:
+                with listening:
+                    await trio.serve_tcp(
+                        serve_client, 0, host=host, handler_nursery=clients, task_status=task_status
+                    )
+
+            async with BlockNursery() as nursery:
+                listeners = await nursery.start(listen)
                 port = listeners[0].socket.getsockname()[1]
-                yield f"ws://[{host}]:{port}/" if ":" in host else f"ws://{host}:{port}/"
-                nursery.cancel_scope.cancel()
+                try:
+                    yield f"ws://[{host}]:{port}/" if ":" in host else f"ws://{host}:{port}/"
+                except BaseException:
+                    for scope in behaving:
+                        scope.cancel()
+                    raise
+                finally:
+                    listening.cancel()
     except Exception as error:
         if failures:
             raise failures[0] from error

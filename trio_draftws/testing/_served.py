@@ -13,6 +13,7 @@ import trio
 
 from trio_draftws._client.open import open_websocket
 from trio_draftws._client.settings import ClientSettings
+from trio_draftws._connection.block import block
 from trio_draftws._connection.connection import Connection
 from trio_draftws._connection.info import State
 from trio_draftws._exceptions import DialFailed
@@ -104,7 +105,12 @@ class ServerUnderTest:
         await self.server.aclose()
 
     @expand_signature(ClientSettings)
-    @asynccontextmanager
+    @block(
+        "connection",
+        loop="async for message in connection:",
+        instead="`await connect_websocket(nursery, ..., stream=await server.dial())` gives a "
+        "connection that is no block",
+    )
     async def open_websocket(
         self, url: str = "/", **settings: Unpack[ClientSettings]
     ) -> AsyncGenerator[Connection, None]:
@@ -155,7 +161,7 @@ class ServerUnderTest:
 
 
 @expand_signature(ServerSettings)
-@asynccontextmanager
+@block("server")
 async def served(
     handler: Handler[State] | Mapping[str, Handler[State]] = echo,
     *,
@@ -215,7 +221,7 @@ async def served(
 
 
 @expand_signature(ServerSettings)
-@asynccontextmanager
+@block("server")
 async def served_on_port(
     handler: Handler[State] | Mapping[str, Handler[State]] = echo,
     *,

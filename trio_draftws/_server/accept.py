@@ -149,7 +149,7 @@ class _Opening:
         try:
             return await handshake.open()
         except Exception as error:
-            report_failed_opening(self.instruments, error, self.peer.name)
+            report_failed_opening(self.instruments, error, handshake.peer.name)
             raise
 
 

@@ -16,10 +16,10 @@ from trio_draftws import Connection
 try:
     import anyio
     import anyio.abc
-except ImportError as error:
+except ImportError as _missing:
     raise ImportError(
         "trio_draftws.anyio needs anyio, which is not installed: pip install anyio", name="anyio"
-    ) from error
+    ) from _missing
 
 __all__ = ["ConnectionAttribute", "ConnectionObjectStream"]
 

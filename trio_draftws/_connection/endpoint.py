@@ -62,12 +62,12 @@ class Endpoint(Closing):
             on_latency: called with each measured latency, in seconds.
             on_gone: called when the endpoint is closed.
         """
-        self.id = next(_ids)
+        self.id: int = next(_ids)
         self.stream = stream
         self.scope = scope
-        self.close_timeout = limits.close_timeout
-        self.sender = Sender(stream, scope.start_soon, scope.flush_soon, self)
-        self.protocol = WebSocketProtocol(
+        self.close_timeout: float = limits.close_timeout
+        self.sender: Sender = Sender(stream, scope.start_soon, scope.flush_soon, self)
+        self.protocol: WebSocketProtocol = WebSocketProtocol(
             draft=draft,
             role=role,
             codec=codec,
@@ -78,7 +78,7 @@ class Endpoint(Closing):
         if on_latency is not None:
             self.protocol.keepalive.report_latency_to(on_latency)
         self.checkpoints = Checkpoints()
-        self.receiver = Receiver(
+        self.receiver: Receiver = Receiver(
             stream=stream,
             protocol=self.protocol,
             sender=self.sender,

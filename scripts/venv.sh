@@ -3,6 +3,9 @@
 
 python=.venv/bin/python
 
+# Else every process would compile the package and the tests anew.
+unset PYTHONDONTWRITEBYTECODE
+
 find_python() {
     local candidate bare=
     for candidate in python3.13 python3.12 python3.11 python3.10 python3 python; do

@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.rows import each_row
-from trio_draftws.drafts import Address, BadHead, Headers, forwarded_client
-from trio_draftws.drafts._http.address import address_in, ip_of
+from trio_draftws.drafts import Address, BadHead, Headers, address_in, forwarded_client, ip_of
 
 PROXY = Address("10.0.0.1", 4000)
 NETWORK = ipaddress.ip_network("10.0.0.0/8")

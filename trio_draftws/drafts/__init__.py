@@ -35,7 +35,7 @@ from ._handshake.base import ClientOpening, HandshakeRequest, ServerOpening
 from ._handshake.errors import HandshakeError, InvalidAnswer, Reject, refusal_text
 from ._handshake.fields import checked_answer_fields
 from ._handshake.hybi import connection_masking_key
-from ._http.address import UNIX, Address, IPAddress, ip_of
+from ._http.address import UNIX, Address, IPAddress, address_in, ip_of
 from ._http.basic_auth import read_basic, write_basic
 from ._http.body import ResponseBody
 from ._http.cookies import write_cookies
@@ -105,6 +105,7 @@ __all__ = [
     "WebSocketProtocol",
     "WebSocketURL",
     "Window",
+    "address_in",
     "allowed_drafts",
     "as_text",
     "ascii_host",

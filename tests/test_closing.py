@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import pytest
 import trio
@@ -146,6 +147,10 @@ class TestClosing:
 
             nursery.start_soon(answer)
             assert [message async for message in client] == ["one", "two"]
+            # Nor because the peer has answered
+            for refused in (partial(client.send, "three"), client.send_close):
+                with pytest.raises(trio.ClosedResourceError, match="send nothing more"):
+                    await refused()
 
     @over_streams()
     async def test_a_close_behind_unread_messages_is_answered_by_aclose(

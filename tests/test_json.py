@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 import trio
+import trio.testing
 
 from trio_draftws import Draft, LocalProtocolError, PeerClosed, PeerViolation
 from trio_draftws.drafts import draft_named
 
-from .pairs import connected
+from .pairs import connected, mute
 from .turns import each_draft
 
 VALUES: list[Any] = [None, True, 0, 1.5, "", "é日\ud83d", [], {"a": [1, {"b": None}]}, "日" * 5000]
@@ -147,3 +148,36 @@ async def test_what_is_no_function() -> None:
             with pytest.raises(TypeError, match=error):
                 client.json(**arguments)
         await client.send("still open")
+
+
+@each_draft
+async def test_what_is_refused_is_a_violation_for_everybody(
+    draft: Draft, autojump_clock: trio.testing.MockClock
+) -> None:
+    """At once, whatever the peer does, and for every later call, like one that the codec finds."""
+    refused: list[tuple[Any, Any]] = [("{", lambda connection: connection.json().receive())]
+    if draft.binary:
+        refused += [
+            (b"x", lambda connection: connection.receive_text()),
+            (b"x", lambda connection: connection.text.receive()),
+            ("x", lambda connection: connection.as_stream().receive_some()),
+        ]
+    for message, receive in refused:
+        async with connected("memory", draft) as (client, server):
+            mute(client)
+            await client.send_many([message, "behind it"])
+            started = trio.current_time()
+            with trio.move_on_after(0.1) as scope, pytest.raises(PeerViolation) as first:
+                await receive(server)
+            assert trio.current_time() == started
+            assert not scope.cancelled_caught
+            for call in (server.receive, partial(server.send, "x"), partial(receive, server)):
+                with pytest.raises(PeerViolation) as again:
+                    await call()
+                assert str(again.value) == str(first.value)
+            assert server.closed
+            await server.wait_closed()
+            assert (server.close_code, server.closed_by) == (1006, "server")
+            if draft.close_status:
+                assert server.close_sent is not None
+                assert server.close_sent.code == first.value.close_code

@@ -224,7 +224,7 @@ FAILURES = {
         peer=partial(says, request() + KEY3[:7]),
         cause="the opening handshake was not done within 10 s",
         draft="hixie-76",
-        path=None,
+        path="/",
     ),
     "reset within the opening": Failure(
         peer=resets_at_once,
@@ -237,7 +237,6 @@ FAILURES = {
         cause="LookupError: no such room",
         level=logging.ERROR,
         settings={"conn_headers": conn_headers_fails},
-        path=None,
     ),
     "handler failed": Failure(
         peer=partial(opens_and_says, b""),

@@ -93,6 +93,52 @@ async def is_closed(stream: trio.abc.Stream) -> bool:
     return False
 
 
+@each_draft
+async def test_a_block_of_its_own_says_how_it_ended(draft: Draft) -> None:
+    """`async with connection:`, with the codes of `open_websocket`."""
+
+    async def returns() -> None:
+        pass
+
+    async def fails() -> None:
+        raise LookupError("on purpose")
+
+    async def waits() -> None:
+        nursery.cancel_scope.cancel()
+        await trio.sleep_forever()
+
+    for body, code, raised in (
+        (returns, 1000, None),
+        (fails, 1011, LookupError),
+        (waits, 1001, trio.Cancelled),
+    ):
+        async with trio.open_nursery() as servers:
+            async with trio.open_nursery() as nursery:
+                theirs, ours = await stream_pair("memory")
+                with use_framing_mode(draft.name):
+                    servers.start_soon(partial(answer_the_close, theirs, code, draft))
+                client = await connect_websocket(nursery, NOBODY, stream=ours, draft=draft)
+                got: type[BaseException] | None = None
+                try:
+                    async with client:
+                        await body()
+                except BaseException as error:
+                    got = type(error)
+                    if not isinstance(error, LookupError):
+                        raise
+                assert got is raised
+                assert client.closed
+
+
+async def answer_the_close(stream: trio.abc.Stream, code: int, draft: Draft) -> None:
+    async with trio.open_nursery() as nursery:
+        server = await accept_websocket(nursery, stream)
+        with pytest.raises(trio.EndOfChannel):
+            await server.receive()
+        if draft.close_status:
+            assert server.close_code == code
+
+
 @in_turn(DRAFTS, transport=["memory", "lockstep", "tcp", "tls", "foreign"])
 async def test_a_conversation_of_several_tasks(draft: Draft, transport: str) -> None:
     """Each message is sent and received in other tasks and scopes than those that opened it."""

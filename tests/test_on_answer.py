@@ -132,6 +132,21 @@ async def test_pages_and_bad_requests(said: bytes, path: str | None, status: int
         assert (answer.headers["X-Id"], request.path_params) == ("{'id': 7}", {"id": 7})
 
 
+async def test_proxies_that_contradict_each_other() -> None:
+    """The refusal is that of whoever sent them: who the client is, nobody can say."""
+    audit = Audit()
+    fields = {"Forwarded": "for=192.0.2.1", "X-Forwarded-For": "192.0.2.2"}
+    async with serving(trusted_proxies=["127.0.0.1"], on_answer=audit) as server:
+        opening = open_websocket(f"ws://127.0.0.1:{server.port}/", headers=fields, draft="rfc6455")
+        with pytest.raises(Rejected, match="400"):
+            await opening.__aenter__()
+    request, answer = audit.last()
+    assert answer.status == 400
+    assert request is not None
+    assert request.remote is not None
+    assert request.remote.host == "127.0.0.1"
+
+
 async def test_a_full_server() -> None:
     """With the request while those that are refused are heard, and without it afterwards."""
     audit = Audit()

@@ -175,6 +175,7 @@ def test_the_order_of_the_mapping_does_not_matter() -> None:
         (["/{*}"], "whole last segment, as in '/rooms/*'"),
         (["/{a?}"], "a path alone"),
         (["/%7Ba%7D"], "no escapes: write '/{a}'"),
+        (["/<a>"], "names are in braces, as in '/rooms/{room}', not '/<a>'"),
         (["/a//{b}"], "an empty segment"),
         (["/../{b}"], "an empty segment"),
         (["/a/{b}", "/a/{c}"], "'/a/{b}' and '/a/{c}' match the same paths; write one"),

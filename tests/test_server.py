@@ -350,6 +350,37 @@ class TestHandlers:
         assert "this handler is broken" in caplog.text
         assert f"server {draft.name}" in caplog.text
 
+    async def test_one_whose_connection_other_code_closes_is_no_mistake(
+        self, draft: Draft, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """As a program does that logs a user out: the handler may let through what it is told."""
+
+        async def in_a_nursery(connection: Connection, state: Any) -> None:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(connection.receive)
+
+        async def close(connection: Connection) -> None:
+            await connection.aclose(4001)
+
+        async def abort(connection: Connection) -> None:
+            connection.abort()
+
+        caplog.set_level(logging.INFO, "trio_draftws")
+        with use_framing_mode(draft.name):
+            for handler in (echo, in_a_nursery):
+                for end in (close, abort):
+                    caplog.clear()
+                    async with serving(handler) as (server, url):
+                        async with open_websocket(url, draft=draft) as client:
+                            await trio.testing.wait_all_tasks_blocked(0.01)
+                            [connection] = server.connections
+                            async with trio.open_nursery() as nursery:
+                                nursery.start_soon(end, connection)
+                                with pytest.raises((trio.EndOfChannel, ConnectionLost)):
+                                    await client.receive()
+                    records = [record.levelname for record in caplog.records]
+                    assert records == ["INFO"] * len(records), (handler, end)
+
     async def test_one_that_returns_closes_the_connection(self, draft: Draft) -> None:
         async def handler(connection: Connection, state: Any) -> None:
             await connection.send("bye")

@@ -20,9 +20,9 @@ numbers = count(1)
 
 
 async def conn_headers(request: Request) -> tuple[HeaderFields, str]:
-    token = request.headers["Authorization"].removeprefix("Bearer ")
-    if token in used:
-        raise Reject(401, body="That token was used before.\n")
+    token = request.headers.get("Authorization", "").removeprefix("Bearer ")
+    if not token or token in used:
+        raise Reject(401, body="A token that was not used before is needed.\n")
     used.add(token)
     return {}, token
 

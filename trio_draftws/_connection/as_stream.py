@@ -16,9 +16,8 @@ import trio
 
 from trio_draftws._exceptions import PeerClosed
 from trio_draftws._settings.checks import check_int
-from trio_draftws.drafts import Buffer, CloseCode, cannot_say
+from trio_draftws.drafts import Buffer, Close, CloseCode, cannot_say
 
-from .channels import Closable, refuse
 from .endpoint import Endpoint
 
 # The longest message to send, in bytes: peers have limits.
@@ -27,8 +26,10 @@ LONGEST = 65536
 REGULAR = (None, CloseCode.NORMAL_CLOSURE)
 
 
-class BinaryConnection(Closable, Protocol):
+class BinaryConnection(Protocol):
     """Sends and receives like `Connection`."""
+
+    async def aclose(self) -> None: ...
 
     async def send(self, message: str | Buffer) -> None: ...
 
@@ -152,11 +153,9 @@ class ConnectionStream(trio.abc.HalfCloseableStream):
                     return b""
                 raise trio.BrokenResourceError(str(closed)) from closed
             if isinstance(message, str):
-                raise await refuse(
-                    self._connection,
+                raise self._endpoint.refuse(
                     "a text message came on a stream of bytes",
-                    CloseCode.UNSUPPORTED_DATA,
-                    "binary only",
+                    Close(CloseCode.UNSUPPORTED_DATA, "binary only"),
                 )
             if message:
                 return message

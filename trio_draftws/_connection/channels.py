@@ -1,7 +1,4 @@
-"""A connection's text messages as JSON, and how a message of a kind that is not wanted is refused.
-
-A connection is above: here is what these need of one.
-"""
+"""A connection's text messages as JSON. A connection is above: here is what this needs of one."""
 
 from __future__ import annotations
 
@@ -10,52 +7,42 @@ from typing import Any, Protocol
 
 import trio
 
-from trio_draftws._exceptions import PeerViolation
 from trio_draftws._settings.checks import check_function
-from trio_draftws.drafts import Buffer, CloseCode
+from trio_draftws.drafts import Buffer, Close, CloseCode
 
 
-class Closable(Protocol):
-    """Closes like `Connection`."""
-
-    async def aclose(self, code: int = ..., reason: str = ...) -> None: ...
-
-
-class TextConnection(Closable, Protocol):
+class TextConnection(Protocol):
     """Sends and receives text like `Connection`."""
+
+    async def aclose(self) -> None: ...
 
     async def send(self, message: str | Buffer, *, text: bool = ...) -> None: ...
 
     async def receive_text(self) -> str: ...
 
 
-async def refuse(connection: Closable, why: str, code: int, reason: str) -> PeerViolation:
-    """Closes a connection because of a message that came; returns the error to raise.
+class Refuse(Protocol):
+    """Ends a connection because of a message that came; returns the error to raise."""
 
-    Args:
-        connection: the connection.
-        why: the text of the error.
-        code: the close code.
-        reason: for the peer.
-    """
-    await connection.aclose(code, reason)
-    return PeerViolation(why, code)
+    def __call__(self, reason: str, answer: Close, cause: Exception, /) -> Exception: ...
 
 
 class JSONChannel(trio.abc.Channel[Any]):
     """A connection's text messages as JSON values, as `connection.json()` gives them."""
 
-    __slots__ = ("_connection", "_dumps", "_loads")
+    __slots__ = ("_connection", "_dumps", "_loads", "_refuse")
 
     def __init__(
         self,
         connection: TextConnection,
+        refuse: Refuse,
         loads: Callable[[str], Any],
         dumps: Callable[[Any], str | Buffer],
     ) -> None:
         check_function("loads", loads, "text")
         check_function("dumps", dumps, "value")
         self._connection = connection
+        self._refuse = refuse
         self._loads = loads
         self._dumps = dumps
 
@@ -96,11 +83,10 @@ class JSONChannel(trio.abc.Channel[Any]):
         except Exception as error:
             # RFC 6455 section 7.4.1: data that is not consistent with the type of the message.
             # What it is depends on `loads`; deeply nested JSON is a RecursionError.
-            raise await refuse(
-                self._connection,
+            raise self._refuse(
                 f"a message is no JSON: {error}",
-                CloseCode.INVALID_PAYLOAD,
-                "invalid JSON",
+                Close(CloseCode.INVALID_PAYLOAD, "invalid JSON"),
+                error,
             ) from error
 
     async def aclose(self) -> None:

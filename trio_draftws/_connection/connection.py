@@ -21,13 +21,14 @@ from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from functools import partial
 from operator import attrgetter
+from types import TracebackType
 from typing import Any
 
 import attrs
 import trio
 from trio.lowlevel import checkpoint_if_cancelled
 
-from trio_draftws._exceptions import PeerClosed
+from trio_draftws._exceptions import PeerClosed, close_code_after
 from trio_draftws._settings.limits import Limits
 from trio_draftws._transport.addresses import NO_ENDS, PackedEnds
 from trio_draftws._transport.sockets import TCPStream
@@ -50,7 +51,7 @@ from trio_draftws.drafts import (
 
 from . import pinging
 from .as_stream import ConnectionStream
-from .channels import JSONChannel, refuse
+from .channels import JSONChannel
 from .checkpoints import Checkpoints
 from .endpoint import Endpoint
 from .info import ConnectionInfo, PathPattern, State
@@ -237,7 +238,7 @@ class Connection(ConnectionInfo[State], trio.abc.Channel["str | bytes"]):
         Raises:
             TypeError: one of them is no function of one argument, or is async.
         """
-        return JSONChannel(self, loads, dumps)
+        return JSONChannel(self, self._endpoint.refuse, loads, dumps)
 
     def as_stream(self) -> ConnectionStream:
         """Returns this connection as a `trio.abc.HalfCloseableStream` of bytes, for tunnels.
@@ -522,8 +523,8 @@ class Connection(ConnectionInfo[State], trio.abc.Channel["str | bytes"]):
         message = await self.receive()
         if isinstance(message, str):
             return message
-        raise await refuse(
-            self, "a binary message came, not text", CloseCode.UNSUPPORTED_DATA, "text only"
+        raise self._endpoint.refuse(
+            "a binary message came, not text", Close(CloseCode.UNSUPPORTED_DATA, "text only")
         )
 
     async def receive_many(self) -> list[str | bytes]:
@@ -725,6 +726,21 @@ class Connection(ConnectionInfo[State], trio.abc.Channel["str | bytes"]):
         )
 
     # Closing
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Closes the connection, as the end of a block of `open_websocket` does: with code 1000,
+        with 1011 if the block raised, or with 1001 if it was cancelled.
+        """
+        if error is None:
+            await self.aclose()
+        else:
+            # Shielded, since a Cancelled in here would replace what the block raised.
+            await self._endpoint.close_shielded(Close(close_code_after(error)))
 
     async def aclose(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "") -> None:
         """Closes the connection, once, within `close_timeout`.

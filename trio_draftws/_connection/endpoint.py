@@ -207,10 +207,10 @@ class Endpoint(Closing):
             lost = ConnectionLost(str(self.sender.failure))
             lost.__cause__ = self.sender.failure
             return lost
+        if self.protocol.closed_by == self.protocol.role:
+            return trio.ClosedResourceError("we have said that we send nothing more")
         if self.protocol.end_applied:
             return trio.BrokenResourceError(str(self.end_error))
-        if not self.protocol.can_send:
-            return trio.ClosedResourceError("we have said that we send nothing more")
         # Only pings cannot be sent any more while messages can.
         return trio.BrokenResourceError("the peer ended the connection behind unread messages")
 
@@ -263,6 +263,17 @@ class Endpoint(Closing):
         `ConnectionLost` with that reason.
         """
         self.give_up(reason, Close(CloseCode.POLICY_VIOLATION, "too slow"))
+
+    @trio.lowlevel.enable_ki_protection
+    def refuse(self, reason: str, answer: Close, cause: Exception | None = None) -> Exception:
+        """Ends the connection because of a message that was received; sends `answer`.
+
+        Returns:
+            The error to raise, as every later call does, unless the peer had closed behind it.
+        """
+        self.protocol.refuse(reason, answer, cause, self.scope.now())
+        self.on_end()
+        return _error_of(End(EndKind.VIOLATION, reason, answer=answer, cause=cause))
 
     def give_up(self, reason: str, answer: Close) -> None:
         """Ends the connection from our side; `answer` is sent if it can be written at once."""

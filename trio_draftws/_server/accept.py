@@ -66,6 +66,7 @@ async def accept(
         ValueError: no draft has that name, or an argument is out of range.
         TypeError: an argument is of the wrong type.
         RuntimeError: it was called outside of Trio.
+        Exception: whatever `conn_headers` or another function of yours raised; the client got 500.
     """
     needs_trio("accept")
     opening = await _checked("accept", stream, conn_headers, settings)
@@ -118,6 +119,7 @@ async def accept_websocket(
     Raises:
         RuntimeError: the nursery is closed, or it was called outside of Trio.
         ValueError, TypeError, HandshakeError: as `accept`, unwrapped.
+        Exception: whatever `conn_headers` or another function of yours raised; the client got 500.
     """
     needs_trio("accept_websocket")
     opening = await _checked("accept_websocket", stream, conn_headers, settings)

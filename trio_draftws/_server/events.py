@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 import trio
 
-from trio_draftws._connection.connection import Connection
+from trio_draftws._connection.connection import Connection, endpoint_of
 from trio_draftws._connection.instrument import Instruments
 from trio_draftws._connection.statistics import Totals
 from trio_draftws._exceptions import FlashPolicyServed, PageServed, RequestRefused
@@ -51,18 +51,19 @@ class ServerEvents:
         """Returns the handler within what the instruments have around it, if any of them does."""
         return handler if self._instruments is None else self._instruments.around(handler)
 
-    def opening_failed(self, error: Exception, peer: str, draft: Draft | None) -> None:
+    def opening_failed(
+        self, error: Exception, peer: str, draft: Draft | None, request: Request | None
+    ) -> None:
         """An opening handshake did not lead to a connection.
 
         Args:
             error: why. Unless it is a `HandshakeError`, it is a mistake of the program.
             peer: who the client is.
             draft: the draft that it asked for, if that is known.
+            request: what it asked for, if that is known.
         """
-        request: Request | None = None
         if isinstance(error, RequestRefused):
             self._counts.add_refused(error.status)
-            request = error.request
         elif isinstance(error, PageServed):
             self._counts.add_page(error.status)
         elif isinstance(error, FlashPolicyServed):
@@ -78,8 +79,16 @@ class ServerEvents:
             logger.error("the opening for %s failed", client, exc_info=error, extra=facts)
 
     def handler_failed(self, connection: Connection, error: Exception) -> None:
-        """A handler raised. That is a mistake, unless it only passes on that its peer has gone."""
-        if connection.closed and (loss := _find_loss(error)) is not None:
+        """A handler raised. That is a mistake, unless it only passes on that its connection has
+        ended.
+        """
+        # Where the program itself has closed it, from another task, the handler was told so.
+        ends = (
+            (*PEER_WENT, trio.ClosedResourceError)
+            if endpoint_of(connection).aclose_called
+            else PEER_WENT
+        )
+        if connection.closed and (loss := _find_loss(error, ends)) is not None:
             self.connection_lost(connection, loss)
             return
         peer = name_of(connection)
@@ -125,13 +134,13 @@ def _log_facts(
     }
 
 
-def _find_loss(error: BaseException) -> BaseException | None:
-    """Returns the exception that reports that the peer has gone, if `error` reports nothing else;
-    a nursery may have put it into a group.
+def _find_loss(error: BaseException, ends: tuple[type[Exception], ...]) -> BaseException | None:
+    """Returns the exception that reports the end of a connection, one of `ends`, if `error` reports
+    nothing else; a nursery may have put it into a group.
     """
     if isinstance(error, BaseExceptionGroup):
-        if error.split(PEER_WENT)[1] is not None:
+        if error.split(ends)[1] is not None:
             return None
         while isinstance(error, BaseExceptionGroup):
             error = error.exceptions[0]
-    return error if isinstance(error, PEER_WENT) else None
+    return error if isinstance(error, ends) else None

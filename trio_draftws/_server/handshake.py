@@ -316,7 +316,7 @@ class ServerHandshake:
         Raises:
             Reject: the proxies contradict each other, or the client may not connect.
         """
-        self.request = parsed
+        self.request = self.peer.request(parsed, draft, self.stream)
         proxies = self.options.trusted_proxies
         if proxies:
             try:

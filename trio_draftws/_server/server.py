@@ -327,7 +327,9 @@ class StreamServer:
             failure, cancelled = _split_failure(error)
             if failure is None:
                 failure = HandshakeError("the server is shutting down")
-            self._events.opening_failed(failure, handshake.peer.name, handshake.draft)
+            self._events.opening_failed(
+                failure, handshake.peer.name, handshake.draft, handshake.request
+            )
             del failure  # as in `serve_stream`
             if cancelled is not None:
                 raise cancelled from None

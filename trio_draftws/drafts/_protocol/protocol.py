@@ -133,6 +133,15 @@ class WebSocketProtocol(Incoming):
             self.cannot_write()
             self.due = min(self.due, self._next_due(now, full=True))
 
+    def refuse(self, reason: str, answer: Close, cause: BaseException | None, now: float) -> None:
+        """Ends the connection because of a message that was received, and drops what came behind
+        it. Like any violation, but the program found it, not the codec.
+        """
+        self.unread.clear()
+        self._end_input(End(EndKind.VIOLATION, reason, answer=answer, cause=cause), now)
+        if not self.end_applied:
+            self.note_end_reached(now)
+
     def _end_input(self, end: End, now: float) -> None:
         if self.end is not None:
             return

@@ -279,28 +279,6 @@ async def outcome(name: str, *arguments: str) -> str:
     return done.stdout.decode()
 
 
-NAMES = """
-import enum, inspect, trio_websocket
-for name, value in vars(trio_websocket).items():
-    if name.startswith("_"):
-        continue
-    print(name)
-    if inspect.isclass(value) and value.__module__.startswith("trio_websocket"):
-        print(*(member for member in vars(value) if member[0].islower()), sep="\\n")
-"""
-
-
-def test_every_name_of_before_has_its_place() -> None:
-    """The page maps whatever trio-websocket exports, and what those classes have."""
-    require(OLD)
-    command = [OLD.command[0], "-c", NAMES]
-    named = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
-    assert "open_websocket" in named
-    assert "send_message" in named
-    page = (EXAMPLES.parent / "docs/coming-from-trio-websocket.rst").read_text(encoding="utf-8")
-    assert [name for name in named if not re.search(rf"\b{name}\b", page)] == []
-
-
 @pytest.mark.parametrize(("ours", "other"), [("before", "after"), ("after", "before")])
 async def test_migration(ours: str, other: str) -> None:
     """Before and after are the same to their users, and to each other's clients."""

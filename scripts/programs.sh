@@ -12,8 +12,9 @@ programs=(
     tests/test_benchmarks.py tests/test_browser.py tests/test_cli.py tests/test_cluster.py
     tests/test_connect_at_terminal.py tests/test_deployment.py tests/test_devtools.py
     tests/test_docs.py tests/test_examples.py tests/test_faults.py tests/test_more_examples.py
-    tests/test_moving.py tests/test_pages.py tests/test_peers.py tests/test_probe.py
-    tests/test_responsiveness.py tests/test_shutdown.py tests/test_soak.py tests/test_tutorial.py
+    tests/test_moving.py tests/test_pages.py tests/test_peers.py tests/test_ported_examples.py
+    tests/test_probe.py tests/test_responsiveness.py tests/test_shutdown.py tests/test_soak.py
+    tests/test_tutorial.py
 )
 
 # Counting lines takes more than half of the time of a test, and all that these run others run too.

@@ -10,10 +10,11 @@ programs=(
     tests/attacks/test_memory.py tests/attacks/test_standstill.py tests/drafts/test_protocol_mutants.py
     tests/simulation tests/test_benchmark_loads.py tests/test_benchmark_runs.py
     tests/test_benchmarks.py tests/test_browser.py tests/test_cli.py tests/test_cluster.py
-    tests/test_connect_at_terminal.py tests/test_deployment.py tests/test_docs.py
-    tests/test_examples.py tests/test_faults.py tests/test_more_examples.py tests/test_pages.py
-    tests/test_peers.py tests/test_probe.py tests/test_responsiveness.py tests/test_shutdown.py
-    tests/test_soak.py tests/test_tutorial.py
+    tests/test_connect_at_terminal.py tests/test_deployment.py tests/test_devtools.py
+    tests/test_docs.py tests/test_examples.py tests/test_faults.py tests/test_more_examples.py
+    tests/test_moving.py tests/test_pages.py tests/test_peers.py tests/test_ported_examples.py
+    tests/test_probe.py tests/test_responsiveness.py tests/test_shutdown.py tests/test_soak.py
+    tests/test_tutorial.py
 )
 
 # Counting lines takes more than half of the time of a test, and all that these run others run too.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +25,18 @@ def command(*arguments: str, module: str = "trio_draftws") -> list[str]:
     return [sys.executable, "-W", "error", "-m", module, *arguments]
 
 
-@asynccontextmanager
-async def start(
+def start(
     *arguments: str, module: str = "trio_draftws", **kwargs: Any
-) -> AsyncGenerator[trio.Process, None]:
+) -> AbstractAsyncContextManager[trio.Process]:
     """Starts a command; whatever it is doing at the block's end is cut off."""
+    return start_program(command(*arguments, module=module), **kwargs)
+
+
+@asynccontextmanager
+async def start_program(program: list[str], **kwargs: Any) -> AsyncGenerator[trio.Process, None]:
+    """The same for any program."""
     process = await trio.lowlevel.open_process(
-        command(*arguments, module=module),
+        program,
         **{
             "stdin": subprocess.PIPE,
             "stdout": subprocess.PIPE,

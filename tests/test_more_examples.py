@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
@@ -18,9 +17,8 @@ from trio_draftws import Connection, PeerClosed, Rejected, open_websocket
 from trio_draftws.drafts import WebSocketURL
 from trio_draftws.testing import Faults, FaultyStream, RawClient, served
 
-from .peers.catalogue import SERVERS, Peer, require
-from .processes import DEADLINE, read_line, start
-from .test_examples import EXAMPLES, environment, fetch, program, running
+from .processes import read_line, start
+from .test_examples import EXAMPLES, fetch, running
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -258,93 +256,3 @@ async def test_beside() -> None:
                 await second.receive()
             assert await lines.receive_some() == b""
         assert await process.wait() == 0
-
-
-# Migration
-
-OLD: Peer = next(peer for peer in SERVERS if peer.name == "trio-websocket")
-
-
-def migration(name: str, *arguments: str) -> list[str]:
-    """The command of a program; that of before runs where trio-websocket is installed."""
-    command = program(f"migration/{name}.py", *arguments)
-    return [OLD.command[0], *command[1:]] if name == "before" else command
-
-
-async def outcome(name: str, *arguments: str) -> str:
-    """What a client printed."""
-    done = await trio.run_process(
-        migration(name, "post", *arguments), capture_stdout=True, env=environment()
-    )
-    return done.stdout.decode()
-
-
-NAMES = """
-import enum, inspect, trio_websocket
-for name, value in vars(trio_websocket).items():
-    if name.startswith("_"):
-        continue
-    print(name)
-    if inspect.isclass(value) and value.__module__.startswith("trio_websocket"):
-        print(*(member for member in vars(value) if member[0].islower()), sep="\\n")
-"""
-
-
-def test_every_name_of_before_has_its_place() -> None:
-    """The page maps whatever trio-websocket exports, and what those classes have."""
-    require(OLD)
-    command = [OLD.command[0], "-c", NAMES]
-    named = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
-    assert "open_websocket" in named
-    assert "send_message" in named
-    page = (EXAMPLES.parent / "docs/coming-from-trio-websocket.rst").read_text(encoding="utf-8")
-    assert [name for name in named if not re.search(rf"\b{name}\b", page)] == []
-
-
-@pytest.mark.parametrize(("ours", "other"), [("before", "after"), ("after", "before")])
-async def test_migration(ours: str, other: str) -> None:
-    """Before and after are the same to their users, and to each other's clients."""
-    require(OLD)
-    process = await trio.lowlevel.open_process(
-        migration(ours, "serve", "--port", "0"), stdout=subprocess.PIPE, env=environment()
-    )
-    try:
-        with trio.fail_after(DEADLINE):
-            url = (await read_line(process.stdout)).split()[-1]
-            assert await outcome(ours, url, "sesame", "one", "two") == (
-                "connected: board.v1\none\ntwo\n"
-            )
-            async with (
-                open_websocket(url, draft="rfc6455", headers={"X-Token": "sesame"}) as reader,
-                trio.open_nursery() as nursery,
-            ):
-                seen: dict[str, str] = {}
-
-                async def run(what: str, *arguments: str) -> None:
-                    seen[what] = await outcome(ours, *arguments)
-
-                nursery.start_soon(run, "token", url, "simsim")
-                nursery.start_soon(run, "path", f"{url}/x", "sesame")
-                nursery.start_soon(run, "long", url, "sesame", "x" * 201)
-                assert [await reader.receive() for _ in range(2)] == ["one", "two"]
-            # How many notes it still hears is a matter of luck before.
-            first, *_, last = seen.pop("long").splitlines()
-            assert (first, last) == ("connected: board.v1", "closed: 1009")
-            assert seen == {
-                "token": "refused: 401 Not without the token\n",
-                "path": "refused: 404 The board is at /board\n",
-            }
-            async with open_websocket(
-                url, draft="rfc6455", headers={"X-Token": "sesame"}
-            ) as reader:
-                assert reader.subprotocol is None
-                assert await outcome(other, url, "sesame", "three") == (
-                    "connected: board.v1\none\ntwo\nthree\n"
-                )
-                assert [await reader.receive() for _ in range(3)] == ["one", "two", "three"]
-            process.terminate()
-            assert await process.wait() == 0
-    finally:
-        process.kill()
-        with trio.CancelScope(shield=True):
-            await process.wait()

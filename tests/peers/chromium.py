@@ -1,4 +1,6 @@
-"""A page in Chromium, driven through chromedriver in the words of the WebDriver standard."""
+"""A page in Chromium, driven through chromedriver in the words of the WebDriver standard; and
+Chromium alone, to be driven through its DevTools.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +10,17 @@ import os
 import re
 import subprocess
 import tempfile
+import time
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
 import trio
 
-from .catalogue import Peer, kill, require, shown_stderr
+from .catalogue import TIED, Peer, kill, require, shown_stderr
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -28,6 +32,13 @@ CHROMIUM = Peer(
     needs=("sh", "-c", "command -v chromium && command -v chromedriver"),
     subprotocols=("rfc6455",),
     deflate=("rfc6455",),
+)
+# The same without chromedriver
+DEVTOOLS = Peer(
+    name="chromium",
+    drafts=("rfc6455",),
+    command=("chromium", "--remote-debugging-port=0", "about:blank"),
+    needs=("sh", "-c", "command -v chromium"),
 )
 FLAGS = (
     "--headless",
@@ -168,9 +179,40 @@ def chromium() -> Generator[Browser]:
             process.communicate()
 
 
+@contextmanager
+def chromium_devtools() -> Generator[tuple[subprocess.Popen[bytes], str]]:
+    """Chromium with a profile of its own, and the URL of its DevTools; both go at the end."""
+    require(DEVTOOLS)
+    with (
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home,
+        tempfile.NamedTemporaryFile() as said,
+    ):
+        process = subprocess.Popen(
+            (*TIED, *DEVTOOLS.command, *FLAGS, f"--user-data-dir={home}/profile"),
+            stdout=subprocess.DEVNULL,
+            stderr=said,
+            env={**os.environ, "HOME": home},
+            start_new_session=True,
+        )
+        try:
+            yield process, _devtools_url_of(process, Path(said.name))
+        finally:
+            kill(process)
+            process.wait()
+
+
 def _port_of(process: subprocess.Popen[bytes]) -> int:
     assert process.stdout is not None
     for line in process.stdout:
         if found := re.search(rb"successfully on port (\d+)", line):
             return int(found[1])
     pytest.fail(f"chromedriver ended with status {process.wait()}")
+
+
+def _devtools_url_of(process: subprocess.Popen[bytes], said: Path) -> str:
+    deadline = time.monotonic() + DEADLINE
+    while time.monotonic() < deadline and process.poll() is None:
+        if found := re.search(r"DevTools listening on (ws://\S+)\n", said.read_text("utf-8")):
+            return found[1]
+        time.sleep(0.02)
+    pytest.fail(f"Chromium has no DevTools: {said.read_text('utf-8')}")

@@ -19,15 +19,15 @@ programs=(
 
 # Counting lines takes more than half of the time of a test, and all that these run others run too.
 uncounted=(
-    tests/arguments tests/attacks/test_caps.py tests/attacks/test_escaping.py
-    tests/attacks/test_origins.py tests/attacks/test_redirects.py tests/attacks/test_requests.py
-    tests/attacks/test_secrets.py tests/attacks/test_slow_readers.py
-    tests/attacks/test_slowloris.py tests/attacks/test_tls_blocked.py
-    tests/attacks/test_tls_output.py tests/drafts/test_http_and_h11.py tests/drafts/test_split.py
-    tests/drafts/test_hybi_split.py tests/test_auth.py tests/test_cancelled_scopes.py
-    tests/test_cli_parts.py tests/test_docstrings.py tests/test_dialling.py
-    tests/test_dialling_tcp.py tests/test_figures.py tests/test_freed.py tests/test_fuzzing.py
-    tests/test_layers.py tests/test_names.py tests/test_private.py tests/test_proxy.py
-    tests/test_proxy_environment.py tests/test_racket_recorded.py tests/test_reconnecting.py
-    tests/test_redirects.py tests/test_testing_kit.py
+    tests/attacks/test_caps.py tests/attacks/test_escaping.py tests/attacks/test_origins.py
+    tests/attacks/test_redirects.py tests/attacks/test_requests.py tests/attacks/test_secrets.py
+    tests/attacks/test_slow_readers.py tests/attacks/test_slowloris.py
+    tests/attacks/test_tls_blocked.py tests/attacks/test_tls_output.py
+    tests/drafts/test_http_and_h11.py tests/drafts/test_hybi_split.py
+    tests/test_cancelled_scopes.py tests/test_cli_parts.py tests/test_dialling.py
+    tests/test_dialling_tcp.py tests/test_docstrings.py tests/test_figures.py tests/test_freed.py
+    tests/test_fuzzing.py tests/test_layers.py tests/test_names.py tests/test_private.py
+    tests/test_proxy.py tests/test_proxy_environment.py tests/test_racket_recorded.py
+    tests/test_reconnecting.py tests/test_redirects.py tests/test_testing_kit.py
+    tests/test_tracing.py tests/test_types.py
 )

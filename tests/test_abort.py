@@ -10,9 +10,16 @@ import pytest
 import trio
 import trio.testing
 
-from trio_draftws import Connection, ConnectionLost, Draft, Instrument, PeerClosed
+from trio_draftws import (
+    Connection,
+    ConnectionLost,
+    Draft,
+    Instrument,
+    PeerClosed,
+    connect_websocket,
+)
 from trio_draftws.drafts import draft_named
-from trio_draftws.testing import served
+from trio_draftws.testing import echo, served
 
 from .pairs import (
     TRANSPORTS,
@@ -24,7 +31,7 @@ from .pairs import (
     served_stream,
     stream_pair,
 )
-from .turns import each_draft, in_turn, in_turn_over_streams
+from .turns import FRAMINGS, each_draft, in_turn, in_turn_over_streams
 
 RFC6455 = draft_named("rfc6455")
 ALL = (*TRANSPORTS, "foreign")
@@ -193,6 +200,24 @@ async def test_after_the_end_it_does_nothing(draft: Draft) -> None:
         assert client.close_code == server.close_code == (4001 if draft.close_status else 1005)
 
 
+async def test_behind_an_end_in_a_nursery_of_the_programs() -> None:
+    """Nothing is left there that could do anything."""
+    for draft in FRAMINGS:
+        async with served(leave, draft=draft) as server, trio.open_nursery() as nursery:
+            connection = await connect_websocket(
+                nursery, server.url, stream=await server.dial(), draft=draft
+            )
+            await connection.wait_closed()
+            await trio.testing.wait_all_tasks_blocked()
+            assert not nursery.child_tasks
+            connection.abort()
+            await connection.aclose()
+
+
+async def leave(connection: Connection, state: object) -> None:
+    """Returns at once."""
+
+
 async def test_the_end_of_the_block_goes_on(autojump_clock: trio.testing.MockClock) -> None:
     """Of a client, of a handler, and of a handler whose client aborts; and nothing is logged."""
     began = trio.current_time()
@@ -213,6 +238,22 @@ async def test_the_end_of_the_block_goes_on(autojump_clock: trio.testing.MockClo
             await client.send("receive")
             client.abort()
     assert trio.current_time() == began
+
+
+class EndOfPings(Instrument):
+    """Aborts where a ping is sent."""
+
+    def control_sent(self, connection: Connection, frame: object) -> None:
+        connection.abort()
+
+
+async def test_a_ping_that_an_instrument_aborts_at(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with served(echo, draft="rfc6455") as server:
+        async with server.open_websocket(instruments=[EndOfPings()]) as client:
+            with trio.fail_after(1), pytest.raises(trio.ClosedResourceError):
+                await client.ping()
 
 
 class Bouncer(Instrument):

@@ -380,3 +380,68 @@ async def test_one_that_swallows_a_cancellation_of_others() -> None:
             with pytest.raises(PeerClosed) as caught:
                 await client.receive()
     assert caught.value.code == 1001
+
+
+@contextmanager
+def errs_after_its_time(connection: Connection) -> Generator[None, None, None]:
+    with trio.move_on_after(1) as scope:
+        yield
+    if scope.cancelled_caught:
+        raise LookupError("too long")
+
+
+@asynccontextmanager
+async def fails_beside(connection: Connection) -> AsyncGenerator[None, None]:
+    async def beside() -> None:
+        await trio.sleep(1)
+        raise LookupError("too long")
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(beside)
+        yield
+
+
+@each_row("around", [lambda connection: trio.fail_after(1), errs_after_its_time, fails_beside])
+async def test_one_that_ends_a_handler_with_an_error_ends_no_other(
+    around: Around, autojump_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It cancels the handler, and what it raises of that is its own failure."""
+    caplog.clear()
+    ends: list[int | None] = []
+
+    async def note_end(server: ServerUnderTest) -> None:
+        ends.append(await close_of(server))
+
+    async with served(wait, instruments=[Within(around)]) as server, trio.open_nursery() as nursery:
+        nursery.start_soon(note_end, server)
+        await trio.sleep(0.5)
+        async with server.open_websocket(draft="rfc6455") as bystander:
+            await trio.sleep(0.7)
+            assert len(ends) == 1
+            assert not bystander.closed
+            async with server.open_websocket(draft="rfc6455"):
+                pass
+        server.errors.clear()
+    [first, *_] = own_records(caplog)
+    assert "the instrument" in first
+
+
+async def test_one_that_fails_while_the_server_ends(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """The cancellation is the server's, and goes on."""
+
+    @contextmanager
+    def fails_at_its_end(connection: Connection) -> Generator[None, None, None]:
+        try:
+            yield
+        finally:
+            raise LookupError("on purpose")
+
+    async with served(wait, instruments=[Within(fails_at_its_end)]) as server:
+        async with server.open_websocket(draft="rfc6455") as client, trio.open_nursery() as nursery:
+            await trio.testing.wait_all_tasks_blocked()
+            nursery.start_soon(server.aclose)
+            with pytest.raises(PeerClosed, match="1001"):
+                await client.receive()
+        server.errors.clear()

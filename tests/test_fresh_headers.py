@@ -337,3 +337,14 @@ async def test_drafts_that_write_the_field_are_left_out() -> None:
         async with open_websocket(f"ws://127.0.0.1:{port}/", headers=headers) as client:
             assert client.draft.name == "hixie-76"
     assert asked[0].headers["Sec-WebSocket-Key"] == "mine"
+
+
+async def test_the_end_of_an_iterator_is_no_end_of_the_loop() -> None:
+    """Of tokens there are none left."""
+
+    async def none_left() -> HeaderFields:
+        raise StopAsyncIteration
+
+    async with reconnecting(NOBODY, headers=none_left) as connections:
+        with pytest.raises(RuntimeError, match="headers raised StopAsyncIteration"):
+            await anext(connections)

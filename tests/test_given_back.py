@@ -15,6 +15,7 @@ import trio.testing
 
 from trio_draftws import (
     Connection,
+    DialFailed,
     HandshakeError,
     HandshakeTimeout,
     HeaderFields,
@@ -24,7 +25,9 @@ from trio_draftws import (
     RequestRefused,
     accept,
     open_websocket,
+    use_framing_mode,
 )
+from trio_draftws.testing import echo, memory_stream_pair, served_on_port
 
 from .wire import KEY3, dial, read_until, request, request_13, serving
 
@@ -142,6 +145,42 @@ async def test_what_an_answer_may_have() -> None:
     async with serving(conn_headers=conn_headers) as server:
         async with open_websocket(f"ws://127.0.0.1:{server.port}/", draft="rfc6455") as connection:
             assert connection.headers.get_all("Set-Cookie") == ["a=b", "c=d"]
+
+
+async def test_errors_that_look_like_those_of_the_stream(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A function of the program raised them, of its own resources: they are its mistakes."""
+    for error in (
+        trio.BrokenResourceError("the database went away"),
+        trio.ClosedResourceError("the database went away"),
+        HandshakeError("the database went away"),
+        DialFailed("the database went away"),
+    ):
+
+        async def conn_headers(request: Request, error: Exception = error) -> Any:
+            raise error
+
+        for draft in ("hixie-75", "rfc6455"):
+            caplog.clear()
+            with use_framing_mode(draft), pytest.raises(Rejected, match="500"):
+                async with served_on_port(echo, draft=draft, conn_headers=conn_headers) as server:
+                    await server.open_websocket(draft=draft).__aenter__()
+            [record] = [each for each in caplog.records if each.levelno == logging.ERROR]
+            assert record.exc_info is not None
+            assert record.exc_info[1] is error
+            ours, theirs = memory_stream_pair()
+            with use_framing_mode(draft):
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(is_refused, theirs, draft)
+                    with pytest.raises(type(error)) as raised:
+                        await accept(ours, conn_headers=conn_headers).__aenter__()
+            assert raised.value is error
+
+
+async def is_refused(stream: trio.abc.Stream, draft: str) -> None:
+    with pytest.raises(Rejected, match="500"):
+        await open_websocket("ws://a/", stream=stream, draft=draft).__aenter__()
 
 
 async def test_a_client_that_has_gone() -> None:

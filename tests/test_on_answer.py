@@ -13,6 +13,7 @@ import trio
 import trio.testing
 
 from trio_draftws import (
+    HandshakeError,
     HTTPResponse,
     PageServed,
     Reject,
@@ -217,6 +218,24 @@ async def test_accept_and_memory() -> None:
             async with accept(stream, http_handler=page, on_answer=audit):
                 raise AssertionError("there is no connection")
         assert Answer.parse(bytes(await client_end.receive_some())).line == audit.last()[1].line
+
+
+async def test_none_after_the_timeout() -> None:
+    """What took too long is no fault that is answered."""
+
+    async def takes_for_ever(request: Request) -> tuple[dict[str, str], None]:
+        await trio.sleep_forever()
+        raise AssertionError("it was cancelled")
+
+    for draft in ("hixie-76", "rfc6455"):
+        audit = Audit()
+        async with serving(
+            conn_headers=takes_for_ever, on_answer=audit, handshake_timeout=0.05
+        ) as server:
+            url = f"ws://127.0.0.1:{server.port}/"
+            with use_framing_mode(draft), pytest.raises(HandshakeError, match="ended the stream"):
+                await open_websocket(url, draft=draft).__aenter__()
+        assert audit.seen == []
 
 
 async def test_what_is_no_answer(autojump_clock: trio.testing.MockClock) -> None:

@@ -175,6 +175,7 @@ def test_the_order_of_the_mapping_does_not_matter() -> None:
         (["/{*}"], "whole last segment, as in '/rooms/*'"),
         (["/{a?}"], "a path alone"),
         (["/%7Ba%7D"], "no escapes: write '/{a}'"),
+        (["/a\0"], "no control characters, and '/a\\x00' has"),
         (["/<a>"], "names are in braces, as in '/rooms/{room}', not '/<a>'"),
         (["/a//{b}"], "an empty segment"),
         (["/../{b}"], "an empty segment"),

@@ -52,6 +52,8 @@ class ConnectionObjectStream(anyio.abc.ObjectStream["str | bytes"]):
                 f"ConnectionObjectStream takes a trio_draftws.Connection, not {connection!r}"
             )
         self._connection = connection
+        self._eof_sent = False
+        self._closed = False
 
     async def send(self, item: str | bytes) -> None:
         """Sends one message, like `Connection.send`.
@@ -86,15 +88,22 @@ class ConnectionObjectStream(anyio.abc.ObjectStream["str | bytes"]):
     async def send_eof(self) -> None:
         """Sends a closing frame, like `Connection.send_close`: after it we can only receive.
 
+        A second call does nothing.
+
         Raises:
-            anyio.ClosedResourceError: we closed the connection, or called this before.
+            anyio.ClosedResourceError: we closed the connection.
             anyio.BrokenResourceError: the peer closed the connection, or it was lost.
         """
+        if self._eof_sent and not self._closed:
+            await trio.lowlevel.checkpoint()
+            return
         with _as_anyio_errors():
             await self._connection.send_close()
+        self._eof_sent = True
 
     async def aclose(self) -> None:
         """Closes the connection, like `Connection.aclose` with code 1000."""
+        self._closed = True
         await self._connection.aclose()
 
     @property

@@ -24,9 +24,13 @@ async def call_headers(headers: HeadersFunction, timeout: float) -> HeaderFields
         HandshakeTimeout: it took longer.
         Exception: whatever it raises.
     """
-    with trio.move_on_after(timeout):
-        returned = headers()
-        return await returned if inspect.isawaitable(returned) else returned
+    try:
+        with trio.move_on_after(timeout):
+            returned = headers()
+            return await returned if inspect.isawaitable(returned) else returned
+    except StopAsyncIteration as error:
+        # It would end the loop over `reconnecting` as if that were over.
+        raise RuntimeError("headers raised StopAsyncIteration") from error
     raise HandshakeTimeout(f"headers returned nothing within {timeout} s")
 
 

@@ -1,7 +1,7 @@
 """Runs a handler within the context managers of instruments, whose faults must not become its own.
 
 1. A context manager that fails is as if it had done nothing: the handler runs, and what it returned
-   or raised is what comes out.
+   or raised is what comes out; but not a cancellation by that context manager.
 2. What the handler raised comes out, even if a context manager swallows it. Only a cancellation may
    be swallowed: that is how a cancel scope ends its own.
 3. A cancellation that comes while a context manager is entered or exited comes out, together with
@@ -92,11 +92,22 @@ class _Contained(AbstractAsyncContextManager[None]):
                 raise
             if isinstance(raised, Exception):
                 self.on_failure(raised)
-                return False
+                # If it had cancelled the handler, as `trio.fail_after` does, nobody else waits for
+                # that cancellation, and it would end the server.
+                return isinstance(error, trio.Cancelled) and not await _is_cancelled()
             if isinstance(error, Exception):
                 raise BaseExceptionGroup("a handler, and its end", [error, raised]) from None
             raise
         return bool(swallowed) and error is not None and _is_cancellation(error)
+
+
+async def _is_cancelled() -> bool:
+    """Returns whether the task is cancelled, from where it is now."""
+    try:
+        await trio.lowlevel.checkpoint_if_cancelled()
+    except trio.Cancelled:
+        return True
+    return False
 
 
 def _only_exception(error: BaseException) -> BaseException:

@@ -189,7 +189,7 @@ class Closing:
     @trio.lowlevel.enable_ki_protection
     def abort(self) -> None:
         """Ends the connection and its transport now; what waits, on either side, is lost."""
-        if self._is_gone:
+        if self.transport_is_over:
             return
         self.aclose_called = True
         self.scope.forget(self)

@@ -204,7 +204,7 @@ class Endpoint(Closing):
         if end is not None and end.kind is not EndKind.CLOSE:
             return _error_of(end)
         if self.sender.failure is not None:
-            lost = ConnectionLost(str(self.sender.failure))
+            lost = ConnectionLost(str(self.sender.failure) or "the stream broke")
             lost.__cause__ = self.sender.failure
             return lost
         if self.protocol.closed_by == self.protocol.role:

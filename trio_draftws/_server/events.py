@@ -52,17 +52,26 @@ class ServerEvents:
         return handler if self._instruments is None else self._instruments.around(handler)
 
     def opening_failed(
-        self, error: Exception, peer: str, draft: Draft | None, request: Request | None
+        self,
+        error: Exception,
+        peer: str,
+        draft: Draft | None,
+        request: Request | None,
+        *,
+        is_mistake: bool,
     ) -> None:
         """An opening handshake did not lead to a connection.
 
         Args:
-            error: why. Unless it is a `HandshakeError`, it is a mistake of the program.
+            error: why. Unless it is a `HandshakeError`, it is a mistake, of the program or of ours.
             peer: who the client is.
             draft: the draft that it asked for, if that is known.
             request: what it asked for, if that is known.
+            is_mistake: whether a function of the program raised it, whatever it is.
         """
-        if isinstance(error, RequestRefused):
+        if is_mistake:
+            self._counts.add_failed()
+        elif isinstance(error, RequestRefused):
             self._counts.add_refused(error.status)
         elif isinstance(error, PageServed):
             self._counts.add_page(error.status)
@@ -73,7 +82,7 @@ class ServerEvents:
         report_failed_opening(self._instruments, error, peer)
         client = peer if draft is None else f"{peer} ({draft.name})"
         facts = _log_facts(peer, draft=draft, request=request)
-        if isinstance(error, HandshakeError):
+        if isinstance(error, HandshakeError) and not is_mistake:
             logger.info("no connection with %s: %s", client, error, extra=facts)
         else:
             logger.error("the opening for %s failed", client, exc_info=error, extra=facts)

@@ -80,6 +80,8 @@ class ServerHandshake:
     """What it asked for; None until that is known, or if nobody needs to know."""
     draft: Draft | None = attrs.field(default=None, init=False)
     """The draft that it speaks, once that is known."""
+    is_programs_mistake: bool = attrs.field(default=False, init=False)
+    """Whether it failed because of what a function of the application raised."""
     handler: Handler | None = None
     """What serves it. If there are routes, the one that its path leads to, once that is known."""
     _deadline: float = attrs.field(init=False)
@@ -94,6 +96,8 @@ class ServerHandshake:
     """Whether a plain HTTP response answers a HEAD request, and so has no body."""
     _in_application: bool = attrs.field(default=False, init=False)
     """Whether a function of the application is running, so that what is raised is its fault."""
+    _speaks_http: bool = attrs.field(default=True, init=False)
+    """Whether an answer can be written on the stream: not while its TLS handshake is under way."""
     _has_responded: bool = attrs.field(default=False, init=False)
     """Whether a response was sent, or at least begun."""
 
@@ -117,6 +121,7 @@ class ServerHandshake:
         self._deadline = started + timeout
         connection: Connection | None = None
         failure: BaseException | None = None
+        mistake: Exception | None = None
         if self._may_answer_fast:
             try:
                 connection = await self._answer_fast()
@@ -129,7 +134,9 @@ class ServerHandshake:
             try:
                 if failure is not None:
                     raise failure
+                self._speaks_http = self.options.stream_factory is None
                 self.stream = await apply_stream_factory(stream, self.options.stream_factory)
+                self._speaks_http = True
                 self.peer = self.peer.through(self.stream)
                 connection = await self._answer()
                 return connection
@@ -140,17 +147,25 @@ class ServerHandshake:
                 if not scope.cancel_called:
                     await self._respond_shutting_down()
                 raise
-            except Exception:
-                if self._in_application:
-                    # The client is not told why.
-                    await self._respond(Reject(500, body="The server made a mistake.\n"))
-                raise
+            except Exception as error:
+                if not self._in_application:
+                    raise
+                # Raised below: here it might be taken for a fault of the stream. The client is not
+                # told why.
+                mistake = error
+                self.is_programs_mistake = True
+                await self._respond(Reject(500, body="The server made a mistake.\n"))
+                await self._discard_state()
             finally:
                 # Its traceback refers to this frame, which would refer to it.
                 failure = None
-                if connection is None:
+                if connection is None and mistake is None:
                     await self._discard_state()
-        raise AssertionError("unreachable")  # pragma: no cover
+        try:
+            assert mistake is not None
+            raise mistake
+        finally:
+            mistake = None
 
     # The fast way
 
@@ -221,6 +236,7 @@ class ServerHandshake:
         """
         with trio.move_on_at(self._deadline):
             return await result
+        self._in_application = False
         raise handshake_timed_out(self.options.limits.handshake_timeout)
 
     # The full parser
@@ -400,7 +416,7 @@ class ServerHandshake:
 
     async def _respond_shutting_down(self) -> None:
         """Answers a client whose handshake was cancelled with 503, unless it has an answer."""
-        if self._has_responded:
+        if self._has_responded or not self._speaks_http:
             return
         response = Reject(503, body="The server is shutting down.\n")
         answer = serialize_response(response, head_only=self._head_only)

@@ -171,6 +171,8 @@ def _check(route: object) -> None:
         raise ValueError(f"a `*` is a route's whole last segment, as in '/rooms/*', not {route!r}")
     if "?" in path or "#" in path:
         raise ValueError(f"a route is a path alone, without what follows it, not {route!r}")
+    if not path.isprintable():
+        raise ValueError(f"a route has no control characters, and {route!r} has")
     if "<" in path or ">" in path:
         # No path of a URL has these (RFC 3986 appendix C); other libraries write names so.
         raise ValueError(f"names are in braces, as in '/rooms/{{room}}', not {route!r}")

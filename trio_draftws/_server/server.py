@@ -328,7 +328,11 @@ class StreamServer:
             if failure is None:
                 failure = HandshakeError("the server is shutting down")
             self._events.opening_failed(
-                failure, handshake.peer.name, handshake.draft, handshake.request
+                failure,
+                handshake.peer.name,
+                handshake.draft,
+                handshake.request,
+                is_mistake=handshake.is_programs_mistake,
             )
             del failure  # as in `serve_stream`
             if cancelled is not None:

@@ -18,7 +18,7 @@ import attrs
 import trio
 
 from trio_draftws._settings.checks import tuple_of
-from trio_draftws.drafts import UNIX, Address, IPAddress, ip_of
+from trio_draftws.drafts import UNIX, Address, IPAddress, escaped, ip_of
 
 from .sockets import DirectStream, TCPStream, below_tls
 
@@ -108,8 +108,11 @@ _unpacked_local = lru_cache(maxsize=16)(_unpacked)
 @lru_cache(maxsize=16)
 def _unix_address(path: str | bytes) -> Address:
     # Linux has names that are no files: bytes, which begin with a 0. Other programs show it as @.
-    text = os.fsdecode(path)
-    return Address(UNIX + (f"@{text[1:]}" if text.startswith("\0") else text))
+    text = os.fsencode(path).decode("utf-8", "backslashreplace")
+    if text.startswith("\0"):
+        text = f"@{text[1:]}"
+    # Whoever connects may have named its socket anything, and it goes into the log.
+    return Address(UNIX + escaped(text))
 
 
 @attrs.frozen

@@ -305,6 +305,10 @@ class WebSocketProtocol(Incoming):
             payload = secrets.token_bytes(4)
         wire = self.codec.encode(Ping(payload))
         sent = self.keepalive.add_ping(payload, self.bytes_received, now, on_done)
+        if not self.can_send:
+            # Whoever was told of it meanwhile has aborted the connection.
+            self.keepalive.forget_pings()
+            return sent
         self._output.put(wire)
         self._output.flush()
         # The output now notes since when the ping waits, if it does.

@@ -328,3 +328,41 @@ def test_aborting_behind_an_end(draft: Draft, way: str, answered: bool) -> None:
     assert (side.protocol.end_applied, side.protocol.unread) == (True, [])
     if way == "CLOSE":
         assert side.protocol.close_received is end.close
+
+
+@each_draft
+def test_refusing_a_message(draft: Draft) -> None:
+    """It is a violation that the program has found: nothing behind it counts."""
+    side = handed_out(draft)
+    side.hear(1, "not wanted", "behind it")
+    side.protocol.unread.pop()
+    cause = ValueError("no JSON")
+    side.protocol.refuse("no JSON", Close(1007, "invalid JSON"), cause, 2)
+    assert (side.end.kind, side.end.reason, side.end.cause) == (EndKind.VIOLATION, "no JSON", cause)
+    assert (side.protocol.end_applied, side.protocol.can_send) == (True, False)
+    assert side.protocol.closed_by == side.protocol.role
+    if draft.close_status:
+        assert side.protocol.close_sent == Close(1007, "invalid JSON")
+    side.hear(3, "late")
+    assert side.protocol.unread == []
+
+
+@in_turn("answered", [False, True])
+@each_way
+@each_draft
+def test_refusing_a_message_behind_an_end(draft: Draft, way: str, answered: bool) -> None:
+    """The end stays what it was; what is owed for it is sent, once."""
+    side = handed_out(draft)
+    side.hear(1, "not wanted", "behind it")
+    WAYS[way](side, 1)
+    side.protocol.unread.pop()
+    end = side.end
+    if answered and not side.protocol.end_applied:
+        side.protocol.apply_end(1.5)
+    side.protocol.refuse("not wanted", Close(1003), None, 2)
+    assert side.end is end
+    assert (side.protocol.end_applied, side.protocol.unread) == (True, [])
+    said = list(side.said)
+    for now in (3, 1000):
+        assert not side.protocol.on_deadline(now)
+    assert side.said == said

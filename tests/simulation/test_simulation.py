@@ -9,8 +9,8 @@ from .directed import DIRECTED, Directed
 from .generate import program as program_of
 from .world import run
 
-# Half a minute on one core
-SEEDS = 150
+# A quarter of a minute on one core
+SEEDS = 75
 CHUNK = 25
 # Of the programs' own time, for each chunk; most have two, but a program may end early.
 HOURS = 0.3

@@ -379,8 +379,8 @@ BREAKS = [
     ),
     Break(
         "an answer to another's ping",
-        "if sent_pings is None or pong.payload not in sent_pings:",
-        "if not sent_pings:",
+        "(i for i in positions if sent_pings[i].payload == pong.payload)",
+        "iter(positions)",
         "protocol_pings pong",
     ),
 ]

@@ -78,8 +78,9 @@ def test_a_workload_of_servers(start: Start, workload: Workload) -> None:
             sample = EXERCISES[workload.exercise](asked)
             assert sample.count > 0
             assert sample.seconds > 0
-            # The memory of so few connections may not grow.
-            assert sample.cost > 0 or workload.exercise == "memory"
+            # So little work may take less than a tick of the system's clock; the memory of so few
+            # connections may not grow.
+            assert sample.cost >= 0 or workload.exercise == "memory"
             if workload.exercise == "deflated":
                 assert sample.sent is not None
                 assert sample.sent < workload.size / 2
@@ -91,7 +92,7 @@ def test_a_workload_of_clients(name: str, workload: Workload) -> None:
     assert peer(name).takes(workload)
     sample = measure(peer(name), workload, True, "")
     assert sample.count > 0
-    assert sample.cost > 0
+    assert sample.cost >= 0
 
 
 def test_the_proof_of_a_bare_opening(start: Start) -> None:

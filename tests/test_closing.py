@@ -153,6 +153,21 @@ class TestClosing:
                     await refused()
 
     @over_streams()
+    async def test_nothing_is_sent_behind_our_answer_to_an_unread_close(
+        self, transport: str, draft: Draft
+    ) -> None:
+        """We have said so, whoever closed first."""
+        async with connected(transport, draft) as (client, server):
+            await client.send("unread")
+            await client.send_close()
+            await server.wait_readable()
+            await server.send_close()
+            for refused in (partial(server.send, "late"), server.send_close):
+                with pytest.raises(trio.ClosedResourceError, match="send nothing more"):
+                    await refused()
+            assert await server.receive() == "unread"
+
+    @over_streams()
     async def test_a_close_behind_unread_messages_is_answered_by_aclose(
         self, transport: str, draft: Draft
     ) -> None:

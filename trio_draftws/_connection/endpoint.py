@@ -207,10 +207,10 @@ class Endpoint(Closing):
             lost = ConnectionLost(str(self.sender.failure) or "the stream broke")
             lost.__cause__ = self.sender.failure
             return lost
-        if self.protocol.closed_by == self.protocol.role:
-            return trio.ClosedResourceError("we have said that we send nothing more")
-        if self.protocol.end_applied:
+        if self.protocol.end_applied and self.protocol.closed_by != self.protocol.role:
             return trio.BrokenResourceError(str(self.end_error))
+        if self.protocol.closed_by is not None:
+            return trio.ClosedResourceError("we have said that we send nothing more")
         # Only pings cannot be sent any more while messages can.
         return trio.BrokenResourceError("the peer ended the connection behind unread messages")
 

@@ -25,7 +25,7 @@ LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 
 def readme_of_the_index() -> str:
-    """As hatch-fancy-pypi-readme makes it, which scripts/packages compares with this."""
+    """As hatch-fancy-pypi-readme makes it; scripts/packages looks at what that really made."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     rules = PROJECT["tool"]["hatch"]["metadata"]["hooks"]["fancy-pypi-readme"]["substitutions"]
     for rule in rules:

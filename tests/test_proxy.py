@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 import builtins
 import logging
-import os
 import ssl
+import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -359,4 +359,4 @@ def test_importing_is_put_off() -> None:
         "assert 'python_socks' not in sys.modules\n"
         "assert 'urllib.request' not in sys.modules"
     )
-    assert os.spawnl(os.P_WAIT, sys.executable, sys.executable, "-c", code) == 0
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -5,6 +5,7 @@ Those that are short are typed by test_docs.py and test_tutorial.py, too.
 
 from __future__ import annotations
 
+import itertools
 import os
 import shlex
 from pathlib import Path
@@ -47,8 +48,11 @@ def sources(program: Path) -> str:
 
 def known_to(words: list[str], capsys: pytest.CaptureFixture[str]) -> str | None:
     """What tells of the options that a command has; None where it is somebody else's."""
-    program, *arguments = words
+    program, *arguments = itertools.dropwhile(lambda word: "=" in word, words)
     if Path(program).name == "python":
+        if arguments[0] == "-c":
+            compile(arguments[1], "<shown>", "exec")
+            return None
         if arguments[0] != "-m":
             assert any((place / arguments[0]).is_file() for place in PLACES)
             return None

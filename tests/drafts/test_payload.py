@@ -272,7 +272,9 @@ def test_it_is_handed_out_as_it_lies(is_text: bool) -> None:
     finally:
         tracemalloc.stop()
     assert len(message) == size
-    assert sys.getrefcount(message) == 2
+    # As many as of any other that only a variable holds: from Python 3.14 on one less than before.
+    alone = object()
+    assert sys.getrefcount(message) == sys.getrefcount(alone)
     assert peak - before < 1000
 
 

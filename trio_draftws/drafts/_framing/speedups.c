@@ -179,8 +179,12 @@ clear(PyObject *module)
 
 static PyModuleDef_Slot slots[] = {
     {Py_mod_exec, execute},
+    /* There is nothing here that interpreters or threads share: types are kept in the state of the
+       module, and a Payload is one connection's. */
+#ifdef Py_mod_multiple_interpreters
+    {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
+#endif
 #ifdef Py_mod_gil
-    /* There is nothing here that two threads share: a Payload is one connection's. */
     {Py_mod_gil, Py_MOD_GIL_NOT_USED},
 #endif
     {0, NULL},

@@ -8,6 +8,13 @@
 #include <stdint.h>
 #include <string.h>
 
+/* As C99 has it; MSVC knows that word only with a switch. */
+#ifdef _MSC_VER
+#define RESTRICT __restrict
+#else
+#define RESTRICT restrict
+#endif
+
 #define WORD ((Py_ssize_t)sizeof(uint64_t))
 #define EACH_BYTE(byte) (UINT64_C(0x0101010101010101) * (byte))
 #define EACH_PAIR(pair) (UINT64_C(0x0001000100010001) * (pair))
@@ -90,13 +97,13 @@ look_at_utf8(Utf8 *text, const unsigned char *data, Py_ssize_t at, Py_ssize_t si
             }
             for (; at < end; at++) {
                 wrong |= is_wrong_in_pairs(data[at - 1], data[at]);
-                begun += (data[at] & 0xC0) != 0x80;
+                begun = (unsigned char)(begun + ((data[at] & 0xC0) != 0x80));
             }
         }
         else {
             for (; at < end; at++) {
                 wrong |= is_wrong(data[at - 3], data[at - 2], data[at - 1], data[at]);
-                begun += (data[at] & 0xC0) != 0x80;
+                begun = (unsigned char)(begun + ((data[at] & 0xC0) != 0x80));
             }
         }
         text->characters += begun;
@@ -139,7 +146,7 @@ is_four_pairs(uint64_t word)
 
 /* Decodes what is known to be UTF-8, for each of the widths in which Python keeps characters. */
 #define DEFINE_DECODE(NAME, UCS)                                                                   \
-    static void NAME(UCS *restrict to, const unsigned char *restrict from,                         \
+    static void NAME(UCS *RESTRICT to, const unsigned char *RESTRICT from,                         \
                      const unsigned char *end)                                                     \
     {                                                                                              \
         uint64_t word;                                                                             \
@@ -244,7 +251,7 @@ four_for_pairs(const void *from, size_t width, uint64_t *pairs)
 
 /* Encodes, for the two narrower widths: what is wider goes to Python. There is room for it. */
 #define DEFINE_ENCODE(NAME, UCS)                                                                   \
-    static void NAME(unsigned char *restrict to, const UCS *restrict from, const UCS *end)         \
+    static void NAME(unsigned char *RESTRICT to, const UCS *RESTRICT from, const UCS *end)         \
     {                                                                                              \
         uint64_t word;                                                                             \
         while (from < end) {                                                                       \
@@ -321,7 +328,7 @@ encoded_utf8(PyObject *text)
             const Py_ssize_t end = length - at < BLOCK ? length : at + BLOCK;
             Py_UCS2 more = 0, wrong = 0;
             for (; at < end; at++) {
-                more += (data[at] >= 0x80) + (data[at] >= 0x800);
+                more = (Py_UCS2)(more + (data[at] >= 0x80) + (data[at] >= 0x800));
                 wrong |= (data[at] & 0xF800) == 0xD800;
             }
             size += more;

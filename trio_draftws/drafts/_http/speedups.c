@@ -23,37 +23,52 @@
 #define BASE64 64
 #define DIGIT 128
 
-static unsigned char kinds[256];
-
-static void
-set_kinds(const char *of, int kind)
-{
-    for (; *of; of++)
-        kinds[(unsigned char)*of] |= (unsigned char)kind;
-}
-
-static void
-make_kinds(void)
-{
-    for (int i = 0; i < 256; i++) {
-        int kind = 0;
-        if ((i >= 0x20 && i != 0x7f) || i == '\t')
-            kind |= VALUE;
-        if (i >= 0x20 && i != 0x7f)
-            kind |= LINE;
-        if (i > 0x20 && i < 0x7f)
-            kind |= TARGET;
-        if (i >= '0' && i <= '9')
-            kind |= TOKEN | NAME | ADDRESS | BASE64 | DIGIT;
-        if ((i >= 'A' && i <= 'Z') || (i >= 'a' && i <= 'z'))
-            kind |= TOKEN | NAME | BASE64;
-        kinds[i] = (unsigned char)kind;
-    }
-    set_kinds("!#$%&'*+-.^_`|~", TOKEN);
-    set_kinds("._~%!$&'()*+;=-", NAME);
-    set_kinds("ABCDEFabcdef:.", ADDRESS);
-    set_kinds("+/", BASE64);
-}
+/* Laid out as ASCII is, a letter for each combination there is. It is a constant: what all
+   interpreters and threads of a process share is only read. */
+#define O 0
+#define T VALUE
+#define A (VALUE | LINE) /* the space, and what is not ASCII */
+#define V (A | TARGET)
+#define W (V | TOKEN)
+#define X (V | NAME)
+#define C (V | ADDRESS)
+#define S (V | BASE64)
+#define N (V | TOKEN | NAME)
+#define P (N | ADDRESS)
+#define L (N | BASE64)
+#define H (L | ADDRESS)
+#define D (H | DIGIT)
+static const unsigned char kinds[256] = {
+    O, O, O, O, O, O, O, O, O, T, O, O, O, O, O, O,
+    O, O, O, O, O, O, O, O, O, O, O, O, O, O, O, O,
+    A, N, V, W, N, N, N, N, X, X, N, L, V, N, P, S, /*  !"#$%&'()*+,-./ */
+    D, D, D, D, D, D, D, D, D, D, C, X, V, X, V, V, /* 0123456789:;<=>? */
+    V, H, H, H, H, H, H, L, L, L, L, L, L, L, L, L, /* @ABCDEFGHIJKLMNO */
+    L, L, L, L, L, L, L, L, L, L, L, V, V, V, W, N, /* PQRSTUVWXYZ[\]^_ */
+    W, H, H, H, H, H, H, L, L, L, L, L, L, L, L, L, /* `abcdefghijklmno */
+    L, L, L, L, L, L, L, L, L, L, L, V, W, V, N, O, /* pqrstuvwxyz{|}~ */
+    A, A, A, A, A, A, A, A, A, A, A, A, A, A, A, A,
+    A, A, A, A, A, A, A, A, A, A, A, A, A, A, A, A,
+    A, A, A, A, A, A, A, A, A, A, A, A, A, A, A, A,
+    A, A, A, A, A, A, A, A, A, A, A, A, A, A, A, A,
+    A, A, A, A, A, A, A, A, A, A, A, A, A, A, A, A,
+    A, A, A, A, A, A, A, A, A, A, A, A, A, A, A, A,
+    A, A, A, A, A, A, A, A, A, A, A, A, A, A, A, A,
+    A, A, A, A, A, A, A, A, A, A, A, A, A, A, A, A,
+};
+#undef O
+#undef T
+#undef A
+#undef V
+#undef W
+#undef X
+#undef C
+#undef S
+#undef N
+#undef P
+#undef L
+#undef H
+#undef D
 
 typedef struct {
     const char *at;
@@ -386,17 +401,12 @@ static PyMethodDef functions[] = {
     {NULL, NULL, 0, NULL},
 };
 
-static int
-prepare(PyObject *Py_UNUSED(module))
-{
-    make_kinds();
-    return 0;
-}
-
 static PyModuleDef_Slot slots[] = {
-    {Py_mod_exec, (void *)prepare},
+#ifdef Py_mod_multiple_interpreters
+    {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
+#endif
 #ifdef Py_mod_gil
-    {Py_mod_gil, Py_MOD_GIL_NOT_USED}, /* What threads share is written once, always the same. */
+    {Py_mod_gil, Py_MOD_GIL_NOT_USED},
 #endif
     {0, NULL},
 };

@@ -47,7 +47,7 @@ def not_here(what: str) -> OSError:
 
 
 def _send_joined(to: socket.socket, buffers: Sequence[Buffer]) -> int:
-    if len(buffers[0]) >= MOST_AT_ONCE:
+    if buffers and len(buffers[0]) >= MOST_AT_ONCE:
         return to.send(buffers[0])
     return to.send(b"".join(beginning(buffers)))
 

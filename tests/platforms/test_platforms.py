@@ -245,6 +245,7 @@ async def test_one_that_is_gone_when_it_is_offered_more(silent_kernel: None) -> 
     """The task that writes is told, as always."""
     async with connected("tcp", RFC6455) as (client, server), trio.open_nursery() as nursery:
         mute(server)
+        assert client._sender.stuck_since(trio.current_time()) is None
 
         async def send() -> None:
             try:
@@ -258,6 +259,27 @@ async def test_one_that_is_gone_when_it_is_offered_more(silent_kernel: None) -> 
         stream: Any = server._endpoint.stream
         stream.abort()
         assert client._sender.stuck_since(trio.current_time()) is not None
+
+
+@in_turn("missing", [(), ("epoll",)])
+async def test_pings_are_answered_where_nobody_receives(
+    missing: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the watch, or by a task for each."""
+    for name in missing:
+        monkeypatch.delattr(select, name)
+
+    async def never_receives(connection: Connection, _: object) -> None:
+        await connection.wait_closed()
+
+    async with serving(never_receives) as server:
+        url = f"ws://127.0.0.1:{server.port}/"
+        async with (
+            open_websocket(url, draft="rfc6455") as client,
+            open_websocket(url, draft="rfc6455"),
+        ):
+            for _ in range(3):
+                await client.ping()
 
 
 # Several buffers at once

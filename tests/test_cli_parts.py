@@ -7,11 +7,16 @@ since a pipe of a process cannot be made to give its bytes in those pieces, nor 
 
 from __future__ import annotations
 
+import io
 import os
+import select
 import socket
 import ssl
+import sys
+import types
 import unicodedata
 from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
@@ -29,6 +34,7 @@ from trio_draftws import (
 from trio_draftws.cli import _connect
 from trio_draftws.cli._interactive import InputHandler, closing_note, in_hex
 from trio_draftws.cli._probe import Finding, format_finding, remarks, with_verdicts
+from trio_draftws.cli._prompt import _printable
 from trio_draftws.cli._stdio import CommandError, LineReader, LineWriter, escape
 from trio_draftws.cli._target import Target
 from trio_draftws.cli._trace import Trace
@@ -73,6 +79,65 @@ async def test_input_that_is_no_utf8() -> None:
 
 async def test_no_input() -> None:
     assert await read_lines_of() == []
+
+
+class _WindowsConsoleIO(io.RawIOBase):
+    """What Python has for a console of Windows, which goes by this name."""
+
+    def __init__(self, *typed: bytes) -> None:
+        self.typed = list(typed)
+        self.shown = b""
+
+    def read(self, size: int = -1) -> bytes | None:
+        return self.typed.pop(0) if self.typed else b""
+
+    def write(self, data: Any, /) -> int:
+        piece = bytes(data[:4])
+        self.shown += piece
+        return len(piece)
+
+
+class ConsoleFile:
+    """`sys.stdin` or `sys.stdout` there."""
+
+    def __init__(self, console: io.RawIOBase) -> None:
+        self.buffer = types.SimpleNamespace(raw=console)
+
+    def fileno(self) -> int:
+        return -1
+
+    def isatty(self) -> bool:
+        return True
+
+
+async def test_at_a_console_of_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its descriptor would give and take the bytes of an old encoding."""
+    console = _WindowsConsoleIO("gr\u00fc".encode()[:-1], b"\xbc\xc3\x9fe\r\nend\r\n")
+    monkeypatch.setattr(sys, "stdin", ConsoleFile(console))
+    monkeypatch.setattr(sys, "stdout", ConsoleFile(console))
+    reader = LineReader.of_stdin()
+    reader._line_end = "\r\n"
+    assert await reader.read_line() == "gr\u00fc\u00dfe"
+    assert await reader.read_line() == "end"
+    assert await reader.read_line() is None
+    await LineWriter.of_stdout().write_line("\u00fcber\x1b und\u2026")
+    assert console.shown == "\u00fcber\\x1b und\u2026\n".encode()
+
+
+async def test_output_where_nothing_says_whether_it_blocks(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for missing in ("PIPE_BUF", "poll"):
+        monkeypatch.delattr(select, missing, raising=False)
+        path = tmp_path / missing
+        with path.open("wb") as file:
+            await LineWriter(fd=file.fileno(), escapes=False).write_line("x" * 9999)
+        assert path.read_text() == "x" * 9999 + "\n"
+
+
+def test_what_a_terminal_cannot_show() -> None:
+    assert _printable("na\u00efve \u2713", "latin-1") == "na\u00efve \\u2713"
+    assert _printable("na\u00efve \u2713", "utf-8") == "na\u00efve \u2713"
 
 
 async def test_input_that_cannot_be_read(tmp_path: Path) -> None:

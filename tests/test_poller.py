@@ -38,7 +38,8 @@ from trio_draftws._connection.poller import (
     SharedPoller,
 )
 from trio_draftws._connection.timers import FEW, Timers
-from trio_draftws._connection.watch import READABLE, Watch
+from trio_draftws._connection.watch import Watch
+from trio_draftws._transport.kqueue import READABLE
 from trio_draftws.drafts import Ping, Pong
 from trio_draftws.testing import served_on_port
 

@@ -19,6 +19,7 @@ ALLOWED = {
     "drafts/test_masking.py": "masks in Python, and in C against it; keys in store, and a fork",
     "drafts/test_payload.py": "payloads and UTF-8 in Python, and in C against it",
     "pairs.py": "a side whose program stands still, and bytes beneath a connection",
+    "platforms/masks.py": "what is taken away from a system before the package looks for it",
     "test_cli_parts.py": "what no process of the command line can be made to read or to find",
     "test_fuzzing.py": "targets of the fuzzer: the parts they look into are broken on purpose",
     "test_poller.py": "an epoll that many share, a watch, timers: beneath any connection",
@@ -51,7 +52,7 @@ def test_few_files_import_what_is_private() -> None:
         if any(private_imports(path.read_text(encoding="utf-8")))
     }
     assert found == ALLOWED.keys()
-    assert len(ALLOWED) < 12
+    assert len(ALLOWED) < 13
 
 
 @pytest.mark.parametrize(

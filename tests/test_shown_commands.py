@@ -61,7 +61,8 @@ def known_to(words: list[str], capsys: pytest.CaptureFixture[str]) -> str | None
         elif arguments[1] in OTHERS_MODULES:
             return None
         else:
-            file = (PROJECT / arguments[1].replace(".", "/")).with_suffix(".py")
+            module = PROJECT / arguments[1].replace(".", "/")
+            file = module / "__main__.py" if module.is_dir() else module.with_suffix(".py")
             return file.read_text(encoding="utf-8")
     if program == "trio-draftws":
         with pytest.raises(SystemExit):

@@ -30,89 +30,8 @@ never from one above, and no modules import each other in a circle.
 """
 
 import warnings
+from importlib import import_module
 from typing import TYPE_CHECKING
-
-from ._client.connect import connect_websocket
-from ._client.open import open_websocket
-from ._client.reconnect import reconnecting
-from ._client.settings import ClientSettings, DialSettings, HeadersFunction, ReconnectSettings
-from ._connection.as_stream import ConnectionStream
-from ._connection.broadcast import BroadcastResult, broadcast
-from ._connection.channels import JSONChannel
-from ._connection.connection import Connection, TextChannel
-from ._connection.instrument import Instrument
-from ._connection.message_stream import MessageStream
-from ._connection.settings import ConnectionSettings
-from ._connection.statistics import ConnectionStatistics
-from ._connection.wait_any import wait_any
-from ._exceptions import (
-    ConnectionLost,
-    DialFailed,
-    FlashPolicyServed,
-    HandshakeTimeout,
-    InternalError,
-    MessageTooBig,
-    PageServed,
-    PeerClosed,
-    PeerViolation,
-    ProxyFailed,
-    RedirectRefused,
-    Rejected,
-    RequestRefused,
-    TLSFailed,
-    is_transient,
-)
-from ._relay.bridge import BinaryPolicy, bridge
-from ._relay.gateway import Gateway, open_gateway
-from ._server.accept import accept, accept_websocket
-from ._server.basic_auth import PasswordCheck, basic_auth
-from ._server.flash_policy import FlashPolicy
-from ._server.origins import OriginPolicy, same_host
-from ._server.routing import Routes
-from ._server.serve import serve_websocket
-from ._server.server import Server
-from ._server.settings import (
-    AcceptSettings,
-    AnswerHook,
-    ConnHeaders,
-    FramingModeSelector,
-    Handler,
-    HTTPHandler,
-    ListenSettings,
-    ServerSettings,
-    SubprotocolSelector,
-)
-from ._server.statistics import ServerStatistics
-from ._settings.framing_mode import framing_mode, use_framing_mode
-from ._transport.addresses import TrustedProxies
-from ._transport.listeners import UnixListener, open_reuse_port_listeners, open_unix_listener
-from ._transport.proxy_protocol import proxy_protocol_factory
-from ._transport.sockets import StreamFactory
-from ._transport.tls import ssl_stream_factory
-from .drafts import (
-    DRAFTS,
-    HAS_SPEEDUPS,
-    Address,
-    Close,
-    CloseCode,
-    Compression,
-    Draft,
-    DraftName,
-    Fragment,
-    HandshakeError,
-    HeaderFields,
-    Headers,
-    HTTPResponse,
-    InvalidAnswer,
-    LocalProtocolError,
-    Ping,
-    Pong,
-    Reject,
-    Request,
-    Response,
-    is_ws_url,
-    is_wss_url,
-)
 
 __all__ = [
     "DRAFTS",
@@ -206,17 +125,159 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from ._client.connect import connect_websocket
+    from ._client.open import open_websocket
+    from ._client.reconnect import reconnecting
+    from ._client.settings import ClientSettings, DialSettings, HeadersFunction, ReconnectSettings
+    from ._connection.as_stream import ConnectionStream
+    from ._connection.broadcast import BroadcastResult, broadcast
+    from ._connection.channels import JSONChannel
+    from ._connection.connection import Connection, TextChannel
+    from ._connection.instrument import Instrument
+    from ._connection.message_stream import MessageStream
+    from ._connection.settings import ConnectionSettings
+    from ._connection.statistics import ConnectionStatistics
+    from ._connection.wait_any import wait_any
+    from ._exceptions import (
+        ConnectionLost,
+        DialFailed,
+        FlashPolicyServed,
+        HandshakeTimeout,
+        InternalError,
+        MessageTooBig,
+        PageServed,
+        PeerClosed,
+        PeerViolation,
+        ProxyFailed,
+        RedirectRefused,
+        Rejected,
+        RequestRefused,
+        TLSFailed,
+        is_transient,
+    )
+    from ._relay.bridge import BinaryPolicy, bridge
+    from ._relay.gateway import Gateway, open_gateway
+    from ._server.accept import accept, accept_websocket
+    from ._server.basic_auth import PasswordCheck, basic_auth
+    from ._server.flash_policy import FlashPolicy
+    from ._server.origins import OriginPolicy, same_host
+    from ._server.routing import Routes
+    from ._server.serve import serve_websocket
+    from ._server.server import Server
+    from ._server.settings import (
+        AcceptSettings,
+        AnswerHook,
+        ConnHeaders,
+        FramingModeSelector,
+        Handler,
+        HTTPHandler,
+        ListenSettings,
+        ServerSettings,
+        SubprotocolSelector,
+    )
+    from ._server.statistics import ServerStatistics
+    from ._settings.framing_mode import framing_mode, use_framing_mode
+    from ._transport.addresses import TrustedProxies
+    from ._transport.listeners import UnixListener, open_reuse_port_listeners, open_unix_listener
+    from ._transport.proxy_protocol import proxy_protocol_factory
+    from ._transport.sockets import StreamFactory
+    from ._transport.tls import ssl_stream_factory
+    from .drafts import (
+        DRAFTS,
+        HAS_SPEEDUPS,
+        Address,
+        Close,
+        CloseCode,
+        Compression,
+        Draft,
+        DraftName,
+        Fragment,
+        HandshakeError,
+        HeaderFields,
+        Headers,
+        HTTPResponse,
+        InvalidAnswer,
+        LocalProtocolError,
+        Ping,
+        Pong,
+        Reject,
+        Request,
+        Response,
+        is_ws_url,
+        is_wss_url,
+    )
+
     MASKS_IN_C: bool
     """The old name of `HAS_SPEEDUPS`."""
 else:
+    # A public name is imported when it is first used, so that a client does not load the server,
+    # and importing the package costs next to nothing. By the modules that have them:
+    _NAMES = {
+        "_client.connect": "connect_websocket",
+        "_client.open": "open_websocket",
+        "_client.reconnect": "reconnecting",
+        "_client.settings": "ClientSettings DialSettings HeadersFunction ReconnectSettings",
+        "_connection.as_stream": "ConnectionStream",
+        "_connection.broadcast": "BroadcastResult broadcast",
+        "_connection.channels": "JSONChannel",
+        "_connection.connection": "Connection TextChannel",
+        "_connection.instrument": "Instrument",
+        "_connection.message_stream": "MessageStream",
+        "_connection.settings": "ConnectionSettings",
+        "_connection.statistics": "ConnectionStatistics",
+        "_connection.wait_any": "wait_any",
+        "_exceptions": (
+            "ConnectionLost DialFailed FlashPolicyServed HandshakeTimeout InternalError "
+            "MessageTooBig PageServed PeerClosed PeerViolation ProxyFailed RedirectRefused "
+            "Rejected RequestRefused TLSFailed is_transient"
+        ),
+        "_relay.bridge": "BinaryPolicy bridge",
+        "_relay.gateway": "Gateway open_gateway",
+        "_server.accept": "accept accept_websocket",
+        "_server.basic_auth": "PasswordCheck basic_auth",
+        "_server.flash_policy": "FlashPolicy",
+        "_server.origins": "OriginPolicy same_host",
+        "_server.routing": "Routes",
+        "_server.serve": "serve_websocket",
+        "_server.server": "Server",
+        "_server.settings": (
+            "AcceptSettings AnswerHook ConnHeaders FramingModeSelector Handler HTTPHandler "
+            "ListenSettings ServerSettings SubprotocolSelector"
+        ),
+        "_server.statistics": "ServerStatistics",
+        "_settings.framing_mode": "framing_mode use_framing_mode",
+        "_transport.addresses": "TrustedProxies",
+        "_transport.listeners": "UnixListener open_reuse_port_listeners open_unix_listener",
+        "_transport.proxy_protocol": "proxy_protocol_factory",
+        "_transport.sockets": "StreamFactory",
+        "_transport.tls": "ssl_stream_factory",
+        "drafts": (
+            "DRAFTS HAS_SPEEDUPS Address Close CloseCode Compression Draft DraftName Fragment "
+            "HandshakeError HeaderFields Headers HTTPResponse InvalidAnswer "
+            "LocalProtocolError Ping Pong Reject Request Response is_ws_url is_wss_url"
+        ),
+    }
+    _MODULES = {name: module for module, names in _NAMES.items() for name in names.split()}
 
     def __getattr__(name: str) -> object:
-        """Returns what has a new name under its old one, with a warning."""
+        """Returns a public name, from then on an attribute like any other; an old one with a
+        warning.
+        """
+        if name in _MODULES:
+            found = getattr(import_module(f".{_MODULES[name]}", __name__), name)
+            globals()[name] = found
+            return found
+        if name == "drafts":
+            return import_module(".drafts", __name__)
         if name == "MASKS_IN_C":
             warnings.warn(
                 f"{__name__}.MASKS_IN_C is deprecated: use HAS_SPEEDUPS",
                 DeprecationWarning,
                 stacklevel=2,
             )
-            return HAS_SPEEDUPS
+            return __getattr__("HAS_SPEEDUPS")
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+    def __dir__() -> list[str]:
+        """Returns the public names too that nobody has used yet."""
+        return sorted({*globals(), *__all__, "drafts"})

@@ -12,6 +12,7 @@ import trio
 
 from trio_draftws._exceptions import DialFailed, dial_failure_reason
 from trio_draftws._settings.checks import check_ssl_context
+from trio_draftws._transport import platform
 from trio_draftws._transport.dialling import open_tcp
 from trio_draftws._transport.sockets import take_over
 from trio_draftws.drafts import WebSocketURL
@@ -63,6 +64,8 @@ class UnixSocketRoute:
         return f"connection to the Unix socket {os.fsdecode(self.path)!r}"
 
     async def dial(self, target: WebSocketURL) -> trio.abc.Stream:
+        if not platform.HAS_UNIX_SOCKETS:
+            raise platform.not_here("Unix sockets")
         return await trio.open_unix_socket(os.fspath(self.path))
 
 

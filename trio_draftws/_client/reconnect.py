@@ -8,13 +8,11 @@ correctly; and whatever is open when the loop is left, the end of the block clos
 
 from __future__ import annotations
 
-import calendar
 import logging
 import math
 import secrets
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from email.utils import parsedate_tz
 from typing import TYPE_CHECKING
 
 import attrs
@@ -197,6 +195,10 @@ def _retry_after(error: Exception) -> float:
 
 def _parse_http_date(value: str) -> float | None:
     """Parses an HTTP-date to seconds since 1970 (RFC 9110 section 5.6.7); None if it is invalid."""
+    # Only those that are refused need these, and they take long to import.
+    import calendar
+    from email.utils import parsedate_tz
+
     parts = parsedate_tz(value)
     if parts is None:
         return None

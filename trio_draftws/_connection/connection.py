@@ -30,6 +30,7 @@ from trio.lowlevel import checkpoint_if_cancelled
 
 from trio_draftws._exceptions import PeerClosed, close_code_after
 from trio_draftws._settings.limits import Limits
+from trio_draftws._transport import platform
 from trio_draftws._transport.addresses import NO_ENDS, PackedEnds
 from trio_draftws._transport.sockets import TCPStream
 from trio_draftws._transport.tls import ssl_object_of
@@ -151,7 +152,8 @@ class Connection(ConnectionInfo[State], trio.abc.Channel["str | bytes"]):
         self._sender = self._endpoint.sender
         self._receiver = self._endpoint.receiver
         self._checkpoints = self._endpoint.checkpoints
-        self._send_short = codec.send_short if type(stream) is TCPStream else None
+        plain = type(stream) is TCPStream and platform.SOCKETS_ARE_FILES
+        self._send_short = codec.send_short if plain else None
         self.opened_at = self._protocol.last_received_at
         if instruments is not None:
             instruments.tell("connection_opened", self)

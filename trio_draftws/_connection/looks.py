@@ -7,8 +7,8 @@ The rules:
    finds those that nobody receives on any more. Where somebody waits for a message and none comes,
    there is nothing to be found: such a connection is left out of the rounds until its receiver
    leaves, and without anyone to look at there are no rounds.
-2. It is watched by the scope's epoll, where the stream is a socket of ours and the scope may hold
-   many connections; else by a task that reads.
+2. It is watched by the scope's epoll or kqueue, where the stream is a socket of ours and the scope
+   may hold many connections; else by a task that reads.
 3. A turn for each connection reads 2 KiB at most, and no more than a millisecond is spent between
    two passes of the scheduler.
 """
@@ -23,12 +23,13 @@ from typing import Protocol
 import attrs
 import trio
 
+from trio_draftws._transport.kqueue import HANG_UP, READABLE, RESET, WRITABLE
 from trio_draftws._transport.sockets import DirectStream
 
 from .checkpoints import SECONDS_PER_PASS
 from .receiver import CLOSER, LOOK, NOBODY, Receiver
 from .timers import Timed
-from .watch import HANG_UP, READABLE, RESET, WRITABLE, Watch
+from .watch import Watch
 
 # Seconds between two rounds; and for those of whom little is expected
 ROUND = 0.25
@@ -218,7 +219,7 @@ class Looks:
             self.take_turn(connection)
         else:
             receiver.note_look()
-            flags = WRITABLE if stream.blocked_by_output else READABLE
+            flags = WRITABLE if stream.blocked_by_output else READABLE | HANG_UP
             if not self._watch.arm(stream.fileno, connection, flags):
                 receiver.start_look(self._nursery)
             elif receiver.has_unread:

@@ -30,6 +30,9 @@ import outcome
 import trio
 from trio.lowlevel import Abort, current_task, reschedule, wait_readable, wait_task_rescheduled
 
+from trio_draftws._transport import platform
+from trio_draftws._transport.kqueue import READABLE
+
 # How many have to be woken at once, on average over so many times that the epoll is ready
 FEWEST_AT_ONCE = 8
 TIMES_ASKED = 16
@@ -40,8 +43,7 @@ WAITS_BETWEEN_TRIALS = 2048
 WAITS_FOR_EACH = 32
 MOST_AT_ONCE = 256
 
-# Elsewhere than on Linux there is no epoll, and nobody asks for this.
-READABLE_ONCE = getattr(select, "EPOLLIN", 0) | getattr(select, "EPOLLONESHOT", 0)
+READABLE_ONCE = READABLE | platform.ONCE
 
 Leave: TypeAlias = Callable[[object], Abort]
 
@@ -110,7 +112,7 @@ class SharedPoller:
         """Registers a descriptor with the epoll; returns how to leave it, None if that failed."""
         assert self._epoll is not None
         try:
-            self._epoll.register(fileno, select.EPOLLONESHOT)
+            self._epoll.register(fileno, platform.ONCE)
         except OSError as error:
             # Other code closed it, or the system allows no more.
             if error.errno == errno.EINVAL:
@@ -144,10 +146,8 @@ class SharedPoller:
     def _start(self) -> bool:
         """Makes the epoll, if there is none; returns False where there can be none."""
         if self._epoll is None:
-            try:
-                self._epoll = select.epoll()
-            except (AttributeError, OSError):
-                # No such thing on this system, or no descriptor left
+            self._epoll = platform.make_epoll()
+            if self._epoll is None:
                 return False
             self._modify = self._epoll.modify
             self._nursery.start_soon(self._run, self._epoll)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import attrs
 import trio
 
+from trio_draftws._transport import platform
 from trio_draftws._transport.sockets import (
     RECEIVE_SIZE,
     DirectStream,
@@ -42,7 +43,7 @@ class StreamReader:
 
     def __attrs_post_init__(self) -> None:
         self.direct = self.stream if isinstance(self.stream, DirectStream) else None
-        plain = type(self.stream) is TCPStream
+        plain = type(self.stream) is TCPStream and platform.SOCKETS_ARE_FILES
         self._receive_short = self._protocol.codec.receive_short if plain else None
 
     @property

@@ -1,4 +1,4 @@
-"""One epoll for all connections of a scope that nobody receives on.
+"""One epoll for all connections of a scope that nobody receives on; a kqueue where there is one.
 
 An epoll descriptor can itself be waited for, so one task of Trio's waits for all of them. It is
 made when the first connection is armed: where everybody receives there is none. The rules:
@@ -12,7 +12,6 @@ made when the first connection is armed: where everybody receives there is none.
 
 from __future__ import annotations
 
-import select
 from collections.abc import Callable
 from time import perf_counter
 from typing import Generic, TypeVar
@@ -20,15 +19,11 @@ from typing import Generic, TypeVar
 import attrs
 import trio
 
+from trio_draftws._transport import platform
+
 from .checkpoints import SECONDS_PER_PASS
 
 EVENTS_AT_ONCE = 64
-
-# Elsewhere than on Linux there is no epoll, and nobody asks for these.
-HANG_UP = getattr(select, "EPOLLRDHUP", 0)
-READABLE = getattr(select, "EPOLLIN", 0) | HANG_UP
-WRITABLE = getattr(select, "EPOLLOUT", 0)
-RESET = getattr(select, "EPOLLERR", 0) | getattr(select, "EPOLLHUP", 0)
 
 T = TypeVar("T")
 
@@ -40,7 +35,7 @@ class Watch(Generic[T]):
     _nursery: trio.Nursery
     _attend: Callable[[T, int], None]
     """Called with the flags of the event."""
-    _epoll: select.epoll | None = None
+    _epoll: platform.Watcher | None = None
     _armed: dict[int, tuple[T, int]] = attrs.field(factory=dict)
     _known: set[int] = attrs.field(factory=set)
     """The descriptors that the epoll knows, armed or not."""
@@ -48,10 +43,8 @@ class Watch(Generic[T]):
     def start(self) -> bool:
         """Makes the epoll, if there is none; returns False where there can be none."""
         if self._epoll is None:
-            try:
-                self._epoll = select.epoll()
-            except (AttributeError, OSError):
-                # No such thing on this system, or no descriptor left
+            self._epoll = platform.make_watcher()
+            if self._epoll is None:
                 return False
             self._nursery.start_soon(self._run, self._epoll)
         return True
@@ -62,10 +55,10 @@ class Watch(Generic[T]):
         Args:
             fileno: the descriptor.
             watched: what `attend` is called with.
-            flags: the events to wait for, as of `select.epoll`.
+            flags: the events to wait for, as in `_transport.kqueue`.
         """
         assert self._epoll is not None
-        flags |= select.EPOLLONESHOT
+        flags |= platform.ONCE
         if self._armed.get(fileno) == (watched, flags):
             return True
         try:
@@ -92,7 +85,7 @@ class Watch(Generic[T]):
             except OSError:
                 pass  # other code closed it
 
-    async def _run(self, epoll: select.epoll) -> None:
+    async def _run(self, epoll: platform.Watcher) -> None:
         try:
             while True:
                 await trio.lowlevel.wait_readable(epoll)

@@ -14,7 +14,9 @@ The rules:
 5. After `finish` nothing is put any more, and when all is written our side of the stream ends,
    where the stream can end one side.
 6. Whether the peer takes anything is asked of the system, and only when somebody wants to know:
-   `stuck_since`. While nothing is read and no sender waits, it may be us that the peer waits for.
+   `stuck_since`. A system that cannot say is offered more instead, since it takes some of that as
+   soon as the peer does. While nothing is read and no sender waits, it may be us that the peer
+   waits for.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from collections.abc import Awaitable, Callable
 import attrs
 import trio
 
+from trio_draftws._transport import platform
 from trio_draftws._transport.sockets import (
     DirectStream,
     as_trio_error,
@@ -107,6 +110,19 @@ class StreamWriter:
 
     def stuck_since(self, now: float) -> float | None:
         """Returns since when the peer has taken nothing of what waits; None if nothing waits."""
+        if not platform.TELLS_UNACKED:
+            self._offer()
+        return self._note_taken(now)
+
+    def _offer(self) -> None:
+        """Writes what the kernel takes: it takes some much earlier than it wakes who waits."""
+        if self._direct is not None and self._draining:
+            try:
+                self._write_some(self._direct)
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                pass  # The drain task is told the same.
+
+    def _note_taken(self, now: float) -> float | None:
         left = kernel_unacked(self.stream)
         if self._direct is not None:
             left += self._direct.unsent
@@ -215,7 +231,7 @@ class StreamWriter:
 
     def _start_draining(self) -> None:
         self._draining = True
-        self.stuck_since(trio.current_time())
+        self._note_taken(trio.current_time())
         self._observer.on_waiting()
         self._start_soon(self._drain)
 
@@ -327,7 +343,7 @@ class StreamWriter:
         if self._latest is not None and self.size < ROOM:
             latest, self._latest = self._latest, None
             self.put(latest)
-        self.stuck_since(trio.current_time())
+        self._note_taken(trio.current_time())
         self._note_change()
 
     def abort(self, reason: str) -> None:

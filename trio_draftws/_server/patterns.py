@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
-from uuid import UUID
 
 import attrs
+
+if TYPE_CHECKING:
+    from uuid import UUID
 
 AMBIGUOUS = re.compile(rb"//|%2f|\\|%5c|%00|/(?:\.|%2e){1,2}(?:/|\Z)", re.IGNORECASE)
 """What a path holds that can be read in two ways."""
@@ -25,6 +27,8 @@ _MOST_DIGITS = 640
 
 
 def _uuid(segment: str) -> UUID | None:
+    from uuid import UUID
+
     return UUID(segment) if _UUID.fullmatch(segment) else None
 
 

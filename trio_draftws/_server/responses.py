@@ -7,7 +7,6 @@ lose the answer. So what the client still sends is read first.
 from __future__ import annotations
 
 import logging
-from email.utils import formatdate
 
 import trio
 
@@ -45,6 +44,9 @@ def serialize_response(response: HTTPResponse | Reject, *, head_only: bool) -> b
     """Returns the response as bytes, with a Date field; without the body if `head_only`."""
     fields = response.headers
     if "Date" not in fields:
+        # Only those that refuse need it, and it takes long to import.
+        from email.utils import formatdate
+
         # RFC 9110 section 6.6.1: a server with a clock sends it
         fields = Headers([*fields.raw, (b"Date", formatdate(usegmt=True).encode())])
     return write_response(response.status, fields, response.body, head_only=head_only)

@@ -19,11 +19,7 @@ import trio
 
 from trio_draftws._settings.checks import MAX_BACKLOG, check_address, check_int, needs_trio
 
-try:
-    import fcntl
-except ImportError:  # pragma: no cover
-    # Windows, where Python has no Unix sockets either
-    pass
+from . import platform
 
 # The system lowers it to its own limit; Trio uses the same number.
 _BACKLOG = 65535
@@ -96,12 +92,15 @@ async def open_unix_listener(
 
     Raises:
         FileExistsError: the file exists and is not a socket.
-        OSError: another process listens there (`errno.EADDRINUSE`), or the file cannot be created.
+        OSError: another process listens there (`errno.EADDRINUSE`), or the file cannot be created;
+            or the system has no Unix sockets (`errno.EOPNOTSUPP`).
         ValueError: the mode or the backlog is out of range.
         TypeError: an argument is of the wrong type.
         RuntimeError: it was called outside of Trio.
     """
     needs_trio("open_unix_listener")
+    if not platform.HAS_UNIX_SOCKETS:
+        raise platform.not_here("Unix sockets")
     check_int("mode", mode, 0, 0o7777, "; as 0o660")
     if backlog is not None:
         check_int("backlog", backlog, 0, MAX_BACKLOG)
@@ -111,8 +110,6 @@ async def open_unix_listener(
 
 
 def _listen(place: str, mode: int, backlog: int) -> UnixListener:
-    if not hasattr(socket, "AF_UNIX"):  # pragma: no cover
-        raise OSError(errno.EOPNOTSUPP, "this system has no Unix sockets")
     path = Path(place).absolute()
     with _locked(path.parent):
         _remove_stale(path)
@@ -142,7 +139,7 @@ def _locked(directory: Path) -> Iterator[None]:
     file = os.open(directory, os.O_RDONLY)
     try:
         # Closing it releases the lock.
-        fcntl.flock(file, fcntl.LOCK_EX)
+        platform.lock(file)
         yield
     finally:
         os.close(file)
@@ -160,9 +157,9 @@ def _remove_stale(path: Path) -> None:
         return
     if not stat.S_ISSOCK(found.st_mode):
         raise FileExistsError(errno.EEXIST, "this is no socket", str(path))
-    with socket.socket(socket.AF_UNIX) as probe:
-        # With this, a full backlog raises BlockingIOError at once.
-        probe.setblocking(False)
+    # Of another kind, so that it cannot connect: a socket that anyone has says that it is not of
+    # that kind, also if its backlog is full, where one that could connect is refused by the BSDs.
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect(str(path))
         except ConnectionRefusedError:
@@ -170,8 +167,9 @@ def _remove_stale(path: Path) -> None:
             return
         except FileNotFoundError:  # pragma: no cover
             return  # removed just now
-        except BlockingIOError:
-            pass
+        except OSError as error:
+            if error.errno != errno.EPROTOTYPE:
+                raise
     raise OSError(errno.EADDRINUSE, "another process listens here", str(path))
 
 
@@ -209,8 +207,8 @@ async def open_reuse_port_listeners(
     """
     needs_trio("open_reuse_port_listeners")
     check_address(port, host, backlog)
-    if not hasattr(socket, "SO_REUSEPORT"):  # pragma: no cover
-        raise OSError(errno.EOPNOTSUPP, "this system has no SO_REUSEPORT")
+    if not platform.HAS_REUSE_PORT:
+        raise platform.not_here("SO_REUSEPORT")
     try:
         return await _listen_shared(port, host, _BACKLOG if backlog is None else backlog)
     except OSError as error:

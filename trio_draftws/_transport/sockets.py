@@ -23,22 +23,15 @@ from __future__ import annotations
 import errno
 import operator
 import socket
-import struct
-import sys
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, TypeAlias
 
 import attrs
 import trio
 
-try:
-    import fcntl
-    import termios
-except ImportError:  # pragma: no cover
-    # Windows, where `kernel_unacked` has no way to ask
-    pass
-
 from trio_draftws.drafts import Buffer
+
+from . import platform
 
 StreamFactory: TypeAlias = Callable[[trio.abc.Stream], Awaitable[trio.abc.Stream]]
 """An async function that turns the dialled or accepted stream into the one to speak on."""
@@ -161,7 +154,7 @@ class DirectStream(trio.abc.Stream):
         try:
             if len(buffers) == 1:
                 return self.socket.send(buffers[0])
-            return self.socket.sendmsg(buffers[:MAX_GATHERED])
+            return platform.send_gathered(self.socket, buffers[:MAX_GATHERED])
         except (BlockingIOError, InterruptedError):
             return 0
         except OSError as error:
@@ -170,7 +163,14 @@ class DirectStream(trio.abc.Stream):
     def send_large_nowait(self, buffers: Sequence[Buffer]) -> int:
         """As `send_nowait`, for large messages: lets the kernel take up to `MAX_UNSENT` bytes that
         it cannot send yet.
+
+        Only if it can say what it holds: of the rest of what it took nobody else could tell whether
+        a slow peer takes something of it.
         """
+        if not platform.TELLS_UNSENT:
+            return self.send_nowait(
+                buffers if platform.TELLS_UNACKED else platform.beginning(buffers)
+            )
         before = self._set_max_unsent(MAX_UNSENT)
         sent = self.send_nowait(buffers)
         if before:
@@ -290,9 +290,7 @@ class DirectStream(trio.abc.Stream):
     def abort(self) -> None:
         """As `close`, but drops what the kernel has not sent yet, and ends TCP with a reset."""
         try:
-            # On, for zero seconds (socket(7))
-            linger = struct.pack("ii", 1, 0)
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, platform.RESET_ON_CLOSE)
         except OSError:
             pass  # it is closed
         # Not what a subclass says before that, as TLS does.
@@ -379,24 +377,17 @@ def kernel_unacked(stream: trio.abc.Stream) -> int:
     The kernel takes more from us only when a third of its buffer is free, which may be a megabyte.
     So this shows much earlier that a slow peer takes something.
     """
-    return _ask_kernel(stream, "TIOCOUTQ")
+    stream = below_tls(stream)
+    if isinstance(stream, (DirectStream, trio.SocketStream)):
+        return platform.unacked(stream.socket)
+    return 0
 
 
 def kernel_unsent(stream: trio.abc.Stream) -> int:
     """Returns how many bytes the kernel holds that it has never sent, since the peer's kernel has
     no room; 0 if that is unknown.
     """
-    return _ask_kernel(stream, "SIOCOUTQNSD")
-
-
-def _ask_kernel(stream: trio.abc.Stream, what: str) -> int:
     stream = below_tls(stream)
-    if not isinstance(stream, (DirectStream, trio.SocketStream)):
-        return 0
-    try:
-        # SIOCOUTQNSD of Linux is in <linux/sockios.h>; Python does not have its number.
-        request = termios.TIOCOUTQ if what == "TIOCOUTQ" else 0x894B
-        held = fcntl.ioctl(stream.socket.fileno(), request, bytes(4))
-    except (OSError, ValueError, NameError):
-        return 0  # the socket was closed, or the system has no such request
-    return int.from_bytes(held, sys.byteorder)
+    if isinstance(stream, (DirectStream, trio.SocketStream)):
+        return platform.unsent(stream.socket)
+    return 0

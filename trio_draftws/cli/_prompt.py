@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-import os
 import signal
+import sys
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -109,8 +109,9 @@ class Prompt:
                 except EOFError:
                     line = None
                 except KeyboardInterrupt:
-                    # During line editing the terminal sends no signals.
-                    os.kill(os.getpid(), signal.SIGINT)
+                    # During line editing the terminal sends no signals. (`os.kill` would end the
+                    # process on Windows.)
+                    signal.raise_signal(signal.SIGINT)
                     break
                 token.run_sync_soon(self._typed[0].send_nowait, line)
             # The loop runs on, since there may be more to print.
@@ -184,6 +185,11 @@ class Prompt:
             lines.append(escape(self._to_print.popleft()))
         if lines:
             try:
-                print("\n".join(lines), flush=True)
+                print(_printable("\n".join(lines), sys.stdout.encoding), flush=True)
             except OSError:
                 pass  # the terminal is gone, and the input will end
+
+
+def _printable(text: str, encoding: str) -> str:
+    """Returns `text` with escapes for what a terminal of that encoding cannot show."""
+    return text.encode(encoding, "backslashreplace").decode(encoding)

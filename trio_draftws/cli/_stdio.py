@@ -10,6 +10,7 @@ import os
 import re
 import select
 import sys
+from io import RawIOBase
 from typing import TextIO
 
 import attrs
@@ -38,11 +39,22 @@ def escape(text: str) -> str:
     return _UNSEEN.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
+def _console_of(file: TextIO) -> RawIOBase | None:
+    """Returns the console of Windows that a file is, if it is one.
+
+    Read and written like that it is in UTF-8; by its descriptor in an encoding of the 1980s.
+    """
+    raw = getattr(getattr(file, "buffer", None), "raw", None)
+    return raw if type(raw).__name__ == "_WindowsConsoleIO" else None
+
+
 @attrs.define(eq=False, kw_only=True)
 class LineReader:
     """Reads the lines of a file, without their line ends; the last line may lack one."""
 
     fd: int
+    _console: RawIOBase | None = None
+    _line_end: str = os.linesep
     _buffer: bytearray = attrs.field(factory=bytearray)
     _ended: bool = False
 
@@ -51,7 +63,7 @@ class LineReader:
         """Returns one for standard input; if that is closed, it has no lines."""
         if sys.stdin is None:
             return cls(fd=-1, ended=True)
-        return cls(fd=sys.stdin.fileno())
+        return cls(fd=sys.stdin.fileno(), console=_console_of(sys.stdin))
 
     async def read_line(self) -> str | None:
         """Returns the next line, or None at the end of the file.
@@ -76,15 +88,19 @@ class LineReader:
     def _take(self, size: int) -> str:
         line = self._buffer[:size].decode("utf-8", "replace")
         del self._buffer[:size]
-        return line
+        # The line feed is not among them; on Windows a carriage return comes before it.
+        return line.removesuffix(self._line_end[:-1])
 
     async def _read(self) -> bytes:
         try:
-            return await trio.to_thread.run_sync(
-                os.read, self.fd, READ_SIZE, abandon_on_cancel=True
-            )
+            return await trio.to_thread.run_sync(self._read_now, abandon_on_cancel=True)
         except OSError as error:
             raise CommandError(f"cannot read standard input: {error.strerror}") from error
+
+    def _read_now(self) -> bytes:
+        if self._console is not None:
+            return self._console.read(READ_SIZE) or b""
+        return os.read(self.fd, READ_SIZE)
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -94,6 +110,7 @@ class LineWriter:
     fd: int
     escapes: bool
     name: str = "standard output"
+    _console: RawIOBase | None = None
 
     @classmethod
     def of_stdout(cls) -> LineWriter:
@@ -118,7 +135,7 @@ class LineWriter:
         # A None means that it was closed at the start; its descriptor may now be another file's.
         if file is None:
             raise CommandError(f"{name} is closed")
-        return cls(fd=file.fileno(), escapes=file.isatty(), name=name)
+        return cls(fd=file.fileno(), escapes=file.isatty(), name=name, console=_console_of(file))
 
     async def write_line(self, line: str | bytes) -> None:
         """Writes one line; bytes are written unchanged, except on a terminal.
@@ -132,26 +149,31 @@ class LineWriter:
         raw = (line if isinstance(line, bytes) else line.encode()) + b"\n"
         try:
             if not self.escapes and _can_write_now(self.fd, len(raw)):
-                _write(self.fd, raw)
+                self._write_now(raw)
             else:
-                await trio.to_thread.run_sync(_write, self.fd, raw, abandon_on_cancel=True)
+                await trio.to_thread.run_sync(self._write_now, raw, abandon_on_cancel=True)
         except OSError as error:
             raise CommandError(f"cannot write to {self.name}: {error.strerror}") from error
+
+    def _write_now(self, data: bytes) -> None:
+        rest = memoryview(data)
+        while rest:
+            if self._console is not None:
+                rest = rest[self._console.write(rest) or 0 :]
+            else:
+                rest = rest[os.write(self.fd, rest) :]
 
 
 def _can_write_now(fd: int, size: int) -> bool:
     """Returns whether a write to a pipe or file will not block, as far as that can be known.
 
-    It saves a thread for each line, which would take ten times as long.
+    It saves a thread for each line, which would take ten times as long. Windows cannot say.
     """
-    if size > select.PIPE_BUF:
+    try:
+        poll = select.poll()
+        if size > select.PIPE_BUF:
+            return False
+    except AttributeError:
         return False
-    poll = select.poll()
     poll.register(fd, select.POLLOUT)
     return bool(poll.poll(0))
-
-
-def _write(fd: int, data: bytes) -> None:
-    rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(fd, rest) :]

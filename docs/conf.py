@@ -6,9 +6,16 @@ import sys
 from importlib.metadata import version as installed_version
 from pathlib import Path
 
+import trio_draftws
+
 sys.path.insert(0, str(Path(__file__).parent))
 # For the benchmarks, the fuzzer and `soak`, which know how their results read
 sys.path.append(str(Path(__file__).parent.parent))
+
+# Sphinx sets TYPE_CHECKING while it imports what was not imported before; but here a public name is
+# loaded when it is used, and settings say to type checkers less than to a reader.
+for name in trio_draftws.__all__:
+    getattr(trio_draftws, name)
 
 project = "trio_draftws"
 author = "trio_draftws contributors"

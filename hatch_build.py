@@ -48,13 +48,16 @@ class WrittenInC(BuildHookInterface[Any]):
         }
         try:
             is_built = wanted != "0" and self._run(command)
-        except (BaseError, CCompilerError, NotImplementedError) as error:
+            if version == "editable" and is_built:
+                self._put_beside_the_source(built)
+        # The last two: no such compiler, a folder that cannot be written, CC with half a quotation
+        except (BaseError, CCompilerError, NotImplementedError, OSError, ValueError) as error:
             if wanted == "1":
                 raise RuntimeError(f"{SWITCH}=1, but the C was not built: {error}") from error
             self.app.display_warning(f"Without the code in C ({error}) {SLOWER}.")
             is_built = False
-        if version == "editable":
-            self._put_beside_the_source(built, is_built)
+        if version == "editable" and not is_built:
+            self._remove_from_beside_the_source(built)
         if is_built:
             build_data["pure_python"] = False
             build_data["infer_tag"] = True
@@ -81,9 +84,14 @@ class WrittenInC(BuildHookInterface[Any]):
         command.run()
         return True
 
-    def _put_beside_the_source(self, built: dict[Path, str], is_built: bool) -> None:
-        """Replaces what is there for this Python, or removes it: it would be imported."""
+    def _put_beside_the_source(self, built: dict[Path, str]) -> None:
         for path, name in built.items():
+            # A file that is mapped into a process is not to be written to.
             Path(self.root, name).unlink(missing_ok=True)
-            if is_built:
-                Path(self.root, name).write_bytes(path.read_bytes())
+            Path(self.root, name).write_bytes(path.read_bytes())
+
+    def _remove_from_beside_the_source(self, built: dict[Path, str]) -> None:
+        """What an earlier build left there for this Python would be imported."""
+        for name in built.values():
+            if Path(self.root, name).exists():
+                Path(self.root, name).unlink()

@@ -8,6 +8,7 @@ import signal
 import ssl
 from contextlib import asynccontextmanager
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -576,6 +577,10 @@ def test_usage(arguments: Sequence[str], capsys: pytest.CaptureFixture[str]) -> 
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith("usage: trio-draftws ")
+
+
+async def test_the_version() -> None:
+    assert await run("--version") == (0, f"trio-draftws {version('trio_draftws')}\n", "")
 
 
 @pytest.mark.parametrize("arguments", [["--help"], *([name, "--help"] for name in SUBCOMMANDS)])

@@ -72,8 +72,8 @@ def test_type_checkers_see_what_programs_get() -> None:
 def test_names_that_nobody_has_used_are_listed() -> None:
     listed = loaded_by(
         "import trio_draftws\n"
-        "assert set(trio_draftws.__all__) <= set(dir(trio_draftws)), dir(trio_draftws)\n"
-        "assert 'drafts' in dir(trio_draftws)"
+        "names = {name for name in dir(trio_draftws) if not name.startswith('_')}\n"
+        "assert names == {*trio_draftws.__all__, 'drafts', 'testing'}, names"
     )
     assert listed == {"trio_draftws"}
 
@@ -88,8 +88,9 @@ def test_all_of_them_at_once() -> None:
     )
 
 
-def test_the_room_that_is_public() -> None:
+def test_the_rooms_that_are_public() -> None:
     loaded_by("import trio_draftws\nassert trio_draftws.drafts.DRAFTS is trio_draftws.DRAFTS")
+    loaded_by("import trio_draftws\nassert trio_draftws.testing.connected_pair")
 
 
 def test_a_name_that_is_none() -> None:

@@ -786,6 +786,16 @@ def test_nothing_but_the_fixtures_needs_pytest_trio() -> None:
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
+@pytest.mark.parametrize("missing", ["pytest", "pytest_trio"])
+def test_without_what_the_fixtures_need(missing: str) -> None:
+    program = f"import sys; sys.modules[{missing!r}] = None; import trio_draftws.testing.fixtures"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stderr.splitlines()[-1] == (
+        f"ImportError: trio_draftws.testing.fixtures needs {missing}, which is not installed: "
+        "pip install pytest-trio"
+    )
+
+
 def test_fixtures_of_a_project(tmp_path: Any) -> None:
     """A project that names the module in `pytest_plugins`, without trio mode."""
     (tmp_path / "conftest.py").write_text('pytest_plugins = ["trio_draftws.testing.fixtures"]\n')

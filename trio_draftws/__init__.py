@@ -257,6 +257,8 @@ else:
             "LocalProtocolError Ping Pong Reject Request Response is_ws_url is_wss_url"
         ),
     }
+    # The modules that are public, but for `anyio`, which needs that package
+    _ROOMS = ("drafts", "testing")
     _MODULES = {name: module for module, names in _NAMES.items() for name in names.split()}
 
     def __getattr__(name: str) -> object:
@@ -267,8 +269,8 @@ else:
             found = getattr(import_module(f".{_MODULES[name]}", __name__), name)
             globals()[name] = found
             return found
-        if name == "drafts":
-            return import_module(".drafts", __name__)
+        if name in _ROOMS:
+            return import_module(f".{name}", __name__)
         if name == "MASKS_IN_C":
             warnings.warn(
                 f"{__name__}.MASKS_IN_C is deprecated: use HAS_SPEEDUPS",
@@ -279,5 +281,5 @@ else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
     def __dir__() -> list[str]:
-        """Returns the public names too that nobody has used yet."""
-        return sorted({*globals(), *__all__, "drafts"})
+        """Returns the public names, also those that nobody has used yet."""
+        return sorted({*(name for name in globals() if name[:2] == "__"), *__all__, *_ROOMS})

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import copy
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -541,3 +543,21 @@ def test_no_comparison_with_a_name(path: Path) -> None:
         if isinstance(node, ast.ImportFrom):
             assert node.level < 2
             assert (node.module or "").partition(".")[0] not in ("trio", "trio_draftws")
+
+
+# A draft as a value
+
+
+@in_turn("draft", DRAFTS)
+def test_a_copy_is_the_draft_itself(draft: Draft) -> None:
+    assert copy.deepcopy(draft) is draft
+    assert pickle.loads(pickle.dumps(draft)) is draft
+
+
+# Fields that are made by hand
+
+
+@in_turn("field", [("a", "b"), ("a", b"b"), (b"a", "b")])
+def test_fields_are_bytes(field: Any) -> None:
+    with pytest.raises(TypeError, match=r"Headers has pairs of bytes, not \("):
+        Headers([field])

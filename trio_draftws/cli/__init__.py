@@ -11,6 +11,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from functools import partial
+from typing import NoReturn
 
 import trio
 
@@ -35,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             of the process.
 
     Raises:
-        SystemExit: `--help` was asked for, or the command line is not understood.
+        SystemExit: `--help` or `--version` was asked for, or the command line is not understood.
     """
     options = vars(_parser().parse_args(arguments))
     run = options.pop("run")
@@ -51,11 +52,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status
 
 
+class _Version(argparse.Action):
+    """Looks for the version when it is asked for: where the package is not installed, but lies in
+    the folder, there is none.
+    """
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            print(parser.prog, version("trio_draftws"))
+        except PackageNotFoundError:
+            print(parser.prog, "(not installed)")
+        parser.exit()
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="trio-draftws",
         description="WebSocket clients and servers for every draft that was ever published.",
         allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--version",
+        action=_Version,
+        nargs=0,
+        default=argparse.SUPPRESS,
+        help="show the library's version and exit",
     )
     parsers = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for command in COMMANDS:

@@ -5,7 +5,7 @@ No code checks a draft's name: what a draft can do is a column of its row.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Literal, TypeAlias
 
 import attrs
@@ -124,6 +124,10 @@ class Draft:
 
     def __repr__(self) -> str:
         return f"<Draft {self.name}>"
+
+    def __reduce__(self) -> tuple[Callable[[str], Draft], tuple[str]]:
+        """A copy, and what comes out of a pickle, is the draft of that name itself."""
+        return draft_named, (self.name,)
 
 
 DRAFTS: tuple[Draft, ...] = (

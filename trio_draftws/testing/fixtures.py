@@ -8,10 +8,17 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 
-import pytest
+try:
+    import pytest
 
-# It runs the fixtures. Without it, this import fails with a clear error.
-import pytest_trio  # noqa: F401
+    # It runs the fixtures.
+    import pytest_trio  # noqa: F401
+except ImportError as _missing:
+    raise ImportError(
+        f"trio_draftws.testing.fixtures needs {_missing.name}, which is not installed: "
+        "pip install pytest-trio",
+        name=_missing.name,
+    ) from _missing
 
 from trio_draftws._connection.connection import Connection
 

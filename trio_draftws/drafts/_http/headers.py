@@ -24,6 +24,12 @@ class Headers(Mapping[str, str]):
     `headers["Name"]` is the value without white space around it. If the field came several times,
     the values are joined by `", "`. Bytes are decoded as Latin-1, so nothing is lost. `raw` holds
     the pairs as they came.
+
+    Args:
+        raw: name and value of each field, as bytes.
+
+    Raises:
+        TypeError: one of them is a str.
     """
 
     __slots__ = ("_values", "raw")
@@ -39,6 +45,8 @@ class Headers(Mapping[str, str]):
         if _values is None:
             _values = {}
             for name, value in self.raw:
+                if {type(name), type(value)} != {bytes}:
+                    raise TypeError(f"Headers has pairs of bytes, not {(name, value)!r}")
                 _values.setdefault(name.decode("latin-1").lower(), []).append(value)
         # By name, in lower case
         self._values = _values

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Iterator
+from importlib.util import find_spec
 
 import pytest
 import trustme
@@ -13,7 +14,10 @@ from trio_draftws import DRAFTS, Draft
 
 from .pairs import TRANSPORTS
 from .peers.chromium import Browser, chromium
+from .platforms.chosen import FOR_POSIX
 
+if find_spec("fcntl") is None:
+    collect_ignore = [f"{name}.py" for name in FOR_POSIX.split()]
 pytest_plugins = ["tests.peers.table", "tests.attacks.table"]
 
 # Nothing that looks at a clock. "quick" is for runs beside a usual one, "thorough" for long ones:

@@ -6,17 +6,18 @@ import sys
 
 from .masks import MASKS, apply
 
-if len(sys.argv) < 2 or sys.argv[1] not in MASKS:
-    names = "|".join(MASKS)
+if len(sys.argv) < 2 or sys.argv[1] not in ("here", *MASKS):
+    names = "|".join(["here", *MASKS])
     raise SystemExit(f"usage: python -m tests.platforms {names} [--quick] [arguments of pytest]")
-apply(sys.argv[1])
+if sys.argv[1] != "here":
+    apply(sys.argv[1])
 
-import pytest  # noqa: E402
+import pytest
 
-from .chosen import FILES, QUICK, arguments  # noqa: E402
+from .chosen import FILES, HERE, QUICK, arguments
 
-more = sys.argv[2:]
+mask, more = HERE if sys.argv[1] == "here" else sys.argv[1], sys.argv[2:]
 quick = more[:1] == ["--quick"]
 raise SystemExit(
-    pytest.main([*arguments(sys.argv[1], QUICK if quick else FILES), *more[1 if quick else 0 :]])
+    pytest.main([*arguments(mask, QUICK if quick else FILES), *more[1 if quick else 0 :]])
 )

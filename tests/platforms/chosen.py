@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+
+# What measures, soaks, or asks a kernel needs modules that Windows has not: fcntl, pty, resource.
+FOR_POSIX = """
+    attacks/test_slow_readers platforms/test_platforms test_benchmark_loads test_benchmark_runs
+    test_benchmarks test_connect_at_terminal test_instructions test_responsiveness test_soak
+"""
+HERE = {"win32": "windows", "darwin": "macos"}.get(sys.platform, "")
+"""The mask of what this system has not."""
 FILES = """
     test_batches test_broadcast test_closing test_connection test_left_alone test_server
     test_streams test_tls_stream test_blocks test_cli_parts test_listeners test_shutdown

@@ -65,6 +65,22 @@ def test_nothing_is_missing_when_it_is_imported(mask: str) -> None:
     subprocess.run([sys.executable, "-c", "\n".join(program)], check=True, cwd=ROOT)
 
 
+def test_all_tests_are_found_without_the_modules_of_posix() -> None:
+    """Those that need one are left out."""
+    program = [
+        "import sys, trio, asyncio, subprocess, multiprocessing, pytest",
+        "hidden = ('fcntl', 'termios', 'pty', 'tty', 'resource', 'pwd', 'grp')",
+        "sys.modules.update(dict.fromkeys(hidden))",
+        "sys.exit(pytest.main(['--collect-only', '-q', '-p', 'no:cacheprovider']))",
+    ]
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join(program)], capture_output=True, text=True, cwd=ROOT
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr
+    assert "test_soak" not in done.stdout
+    assert "test_server" in done.stdout
+
+
 # A feature that the system does not have
 
 

@@ -18,7 +18,7 @@ import pytest
 import trio
 import trio.testing
 
-from tests.pairs import connected, mute
+from tests.pairs import connected, mute, unmute
 from tests.turns import in_turn
 from tests.wire import dial, read_until, request_13, serving
 from trio_draftws import (
@@ -255,6 +255,61 @@ async def test_one_that_takes_nothing_is_given_up(
         assert handled
         assert "the peer took nothing of what waits for it for 30 s" in handled[0]
         await stream.aclose()
+
+
+@in_turn("message", ["short", b"x" * 2**19])
+async def test_what_follows_when_all_that_was_offered_is_taken(
+    message: str | bytes, silent_kernel: None
+) -> None:
+    """The task that writes still waits then, and there is but one of them."""
+    async with connected("tcp", RFC6455) as (client, server):
+        mute(server)
+        sent: list[str | bytes] = []
+
+        async def fill() -> None:
+            while True:
+                await client.send("x" * 20_000)
+                sent.append("x" * 20_000)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(fill)
+            await trio.testing.wait_all_tasks_blocked(0.05)
+            nursery.cancel_scope.cancel()
+        while client._sender.size:
+            data = await server._endpoint.stream.receive_some()
+            server._protocol.feed(data, trio.current_time())
+            client._sender.stuck_since(trio.current_time())
+        assert not client._sender.idle, "this shows nothing"
+        async with trio.open_nursery() as nursery:
+            for last in (message, "the last"):
+                sent.append(last)
+                nursery.start_soon(client.send, last)
+                await trio.testing.wait_all_tasks_blocked()
+            unmute(server)
+            assert [await server.receive() for _ in sent] == sent
+
+
+async def test_a_sender_for_which_there_is_room_goes_on(silent_kernel: None) -> None:
+    """There is room when all was taken that was offered, even if the task that writes still waits."""
+    async with connected("tcp", RFC6455) as (client, server), trio.open_nursery() as nursery:
+        mute(server)
+        sent = 0
+
+        async def fill() -> None:
+            nonlocal sent
+            while True:
+                await client.send("x" * 20_000)
+                sent += 1
+
+        nursery.start_soon(fill)
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        before = sent
+        while client._sender.must_wait and client._sender.size >= 2**16:
+            await server._endpoint.stream.receive_some()
+            client._sender.stuck_since(trio.current_time())
+        await trio.testing.wait_all_tasks_blocked()
+        assert sent > before
+        nursery.cancel_scope.cancel()
 
 
 async def test_one_that_is_gone_when_it_is_offered_more(silent_kernel: None) -> None:

@@ -115,12 +115,18 @@ class StreamWriter:
         return self._note_taken(now)
 
     def _offer(self) -> None:
-        """Writes what the kernel takes: it takes some much earlier than it wakes who waits."""
+        """Writes what the kernel takes: it takes some much earlier than it wakes who waits.
+
+        Then nothing may be left while the drain task still waits.
+        """
         if self._direct is not None and self._draining:
+            before = self.written
             try:
                 self._write_some(self._direct)
             except (trio.BrokenResourceError, trio.ClosedResourceError):
-                pass  # The drain task is told the same.
+                return  # The drain task is told the same.
+            if self.written > before:
+                self._note_progress()
 
     def _note_taken(self, now: float) -> float | None:
         left = kernel_unacked(self.stream)
@@ -230,10 +236,11 @@ class StreamWriter:
         return True
 
     def _start_draining(self) -> None:
-        self._draining = True
         self._note_taken(trio.current_time())
         self._observer.on_waiting()
-        self._start_soon(self._drain)
+        if not self._draining:
+            self._draining = True
+            self._start_soon(self._drain)
 
     def own(self) -> None:
         """Copies those buffers that wait and could be changed by whoever sent them."""

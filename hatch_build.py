@@ -82,6 +82,10 @@ class WrittenInC(BuildHookInterface[Any]):
         if platform.python_implementation() != "CPython":
             raise NotImplementedError("it is for CPython")
         command.run()
+        for name in map(command.get_ext_filename, MODULES):
+            path = Path(command.build_lib, name)
+            if not path.is_file() or not path.stat().st_size:
+                raise CCompilerError(f"the compiler left no {path.name}")
         return True
 
     def _put_beside_the_source(self, built: dict[Path, str]) -> None:

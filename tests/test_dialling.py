@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import ssl
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -21,6 +22,7 @@ from trio_draftws import (
     HandshakeTimeout,
     Rejected,
     accept,
+    is_transient,
     open_websocket,
     ssl_stream_factory,
     use_framing_mode,
@@ -251,6 +253,18 @@ async def test_nobody_listens_there(path: Path, there: bool) -> None:
             raise AssertionError("there is no connection")
     assert f"no connection to the Unix socket '{path}': " in str(caught.value)
     assert isinstance(caught.value.__cause__, OSError)
+
+
+async def test_too_many_wait_there(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as other:
+        listener.bind(str(path))
+        listener.listen(0)
+        other.connect(str(path))
+        # The BSDs refuse.
+        with pytest.raises(DialFailed, match=r"too many wait there already|refused") as caught:
+            async with open_websocket(NOWHERE, unix_socket=path):
+                raise AssertionError("there is no connection")
+    assert is_transient(caught.value)
 
 
 # Who is told what

@@ -290,7 +290,7 @@ async def test_what_follows_when_all_that_was_offered_is_taken(
 
 
 async def test_a_sender_for_which_there_is_room_goes_on(silent_kernel: None) -> None:
-    """There is room when all was taken that was offered, though the task that writes still waits."""
+    """There is room when all was taken that was offered, though the task that writes waits."""
     async with connected("tcp", RFC6455) as (client, server), trio.open_nursery() as nursery:
         mute(server)
         sent = 0

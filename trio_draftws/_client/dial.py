@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import ssl
 from collections.abc import Awaitable
@@ -66,7 +67,15 @@ class UnixSocketRoute:
     async def dial(self, target: WebSocketURL) -> trio.abc.Stream:
         if not platform.HAS_UNIX_SOCKETS:
             raise platform.not_here("Unix sockets")
-        return await trio.open_unix_socket(os.fspath(self.path))
+        stream = await trio.open_unix_socket(os.fspath(self.path))
+        try:
+            stream.socket.getpeername()
+        except OSError:
+            # Linux does not connect to a socket for which as many wait as its backlog holds, and
+            # says EAGAIN, which Trio takes for a connection on its way.
+            stream.socket.close()
+            raise BlockingIOError(errno.EAGAIN, "too many wait there already") from None
+        return stream
 
 
 @attrs.frozen(kw_only=True)

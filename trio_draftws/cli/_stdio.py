@@ -161,7 +161,11 @@ class LineWriter:
             if self._console is not None:
                 rest = rest[self._console.write(rest) or 0 :]
             else:
-                rest = rest[os.write(self.fd, rest) :]
+                try:
+                    rest = rest[os.write(self.fd, rest) :]
+                except BlockingIOError:
+                    # Whoever started us made the pipe one that does not block.
+                    select.select((), (self.fd,), ())
 
 
 def _can_write_now(fd: int, size: int) -> bool:

@@ -138,6 +138,7 @@ def test_windows_on_a_server() -> None:
 # In frames
 
 
+@pytest.mark.no_cover
 @each_two
 @each_kind
 @each_role

@@ -98,6 +98,7 @@ async def bridged(
             nursery.cancel_scope.cancel()
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(
     ("draft", "back"), PAIRS, ids=[f"{front.name}-to-{back.name}" for front, back in PAIRS]
 )
@@ -318,6 +319,7 @@ async def test_binary_as_base64(front: Draft, back: Draft) -> None:
 SMALL = 20_000
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("part", [b"\xff\0", b"ab"], ids=["base64", "text"])
 async def test_many_small_parts_take_no_more_memory_than_one(part: bytes) -> None:
     """For a draft without fragments they are gathered, and no list of them is held."""

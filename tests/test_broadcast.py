@@ -98,6 +98,7 @@ async def test_those_that_have_ended(draft: Draft) -> None:
         assert (result.gone, result.sent) == ((first, second), (third,))
 
 
+@pytest.mark.no_cover
 @in_turn("slow", ["drop", "close"])
 @each_draft
 async def test_one_that_stalls(draft: Draft, slow: Any) -> None:

@@ -440,6 +440,7 @@ class TestTrials:
             assert poller._epoll is not None
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("draft", ["hixie-76", "rfc6455"])
 async def test_a_server_with_many_by_default(
     draft: str, autojump_clock: trio.testing.MockClock

@@ -210,6 +210,7 @@ def test_takeover_saves_more(backend: Backend) -> None:
     assert sizes[True][1] < sizes[True][0] / 2
 
 
+@pytest.mark.no_cover
 @each_two
 @pytest.mark.parametrize("bits", [9, 12, 15])
 @pytest.mark.parametrize("make", [noise, words])

@@ -436,6 +436,7 @@ def test_memory_is_taken_for_what_came(name: str, role: Role) -> None:
     assert traced(begin)[1] < 2**16
 
 
+@pytest.mark.no_cover
 @each_role
 @each_name
 def test_many_small_fragments(name: str, role: Role) -> None:
@@ -486,6 +487,7 @@ def test_empty_fragments(name: str, role: Role) -> None:
     assert expected == decoded(name, role, *bytewise(full + empty + last))
 
 
+@pytest.mark.no_cover
 @each_role
 @each_name
 def test_many_empty_messages(name: str, role: Role) -> None:
@@ -497,6 +499,7 @@ def test_many_empty_messages(name: str, role: Role) -> None:
     assert Outcome([b""] * count) == decoded(name, role, in_two * count)
 
 
+@pytest.mark.no_cover
 @each_role
 @each_name
 def test_a_trickle_costs_linear_work(name: str, role: Role) -> None:
@@ -513,6 +516,7 @@ def test_a_trickle_costs_linear_work(name: str, role: Role) -> None:
     assert much < 5 * little
 
 
+@pytest.mark.no_cover
 @each_role
 @each_name
 def test_a_violation_lets_go_of_the_message(name: str, role: Role) -> None:
@@ -926,6 +930,7 @@ def conversations(draw: st.DrawFn, name: str, sender: Role) -> Said:
 CUTS = st.lists(st.integers(0, 900), max_size=12)
 
 
+@pytest.mark.no_cover
 @each_name
 @given(role=ANY_ROLE, data=st.data())
 def test_any_split_gives_the_same_events(name: str, role: Role, data: st.DataObject) -> None:
@@ -949,6 +954,7 @@ BYTES = st.lists(
 ).map(b"".join)
 
 
+@pytest.mark.no_cover
 @each_name
 @given(role=ANY_ROLE, data=st.data(), after=BYTES, cuts=CUTS)
 def test_any_split_of_any_bytes(

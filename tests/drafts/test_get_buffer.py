@@ -158,6 +158,7 @@ def test_in_fragments(draft: Draft) -> None:
         assert found == [Ping(b"between"), "é" * 30_000 + "x" * 20_000]
 
 
+@pytest.mark.no_cover
 @in_turn("at", [0, 1, 16_384, 40_000, 69_998])
 def test_bad_utf8_is_found_where_it_is(at: int) -> None:
     """At the same byte as without a place, whatever is cut where."""

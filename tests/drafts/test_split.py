@@ -129,6 +129,7 @@ BYTES = st.lists(
 ).map(b"".join)
 
 
+@pytest.mark.no_cover
 @each_draft
 @given(role=ANY_ROLE, data=st.data())
 def test_any_split_gives_the_same_events(draft: Draft, role: Role, data: st.DataObject) -> None:
@@ -157,6 +158,7 @@ def test_nothing_is_decoded_after_close(draft: Draft, role: Role, data: st.DataO
         assert Outcome([*messages, Close()]) == decoded(draft, role, *chunks, limit=LIMIT)
 
 
+@pytest.mark.no_cover
 @each_draft
 @given(role=ANY_ROLE, data=st.data())
 def test_any_split_gives_the_same_violation(draft: Draft, role: Role, data: st.DataObject) -> None:
@@ -404,6 +406,7 @@ def work(action: Callable[[], object]) -> int:
     return counted
 
 
+@pytest.mark.no_cover
 @each_draft
 def test_a_trickle_costs_linear_work(draft: Draft) -> None:
     """Four times the bytes, one at a time, are four times the work."""

@@ -134,6 +134,7 @@ TEXTS = st.text() | st.lists(PIECES, max_size=10).map("".join)
 URLS = st.builds("ws{}://{}".format, st.sampled_from(["", "s"]), TEXTS)
 
 
+@pytest.mark.no_cover
 @given(ANYTHING)
 def test_nothing_but_text_is_a_url(x: object) -> None:
     """Objects of any other type are neither."""

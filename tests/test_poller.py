@@ -17,6 +17,7 @@ import trio
 import trio.testing
 
 from trio_draftws import (
+    Close,
     Connection,
     ConnectionLost,
     Draft,
@@ -37,6 +38,7 @@ from trio_draftws._connection.poller import (
     WAITS_FOR_EACH,
     SharedPoller,
 )
+from trio_draftws._connection.receiver import Owner
 from trio_draftws._connection.timers import FEW, Timers
 from trio_draftws._connection.watch import Watch
 from trio_draftws._transport.kqueue import READABLE
@@ -665,3 +667,27 @@ async def test_turns_that_take_long_are_spread(monkeypatch: pytest.MonkeyPatch) 
         for stream in streams:
             await read_until(stream, lambda said: said == b"\x8a\x05hello")
             await stream.aclose()
+
+
+async def test_an_event_of_a_connection_that_has_just_ended() -> None:
+    """It is given up, and its transport ends in the next pass; in this one the watch wakes up."""
+    heard: list[BaseException] = []
+
+    async def handler(server: Connection, state: object) -> None:
+        endpoint = server._endpoint
+        endpoint.receiver.note_look()
+        endpoint.give_up("too slow", Close(1008))
+        assert endpoint.receiver.owner is Owner.NOBODY
+        endpoint.scope.looks._attend(endpoint, READABLE)
+        assert not endpoint.receiver.hung_up
+        try:
+            await server.receive()
+        except ConnectionLost as error:
+            heard.append(error)
+
+    async with serving(handler) as server:
+        stream = await dial(server)
+        await stream.send_all(PLAIN)
+        await read_until(stream, lambda said: said.endswith(b"\x88\x02\x03\xf0"))
+        await stream.aclose()
+    assert [str(error) for error in heard] == ["too slow"]

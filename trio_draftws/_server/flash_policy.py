@@ -16,7 +16,7 @@ import trio
 
 from trio_draftws._transport.sockets import DirectStream
 
-FlashPolicy: TypeAlias = "bool | str | bytes | Iterable[str]"
+FlashPolicy: TypeAlias = bool | str | bytes | Iterable[str]
 """Which Flash players may connect: all or none, those of a whole policy, or of some domains."""
 
 # A player sends a zero byte after it; that is not waited for, since a test by hand may omit it.

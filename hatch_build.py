@@ -54,7 +54,7 @@ class WrittenInC(BuildHookInterface[Any]):
         except (BaseError, CCompilerError, NotImplementedError, OSError, ValueError) as error:
             if wanted == "1":
                 raise RuntimeError(f"{SWITCH}=1, but the C was not built: {error}") from error
-            self.app.display_warning(f"Without the code in C ({error}) {SLOWER}.")
+            self.app.display_warning(f"Without the code in C, {SLOWER}: {error}")
             is_built = False
         if version == "editable" and not is_built:
             self._remove_from_beside_the_source(built)

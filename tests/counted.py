@@ -75,17 +75,20 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def run_all(folder: Path, covered: list[str], programs: list[str]) -> dict[str, float]:
     """Runs the tests; the seconds that each file took. The coverage is in `folder`."""
-    subprocess.run(
+    done = subprocess.run(
         [
             *(sys.executable, "-m", "pytest", "-q", "-p", "tests.counted"),
             *("-n", "auto", "--dist", "worksteal", "--cov-report="),
             *(f"--cov={path}" for path in covered),
             *(f"--ignore={path}" for path in programs),
         ],
-        check=True,
+        check=False,
         cwd=PROJECT,
         env={**os.environ, FOLDER: str(folder), "COVERAGE_FILE": str(folder / "coverage")},
     )
+    # A test that measures memory may fail, and reaches what it reaches all the same.
+    if done.returncode not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+        raise SystemExit(done.returncode)
     times: defaultdict[str, float] = defaultdict(float)
     for file in folder.glob("*.json"):
         for name, taken in json.loads(file.read_text()).items():

@@ -5,8 +5,8 @@ The rules:
 1. What was put is never withdrawn: it will be written, in order, or `failure` says why it could not
    be.
 2. `flush` never blocks. On a `DirectStream` it writes what the kernel takes. What is left, and
-   everything for another stream, goes to a drain task, which lives only while bytes wait; nobody
-   else writes meanwhile.
+   everything for another stream, goes to a drain task, of which there is one, while bytes wait.
+   Nobody else writes meanwhile, but for rule 6.
 3. What waits is ours: a buffer that its sender could change is copied, unless it was written at
    once.
 4. An answer to a ping that finds no room waits apart, and only the latest does: so a peer that
@@ -15,7 +15,7 @@ The rules:
    where the stream can end one side.
 6. Whether the peer takes anything is asked of the system, and only when somebody wants to know:
    `stuck_since`. A system that cannot say is offered more instead, since it takes some of that as
-   soon as the peer does. While nothing is read and no sender waits, it may be us that the peer
+   soon as the peer does; when it has taken all, the drain task may still wait to be woken. While nothing is read and no sender waits, it may be us that the peer
    waits for.
 """
 
@@ -238,6 +238,7 @@ class StreamWriter:
     def _start_draining(self) -> None:
         self._note_taken(trio.current_time())
         self._observer.on_waiting()
+        # After an offer it may still wait, and then writes this too.
         if not self._draining:
             self._draining = True
             self._start_soon(self._drain)

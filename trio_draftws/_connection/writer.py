@@ -15,8 +15,8 @@ The rules:
    where the stream can end one side.
 6. Whether the peer takes anything is asked of the system, and only when somebody wants to know:
    `stuck_since`. A system that cannot say is offered more instead, since it takes some of that as
-   soon as the peer does; when it has taken all, the drain task may still wait to be woken. While nothing is read and no sender waits, it may be us that the peer
-   waits for.
+   soon as the peer does; when it has taken all, the drain task may still wait to be woken. While
+   nothing is read and no sender waits, it may be us that the peer waits for.
 """
 
 from __future__ import annotations
